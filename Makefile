@@ -1,0 +1,95 @@
+# Everything a developer needs, from a fresh clone: each target first makes what it needs in .venv.
+# `make` alone lists the targets.
+
+# The Python that .venv is made with; by default the first that is new enough.
+PYTHON ?=
+
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The versions in the lock are those that are tested.
+LOCKED := --constraint requirements_lock.txt
+MESSAGES := $(patsubst %.proto,%_pb2.py,$(wildcard proto/*.proto))
+# What pytest is told besides, such as PYTEST='-k credit'.
+PYTEST ?=
+# Tests and demo stay on this machine: no packet leaves it.
+RUN_PYTEST = COLUGO_SCOPE=host $(BIN)/python -m pytest
+BUILDIFIER := $(or $(wildcard node_modules/.bin/buildifier),$(shell command -v buildifier 2>/dev/null))
+BUILD_FILES = $(shell find . \( -name '.?*' -o -name node_modules -o -name 'bazel-*' \) -prune -o \
+	\( -name BUILD -o -name '*.bzl' -o -name '*.bazel' -o -name WORKSPACE \) -print)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv proto test test-slow test-all lint format demo bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+venv: .venv/.dev $(MESSAGES) ## Make .venv with colugo (editable) and the tools of its developers
+
+proto: $(MESSAGES) ## Generate the Python modules of proto/*.proto
+
+test: .venv/.dev $(MESSAGES) ## Run the tests, without the slow ones
+	$(RUN_PYTEST) -m "not slow" $(PYTEST)
+
+test-slow: .venv/.dev $(MESSAGES) ## Run only the slow tests
+	$(RUN_PYTEST) -m slow $(PYTEST)
+
+test-all: .venv/.dev $(MESSAGES) ## Run all tests
+	$(RUN_PYTEST) $(PYTEST)
+
+lint: .venv/.dev $(MESSAGES) ## Check style, types and build files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+ifneq ($(BUILDIFIER),)
+	$(BUILDIFIER) -mode=check -lint=warn $(BUILD_FILES)
+else
+	@echo "Left out: the build files. To have them checked: npm install --no-save @bazel/buildifier"
+	@test -z "$$COLUGO_CI"
+endif
+
+format: .venv/.dev ## Rewrite the files in the project's style
+	$(BIN)/ruff check --fix --exit-zero --quiet
+	$(BIN)/ruff format
+ifneq ($(BUILDIFIER),)
+	$(BUILDIFIER) -lint=fix $(BUILD_FILES)
+endif
+
+demo: .venv/.demo ## Show processes that find each other, on this machine only
+	COLUGO_SCOPE=host $(BIN)/colugo demo
+
+bench: .venv/.dev $(MESSAGES) ## Measure discovery
+	$(BIN)/python -m tools.bench discovery
+
+lock: ## Renew requirements_lock.txt with the newest releases
+	@python=$$(sh tools/find_python.sh $(PYTHON)) && rm -rf build/lock && "$$python" -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
+	@{ echo "# What Bazel installs, and the versions that .venv gets. Renewed by: make lock"; \
+		build/lock/bin/python -m pip freeze --all --exclude colugo --exclude pip; \
+	} > build/requirements_lock.txt
+	@mv build/requirements_lock.txt requirements_lock.txt && rm -rf build/lock
+	@echo "Renewed requirements_lock.txt"
+
+clean: ## Remove everything that was made here, .venv included
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist node_modules
+	rm -f proto/*_pb2.py proto/*_pb2.pyi
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.made:
+	@python=$$(sh tools/find_python.sh $(PYTHON)) && echo "Making .venv with $$python" && "$$python" -m venv --clear .venv
+	@touch $@
+
+# Apart from the next, so that the demo starts soon in a fresh clone.
+.venv/.demo: .venv/.made pyproject.toml requirements_lock.txt
+	@echo "Installing colugo in .venv"
+	@$(PIP_INSTALL) $(LOCKED) --editable '.[demo]'
+	@touch $@
+
+.venv/.dev: .venv/.made pyproject.toml requirements_lock.txt
+	@echo "Installing colugo and its developers' tools in .venv"
+	@$(PIP_INSTALL) $(LOCKED) --editable '.[dev]'
+	@touch .venv/.demo $@
+
+proto/%_pb2.py: proto/%.proto tools/protoc.py .venv/.dev
+	$(BIN)/python tools/protoc.py -I. --python_out=. --pyi_out=. $<
+	@touch $@

@@ -1,0 +1,66 @@
+"""colugo: processes on a network find each other and talk, with no broker."""
+
+from colugo.errors import (
+    BindError,
+    ClosedError,
+    CodecError,
+    ColugoError,
+    ConfigurationError,
+    DecodeError,
+    DuplicateTopicError,
+    EncodeError,
+    LifecycleError,
+    MessageTooLargeError,
+    PeerLost,
+    PeerLostError,
+    RemoteError,
+    RequestError,
+    RequestTimeout,
+    RequestTimeoutError,
+    TopicError,
+)
+from colugo.node import Node
+from colugo.patterns.publisher import Publisher, PublisherStats
+from colugo.patterns.repeater import Repeater
+from colugo.patterns.reply_server import Reply, ReplyServer, ReplyServerStats
+from colugo.patterns.request_client import RequestClient, RequestClientStats
+from colugo.patterns.subscriber import MessageInfo, Subscriber, SubscriberStats
+from colugo.protocol.advertisement import Advertisement
+from colugo.protocol.codecs import Codec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Advertisement",
+    "BindError",
+    "ClosedError",
+    "Codec",
+    "CodecError",
+    "ColugoError",
+    "ConfigurationError",
+    "DecodeError",
+    "DuplicateTopicError",
+    "EncodeError",
+    "LifecycleError",
+    "MessageInfo",
+    "MessageTooLargeError",
+    "Node",
+    "PeerLost",
+    "PeerLostError",
+    "Publisher",
+    "PublisherStats",
+    "RemoteError",
+    "Repeater",
+    "Reply",
+    "ReplyServer",
+    "ReplyServerStats",
+    "RequestClient",
+    "RequestClientStats",
+    "RequestError",
+    "RequestTimeout",
+    "RequestTimeoutError",
+    "Subscriber",
+    "SubscriberStats",
+    "TopicError",
+    "__version__",
+]

@@ -1,0 +1,307 @@
+"""The directory on mDNS/DNS-SD: one instance of `_colugo._tcp.local.` a bound socket."""
+
+import asyncio
+import logging
+import weakref
+from contextlib import suppress
+
+from zeroconf import (
+    DNSIncoming,
+    DNSOutgoing,
+    NotRunningException,
+    ServiceInfo,
+    ServiceStateChange,
+    Zeroconf,
+)
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from colugo.errors import AdvertisementError
+from colugo.net.directory import Change, DirectoryEvent, Listener
+from colugo.net.interfaces import Scope
+from colugo.net.mdns_query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine
+from colugo.protocol.advertisement import Advertisement, from_txt, instance_label, to_txt
+from colugo.protocol.throttle import Throttle
+
+log = logging.getLogger("colugo.discovery")
+
+_RESPONSE_FLAGS = 0x8400
+_BURST = 25
+_PACE_S = 0.02
+_GOODBYES = 2
+_GOODBYE_GAP_S = 0.02
+_RESOLVE_MS = 3000
+_VERIFY_TRIES = 3
+_VERIFY_WAIT_S = 0.4
+
+
+class MdnsDirectory:
+    """A node's directory on mDNS.
+
+    Nodes of one loop and scope share one responder, browser and cache.
+
+    Args:
+        scope: the interfaces to use.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._link: _Link | None = None
+        self._listener: Listener | None = None
+        self._own: dict[bytes, Advertisement] = {}
+
+    async def open(self, listener: Listener) -> None:
+        """Ask the network at once, by a one-shot query, and browse from then on."""
+        self._listener = listener
+        self._link = _Link.of(self._scope)
+        await self._link.enter(listener)
+
+    def advertise(self, advertisement: Advertisement) -> None:
+        """Announce without probing (the label is unique by its id); paced, in the background."""
+        if self._link is not None:
+            self._own[advertisement.socket_id] = advertisement
+            self._link.advertise(advertisement)
+
+    def withdraw(self, advertisement: Advertisement) -> None:
+        """Say goodbye (RFC 6762 §10.1)."""
+        if self._link is not None and self._own.pop(advertisement.socket_id, None):
+            self._link.withdraw([advertisement])
+
+    def suspect(self, advertisement: Advertisement) -> None:
+        """Ask for its SRV record; without an answer in about a second, it is down."""
+        if self._link is not None:
+            self._link.suspect(advertisement)
+
+    async def close(self) -> None:
+        """Say goodbye for what is left, and close the shared parts if this was the last user."""
+        link, self._link = self._link, None
+        if link is not None and self._listener is not None:
+            link.withdraw(list(self._own.values()))
+            self._own.clear()
+            await link.leave(self._listener)
+
+
+class _Link:
+    """The parts shared by the nodes of one loop and scope."""
+
+    # AsyncZeroconf belongs to a loop; one each would multiply traffic and descriptors.
+    _links: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "dict[Scope, _Link]"] = weakref.WeakKeyDictionary()
+
+    def __init__(self, scope: Scope, loop: asyncio.AbstractEventLoop) -> None:
+        self._scope = scope
+        self._loop = loop
+        self._listeners: list[Listener] = []
+        self._known: dict[str, Advertisement] = {}
+        self._own: dict[str, ServiceInfo] = {}
+        self._unannounced: dict[str, ServiceInfo] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._announcer: asyncio.Task[None] | None = None
+        self._verifying: dict[str, asyncio.Event] = {}
+        self._zeroconf: AsyncZeroconf | None = None
+        self._browser: AsyncServiceBrowser | None = None
+        self._querier: OneShotQuerier | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._throttle = Throttle(60.0)
+
+    @classmethod
+    def of(cls, scope: Scope) -> "_Link":
+        loop = asyncio.get_running_loop()
+        links = cls._links.setdefault(loop, {})
+        return links.setdefault(scope, cls(scope, loop))
+
+    async def enter(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+        for advertisement in self._known.values():
+            listener(DirectoryEvent(Change.UP, advertisement))
+        if self._starting is None:
+            self._starting = self._spawn(self._start(), "start")
+        await asyncio.shield(self._starting)
+
+    async def leave(self, listener: Listener) -> None:
+        self._listeners.remove(listener)
+        if self._listeners:
+            return
+        links = self._links.get(self._loop, {})
+        if links.get(self._scope) is self:
+            del links[self._scope]
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._querier is not None:
+            self._querier.close()
+        if self._browser is not None:
+            await self._browser.async_cancel()
+        if self._zeroconf is not None:
+            await asyncio.sleep(_GOODBYE_GAP_S)  # let the second goodbye go out
+            await self._zeroconf.async_close()
+
+    async def _start(self) -> None:
+        addresses = list(self._scope.addresses)
+        try:
+            self._zeroconf = AsyncZeroconf(interfaces=addresses)
+            self._browser = AsyncServiceBrowser(
+                self._zeroconf.zeroconf, SERVICE_TYPE, handlers=[self._on_browser_event]
+            )
+            self._querier = OneShotQuerier(addresses, self._on_answer)
+            await self._querier.open()
+            self._querier.ask(SERVICE_TYPE, TYPE_PTR)
+            await self._zeroconf.zeroconf.async_wait_for_start()
+            confine(self._zeroconf.zeroconf, host_only=self._scope.host_only)
+        except (OSError, NotRunningException) as error:
+            log.warning(
+                "mDNS does not work on %s (%s): this node finds others only where connect= names them",
+                self._scope,
+                error,
+            )
+
+    def advertise(self, advertisement: Advertisement) -> None:
+        info = _service_info(advertisement)
+        self._own[info.name] = info
+        self._unannounced[info.name] = info
+        self._up(info.name, advertisement)
+        if self._announcer is None or self._announcer.done():
+            self._announcer = self._spawn(self._announce(), "announce")
+
+    async def _announce(self) -> None:
+        """Register what waits, a burst at a time: all at once would overrun the network's receivers."""
+        while self._unannounced and self._zeroconf is not None:
+            for name in list(self._unannounced)[:_BURST]:
+                info = self._unannounced.pop(name)
+                announced = await self._zeroconf.async_register_service(info, cooperating_responders=True)
+                self._keep(asyncio.ensure_future(announced), f"announce {name}")
+            if self._unannounced:
+                await asyncio.sleep(_PACE_S)
+
+    def withdraw(self, advertisements: list[Advertisement]) -> None:
+        infos = []
+        for advertisement in advertisements:
+            name = _instance_name(advertisement)
+            info = self._own.pop(name, None)
+            if info is None:
+                continue
+            self._down(name)
+            if self._unannounced.pop(name, None) is None:
+                infos.append(info)
+        if infos and self._zeroconf is not None and self._zeroconf.zeroconf.started:
+            zeroconf = self._zeroconf.zeroconf
+            zeroconf.registry.async_remove(infos)
+            goodbye = DNSOutgoing(_RESPONSE_FLAGS)
+            for info in infos:
+                for record in (
+                    info.dns_pointer(override_ttl=0),
+                    info.dns_service(override_ttl=0),
+                    info.dns_text(override_ttl=0),
+                ):
+                    goodbye.add_answer_at_time(record, 0)
+            zeroconf.async_send(goodbye)
+            for again in range(1, _GOODBYES):
+                self._loop.call_later(again * _GOODBYE_GAP_S * 0.75, zeroconf.async_send, goodbye)
+
+    def suspect(self, advertisement: Advertisement) -> None:
+        name = _instance_name(advertisement)
+        if name in self._known and name not in self._own and name not in self._verifying:
+            self._spawn(self._verify(name), f"verify {name}")
+
+    async def _verify(self, name: str) -> None:
+        answered = self._verifying[name] = asyncio.Event()
+        try:
+            for _ in range(_VERIFY_TRIES):
+                if self._querier is not None:
+                    self._querier.ask(name, TYPE_SRV)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(answered.wait(), _VERIFY_WAIT_S)
+                    return
+            self._forget_cached(name)
+            self._down(name)
+        finally:
+            del self._verifying[name]
+
+    def _forget_cached(self, name: str) -> None:
+        """Without this, the same advertisement could not come up again before its TTL."""
+        if self._zeroconf is None:
+            return
+        cache = self._zeroconf.zeroconf.cache
+        records = list(cache.async_entries_with_name(name))
+        pointer = cache.current_entry_with_name_and_alias(SERVICE_TYPE, name)
+        cache.async_remove_records([*records, *([pointer] if pointer else [])])
+
+    def _on_answer(self, message: DNSIncoming) -> None:
+        """Hand the answers of a one-shot query to zeroconf's cache, from which the browser learns of them."""
+        if self._zeroconf is None or self._zeroconf.zeroconf.done:
+            return
+        self._zeroconf.zeroconf.record_manager.async_updates_from_response(message)
+        for record in message.answers():
+            if record.type == TYPE_SRV and record.name in self._verifying:
+                self._verifying[record.name].set()
+
+    def _on_browser_event(
+        self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
+    ) -> None:
+        if name in self._own:
+            return
+        if state_change is ServiceStateChange.Removed:
+            self._down(name)
+            return
+        info = AsyncServiceInfo(service_type, name)
+        if info.load_from_cache(zeroconf):
+            self._resolved(info)
+        else:
+            self._spawn(self._resolve(info), f"resolve {name}")
+
+    async def _resolve(self, info: AsyncServiceInfo) -> None:
+        if self._zeroconf is not None and await info.async_request(self._zeroconf.zeroconf, _RESOLVE_MS):
+            self._resolved(info)
+
+    def _resolved(self, info: AsyncServiceInfo) -> None:
+        try:
+            advertisement = from_txt(info.decoded_properties, tuple(info.parsed_addresses()), info.port)
+        except (AdvertisementError, UnicodeDecodeError) as error:
+            held = self._throttle.admit("malformed", self._loop.time())
+            if held is not None:
+                log.warning("ignored the malformed mDNS record %s: %s (%d more like it)", info.name, error, held)
+            return
+        self._up(info.name, advertisement)
+
+    def _up(self, name: str, advertisement: Advertisement) -> None:
+        before = self._known.get(name)
+        if before is not None and before.socket_id != advertisement.socket_id:
+            self._down(name)
+        self._known[name] = advertisement
+        self._tell(DirectoryEvent(Change.UP, advertisement))
+
+    def _down(self, name: str) -> None:
+        advertisement = self._known.pop(name, None)
+        if advertisement is not None:
+            self._tell(DirectoryEvent(Change.DOWN, advertisement))
+
+    def _tell(self, event: DirectoryEvent) -> None:
+        for listener in list(self._listeners):
+            listener(event)
+
+    def _spawn(self, coroutine: "asyncio.coroutines.Coroutine[None, None, None]", name: str) -> "asyncio.Task[None]":
+        return self._keep(self._loop.create_task(coroutine), name)
+
+    def _keep(self, task: "asyncio.Task[None]", name: str) -> "asyncio.Task[None]":
+        task.set_name(f"colugo mdns {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s failed", task.get_name(), exc_info=error)
+
+
+def _instance_name(advertisement: Advertisement) -> str:
+    return f"{instance_label(advertisement)}.{SERVICE_TYPE}"
+
+
+def _service_info(advertisement: Advertisement) -> ServiceInfo:
+    return ServiceInfo(
+        SERVICE_TYPE,
+        _instance_name(advertisement),
+        port=advertisement.port,
+        parsed_addresses=list(advertisement.addresses),
+        properties=to_txt(advertisement),
+        server=f"colugo-{advertisement.node_id.hex()[:12]}.local.",
+    )

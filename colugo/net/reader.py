@@ -1,0 +1,86 @@
+"""Reading a ZeroMQ socket on the loop, all that is there at a time."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import zmq
+from tornado.ioloop import IOLoop
+
+_SLICE_S = 0.005
+"""How long one socket may read before the loop's other work has its turn."""
+
+
+class SocketReader:
+    """Calls back for each message of a socket, on the loop.
+
+    ZeroMQ's descriptor is edge-triggered: it reports a change once, and also sends consume it. So
+    the events are looked at again after each drain, and `kick()` is called after each send.
+
+    Args:
+        loop: the running loop.
+        socket: the socket; this object does not close it.
+        on_message: gets the frames of each message.
+        on_writable: called when the socket takes messages again; optional.
+    """
+
+    def __init__(
+        self,
+        loop: IOLoop,
+        socket: zmq.Socket[bytes],
+        on_message: Callable[[list[bytes]], None],
+        on_writable: Callable[[], None] | None = None,
+    ) -> None:
+        self._loop = loop
+        self._asyncio = asyncio.get_running_loop()
+        self._socket = socket
+        self._on_message = on_message
+        self._on_writable = on_writable
+        self._fd = socket.fileno()
+        self._closed = False
+        self._kicked = False
+        loop.add_handler(self._fd, self._ready, IOLoop.READ)
+        self.kick()
+
+    def kick(self) -> None:
+        """Look at the socket in the next turn of the loop."""
+        if not self._kicked and not self._closed:
+            self._kicked = True
+            self._asyncio.call_soon(self._kick)
+
+    def drain(self) -> None:
+        """Take what has arrived now, before a connection is given up."""
+        self._drain()
+
+    def close(self) -> None:
+        """Stop reading."""
+        if not self._closed:
+            self._closed = True
+            self._loop.remove_handler(self._fd)
+
+    def _kick(self) -> None:
+        self._kicked = False
+        if not self._closed:
+            self._drain()
+
+    def _ready(self, fd: object, events: int) -> None:
+        del fd, events
+        self._drain()
+
+    def _drain(self) -> None:
+        socket = self._socket
+        until = time.monotonic() + _SLICE_S
+        while not self._closed:
+            events = socket.get(zmq.EVENTS)
+            if events & zmq.POLLOUT and self._on_writable is not None:
+                self._on_writable()
+            if not events & zmq.POLLIN:
+                return
+            try:
+                while not self._closed:
+                    self._on_message(socket.recv_multipart(zmq.NOBLOCK))
+                    if time.monotonic() > until:
+                        self.kick()
+                        return
+            except zmq.Again:
+                pass

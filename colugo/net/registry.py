@@ -1,0 +1,78 @@
+"""What a node knows of its realm, and who of its sockets wants to hear of what."""
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from colugo.net.directory import Change, DirectoryEvent
+from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.topics import Pattern, is_pattern
+
+OnChange = Callable[[Change, Advertisement], None]
+
+
+class Watch:
+    """A standing question: sockets of this kind and topic."""
+
+    def __init__(self, kind: Kind, topic: str, on_change: OnChange) -> None:
+        self.kind = kind
+        self.topic = topic
+        self.pattern = Pattern(topic) if is_pattern(topic) else None
+        self.on_change = on_change
+
+    def fits(self, advertisement: Advertisement) -> bool:
+        """Whether the advertisement answers it."""
+        if self.kind is not advertisement.kind:
+            return False
+        if self.pattern is None:
+            return self.topic == advertisement.topic
+        return self.pattern.matches(advertisement.topic)
+
+
+class Registry:
+    """The advertisements of one realm, by socket id, and the watches on them.
+
+    Args:
+        realm: others are ignored.
+    """
+
+    def __init__(self, realm: str) -> None:
+        self._realm = realm
+        self._known: dict[bytes, Advertisement] = {}
+        self._exact: defaultdict[tuple[Kind, str], list[Watch]] = defaultdict(list)
+        self._wild: list[Watch] = []
+
+    @property
+    def known(self) -> list[Advertisement]:
+        """All advertisements of the realm."""
+        return list(self._known.values())
+
+    def watch(self, watch: Watch) -> None:
+        """Add a watch; it is told at once what fits already."""
+        (self._wild if watch.pattern else self._exact[watch.kind, watch.topic]).append(watch)
+        for advertisement in self.known:
+            if watch.fits(advertisement):
+                watch.on_change(Change.UP, advertisement)
+
+    def unwatch(self, watch: Watch) -> None:
+        """Remove a watch; a second time is a no-op."""
+        watches = self._wild if watch.pattern else self._exact[watch.kind, watch.topic]
+        if watch in watches:
+            watches.remove(watch)
+        if not watches and watch.pattern is None:
+            del self._exact[watch.kind, watch.topic]
+
+    def on_event(self, event: DirectoryEvent) -> None:
+        """Take in a directory's event."""
+        advertisement = event.advertisement
+        if advertisement.realm != self._realm:
+            return
+        key = advertisement.socket_id
+        if event.change is Change.UP:
+            if self._known.get(key) == advertisement:
+                return
+            self._known[key] = advertisement
+        elif self._known.pop(key, None) is None:
+            return
+        watches = self._exact.get((advertisement.kind, advertisement.topic), [])
+        for watch in [*watches, *(one for one in self._wild if one.fits(advertisement))]:
+            watch.on_change(event.change, advertisement)

@@ -1,0 +1,189 @@
+"""What the sockets of one node share: its loop, identity, ZeroMQ context, tasks and directory."""
+
+import asyncio
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from tornado.ioloop import IOLoop
+
+from colugo.errors import ClosedError, ConfigurationError
+from colugo.net.directory import Directory
+from colugo.net.interfaces import Scope
+from colugo.net.registry import Registry, Watch
+from colugo.net.sockets import Sockets
+from colugo.protocol.advertisement import Advertisement, Framing, Kind
+
+_MIN_MESSAGE_BYTES = 1024
+
+
+class Runtime:
+    """The common ground of a node's sockets.
+
+    Before the node runs, the thread that built it may use its sockets; afterwards only the loop's
+    thread does, and what other threads ask for is handed to it.
+
+    Args:
+        name: the node's name.
+        realm: only sockets of one realm connect.
+        scope: addresses to bind and advertise.
+        max_message_bytes: larger messages are neither sent nor received.
+        host_id: tells whether two nodes are on one host.
+    """
+
+    def __init__(self, name: str, *, realm: str, scope: Scope, max_message_bytes: int, host_id: str) -> None:
+        if not isinstance(max_message_bytes, int) or max_message_bytes < _MIN_MESSAGE_BYTES:
+            raise ConfigurationError(f"max_message_bytes is at least {_MIN_MESSAGE_BYTES}, not {max_message_bytes!r}")
+        self.name = name
+        self.realm = realm
+        self.scope = scope
+        self.host_id = host_id
+        self.uuid = uuid.uuid4()
+        self.logger = logging.getLogger(name)
+        self.sockets = Sockets(max_message_bytes)
+        self.registry = Registry(realm)
+        self.callback_errors = 0
+        self.closed = False
+        self._owner = threading.get_ident()
+        self._loop: IOLoop | None = None
+        self._directory: Directory | None = None
+        self._advertised: dict[bytes, Advertisement] = {}
+        self._on_open: list[Callable[[], None]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop has been attached."""
+        return self._loop is not None
+
+    @property
+    def loop(self) -> IOLoop:
+        """The running loop.
+
+        Raises:
+            ClosedError: if the node does not run.
+        """
+        if self._loop is None:
+            raise ClosedError(f"the node {self.name!r} does not run")
+        return self._loop
+
+    def on_own_thread(self) -> bool:
+        """Whether this is the thread that may touch the sockets."""
+        return threading.get_ident() == self._owner
+
+    async def open(self, directory: Directory) -> None:
+        """Attach to the running loop: from here on, this thread is the one that may touch sockets."""
+        self._loop = IOLoop.current()
+        self._owner = threading.get_ident()
+        self._directory = directory
+        waiting, self._on_open = self._on_open, []
+        for action in waiting:
+            action()
+        await directory.open(self.registry.on_event)
+        for advertisement in list(self._advertised.values()):
+            directory.advertise(advertisement)
+
+    def when_open(self, action: Callable[[], None]) -> None:
+        """Do it now if the loop runs, else as soon as it does."""
+        if self._loop is not None:
+            action()
+        else:
+            self._on_open.append(action)
+
+    def submit(self, action: Callable[..., None], *args: Any) -> None:
+        """Do it on the node's thread: at once if this is it, else handed over.
+
+        Raises:
+            ClosedError: after the node has stopped.
+        """
+        if self.closed:
+            raise ClosedError(f"the node {self.name!r} has been stopped")
+        if threading.get_ident() == self._owner:
+            action(*args)
+        elif self._loop is not None:
+            self._loop.add_callback(action, *args)
+        else:
+            self._on_open.append(lambda: action(*args))
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run a coroutine as a named task that ends with the node; its failure is logged."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=f"colugo {self.name} {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def advertisement(
+        self, kind: Kind, topic: str, port: int, *, codec: str, framing: Framing = Framing.COLUGO, socket_id: bytes
+    ) -> Advertisement:
+        """Describe one of this node's sockets."""
+        return Advertisement(
+            socket_id=socket_id,
+            kind=kind,
+            topic=topic,
+            node=self.name,
+            node_id=self.uuid.bytes,
+            realm=self.realm,
+            codec=codec,
+            framing=framing,
+            host_id=self.host_id,
+            addresses=self.scope.addresses,
+            port=port,
+        )
+
+    def advertise(self, advertisement: Advertisement) -> None:
+        """Advertise from now on, or from the start of the node on."""
+        self._advertised[advertisement.socket_id] = advertisement
+        if self._loop is not None and self._directory is not None:
+            self._directory.advertise(advertisement)
+
+    def withdraw(self, advertisement: Advertisement) -> None:
+        """Take it back."""
+        self._advertised.pop(advertisement.socket_id, None)
+        if self._loop is not None and self._directory is not None:
+            self._directory.withdraw(advertisement)
+
+    def suspect(self, advertisement: Advertisement) -> None:
+        """The socket does not answer: let the directory look."""
+        if self._directory is not None:
+            self._directory.suspect(advertisement)
+
+    def watch(self, watch: Watch) -> None:
+        """Begin a watch when the node runs."""
+        self.when_open(lambda: self.registry.watch(watch))
+
+    async def close_directory(self) -> None:
+        """Say goodbye."""
+        if self._directory is not None:
+            await self._directory.close()
+
+    async def close(self) -> None:
+        """Cancel tasks, end the ZeroMQ context; the sockets must be closed already."""
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not current]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+
+        def end() -> None:
+            self.sockets.close()
+            loop.call_soon_threadsafe(ended.set_result, None)
+
+        # ZeroMQ's term blocks while messages leave; the default executor would leave a thread behind
+        thread = threading.Thread(target=end, name=f"colugo {self.name} linger", daemon=True)
+        thread.start()
+        await asyncio.shield(ended)
+        thread.join()
+        self._loop = None
+
+    def close_unopened(self) -> None:
+        """End the context of a node that never ran."""
+        self.sockets.close()
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.logger.error("%s failed", task.get_name(), exc_info=error)

@@ -1,0 +1,134 @@
+"""The one place where ZeroMQ sockets are made, so that limits and security apply to every one."""
+
+import errno
+import threading
+
+import zmq
+
+from colugo.errors import BindError, ConfigurationError
+from colugo.net.host import raise_open_files_limit
+from colugo.protocol.advertisement import endpoint
+
+DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+LINGER_MS = 500
+"""How long messages that are sent already may still leave after a stop."""
+RECONNECT_MS = 20
+RECONNECT_MAX_MS = 1000
+CONNECT_TIMEOUT_MS = 1000
+_FRAME_ROOM = 64 * 1024
+_CONTROL_BYTES = 4096
+_BIND_TRIES = 20
+_KEEPALIVE = {zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 1, zmq.TCP_KEEPALIVE_INTVL: 1, zmq.TCP_KEEPALIVE_CNT: 3}
+
+
+class Sockets:
+    """A node's ZeroMQ context and the maker of its sockets.
+
+    Args:
+        max_message_bytes: larger messages are refused by ZeroMQ before it allocates for them
+            (`ZMQ_MAXMSGSIZE`).
+    """
+
+    def __init__(self, max_message_bytes: int) -> None:
+        self.max_message_bytes = max_message_bytes
+        self._context = zmq.Context()
+        self._context.set(zmq.MAX_SOCKETS, min(raise_open_files_limit(), self._context.get(zmq.SOCKET_LIMIT)))
+
+    def xpub(self, hwm: int) -> zmq.Socket[bytes]:
+        """A publisher's socket: each subscription and its end is reported (`ZMQ_XPUB_VERBOSER`).
+
+        Args:
+            hwm: messages that may wait for one reader.
+        """
+        socket = self._make(zmq.XPUB, limit=_CONTROL_BYTES)
+        socket.set(zmq.SNDHWM, hwm)
+        return socket
+
+    def xsub(self) -> zmq.Socket[bytes]:
+        """A subscriber's socket."""
+        return self._make_connecting(zmq.XSUB)
+
+    def router(self) -> zmq.Socket[bytes]:
+        """A reply server's socket; a reply to who has gone is an error, not silence (`ZMQ_ROUTER_MANDATORY`)."""
+        socket = self._make(zmq.ROUTER)
+        socket.set(zmq.ROUTER_MANDATORY, 1)
+        return socket
+
+    def dealer(self) -> zmq.Socket[bytes]:
+        """A request client's socket to one server."""
+        return self._make_connecting(zmq.DEALER)
+
+    def monitor(self, socket: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:
+        """The socket on which the events of another one arrive."""
+        monitor = socket.get_monitor_socket(events)
+        monitor.set(zmq.LINGER, 0)
+        return monitor
+
+    def _make(self, kind: int, *, limit: int | None = None) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
+        socket.set(zmq.LINGER, LINGER_MS)
+        socket.set(zmq.MAXMSGSIZE, self.max_message_bytes + _FRAME_ROOM if limit is None else limit)
+        socket.set(zmq.IPV6, 1)
+        return socket
+
+    def _make_connecting(self, kind: int) -> zmq.Socket[bytes]:
+        socket = self._make(kind)
+        socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        socket.set(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
+        for option, value in _KEEPALIVE.items():
+            socket.set(option, value)
+        return socket
+
+    def close(self, done: threading.Event | None = None) -> None:
+        """End the context: returns when what was sent has left, within the linger of its sockets."""
+        self._context.term()
+        if done is not None:
+            done.set()
+
+
+def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None) -> int:
+    """Bind a socket to one port of each address.
+
+    Args:
+        socket: the socket.
+        addresses: IP addresses of this host.
+        port: the port, or None for one that is free on all of them.
+
+    Returns:
+        The port.
+
+    Raises:
+        BindError: if that is not possible, with address, port and reason.
+    """
+    if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536):  # noqa: PLR2004
+        raise ConfigurationError(f"a port is a number from 1 to 65535, not {port!r}")
+    for _ in range(_BIND_TRIES):
+        bound: list[str] = []
+        chosen = port or 0
+        try:
+            for address in addresses:
+                where = endpoint(address, chosen)
+                socket.bind(where if chosen else where[: where.rindex(":")] + ":*")
+                bound.append(socket.last_endpoint.decode())
+                chosen = chosen or int(bound[0].rsplit(":", 1)[1])
+        except zmq.ZMQError as error:
+            for one in bound:
+                socket.unbind(one)
+            if port is None and bound and error.errno == errno.EADDRINUSE:
+                continue  # free on the first address, taken on another
+            raise _bind_error(error, address, port) from error
+        return chosen
+    raise BindError(errno.EADDRINUSE, f"no port is free on all of {', '.join(addresses)}")
+
+
+def _bind_error(error: zmq.ZMQError, address: str, port: int | None) -> BindError:
+    number = error.errno or 0
+    hints = {
+        errno.EADDRINUSE: "another socket has that port: choose another, or leave port= out for a free one",
+        errno.EADDRNOTAVAIL: "this host has no such address",
+        errno.ENODEV: "this host has no such address",
+        errno.EACCES: "ports below 1024 need root",
+    }
+    hint = hints.get(number, str(error))
+    return BindError(number, f"cannot bind {address} port {port or '(any)'}: {hint}")

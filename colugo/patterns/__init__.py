@@ -1,0 +1,1 @@
+"""The messaging patterns: publish/subscribe, request/reply, and the repeater."""

@@ -1,0 +1,71 @@
+"""What several patterns check and count in the same way."""
+
+import math
+from collections.abc import Hashable, Iterable
+
+from colugo.errors import ConfigurationError, MessageTooLargeError
+from colugo.net.runtime import Runtime
+from colugo.protocol.throttle import Throttle
+
+_LOG_PERIOD_S = 60.0
+
+
+def check_size(payload: bytes, limit: int) -> None:
+    """Refuse a payload over the limit.
+
+    Raises:
+        MessageTooLargeError: with both numbers.
+    """
+    if len(payload) > limit:
+        raise MessageTooLargeError(
+            f"the message has {len(payload)} bytes, max_message_bytes is {limit}: "
+            "raise it on both sides (Node(max_message_bytes=…)), or send it in parts"
+        )
+
+
+def check_count(what: str, value: object) -> int:
+    """Return the value if it is a whole number from 1 on.
+
+    Raises:
+        ConfigurationError: with name and value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{what} is a whole number from 1 on, not {value!r}")
+    return value
+
+
+def check_delay_ms(delay_ms: object, *, least: int) -> int | float:
+    """Return the delay if it is a number of milliseconds.
+
+    Raises:
+        ConfigurationError: with the value.
+    """
+    if isinstance(delay_ms, bool) or not isinstance(delay_ms, int | float) or not least <= delay_ms < math.inf:
+        raise ConfigurationError(f"a delay is a number of milliseconds from {least} on, not {delay_ms!r}")
+    return delay_ms
+
+
+def as_endpoints(connect: Iterable[str]) -> list[str]:
+    """The endpoints of a `connect=` argument.
+
+    Raises:
+        ConfigurationError: if it is one str instead of several.
+    """
+    if isinstance(connect, str):
+        raise ConfigurationError(f"connect= takes a list of endpoints, not the str {connect!r}")
+    return list(connect)
+
+
+class Complaints:
+    """Warnings about what others send: once a minute for each subject, with how many were held back."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._throttle = Throttle(_LOG_PERIOD_S)
+
+    def warn(self, subject: Hashable, text: str, error: Exception) -> None:
+        """Log it, or count it if the subject was logged within the last minute."""
+        held = self._throttle.admit(subject, self._runtime.loop.time())
+        if held is not None:
+            more = f" ({held} more like it in the last minute)" if held else ""
+            self._runtime.logger.warning("%s: %s%s", text, error, more)

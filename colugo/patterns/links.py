@@ -1,0 +1,77 @@
+"""What a connecting side knows of its connections: one link an advertised socket."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from colugo.errors import ConfigurationError
+from colugo.net.runtime import Runtime
+from colugo.protocol.advertisement import Advertisement, Framing, Kind
+from colugo.protocol.frames import NO_ID
+
+GOODBYE_WAIT_S = 1.0
+"""How long a withdrawn peer that is still connected may send what it has left."""
+_ANSWER_WAIT_S = 2.0
+
+
+@dataclass(eq=False, slots=True)
+class Link:
+    """One connection, or the attempt at one.
+
+    Attributes:
+        peer: the advertised socket.
+        endpoint: where it is.
+        connected: whether it has answered and not been lost since.
+        leaving: whether it has been withdrawn and only sends what it has left.
+        timer: the next look at it.
+    """
+
+    peer: Advertisement
+    endpoint: str
+    connected: bool = False
+    leaving: bool = False
+    timer: asyncio.TimerHandle | None = None
+
+    def cancel_timer(self) -> None:
+        """Stop looking."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+def doubt_if_silent(runtime: Runtime, link: Link) -> None:
+    """As long as the link does not answer, let the directory look whether it is still advertised."""
+
+    def look() -> None:
+        if not link.connected and not link.leaving:
+            runtime.suspect(link.peer)
+            doubt_if_silent(runtime, link)
+
+    link.cancel_timer()
+    link.timer = asyncio.get_running_loop().call_later(_ANSWER_WAIT_S, look)
+
+
+def leave_later(link: Link, leave: Callable[[Link], None]) -> None:
+    """Give a withdrawn peer its time, unless its connection ends before."""
+    link.leaving = True
+    link.cancel_timer()
+    link.timer = asyncio.get_running_loop().call_later(GOODBYE_WAIT_S, leave, link)
+
+
+def plain_peer(endpoint: str, kind: Kind) -> Advertisement:
+    """What stands for a peer that was given by address and says nothing of itself.
+
+    Raises:
+        ConfigurationError: if the endpoint is not `tcp://host:port` or `ipc://path`.
+    """
+    if not isinstance(endpoint, str) or not endpoint.startswith(("tcp://", "ipc://")):
+        raise ConfigurationError(f'connect= takes endpoints like "tcp://192.0.2.7:5556", not {endpoint!r}')
+    return Advertisement(
+        socket_id=NO_ID,
+        kind=kind,
+        topic="",
+        node=endpoint,
+        node_id=uuid.UUID(int=0).bytes,
+        framing=Framing.RAW,
+    )

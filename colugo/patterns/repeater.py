@@ -1,0 +1,73 @@
+"""Calling back at a fixed rate."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Any
+
+from colugo.net.runtime import Runtime
+from colugo.patterns.base import check_delay_ms
+from colugo.patterns.callbacks import Handler
+
+
+class Repeater:
+    """Calls back every `delay_ms` milliseconds, first after one delay; made by `Node.add_repeater`.
+
+    Ticks are at multiples of the delay from the start. Those that come while the callback still
+    runs, or while the loop is held, are skipped and counted.
+
+    Attributes:
+        missed: how many ticks were skipped.
+    """
+
+    def __init__(self, runtime: Runtime, delay_ms: float, callback: Callable[..., Any]) -> None:
+        self._delay_s = check_delay_ms(delay_ms, least=1) / 1000
+        self._runtime = runtime
+        self._handler = Handler(runtime, callback, f"repeater {delay_ms} ms", least=0, most=0)
+        self._next = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._busy = False
+        self._closed = False
+        self.missed = 0
+        runtime.when_open(self._start)
+
+    def stop(self) -> None:
+        """Call back no more; a second time is a no-op."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    close = stop
+
+    def _start(self) -> None:
+        if not self._closed:
+            loop = asyncio.get_running_loop()
+            self._next = loop.time() + self._delay_s
+            self._timer = loop.call_at(self._next, self._tick)
+
+    def _tick(self) -> None:
+        if self._busy:
+            self.missed += 1
+        elif self._handler.is_coroutine:
+            self._busy = True
+            self._runtime.spawn(self._run(), "repeater")
+        else:
+            self._handler.run()
+        if not self._closed:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._next += self._delay_s
+        late = loop.time() - self._next
+        if late > 0:
+            skipped = math.floor(late / self._delay_s) + 1
+            self.missed += skipped
+            self._next += skipped * self._delay_s
+        self._timer = loop.call_at(self._next, self._tick)
+
+    async def _run(self) -> None:
+        try:
+            await self._handler.run_to_end()
+        finally:
+            self._busy = False

@@ -1,0 +1,406 @@
+"""The asking side of request/reply."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from colugo.errors import (
+    ClosedError,
+    ConfigurationError,
+    FrameError,
+    PeerLostError,
+    RequestError,
+    RequestTimeoutError,
+)
+from colugo.net.addresses import choose_endpoint
+from colugo.net.directory import Change
+from colugo.net.registry import Watch
+from colugo.net.runtime import Runtime
+from colugo.patterns.base import Complaints, as_endpoints, check_size
+from colugo.patterns.callbacks import Handler, optional_handler
+from colugo.patterns.gate import Gate
+from colugo.patterns.links import plain_peer
+from colugo.patterns.server_link import ServerLink
+from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.codecs import resolve_codec
+from colugo.protocol.error_report import decode_error
+from colugo.protocol.frames import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
+from colugo.protocol.pending import PendingRequests
+from colugo.protocol.topics import check_topic
+
+Balance = Literal["round-robin", "least-outstanding"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestClientStats:
+    """What a request client has done.
+
+    Attributes:
+        sent: requests taken in by `send` and `request`.
+        replies: replies in time, errors included.
+        timeouts: requests that were not answered in time.
+        lost: requests that failed because their server was gone.
+        late: replies that came after their request had ended, and were dropped.
+        malformed: frames that were not of the wire format.
+        pending: requests in flight now.
+        servers: servers that are connected now.
+    """
+
+    sent: int
+    replies: int
+    timeouts: int
+    lost: int
+    late: int
+    malformed: int
+    pending: int
+    servers: int
+
+
+@dataclass(eq=False, slots=True)
+class _Request:
+    payload: bytes
+    text: bool
+    timeout_ms: int
+    on_reply: Callable[[Any], None]
+    on_error: Callable[[RequestError], None]
+    number: int = 0
+
+
+class RequestClient:
+    """Asks the reply servers of a topic; made by `Node.add_request_client`.
+
+    Any number of requests may be in flight. A request that is sent while no server is known waits
+    for one until its timeout.
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword-only options
+        self,
+        runtime: Runtime,
+        topic: str,
+        on_connect: Callable[..., Any] | None = None,
+        *,
+        codec: Any = None,
+        on_disconnect: Callable[..., Any] | None = None,
+        balance: Balance = "round-robin",
+        connect: Iterable[str] = (),
+    ) -> None:
+        if balance not in get_args(Balance):
+            raise ConfigurationError(f"balance is one of {', '.join(get_args(Balance))}, not {balance!r}")
+        self.topic = check_topic(topic)
+        self._runtime = runtime
+        self._codec = resolve_codec(codec)
+        self._limit = runtime.sockets.max_message_bytes
+        self._on_connect = optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1)
+        self._on_disconnect = optional_handler(runtime, on_disconnect, f"on_disconnect of {topic}", most=2)
+        self._balance = balance
+        self._given = [(plain_peer(endpoint, Kind.REPLY_SERVER), endpoint) for endpoint in as_endpoints(connect)]
+        self._watch = Watch(Kind.REPLY_SERVER, topic, self._on_change)
+        self._links: dict[str, ServerLink] = {}
+        self._ring: deque[ServerLink] = deque()
+        self._pending: PendingRequests[_Request] = PendingRequests()
+        self._waiting: deque[int] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._gate = Gate(f"the request client of {topic}")
+        self._complaints = Complaints(runtime)
+        self._sent = self._replies = self._timeouts = self._lost = self._late = self._malformed = 0
+        self._closed = False
+        runtime.when_open(self._open)
+
+    @property
+    def servers(self) -> list[Advertisement]:
+        """The servers that are connected now."""
+        return [link.peer for link in self._ring]
+
+    @property
+    def stats(self) -> RequestClientStats:
+        """Counters so far."""
+        return RequestClientStats(
+            sent=self._sent,
+            replies=self._replies,
+            timeouts=self._timeouts,
+            lost=self._lost,
+            late=self._late,
+            malformed=self._malformed,
+            pending=len(self._pending),
+            servers=len(self._ring),
+        )
+
+    async def ready(self, n: int = 1) -> None:
+        """Return when n servers are connected.
+
+        Args:
+            n: how many.
+
+        Raises:
+            ClosedError: if the node stops meanwhile.
+        """
+        await self._gate.wait(n)
+
+    def send(
+        self,
+        message: Any,
+        callback: Callable[..., Any] | None = None,
+        timeout: int = 2000,
+        timeout_handler: Callable[..., Any] | None = None,
+        error_handler: Callable[..., Any] | None = None,
+    ) -> None:
+        """Send a request; the callback gets the reply. May be called from any thread.
+
+        Args:
+            message: str, bytes, or what the codec takes.
+            callback: `callback(reply)`; None to ignore the reply.
+            timeout: milliseconds to wait for the reply, the wait for a server included.
+            timeout_handler: `timeout_handler()` or `timeout_handler(error)`, called when there will
+                be no reply: in time, or at all if there is no error_handler.
+            error_handler: `error_handler(error)`, called instead with a `PeerLostError` (the server
+                is gone) or `RemoteError` (its callback raised).
+
+        Raises:
+            EncodeError: if the codec cannot take the message.
+            MessageTooLargeError: if it is over the node's `max_message_bytes`.
+            ClosedError: after the node has stopped.
+        """
+        runtime, topic = self._runtime, self.topic
+        on_reply = Handler(runtime, callback, f"reply callback of {topic}", least=1, most=1) if callback else None
+        on_timeout = optional_handler(runtime, timeout_handler, f"timeout handler of {topic}", most=1)
+        on_error = optional_handler(runtime, error_handler, f"error handler of {topic}", most=1)
+
+        def failed(error: RequestError) -> None:
+            handler = on_timeout if isinstance(error, RequestTimeoutError) else on_error or on_timeout
+            if handler is not None:
+                handler.run(error)
+            else:
+                runtime.logger.warning("a request on %s failed: %s", topic, error)
+
+        self._submit(message, timeout, on_reply.run if on_reply else lambda _: None, failed)
+
+    async def request(self, message: Any, timeout_ms: int = 2000) -> Any:
+        """Send a request and return the reply. May be awaited on any thread's loop.
+
+        Args:
+            message: str, bytes, or what the codec takes.
+            timeout_ms: milliseconds to wait, the wait for a server included.
+
+        Raises:
+            RequestTimeoutError: no reply in time; says whether a server is known at all.
+            PeerLostError: the server that had the request is gone.
+            RemoteError: the server's callback raised.
+            DecodeError: the reply does not fit the codec.
+            EncodeError: if the codec cannot take the message.
+            MessageTooLargeError: if it is over the node's `max_message_bytes`.
+            ClosedError: if the node stops or has stopped.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+
+        def settle(method: Callable[[Any], None], value: Any) -> None:
+            if not future.done():
+                method(value)
+
+        def settle_soon(method: Callable[[Any], None], value: Any) -> None:
+            if self._runtime.running and loop is self._runtime.loop.asyncio_loop:  # type: ignore[attr-defined]
+                settle(method, value)
+            else:
+                loop.call_soon_threadsafe(settle, method, value)
+
+        request = self._submit(
+            message,
+            timeout_ms,
+            lambda reply: settle_soon(future.set_result, reply),
+            lambda error: settle_soon(future.set_exception, error),
+        )
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if not self._runtime.closed:
+                self._runtime.submit(self._forget, request)
+            raise
+
+    def close(self) -> None:
+        """Leave all servers; requests in flight fail with `ClosedError` as the cause."""
+        if self._closed:
+            return
+        self._closed = True
+        self._runtime.registry.unwatch(self._watch)
+        if self._timer is not None:
+            self._timer.cancel()
+        for link in self._links.values():
+            link.close()
+        self._gate.close()
+        for request in self._pending.take_all():
+            error = RequestError(f"the request client of {self.topic} was closed")
+            error.__cause__ = ClosedError(f"the node {self._runtime.name!r} has been stopped")
+            request.on_error(error)
+
+    # --- servers
+
+    def _open(self) -> None:
+        if self._closed:
+            return
+        for peer, endpoint in self._given:
+            self._add(peer, endpoint)
+        self._runtime.watch(self._watch)
+
+    def _on_change(self, change: Change, peer: Advertisement) -> None:
+        link = next((one for one in self._links.values() if one.peer.socket_id == peer.socket_id), None)
+        if change is Change.DOWN:
+            if link is not None:
+                self._leave_ring(link)
+                link.leave()
+            return
+        endpoint = choose_endpoint(peer, self._runtime.scope)
+        if endpoint is None or (link is not None and link.endpoint == endpoint):
+            return
+        for old in (link, self._links.get(endpoint)):
+            if old is not None:
+                old.end()
+        self._add(peer, endpoint)
+
+    def _add(self, peer: Advertisement, endpoint: str) -> None:
+        self._links[endpoint] = ServerLink(
+            self._runtime,
+            peer,
+            endpoint,
+            on_connected=self._connected,
+            on_lost=self._lost,
+            on_ended=self._ended,
+            on_reply=self._on_reply,
+            on_malformed=self._on_malformed,
+        )
+
+    def _connected(self, link: ServerLink) -> None:
+        self._ring.append(link)
+        self._gate.set(len(self._ring))
+        waiting, self._waiting = self._waiting, deque()
+        for number in waiting:
+            self._dispatch(number)
+        if self._on_connect is not None:
+            self._on_connect.run(link.peer)
+
+    def _lost(self, link: ServerLink, reason: str) -> None:
+        self._leave_ring(link)
+        for request in self._pending.take_server(link):
+            self._lost_request(request, link)
+        if self._on_disconnect is not None:
+            self._on_disconnect.run(link.peer, reason)
+
+    def _ended(self, link: ServerLink) -> None:
+        if self._links.get(link.endpoint) is link:
+            del self._links[link.endpoint]
+
+    def _leave_ring(self, link: ServerLink) -> None:
+        if link in self._ring:
+            self._ring.remove(link)
+            self._gate.set(len(self._ring))
+
+    def _lost_request(self, request: _Request, link: ServerLink) -> None:
+        self._lost += 1
+        request.on_error(PeerLostError(f"the server of the request is gone: {link.peer}"))
+
+    # --- requests
+
+    def _submit(
+        self,
+        message: Any,
+        timeout_ms: int,
+        on_reply: Callable[[Any], None],
+        on_error: Callable[[RequestError], None],
+    ) -> _Request:
+        if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int | float) or not timeout_ms > 0:
+            raise ConfigurationError(f"a timeout is a number of milliseconds above 0, not {timeout_ms!r}")
+        payload, text = self._codec.pack(message)
+        check_size(payload, self._limit)
+        request = _Request(payload, text, timeout_ms, on_reply, on_error)
+        self._runtime.submit(self._start_request, request)
+        return request
+
+    def _start_request(self, request: _Request) -> None:
+        if not self._runtime.running:  # the timeout runs from the start of the node on
+            self._runtime.when_open(lambda: self._start_request(request))
+            return
+        self._sent += 1
+        loop = asyncio.get_running_loop()
+        request.number = self._pending.add(request, loop.time() + request.timeout_ms / 1000)
+        self._set_timer()
+        self._dispatch(request.number)
+
+    def _dispatch(self, number: int) -> None:
+        """Give a request to the next server, or let it wait for one."""
+        request = self._pending.get(number)
+        if request is None:
+            return
+        if not self._ring:
+            self._waiting.append(number)
+            return
+        if self._balance == "round-robin":
+            link = self._ring[0]
+            self._ring.rotate(-1)
+        else:
+            link = min(self._ring, key=self._pending.outstanding)
+        self._pending.assign(number, link)
+        link.send(Call(number, FLAG_TEXT if request.text else 0, request.payload))
+
+    def _on_reply(self, link: ServerLink, call: Call) -> None:
+        if self._pending.get(call.correlation) is None or self._pending.server_of(call.correlation) is not link:
+            self._late += 1
+            return
+        request = self._pending.take(call.correlation)
+        if request is None:
+            return
+        if call.flags & FLAG_REFUSED:
+            self._lost_request(request, link)
+            return
+        self._replies += 1
+        if call.flags & FLAG_ERROR:
+            request.on_error(decode_error(call.payload))
+            return
+        try:
+            reply = self._codec.unpack(call.payload, text=bool(call.flags & FLAG_TEXT))
+        except ValueError as error:
+            failure = RequestError(f"the reply of {link.peer} does not decode: {error}")
+            failure.__cause__ = error
+            request.on_error(failure)
+            return
+        request.on_reply(reply)
+
+    def _on_malformed(self, link: ServerLink, error: FrameError) -> None:
+        self._malformed += 1
+        self._complaints.warn(link.endpoint, f"a reply of {link.peer} is malformed", error)
+
+    def _forget(self, request: _Request) -> None:
+        self._pending.take(request.number)
+
+    # --- timeouts: one heap, one timer
+
+    def _set_timer(self) -> None:
+        deadline = self._pending.next_deadline()
+        if self._timer is not None:
+            if deadline is not None and self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        # a timer may fire one clock tick early (asyncio's _clock_resolution)
+        now = asyncio.get_running_loop().time() + 0.001
+        for request, server in self._pending.take_expired(now):
+            self._timeouts += 1
+            request.on_error(RequestTimeoutError(self._why_timeout(request, server)))
+        self._set_timer()
+
+    def _why_timeout(self, request: _Request, server: object) -> str:
+        if isinstance(server, ServerLink):
+            return f"no reply within {request.timeout_ms} ms from {server.peer}"
+        if self._links:
+            known = ", ".join(str(link.peer) for link in self._links.values())
+            return f"no server of {self.topic!r} has answered within {request.timeout_ms} ms; known: {known}"
+        return (
+            f"no server of {self.topic!r} is known after {request.timeout_ms} ms "
+            f"(realm {self._runtime.realm!r}, scope {self._runtime.scope})"
+        )
+

@@ -1,0 +1,181 @@
+"""A request client's connection to one server."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import zmq
+
+from colugo.errors import FrameError
+from colugo.net.connector import Connector
+from colugo.net.runtime import Runtime
+from colugo.patterns.links import GOODBYE_WAIT_S, Link, doubt_if_silent
+from colugo.protocol.advertisement import Advertisement, Framing
+from colugo.protocol.error_report import decode_plain_error, encode_error
+from colugo.protocol.frames import FLAG_ERROR, Call, decode_calls, encode_calls, split_envelope
+from colugo.protocol.frames import Kind as FrameKind
+
+_CORRELATION_BYTES = 8
+
+
+class ServerLink:
+    """One server: a DEALER that reconnects, with a new socket after each loss.
+
+    A new socket, because what waits in the old one must not reach a server that comes back after
+    the requests have failed.
+
+    Args:
+        runtime: the node's.
+        peer: the server.
+        endpoint: where it is.
+        on_connected: called when it can take requests.
+        on_lost: called with `"lost"` or `"withdrawn"` when it no longer can.
+        on_ended: called when this link is closed by itself.
+        on_reply: gets each reply.
+        on_malformed: gets the error of each frame that is none.
+    """
+
+    def __init__(  # noqa: PLR0913 - callbacks by keyword
+        self,
+        runtime: Runtime,
+        peer: Advertisement,
+        endpoint: str,
+        *,
+        on_connected: Callable[["ServerLink"], None],
+        on_lost: Callable[["ServerLink", str], None],
+        on_ended: Callable[["ServerLink"], None],
+        on_reply: Callable[["ServerLink", Call], None],
+        on_malformed: Callable[["ServerLink", FrameError], None],
+    ) -> None:
+        self._runtime = runtime
+        self._link = Link(peer, endpoint)
+        self._raw = peer.framing is Framing.RAW
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._on_ended = on_ended
+        self._on_reply = on_reply
+        self._on_malformed = on_malformed
+        self._backlog: deque[list[bytes]] = deque()
+        self._closed = False
+        self._connector = self._connect()
+        if not self._raw:
+            doubt_if_silent(runtime, self._link)
+
+    @property
+    def peer(self) -> Advertisement:
+        """The server."""
+        return self._link.peer
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is."""
+        return self._link.endpoint
+
+    def send(self, call: Call) -> None:
+        """Send a request, or keep it until the socket takes it."""
+        if self._raw:
+            # the number as an envelope of its own: REP echoes what stands before the empty frame
+            frames = [call.correlation.to_bytes(_CORRELATION_BYTES, "little"), b"", call.payload]
+        else:
+            frames = [encode_calls(FrameKind.REQUEST, self.peer.socket_id, [call])]
+        self._backlog.append(frames)
+        self._flush()
+
+    def leave(self) -> None:
+        """The server has said goodbye: take what it still sends, then end."""
+        if not self._link.connected:
+            self.end()
+            return
+        self._link.leaving = True
+        self._link.cancel_timer()
+        self._link.timer = asyncio.get_running_loop().call_later(GOODBYE_WAIT_S, self.end)
+
+    def end(self) -> None:
+        """Take what has arrived, close, and report the loss if it was connected."""
+        if self._closed:
+            return
+        self._connector.drain()
+        self.close()
+        self._on_ended(self)
+        if self._link.connected:
+            self._link.connected = False
+            self._on_lost(self, "withdrawn")
+
+    def close(self) -> None:
+        """Close without a report; requests that were sent still leave."""
+        if not self._closed:
+            self._closed = True
+            self._link.cancel_timer()
+            self._connector.close()
+
+    def _connect(self) -> Connector:
+        sockets = self._runtime.sockets
+        connector = Connector(
+            self._runtime.loop,
+            sockets,
+            sockets.dealer(),
+            on_message=self._on_message,
+            on_connected=self._up,
+            on_lost=self._down,
+            on_writable=self._flush,
+        )
+        connector.connect(self.endpoint)
+        return connector
+
+    def _up(self, endpoint: str) -> None:
+        del endpoint
+        if not self._link.leaving:
+            self._link.connected = True
+            self._link.cancel_timer()
+            self._on_connected(self)
+
+    def _down(self, endpoint: str) -> None:
+        del endpoint
+        if self._link.leaving:
+            self.end()
+            return
+        self._connector.drain()
+        if self._closed:  # by a callback of what was drained
+            return
+        self._link.connected = False
+        self._backlog.clear()
+        self._connector.close(0)
+        self._connector = self._connect()
+        if not self._raw:
+            self._runtime.suspect(self.peer)
+            doubt_if_silent(self._runtime, self._link)
+        self._on_lost(self, "lost")
+
+    def _flush(self) -> None:
+        socket = self._connector.socket
+        try:
+            while self._backlog:
+                socket.send_multipart(self._backlog[0], zmq.NOBLOCK)
+                self._backlog.popleft()
+        except zmq.Again:
+            pass
+        self._connector.kick()
+
+    def _on_message(self, frames: list[bytes]) -> None:
+        try:
+            calls = self._raw_reply(frames) if self._raw else self._replies(frames)
+        except FrameError as error:
+            self._on_malformed(self, error)
+            return
+        for call in calls:
+            self._on_reply(self, call)
+
+    def _replies(self, frames: list[bytes]) -> list[Call]:
+        if len(frames) != 1:
+            raise FrameError(f"{len(frames)} frames")
+        return decode_calls(frames[0], FrameKind.REPLY).calls
+
+    def _raw_reply(self, frames: list[bytes]) -> list[Call]:
+        envelope, body = split_envelope(frames)
+        if len(envelope) != 2 or len(envelope[0]) != _CORRELATION_BYTES or not body:  # noqa: PLR2004
+            raise FrameError(f"an envelope of {len(envelope)} and a body of {len(body)} frames")
+        number = int.from_bytes(envelope[0], "little")
+        error = decode_plain_error(body)
+        if error is not None:
+            return [Call(number, FLAG_ERROR, encode_error(error))]
+        return [Call(number, 0, body[-1])]

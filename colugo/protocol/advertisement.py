@@ -1,0 +1,183 @@
+"""What a node tells the network about one of its sockets, and its form as a DNS-SD TXT record."""
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from colugo.errors import AdvertisementError, ConfigurationError, TopicError
+from colugo.protocol.frames import ID_BYTES
+from colugo.protocol.topics import check_topic
+
+WIRE_VERSION = "1"
+MAX_NAME_BYTES = 63
+MAX_REALM_BYTES = 24
+_MAX_CODEC_CHARS = 32
+_UUID_BYTES = 16
+_LABEL_TOPIC_CHARS = 50
+_MAX_PORT = 65535
+DISCARD_PORT = 9
+"""RFC 863; a record that names it is not one of a ZeroMQ socket."""
+
+
+class Kind(StrEnum):
+    """What kind of socket is advertised."""
+
+    PUBLISHER = "pub"
+    REPLY_SERVER = "rep"
+
+
+class Framing(StrEnum):
+    """What its messages look like: our frames, or one plain ZeroMQ message each."""
+
+    COLUGO = "colugo"
+    RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """A bound socket that others may connect to; callbacks get it as their `peer`.
+
+    Attributes:
+        socket_id: 8 random bytes, new each time a socket is made: a restart is another socket.
+        kind: publisher or reply server.
+        topic: its topic; empty for a plain ZeroMQ endpoint given by `connect=`.
+        node: name of its node.
+        node_id: UUID of its node, 16 bytes.
+        realm: only sockets of one realm connect.
+        codec: name of its codec, cut to 32 characters.
+        framing: colugo or raw.
+        host_id: tells whether two sockets are on one host; empty if unknown.
+        addresses: IP addresses it is bound to.
+        port: TCP port.
+    """
+
+    socket_id: bytes
+    kind: Kind
+    topic: str
+    node: str
+    node_id: bytes
+    realm: str = "default"
+    codec: str = "plain"
+    framing: Framing = Framing.COLUGO
+    host_id: str = ""
+    addresses: tuple[str, ...] = field(default=())
+    port: int = 0
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The ZeroMQ endpoints, one for each address."""
+        return [endpoint(address, self.port) for address in self.addresses]
+
+    def __str__(self) -> str:
+        where = f" at {self.endpoints[0]}" if self.addresses else ""
+        return f"{self.kind} {self.topic or '(plain ZeroMQ)'} of {self.node or 'an unnamed peer'}{where}"
+
+
+def endpoint(address: str, port: int) -> str:
+    """The tcp endpoint of an address, with the brackets that IPv6 needs."""
+    return f"tcp://[{address}]:{port}" if ":" in address else f"tcp://{address}:{port}"
+
+
+def check_name(name: object) -> str:
+    """Return the node name if it is one: 1 to 63 bytes of printable UTF-8.
+
+    Raises:
+        ConfigurationError: with the reason.
+    """
+    if not isinstance(name, str) or not name or not name.isprintable() or len(name.encode()) > MAX_NAME_BYTES:
+        raise ConfigurationError(f"a node name has 1 to {MAX_NAME_BYTES} bytes, all printable: {name!r}")
+    return name
+
+
+def check_realm(realm: object) -> str:
+    """Return the realm if it is one: a topic of at most 24 bytes.
+
+    Raises:
+        ConfigurationError: with the reason.
+    """
+    try:
+        if len(check_topic(realm)) <= MAX_REALM_BYTES:
+            return str(realm)
+    except TopicError:
+        pass
+    raise ConfigurationError(f"a realm has 1 to {MAX_REALM_BYTES} letters, digits or ./-_ : {realm!r}")
+
+
+def instance_label(advertisement: Advertisement) -> str:
+    """The DNS-SD instance label, at most 63 bytes: topic and socket id.
+
+    Dots become dashes: RFC 6763 §4.3 allows them, but not every resolver splits such names well.
+    """
+    topic = advertisement.topic.replace(".", "-").replace("/", "-")
+    return f"{topic[:_LABEL_TOPIC_CHARS]}-{advertisement.socket_id[:6].hex()}"
+
+
+def to_txt(advertisement: Advertisement) -> dict[str, str]:
+    """The TXT record's keys and values, under 400 bytes together (RFC 6763 §6)."""
+    fields = {
+        "v": WIRE_VERSION,
+        "t": advertisement.topic,
+        "k": str(advertisement.kind),
+        "n": advertisement.node,
+        "u": _encode_id(advertisement.node_id),
+        "i": _encode_id(advertisement.socket_id),
+        "r": advertisement.realm,
+        "c": advertisement.codec[:_MAX_CODEC_CHARS],
+        "h": advertisement.host_id,
+    }
+    if advertisement.framing is not Framing.COLUGO:
+        fields["f"] = str(advertisement.framing)
+    return fields
+
+
+def from_txt(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: int | None) -> Advertisement:
+    """Read what another host has advertised, trusting nothing.
+
+    Args:
+        txt: the TXT record's keys and values.
+        addresses: from the A and AAAA records.
+        port: from the SRV record.
+
+    Raises:
+        AdvertisementError: if anything needed is missing, malformed or of another version.
+    """
+    values = {key: value or "" for key, value in txt.items()}
+    if values.get("v") != WIRE_VERSION:
+        raise AdvertisementError(f"version {values.get('v')!r}, this is {WIRE_VERSION!r}")
+    if not port or not 0 < port <= _MAX_PORT or port == DISCARD_PORT:
+        raise AdvertisementError(f"port {port}")
+    try:
+        return Advertisement(
+            socket_id=_decode_id(values["i"], ID_BYTES),
+            kind=Kind(values["k"]),
+            topic=check_topic(values["t"]),
+            node=check_name(values["n"]),
+            node_id=_decode_id(values["u"], _UUID_BYTES),
+            realm=check_realm(values["r"]),
+            codec=values.get("c", "plain"),
+            framing=Framing(values.get("f", Framing.COLUGO)),
+            host_id=values.get("h", ""),
+            addresses=tuple(str(ipaddress.ip_address(address)) for address in addresses),
+            port=port,
+        )
+    except KeyError as error:
+        raise AdvertisementError(f"no key {error} in the TXT record") from error
+    except ValueError as error:
+        raise AdvertisementError(str(error)) from error
+
+
+def _encode_id(identity: bytes) -> str:
+    return base64.urlsafe_b64encode(identity).rstrip(b"=").decode()
+
+
+def _decode_id(text: str, size: int) -> bytes:
+    try:
+        identity = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise AdvertisementError(f"id {text[:40]!r}: {error}") from error
+    if len(identity) != size:
+        raise AdvertisementError(f"id {text[:40]!r} has {len(identity)} bytes, not {size}")
+    return identity

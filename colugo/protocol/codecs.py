@@ -1,0 +1,207 @@
+"""Codecs: how messages become bytes and bytes become messages."""
+
+import dataclasses
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from google.protobuf.message import Message
+
+from colugo.errors import ConfigurationError, DecodeError, EncodeError
+
+try:
+    import cbor2
+except ImportError:  # the extra `colugo[cbor]`
+    cbor2 = None  # type: ignore[assignment]
+
+CODEC_NAMES = '"json", "msgpack", "cbor", a protobuf message class, a msgspec.Struct or a dataclass'
+
+
+class Codec:
+    """Base of codecs; subclass it for a serialization of your own.
+
+    A subclass sets `name` (shown in advertisements, so that `colugo why` can name a mismatch)
+    and implements `encode` and `decode`, which may raise whatever they like.
+    """
+
+    name = ""
+
+    def encode(self, message: Any) -> bytes:
+        """Turn a message into bytes."""
+        raise NotImplementedError
+
+    def decode(self, data: bytes) -> Any:
+        """Turn bytes into a message."""
+        raise NotImplementedError
+
+    def pack(self, message: Any) -> tuple[bytes, bool]:
+        """Return the payload and whether it is text.
+
+        Raises:
+            EncodeError: a `TypeError` that names the message's type and the codec.
+        """
+        try:
+            return self.encode(message), False
+        except EncodeError:
+            raise
+        except Exception as error:
+            raise EncodeError(
+                f"a {type(message).__name__} cannot be sent with the codec {self.name}: {error}"
+            ) from error
+
+    def unpack(self, data: bytes, *, text: bool) -> Any:
+        """Return the message that a payload stands for.
+
+        Raises:
+            DecodeError: a `ValueError`, whatever the codec raised.
+        """
+        del text
+        try:
+            return self.decode(data)
+        except Exception as error:  # a codec may raise anything on foreign bytes, MemoryError included
+            raise DecodeError(f"{len(data)} bytes are not {self.name}: {error}") from error
+
+
+class PlainCodec(Codec):
+    """The default: `str` arrives as `str`, `bytes` as `bytes`; anything else needs a codec."""
+
+    name = "plain"
+
+    def pack(self, message: Any) -> tuple[bytes, bool]:
+        """Return the payload and whether it is text."""
+        if isinstance(message, str):
+            try:
+                return message.encode(), True
+            except UnicodeEncodeError as error:
+                raise EncodeError(f"the str cannot be sent as UTF-8: {error}") from error
+        if isinstance(message, bytes):
+            return message, False
+        if isinstance(message, (bytearray, memoryview)):
+            return bytes(message), False
+        raise EncodeError(
+            f"a {type(message).__name__} cannot be sent as it is: send str or bytes, or give codec= "
+            f"({CODEC_NAMES})"
+        )
+
+    def unpack(self, data: bytes, *, text: bool) -> Any:
+        """Return str for text, else bytes."""
+        if not text:
+            return data
+        try:
+            return str(data, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DecodeError(f"a text message is not UTF-8: {error}") from error
+
+
+class _FunctionCodec(Codec):
+    """A codec of two functions."""
+
+    def __init__(self, name: str, encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]) -> None:
+        self.name = name
+        self.encode = encode  # type: ignore[method-assign]
+        self.decode = decode  # type: ignore[method-assign]
+
+
+class ProtobufCodec(Codec):
+    """Messages of one protobuf class.
+
+    Args:
+        message_class: the generated class.
+    """
+
+    def __init__(self, message_class: type[Message]) -> None:
+        self.name = f"protobuf {message_class.DESCRIPTOR.full_name}"
+        self._class = message_class
+
+    def encode(self, message: Any) -> bytes:
+        """Serialize the message."""
+        if not isinstance(message, self._class):
+            raise EncodeError(f"a {type(message).__name__} is not the codec's {self._class.__name__}")
+        return message.SerializeToString()
+
+    def decode(self, data: bytes) -> Any:
+        """Parse a message."""
+        return self._class.FromString(data)
+
+
+class TypedCodec(Codec):
+    """Instances of one `msgspec.Struct` or dataclass, as msgpack, checked against the type on arrival.
+
+    Args:
+        message_class: the class; unknown fields of the other side are ignored, missing ones take
+            their defaults.
+    """
+
+    def __init__(self, message_class: type) -> None:
+        self.name = f"msgpack {message_class.__name__}"
+        self._class = message_class
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(message_class)
+
+    def encode(self, message: Any) -> bytes:
+        """Serialize the message."""
+        if not isinstance(message, self._class):
+            raise EncodeError(f"a {type(message).__name__} is not the codec's {self._class.__name__}")
+        return self._encoder.encode(message)
+
+    def decode(self, data: bytes) -> Any:
+        """Parse and check a message."""
+        return self._decoder.decode(data)
+
+
+PLAIN = PlainCodec()
+
+
+def _json_codec() -> Codec:
+    return _FunctionCodec("json", msgspec.json.encode, msgspec.json.decode)
+
+
+def _msgpack_codec() -> Codec:
+    return _FunctionCodec("msgpack", msgspec.msgpack.encode, msgspec.msgpack.decode)
+
+
+def _cbor_codec() -> Codec:
+    if cbor2 is None:
+        raise ConfigurationError('codec="cbor" needs the package cbor2: pip install "colugo[cbor]"')
+    return _FunctionCodec("cbor", cbor2.dumps, cbor2.loads)
+
+
+def _pickle_codec() -> Codec:
+    """Any Python object. Whoever can send to a pickle socket can run any code in the receiver."""
+    return _FunctionCodec("pickle", pickle.dumps, pickle.loads)
+
+
+_BY_NAME: dict[str, Callable[[], Codec]] = {
+    "json": _json_codec,
+    "msgpack": _msgpack_codec,
+    "cbor": _cbor_codec,
+    "pickle": _pickle_codec,
+}
+
+
+def resolve_codec(spec: Any) -> Codec:
+    """Return the codec that a `codec=` argument asks for.
+
+    Args:
+        spec: None (str and bytes as they are), `"json"`, `"msgpack"`, `"cbor"`, `"pickle"` (lets every
+            sender run code in the receiver: only among programs that trust each other), a protobuf
+            message class, a `msgspec.Struct` class, a dataclass, or a `Codec` of your own.
+
+    Raises:
+        ConfigurationError: if it is none of these.
+    """
+    if spec is None:
+        return PLAIN
+    if isinstance(spec, Codec):
+        return spec
+    if isinstance(spec, str):
+        if spec in _BY_NAME:
+            return _BY_NAME[spec]()
+        raise ConfigurationError(f"no codec is called {spec!r}; there are {CODEC_NAMES}")
+    if isinstance(spec, type):
+        if issubclass(spec, Message):
+            return ProtobufCodec(spec)
+        if issubclass(spec, msgspec.Struct) or dataclasses.is_dataclass(spec):
+            return TypedCodec(spec)
+    raise ConfigurationError(f"codec={spec!r} is not one of {CODEC_NAMES}")

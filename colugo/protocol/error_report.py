@@ -1,0 +1,46 @@
+"""How an exception travels back to who asked."""
+
+import msgspec
+
+from colugo.errors import RemoteError
+
+
+class ErrorReport(msgspec.Struct, frozen=True):
+    """An exception at the other side; on the wire as msgpack.
+
+    Attributes:
+        type_name: name of its class.
+        message: its text.
+    """
+
+    type_name: str
+    message: str
+
+
+def encode_error(error: BaseException) -> bytes:
+    """The payload of an error reply."""
+    if isinstance(error, RemoteError):
+        return msgspec.msgpack.encode(ErrorReport(error.type_name, error.message))
+    return msgspec.msgpack.encode(ErrorReport(type(error).__name__, str(error)))
+
+
+def decode_error(payload: bytes) -> RemoteError:
+    """The error that an error reply stands for; never raises."""
+    try:
+        report = msgspec.msgpack.decode(payload, type=ErrorReport)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return RemoteError("unknown", f"an error report of {len(payload)} bytes that does not decode")
+    return RemoteError(report.type_name, report.message)
+
+
+def encode_plain_error(error: BaseException) -> list[bytes]:
+    """The frames of an error for a plain ZeroMQ REQ, which has no notion of errors: an empty one, then the text."""
+    return [b"", f"{type(error).__name__}: {error}".encode(errors="replace")]
+
+
+def decode_plain_error(frames: list[bytes]) -> RemoteError | None:
+    """The error that the frames of a plain reply stand for, or None if they are a reply."""
+    if len(frames) != 2 or frames[0]:  # noqa: PLR2004
+        return None
+    type_name, _, message = frames[1].decode(errors="replace").partition(": ")
+    return RemoteError(type_name, message)

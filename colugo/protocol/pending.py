@@ -1,0 +1,103 @@
+"""Requests that wait for their replies: correlation, deadlines, servers. Pure: `now` is passed in."""
+
+import heapq
+from collections.abc import Hashable, Iterator
+from itertools import count
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_SLACK = 4096
+"""Deadlines of answered requests stay in the heap until so many more of them are there than pending ones."""
+
+
+class PendingRequests(Generic[T]):
+    """The table of requests in flight, with one heap of deadlines.
+
+    Times are seconds of any monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self._requests: dict[int, tuple[T, Hashable]] = {}
+        self._by_server: dict[Hashable, set[int]] = {}
+        self._deadlines: list[tuple[float, int]] = []
+        self._numbers = count(1)
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def add(self, request: T, deadline: float) -> int:
+        """Take in a request that no server has yet; return its correlation number."""
+        number = next(self._numbers)
+        self._requests[number] = (request, None)
+        heapq.heappush(self._deadlines, (deadline, number))
+        return number
+
+    def assign(self, number: int, server: Hashable) -> None:
+        """Note which server has it."""
+        request, before = self._requests[number]
+        self._leave(number, before)
+        self._requests[number] = (request, server)
+        self._by_server.setdefault(server, set()).add(number)
+
+    def get(self, number: int) -> T | None:
+        """A pending request; None if it is answered, timed out or unknown."""
+        found = self._requests.get(number)
+        return None if found is None else found[0]
+
+    def server_of(self, number: int) -> Hashable:
+        """The server that has the request; None if none has, KeyError if it is not pending."""
+        return self._requests[number][1]
+
+    def outstanding(self, server: Hashable) -> int:
+        """How many requests the server has."""
+        return len(self._by_server.get(server, ()))
+
+    def take(self, number: int) -> T | None:
+        """Remove and return a request; None if it is answered, timed out or unknown."""
+        found = self._requests.pop(number, None)
+        if found is None:
+            return None
+        self._leave(number, found[1])
+        if len(self._deadlines) > _SLACK + 2 * len(self._requests):
+            self._forget_answered()
+        return found[0]
+
+    def take_server(self, server: Hashable) -> list[T]:
+        """Remove and return all requests that a server has."""
+        numbers = sorted(self._by_server.pop(server, ()))
+        return [self._requests.pop(number)[0] for number in numbers]
+
+    def take_expired(self, now: float) -> Iterator[tuple[T, Hashable]]:
+        """Remove and yield each request whose deadline has passed, with the server that has it."""
+        while self._deadlines and self._deadlines[0][0] <= now:
+            number = heapq.heappop(self._deadlines)[1]
+            found = self._requests.pop(number, None)
+            if found is not None:
+                self._leave(number, found[1])
+                yield found
+
+    def take_all(self) -> list[T]:
+        """Remove and return everything."""
+        requests = [request for request, _ in self._requests.values()]
+        self._requests.clear()
+        self._by_server.clear()
+        self._deadlines.clear()
+        return requests
+
+    def next_deadline(self) -> float | None:
+        """The earliest deadline of a request that is still pending; None if there is none."""
+        while self._deadlines and self._deadlines[0][1] not in self._requests:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def _forget_answered(self) -> None:
+        self._deadlines = [entry for entry in self._deadlines if entry[1] in self._requests]
+        heapq.heapify(self._deadlines)
+
+    def _leave(self, number: int, server: Hashable) -> None:
+        members = self._by_server.get(server)
+        if members is not None:
+            members.discard(number)
+            if not members:
+                del self._by_server[server]

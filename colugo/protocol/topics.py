@@ -1,0 +1,95 @@
+"""Topics, and patterns of topics by RabbitMQ's rules."""
+
+import re
+
+from colugo.errors import TopicError
+
+MAX_TOPIC_BYTES = 200
+
+_TOPIC = re.compile(r"[A-Za-z0-9./_-]+")
+_WILDCARDS = ("*", "#")
+
+
+def check_topic(topic: object) -> str:
+    """Return the topic if it is one.
+
+    Args:
+        topic: letters, digits, `.`, `/`, `-` and `_` (ASCII), 1 to 200 bytes.
+
+    Raises:
+        TopicError: with the reason.
+    """
+    if not isinstance(topic, str):
+        raise TopicError(f"a topic is a str, not {type(topic).__name__}: {topic!r}")
+    if not topic:
+        raise TopicError("a topic must not be empty")
+    if len(topic) > MAX_TOPIC_BYTES:
+        raise TopicError(f"a topic has at most {MAX_TOPIC_BYTES} bytes, this has {len(topic)}: {topic[:40]!r}…")
+    if any(sign in topic for sign in _WILDCARDS):
+        raise TopicError(f"wildcards may stand in a subscriber's pattern only, not in the topic {topic!r}")
+    if not _TOPIC.fullmatch(topic):
+        wrong = sorted(set(_TOPIC.sub("", topic)))
+        raise TopicError(f"a topic is made of letters, digits and ./-_ ; {topic!r} has {', '.join(map(repr, wrong))}")
+    return topic
+
+
+def is_pattern(text: str) -> bool:
+    """Whether the text has a wildcard, `*` or `#`."""
+    return isinstance(text, str) and any(sign in text for sign in _WILDCARDS)
+
+
+class Pattern:
+    """A pattern of topics: words divided by `.`, `*` for one word, `#` for any number of words.
+
+    The rules are those of RabbitMQ's topic exchange: `lab.*` matches `lab.door` and not
+    `lab.door.open`; `lab.#` matches `lab`, `lab.door` and `lab.door.open`.
+
+    Args:
+        text: the pattern, at most 200 bytes; a plain topic is a pattern that matches itself.
+
+    Raises:
+        TopicError: if a word mixes a wildcard with other signs, or breaks the rules of topics.
+    """
+
+    __slots__ = ("_words", "text")
+
+    def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise TopicError(f"a pattern is a str, not {type(text).__name__}: {text!r}")
+        words = text.split(".")
+        for word in words:
+            if word not in _WILDCARDS and any(sign in word for sign in _WILDCARDS):
+                raise TopicError(f"a wildcard stands for whole words: {word!r} in the pattern {text!r} mixes")
+        check_topic("".join("x" if sign in _WILDCARDS else sign for sign in text))
+        self.text = text
+        self._words = words
+
+    def matches(self, topic: str) -> bool:
+        """Whether the topic fits; time is bounded by words of pattern x words of topic."""
+        words = self._words
+        states = _skip_hashes(words, {0})
+        for part in topic.split("."):
+            reached = set()
+            for state in states:
+                if state == len(words):
+                    continue
+                if words[state] == "#":
+                    reached.add(state)
+                elif words[state] in ("*", part):
+                    reached.add(state + 1)
+            states = _skip_hashes(words, reached)
+        return len(words) in states
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.text!r})"
+
+
+def _skip_hashes(words: list[str], states: set[int]) -> set[int]:
+    """Add what is reached when each `#` stands for no word."""
+    closed = set(states)
+    for state in states:
+        position = state
+        while position < len(words) and words[position] == "#":
+            position += 1
+            closed.add(position)
+    return closed

@@ -1,0 +1,1 @@
+"""The import path of the original colugo: `from colugo.py.node import Node`."""
