@@ -130,7 +130,13 @@ class Node:
     # --- sockets
 
     def add_publisher(
-        self, topic: str, *, codec: Any = None, framing: str = "colugo", port: int | None = None, hwm: int = DEFAULT_HWM
+        self,
+        topic: str,
+        *,
+        codec: Any = None,
+        framing: str = "colugo",
+        port: int | None = None,
+        hwm: int = DEFAULT_HWM,
     ) -> Publisher:
         """Add a publisher.
 
@@ -224,7 +230,8 @@ class Node:
             ClosedError: after the node has stopped.
         """
         return self._add(
-            ("reply server", topic), lambda: ReplyServer(self._runtime, topic, callback, codec=codec, port=port)
+            ("reply server", topic),
+            lambda: ReplyServer(self._runtime, topic, callback, codec=codec, port=port),
         )
 
     def add_request_client(  # noqa: PLR0913 - keyword-only options
@@ -377,7 +384,9 @@ class Node:
         self._stop_requested = asyncio.Event()
         if self._stopping:  # between _begin and here
             self._stop_requested.set()
-        self._closing = asyncio.get_running_loop().create_task(self._close(), name=f"colugo {self.name} close")
+        self._closing = asyncio.get_running_loop().create_task(
+            self._close(), name=f"colugo {self.name} close"
+        )
         scope = self.scope
         try:
             await self._runtime.open(self._directory or MdnsDirectory(scope))

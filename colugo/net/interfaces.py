@@ -55,11 +55,16 @@ def resolve_scope(text: str | None) -> Scope:
     interfaces = _ipv4_interfaces()
     if text == "lan":
         found = tuple(
-            address for name, addresses in interfaces.items() if _is_real(name, addresses) for address in addresses
+            address
+            for name, addresses in interfaces.items()
+            if _is_real(name, addresses)
+            for address in addresses
         )
         if found:
             return Scope("lan", found)
-        return Scope("host", (LOOPBACK,), host_only=True, note="no network interface is up, so only this host is seen")
+        return Scope(
+            "host", (LOOPBACK,), host_only=True, note="no network interface is up, so only this host is seen"
+        )
     chosen: dict[str, None] = {}
     for word in filter(None, (part.strip() for part in text.split(","))):
         chosen.update(dict.fromkeys(_addresses_of(word, interfaces)))

@@ -11,14 +11,18 @@ from tornado.ioloop import IOLoop
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run_on(loop: IOLoop, main: Callable[[], Coroutine[Any, Any, None]], on_signal: Callable[[], None]) -> None:
+def run_on(
+    loop: IOLoop, main: Callable[[], Coroutine[Any, Any, None]], on_signal: Callable[[], None]
+) -> None:
     """Run a coroutine on a loop that is closed afterwards.
 
     On the main thread, SIGINT and SIGTERM call `on_signal`; the handlers that were there are put
     back in the end.
     """
     asyncio_loop: asyncio.AbstractEventLoop = loop.asyncio_loop  # type: ignore[attr-defined]
-    restore = _install(asyncio_loop, on_signal) if threading.current_thread() is threading.main_thread() else {}
+    restore = (
+        _install(asyncio_loop, on_signal) if threading.current_thread() is threading.main_thread() else {}
+    )
     try:
         with asyncio.Runner(loop_factory=lambda: asyncio_loop) as runner:
             runner.run(main())

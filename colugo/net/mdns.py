@@ -84,7 +84,9 @@ class _Link:
     """The parts shared by the nodes of one loop and scope."""
 
     # AsyncZeroconf belongs to a loop; one each would multiply traffic and descriptors.
-    _links: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "dict[Scope, _Link]"] = weakref.WeakKeyDictionary()
+    _links: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "dict[Scope, _Link]"] = (
+        weakref.WeakKeyDictionary()
+    )
 
     def __init__(self, scope: Scope, loop: asyncio.AbstractEventLoop) -> None:
         self._scope = scope
@@ -257,7 +259,9 @@ class _Link:
         except (AdvertisementError, UnicodeDecodeError) as error:
             held = self._throttle.admit("malformed", self._loop.time())
             if held is not None:
-                log.warning("ignored the malformed mDNS record %s: %s (%d more like it)", info.name, error, held)
+                log.warning(
+                    "ignored the malformed mDNS record %s: %s (%d more like it)", info.name, error, held
+                )
             return
         self._up(info.name, advertisement)
 
@@ -277,7 +281,9 @@ class _Link:
         for listener in list(self._listeners):
             listener(event)
 
-    def _spawn(self, coroutine: "asyncio.coroutines.Coroutine[None, None, None]", name: str) -> "asyncio.Task[None]":
+    def _spawn(
+        self, coroutine: "asyncio.coroutines.Coroutine[None, None, None]", name: str
+    ) -> "asyncio.Task[None]":
         return self._keep(self._loop.create_task(coroutine), name)
 
     def _keep(self, task: "asyncio.Task[None]", name: str) -> "asyncio.Task[None]":

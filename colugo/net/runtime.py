@@ -35,7 +35,9 @@ class Runtime:
 
     def __init__(self, name: str, *, realm: str, scope: Scope, max_message_bytes: int, host_id: str) -> None:
         if not isinstance(max_message_bytes, int) or max_message_bytes < _MIN_MESSAGE_BYTES:
-            raise ConfigurationError(f"max_message_bytes is at least {_MIN_MESSAGE_BYTES}, not {max_message_bytes!r}")
+            raise ConfigurationError(
+                f"max_message_bytes is at least {_MIN_MESSAGE_BYTES}, not {max_message_bytes!r}"
+            )
         self.name = name
         self.realm = realm
         self.scope = scope
@@ -115,7 +117,14 @@ class Runtime:
         return task
 
     def advertisement(
-        self, kind: Kind, topic: str, port: int, *, codec: str, framing: Framing = Framing.COLUGO, socket_id: bytes
+        self,
+        kind: Kind,
+        topic: str,
+        port: int,
+        *,
+        codec: str,
+        framing: Framing = Framing.COLUGO,
+        socket_id: bytes,
     ) -> Advertisement:
         """Describe one of this node's sockets."""
         return Advertisement(

@@ -40,7 +40,11 @@ def check_delay_ms(delay_ms: object, *, least: int) -> int | float:
     Raises:
         ConfigurationError: with the value.
     """
-    if isinstance(delay_ms, bool) or not isinstance(delay_ms, int | float) or not least <= delay_ms < math.inf:
+    if (
+        isinstance(delay_ms, bool)
+        or not isinstance(delay_ms, int | float)
+        or not least <= delay_ms < math.inf
+    ):
         raise ConfigurationError(f"a delay is a number of milliseconds from {least} on, not {delay_ms!r}")
     return delay_ms
 

@@ -29,7 +29,9 @@ class Handler:
 
     __slots__ = ("_callback", "_count", "_label", "_runtime", "is_coroutine")
 
-    def __init__(self, runtime: Runtime, callback: Callable[..., Any], label: str, *, least: int, most: int) -> None:
+    def __init__(
+        self, runtime: Runtime, callback: Callable[..., Any], label: str, *, least: int, most: int
+    ) -> None:
         if not callable(callback):
             raise ConfigurationError(f"{label} must be a function, not {callback!r}")
         self._runtime = runtime
@@ -93,10 +95,14 @@ def _count_parameters(callback: Callable[..., Any], label: str, least: int, most
     except ValueError:  # a builtin without a signature
         return least
     takes = [
-        parameter for parameter in parameters if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
     required = sum(parameter.default is parameter.empty for parameter in takes)
     room = most if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters) else len(takes)
     if required > most or room < least:
-        raise ConfigurationError(f"{label} is called with {least} to {most} arguments; {callback!r} takes {required}")
+        raise ConfigurationError(
+            f"{label} is called with {least} to {most} arguments; {callback!r} takes {required}"
+        )
     return max(required, least)

@@ -16,7 +16,11 @@ class DelayedCallback:
     """
 
     def __init__(
-        self, runtime: Runtime, delay_ms: float, callback: Callable[..., Any], done: Callable[["DelayedCallback"], None]
+        self,
+        runtime: Runtime,
+        delay_ms: float,
+        callback: Callable[..., Any],
+        done: Callable[["DelayedCallback"], None],
     ) -> None:
         self._delay_s = check_delay_ms(delay_ms, least=0) / 1000
         self._handler = Handler(runtime, callback, f"delayed callback {delay_ms} ms", least=0, most=0)

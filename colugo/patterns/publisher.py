@@ -71,7 +71,12 @@ class Publisher:
             self._socket.close()
             raise
         self._advertisement = runtime.advertisement(
-            Kind.PUBLISHER, topic, self._port, codec=self._codec.name, framing=self._framing, socket_id=self._id
+            Kind.PUBLISHER,
+            topic,
+            self._port,
+            codec=self._codec.name,
+            framing=self._framing,
+            socket_id=self._id,
         )
         self._closed = False
         runtime.when_open(self._open)
@@ -186,4 +191,3 @@ def check_framing(framing: str) -> Framing:
         return Framing(framing)
     except ValueError:
         raise ConfigurationError(f'framing is "colugo" or "raw", not {framing!r}') from None
-

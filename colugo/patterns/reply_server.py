@@ -64,7 +64,12 @@ class Reply:
     __slots__ = ("_answered", "_correlation", "_envelope", "_identity", "_server")
 
     def __init__(
-        self, server: "ReplyServer", identity: bytes, *, correlation: int = 0, envelope: list[bytes] | None = None
+        self,
+        server: "ReplyServer",
+        identity: bytes,
+        *,
+        correlation: int = 0,
+        envelope: list[bytes] | None = None,
     ) -> None:
         self._server = server
         self._identity = identity
@@ -110,7 +115,13 @@ class ReplyServer:
     """Answers requests of a topic; made by `Node.add_reply_server`."""
 
     def __init__(
-        self, runtime: Runtime, topic: str, callback: Callable[..., Any], *, codec: Any = None, port: int | None = None
+        self,
+        runtime: Runtime,
+        topic: str,
+        callback: Callable[..., Any],
+        *,
+        codec: Any = None,
+        port: int | None = None,
     ) -> None:
         self.topic = check_topic(topic)
         self._runtime = runtime

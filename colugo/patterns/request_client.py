@@ -95,7 +95,9 @@ class RequestClient:
         self._on_connect = optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1)
         self._on_disconnect = optional_handler(runtime, on_disconnect, f"on_disconnect of {topic}", most=2)
         self._balance = balance
-        self._given = [(plain_peer(endpoint, Kind.REPLY_SERVER), endpoint) for endpoint in as_endpoints(connect)]
+        self._given = [
+            (plain_peer(endpoint, Kind.REPLY_SERVER), endpoint) for endpoint in as_endpoints(connect)
+        ]
         self._watch = Watch(Kind.REPLY_SERVER, topic, self._on_change)
         self._links: dict[str, ServerLink] = {}
         self._ring: deque[ServerLink] = deque()
@@ -163,7 +165,9 @@ class RequestClient:
             ClosedError: after the node has stopped.
         """
         runtime, topic = self._runtime, self.topic
-        on_reply = Handler(runtime, callback, f"reply callback of {topic}", least=1, most=1) if callback else None
+        on_reply = (
+            Handler(runtime, callback, f"reply callback of {topic}", least=1, most=1) if callback else None
+        )
         on_timeout = optional_handler(runtime, timeout_handler, f"timeout handler of {topic}", most=1)
         on_error = optional_handler(runtime, error_handler, f"error handler of {topic}", most=1)
 
@@ -343,7 +347,10 @@ class RequestClient:
         link.send(Call(number, FLAG_TEXT if request.text else 0, request.payload))
 
     def _on_reply(self, link: ServerLink, call: Call) -> None:
-        if self._pending.get(call.correlation) is None or self._pending.server_of(call.correlation) is not link:
+        if (
+            self._pending.get(call.correlation) is None
+            or self._pending.server_of(call.correlation) is not link
+        ):
             self._late += 1
             return
         request = self._pending.take(call.correlation)
@@ -403,4 +410,3 @@ class RequestClient:
             f"no server of {self.topic!r} is known after {request.timeout_ms} ms "
             f"(realm {self._runtime.realm!r}, scope {self._runtime.scope})"
         )
-

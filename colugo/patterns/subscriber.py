@@ -171,7 +171,9 @@ class Subscriber:
 
     def _check_iterable(self) -> None:
         if self._handler is not None:
-            raise ConfigurationError(f"the subscriber of {self.topic} has a callback; leave it out to iterate")
+            raise ConfigurationError(
+                f"the subscriber of {self.topic} has a callback; leave it out to iterate"
+            )
 
     async def _next(self) -> tuple[Any, MessageInfo]:
         if self._inbox is None:
@@ -349,7 +351,9 @@ class Subscriber:
         except DecodeError as error:
             self._undecodable += 1
             sender = info.peer or "a plain ZeroMQ peer"
-            self._complaints.warn((info.topic, str(sender)), f"a message on {info.topic} from {sender} does not decode", error)
+            self._complaints.warn(
+                (info.topic, str(sender)), f"a message on {info.topic} from {sender} does not decode", error
+            )
             if self._on_error is not None:
                 self._on_error.run(error, info)
             return

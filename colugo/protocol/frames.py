@@ -86,7 +86,13 @@ class Calls(NamedTuple):
 
 
 def encode_publication(  # noqa: PLR0913 - the header's fields
-    publisher: bytes, first_sequence: int, sent_ns: int, payloads: list[bytes], *, text: bool, kind: int = Kind.DATA
+    publisher: bytes,
+    first_sequence: int,
+    sent_ns: int,
+    payloads: list[bytes],
+    *,
+    text: bool,
+    kind: int = Kind.DATA,
 ) -> bytes:
     """Build the frame of a batch of publications."""
     count = len(payloads)

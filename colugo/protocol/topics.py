@@ -24,12 +24,16 @@ def check_topic(topic: object) -> str:
     if not topic:
         raise TopicError("a topic must not be empty")
     if len(topic) > MAX_TOPIC_BYTES:
-        raise TopicError(f"a topic has at most {MAX_TOPIC_BYTES} bytes, this has {len(topic)}: {topic[:40]!r}…")
+        raise TopicError(
+            f"a topic has at most {MAX_TOPIC_BYTES} bytes, this has {len(topic)}: {topic[:40]!r}…"
+        )
     if any(sign in topic for sign in _WILDCARDS):
         raise TopicError(f"wildcards may stand in a subscriber's pattern only, not in the topic {topic!r}")
     if not _TOPIC.fullmatch(topic):
         wrong = sorted(set(_TOPIC.sub("", topic)))
-        raise TopicError(f"a topic is made of letters, digits and ./-_ ; {topic!r} has {', '.join(map(repr, wrong))}")
+        raise TopicError(
+            f"a topic is made of letters, digits and ./-_ ; {topic!r} has {', '.join(map(repr, wrong))}"
+        )
     return topic
 
 
