@@ -1,22 +1,16 @@
 """The node: one loop, one identity, and the sockets on it."""
 
-import asyncio
 import logging
 import os
-import threading
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 from uuid import UUID
 
-from tornado.ioloop import IOLoop
-
-from colugo.errors import ClosedError, DuplicateTopicError, LifecycleError
+from colugo.errors import DuplicateTopicError
+from colugo.lifecycle import Lifecycle
 from colugo.net.directory import Directory
 from colugo.net.host import host_id
 from colugo.net.interfaces import Scope, resolve_scope
-from colugo.net.loop_runner import run_on
 from colugo.net.mdns import MdnsDirectory
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
@@ -28,16 +22,10 @@ from colugo.patterns.request_client import Balance, RequestClient
 from colugo.patterns.subscriber import DEFAULT_QUEUE, Subscriber
 from colugo.protocol.advertisement import Advertisement, check_name, check_realm
 
-
-class _Part(Protocol):
-    def close(self) -> None: ...
+B = TypeVar("B", Publisher, ReplyServer)
 
 
-P = TypeVar("P", bound=_Part)
-T = TypeVar("T")
-
-
-class Node:
+class Node(Lifecycle):
     """One participant: finds others on the network and talks to them.
 
     Subclass it or use it as it is. There are three ways to run it: `start()` blocks until `stop()`,
@@ -66,22 +54,15 @@ class Node:
         directory: Directory | None = None,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
     ) -> None:
-        self._runtime = Runtime(
+        runtime = Runtime(
             check_name(name),
             realm=check_realm(realm if realm is not None else os.environ.get("COLUGO_REALM") or "default"),
             scope=resolve_scope(scope),
             max_message_bytes=max_message_bytes,
             host_id=host_id(),
         )
-        self._directory = directory
-        self._parts: list[_Part] = []
-        self._topics: set[tuple[str, str]] = set()
-        self._own_loop: IOLoop | None = None
-        self._started = False
-        self._stopping = False
-        self._closing: asyncio.Task[None] | None = None
-        self._stop_requested: asyncio.Event | None = None
-        self._lock = threading.RLock()  # a signal handler may call stop() inside stop()
+        super().__init__(runtime, lambda: directory or MdnsDirectory(runtime.scope))
+        self._bound: dict[tuple[str, str], Publisher | ReplyServer] = {}
 
     @property
     def name(self) -> str:
@@ -107,15 +88,6 @@ class Node:
     def logger(self) -> logging.Logger:
         """The logger of the node's name."""
         return self._runtime.logger
-
-    @property
-    def loop(self) -> IOLoop:
-        """The Tornado loop it runs on; before that, the one on which `start()` will run it."""
-        if self._runtime.running:
-            return self._runtime.loop
-        if self._own_loop is None:
-            self._own_loop = IOLoop(make_current=False)
-        return self._own_loop
 
     @property
     def callback_errors(self) -> int:
@@ -156,12 +128,13 @@ class Node:
             BindError: if the port cannot be had.
             ClosedError: after the node has stopped.
         """
-        return self._add(
-            ("publisher", topic),
+        return self._add_only(
+            "publisher",
+            topic,
             lambda: Publisher(self._runtime, topic, codec=codec, framing=framing, port=port, hwm=hwm),
         )
 
-    def add_subscriber(  # noqa: PLR0913 - keyword-only options
+    def add_subscriber(
         self,
         topic: str,
         callback: Callable[..., Any] | None = None,
@@ -195,8 +168,7 @@ class Node:
             ConfigurationError: if an option cannot work.
             ClosedError: after the node has stopped.
         """
-        return self._add(
-            None,
+        return self._adopt(
             lambda: Subscriber(
                 self._runtime,
                 topic,
@@ -229,12 +201,13 @@ class Node:
             BindError: if the port cannot be had.
             ClosedError: after the node has stopped.
         """
-        return self._add(
-            ("reply server", topic),
+        return self._add_only(
+            "reply server",
+            topic,
             lambda: ReplyServer(self._runtime, topic, callback, codec=codec, port=port),
         )
 
-    def add_request_client(  # noqa: PLR0913 - keyword-only options
+    def add_request_client(
         self,
         topic: str,
         on_connect: Callable[..., Any] | None = None,
@@ -260,8 +233,7 @@ class Node:
             ConfigurationError: if an option cannot work.
             ClosedError: after the node has stopped.
         """
-        return self._add(
-            None,
+        return self._adopt(
             lambda: RequestClient(
                 self._runtime,
                 topic,
@@ -280,7 +252,7 @@ class Node:
             delay_ms: milliseconds from 1 on.
             callback: takes no argument; plain or coroutine.
         """
-        return self._add(None, lambda: Repeater(self._runtime, delay_ms, callback))
+        return self._adopt(lambda: Repeater(self._runtime, delay_ms, callback))
 
     def add_delayed_callback(self, delay_ms: float, callback: Callable[..., Any]) -> DelayedCallback:
         """Call back once.
@@ -289,183 +261,12 @@ class Node:
             delay_ms: milliseconds from now, or from the start of the node if it does not run yet.
             callback: takes no argument; plain or coroutine.
         """
-        return self._add(None, lambda: DelayedCallback(self._runtime, delay_ms, callback, self._forget))
+        return self._adopt(lambda: DelayedCallback(self._runtime, delay_ms, callback))
 
-    # --- lifecycle
-
-    def start(self) -> None:
-        """Run until `stop()`, SIGINT or SIGTERM; blocks, and returns when everything is closed.
-
-        Raises:
-            LifecycleError: if it was started before, or inside a running loop.
-        """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
-            raise LifecycleError("start() blocks; inside a running loop use: async with Node(…) as node")
-        self._begin()
-        run_on(self.loop, self._main, self.stop)
-
-    def running(self) -> AbstractContextManager[Self]:
-        """Run on a thread of its own for the length of a `with` block."""
-        return _RunningNode(self)
-
-    def stop(self) -> None:
-        """Stop: goodbye, flush for half a second at most, close everything.
-
-        May be called from anywhere: a callback, another thread, a signal handler; more than once, and
-        before the start. Returns at once if the node runs; `start()` returns when it is done.
-        """
-        with self._lock:
-            self._stopping = True
-            if self._started:
-                if self._stop_requested is not None and self._runtime.running:
-                    self._runtime.loop.add_callback(self._stop_requested.set)
-                return
-            self._started = True
-        self._close_parts()
-        self._runtime.closed = True
-        self._runtime.close_unopened()
-        if self._own_loop is not None:
-            self._own_loop.close()
-
-    async def aclose(self) -> None:
-        """Stop, and return when everything is closed. On the node's loop."""
-        self.stop()
-        await self.closed()
-
-    async def closed(self) -> None:
-        """Return when the node has been stopped and everything is closed. On the node's loop."""
-        if self._closing is not None:
-            await asyncio.shield(self._closing)
-
-    def run(self, coroutine: Coroutine[Any, Any, T], timeout_ms: float | None = None) -> T:
-        """Run a coroutine on the node's loop from another thread and return its result.
-
-        Args:
-            coroutine: such as `publisher.ready()` or `client.request("x")`.
-            timeout_ms: milliseconds to wait; None for no limit.
-
-        Raises:
-            LifecycleError: on the node's own thread, where this would never end.
-            TimeoutError: when the time is up.
-        """
-        if self._runtime.running and self._runtime.on_own_thread():
-            coroutine.close()
-            raise LifecycleError("run() is for other threads; on the node's own, await the coroutine")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop.asyncio_loop)  # type: ignore[attr-defined]
-        return future.result(None if timeout_ms is None else timeout_ms / 1000)
-
-    async def __aenter__(self) -> Self:
-        self._begin()
-        await self._open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def _begin(self) -> None:
-        with self._lock:
-            if self._stopping:
-                raise ClosedError(f"the node {self.name!r} has been stopped; make a new one")
-            if self._started:
-                raise LifecycleError(f"the node {self.name!r} has been started already")
-            self._started = True
-
-    async def _main(self) -> None:
-        await self._open()
-        await self.closed()
-
-    async def _open(self) -> None:
-        self._stop_requested = asyncio.Event()
-        if self._stopping:  # between _begin and here
-            self._stop_requested.set()
-        self._closing = asyncio.get_running_loop().create_task(
-            self._close(), name=f"colugo {self.name} close"
-        )
-        scope = self.scope
-        try:
-            await self._runtime.open(self._directory or MdnsDirectory(scope))
-        except BaseException:
-            await self.aclose()
-            raise
-        note = f"; {scope.note}" if scope.note else ""
-        reach = "this host" if scope.host_only else "whoever is on that network"
-        self.logger.info("scope %s, realm %s, open to %s%s", scope, self.realm, reach, note)
-
-    async def _close(self) -> None:
-        try:
-            if self._stop_requested is not None:
-                await self._stop_requested.wait()
-        finally:
-            self._stopping = True
-            await self._runtime.close_directory()
-            self._close_parts()
-            self._runtime.closed = True
-            await self._runtime.close()
-
-    def _close_parts(self) -> None:
-        parts, self._parts = self._parts, []
-        for part in reversed(parts):
-            part.close()
-
-    def _add(self, key: tuple[str, str] | None, make: Callable[[], P]) -> P:
-        if self._runtime.running and not self._runtime.on_own_thread():
-
-            async def on_loop() -> P:
-                return self._add(key, make)
-
-            return self.run(on_loop())
-        if self._stopping:
-            raise ClosedError(f"the node {self.name!r} has been stopped")
-        if key in self._topics:
-            raise DuplicateTopicError(f"the node {self.name!r} has a {' of '.join(key or ())} already")
-        part = make()
-        self._parts.append(part)
-        if key is not None:
-            self._topics.add(key)
+    def _add_only(self, kind: str, topic: str, make: Callable[[], B]) -> B:
+        before = self._bound.get((kind, topic))
+        if before is not None and not before.closed:
+            raise DuplicateTopicError(f"the node {self.name!r} has a {kind} of {topic} already")
+        part = self._adopt(make)
+        self._bound[kind, topic] = part
         return part
-
-    def _forget(self, part: _Part) -> None:
-        if part in self._parts:
-            self._parts.remove(part)
-
-
-class _RunningNode(AbstractContextManager[Any]):
-    """A node on a thread of its own."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._ready = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=f"colugo {node.name}", daemon=True)
-
-    def __enter__(self) -> Any:
-        self._node._begin()
-        self._thread.start()
-        self._ready.wait()
-        if self._error is not None:
-            self._thread.join()
-            raise self._error
-        return self._node
-
-    def __exit__(self, *_: object) -> None:
-        self._node.stop()
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            run_on(self._node.loop, self._main, self._node.stop)
-        except BaseException as error:  # noqa: BLE001 - raised by __enter__
-            self._error = error
-        finally:
-            self._ready.set()
-
-    async def _main(self) -> None:
-        await self._node._open()
-        self._ready.set()
-        await self._node.closed()

@@ -9,14 +9,14 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).parents[1]
 SCALE = float(os.environ.get("COLUGO_TEST_TIME_SCALE", "1"))
 """All waits of the tests are multiplied by it: raise it on a slow machine."""
 
@@ -34,6 +34,13 @@ def run(main: Coroutine[Any, Any, T], within: float = 20.0) -> T:
             return await main
 
     return asyncio.run(bounded())
+
+
+async def until(condition: Callable[[], object], within: float = 10.0) -> None:
+    """Return when the condition holds: for what has a counter and no event."""
+    async with asyncio.timeout(seconds(within)):
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
 
 
 def new_realm() -> str:

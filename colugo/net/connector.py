@@ -29,7 +29,7 @@ class Connector:
         on_writable: called when the socket takes messages again.
     """
 
-    def __init__(  # noqa: PLR0913 - callbacks by keyword
+    def __init__(
         self,
         loop: IOLoop,
         sockets: Sockets,

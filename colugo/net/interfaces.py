@@ -93,7 +93,7 @@ def _ipv4_interfaces() -> dict[str, list[str]]:
 def _is_real(name: str, addresses: list[str]) -> bool:
     """Up, able to multicast and not loopback; where the system has no flags to read: not loopback."""
     try:
-        flags = int(Path(f"/sys/class/net/{name.split(':')[0]}/flags").read_text(encoding="ascii"), 16)
+        flags = int(Path(f"/sys/class/net/{name.partition(':')[0]}/flags").read_text(encoding="ascii"), 16)
     except (OSError, ValueError):
         return not any(ipaddress.ip_address(address).is_loopback for address in addresses)
     return bool(flags & _UP and flags & _MULTICAST and not flags & _IS_LOOPBACK)

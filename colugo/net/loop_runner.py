@@ -4,9 +4,12 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Generic, TypeVar
 
 from tornado.ioloop import IOLoop
+
+T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -41,3 +44,62 @@ def _install(loop: asyncio.AbstractEventLoop, on_signal: Callable[[], None]) -> 
             signal.signal(number, lambda *_: on_signal())
     # None: a handler that Python did not install, which it cannot put back either
     return {number: handler for number, handler in before.items() if handler is not None}
+
+
+class ThreadRunner(AbstractContextManager[T], Generic[T]):
+    """Runs something on a thread and loop of its own for the length of a `with` block.
+
+    Args:
+        value: what the block gets.
+        name: of the thread.
+        loop: a loop that does not run yet.
+        begin: called on the loop; the block starts when it has returned.
+        ended: awaited then, until `stop` has been called and everything is closed.
+        stop: called at the end of the block, from another thread.
+    """
+
+    def __init__(
+        self,
+        value: T,
+        *,
+        name: str,
+        loop: IOLoop,
+        begin: Callable[[], Coroutine[Any, Any, None]],
+        ended: Callable[[], Coroutine[Any, Any, None]],
+        stop: Callable[[], None],
+    ) -> None:
+        self._value = value
+        self._loop = loop
+        self._begin = begin
+        self._ended = ended
+        self._stop = stop
+        self._begun = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"colugo {name}", daemon=True)
+
+    def __enter__(self) -> T:
+        self._thread.start()
+        self._begun.wait()
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+        return self._value
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            run_on(self._loop, self._main, self._stop)
+        except BaseException as error:  # noqa: BLE001 - raised in the thread of the block
+            self._error = error
+        finally:
+            self._begun.set()
+
+    async def _main(self) -> None:
+        await self._begin()
+        self._begun.set()
+        await self._ended()

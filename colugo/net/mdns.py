@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import weakref
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any, ClassVar
 
 from zeroconf import (
     DNSIncoming,
@@ -63,7 +65,7 @@ class MdnsDirectory:
 
     def withdraw(self, advertisement: Advertisement) -> None:
         """Say goodbye (RFC 6762 §10.1)."""
-        if self._link is not None and self._own.pop(advertisement.socket_id, None):
+        if self._link is not None and self._own.pop(advertisement.socket_id, None) is not None:
             self._link.withdraw([advertisement])
 
     def suspect(self, advertisement: Advertisement) -> None:
@@ -83,8 +85,7 @@ class MdnsDirectory:
 class _Link:
     """The parts shared by the nodes of one loop and scope."""
 
-    # AsyncZeroconf belongs to a loop; one each would multiply traffic and descriptors.
-    _links: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "dict[Scope, _Link]"] = (
+    _links: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Scope, "_Link"]]] = (
         weakref.WeakKeyDictionary()
     )
 
@@ -281,18 +282,16 @@ class _Link:
         for listener in list(self._listeners):
             listener(event)
 
-    def _spawn(
-        self, coroutine: "asyncio.coroutines.Coroutine[None, None, None]", name: str
-    ) -> "asyncio.Task[None]":
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         return self._keep(self._loop.create_task(coroutine), name)
 
-    def _keep(self, task: "asyncio.Task[None]", name: str) -> "asyncio.Task[None]":
+    def _keep(self, task: asyncio.Task[None], name: str) -> asyncio.Task[None]:
         task.set_name(f"colugo mdns {name}")
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task
 
-    def _finished(self, task: "asyncio.Task[None]") -> None:
+    def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("%s failed", task.get_name(), exc_info=error)

@@ -71,7 +71,7 @@ class SocketReader:
         socket = self._socket
         until = time.monotonic() + _SLICE_S
         while not self._closed:
-            events = socket.get(zmq.EVENTS)
+            events = int(socket.get(zmq.EVENTS))
             if events & zmq.POLLOUT and self._on_writable is not None:
                 self._on_writable()
             if not events & zmq.POLLIN:

@@ -5,7 +5,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from tornado.ioloop import IOLoop
 
@@ -17,6 +17,13 @@ from colugo.net.sockets import Sockets
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
 
 _MIN_MESSAGE_BYTES = 1024
+
+
+class Closable(Protocol):
+    """What is closed with the node."""
+
+    def close(self) -> None:
+        """Close; a second time is a no-op."""
 
 
 class Runtime:
@@ -48,6 +55,8 @@ class Runtime:
         self.registry = Registry(realm)
         self.callback_errors = 0
         self.closed = False
+        self.parts: dict[Closable, None] = {}
+        """What is closed with the node, in the order of its making."""
         self._owner = threading.get_ident()
         self._loop: IOLoop | None = None
         self._directory: Directory | None = None
@@ -161,6 +170,12 @@ class Runtime:
     def watch(self, watch: Watch) -> None:
         """Begin a watch when the node runs."""
         self.when_open(lambda: self.registry.watch(watch))
+
+    def announce(self) -> None:
+        """Log where the node is, and who can meet it there."""
+        note = f"; {self.scope.note}" if self.scope.note else ""
+        reach = "this host" if self.scope.host_only else "whoever is on that network"
+        self.logger.info("scope %s, realm %s, open to %s%s", self.scope, self.realm, reach, note)
 
     async def close_directory(self) -> None:
         """Say goodbye."""

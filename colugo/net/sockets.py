@@ -1,7 +1,6 @@
 """The one place where ZeroMQ sockets are made, so that limits and security apply to every one."""
 
 import errno
-import threading
 
 import zmq
 
@@ -54,7 +53,7 @@ class Sockets:
         return self._make_connecting(zmq.XSUB)
 
     def router(self) -> zmq.Socket[bytes]:
-        """A reply server's socket; a reply to who has gone is an error, not silence (`ZMQ_ROUTER_MANDATORY`)."""
+        """A reply server's socket; a reply to who has gone is an error (`ZMQ_ROUTER_MANDATORY`)."""
         socket = self._make(zmq.ROUTER)
         socket.set(zmq.ROUTER_MANDATORY, 1)
         return socket
@@ -85,11 +84,9 @@ class Sockets:
             socket.set(option, value)
         return socket
 
-    def close(self, done: threading.Event | None = None) -> None:
+    def close(self) -> None:
         """End the context: returns when what was sent has left, within the linger of its sockets."""
         self._context.term()
-        if done is not None:
-            done.set()
 
 
 def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None) -> int:
@@ -110,13 +107,14 @@ def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None
         raise ConfigurationError(f"a port is a number from 1 to 65535, not {port!r}")
     for _ in range(_BIND_TRIES):
         bound: list[str] = []
+        address = ""
         chosen = port or 0
         try:
             for address in addresses:
                 where = endpoint(address, chosen)
                 socket.bind(where if chosen else where[: where.rindex(":")] + ":*")
-                bound.append(socket.last_endpoint.decode())
-                chosen = chosen or int(bound[0].rsplit(":", 1)[1])
+                bound.append(socket.getsockopt_string(zmq.LAST_ENDPOINT))
+                chosen = chosen or int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
         except zmq.ZMQError as error:
             for one in bound:
                 socket.unbind(one)

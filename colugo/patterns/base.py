@@ -3,7 +3,7 @@
 import math
 from collections.abc import Hashable, Iterable
 
-from colugo.errors import ConfigurationError, MessageTooLargeError
+from colugo.errors import ClosedError, ConfigurationError, MessageTooLargeError
 from colugo.net.runtime import Runtime
 from colugo.protocol.throttle import Throttle
 
@@ -58,6 +58,45 @@ def as_endpoints(connect: Iterable[str]) -> list[str]:
     if isinstance(connect, str):
         raise ConfigurationError(f"connect= takes a list of endpoints, not the str {connect!r}")
     return list(connect)
+
+
+class Part:
+    """The base of what is on a node: closed with it, or before by itself.
+
+    Args:
+        runtime: the node's.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._closed = False
+        runtime.parts[self] = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._closed
+
+    def close(self) -> None:
+        """Close; a second time is a no-op. May be called from any thread."""
+        if not self._closed:
+            self._runtime.submit(self._close)
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._runtime.parts.pop(self, None)
+            self._shut()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(
+                f"{type(self).__name__} is closed: the node {self._runtime.name!r} has been stopped"
+            )
+
+    def _shut(self) -> None:
+        """Release what it holds; called once, on the node's thread."""
+        raise NotImplementedError
 
 
 class Complaints:

@@ -55,7 +55,7 @@ class Handler:
         """Call it; a coroutine runs as a task."""
         try:
             result = self._callback(*args[: self._count])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a user's: whatever it is must not end the node
             self.failed(error)
             return
         if inspect.isawaitable(result):
@@ -67,7 +67,7 @@ class Handler:
             result = self._callback(*args[: self._count])
             if inspect.isawaitable(result):
                 await result
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a user's: whatever it is must not end the node
             self.failed(error)
 
     def failed(self, error: Exception) -> None:
@@ -78,7 +78,7 @@ class Handler:
     async def _finish(self, result: Awaitable[Any]) -> None:
         try:
             await result
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a user's: whatever it is must not end the node
             self.failed(error)
 
 

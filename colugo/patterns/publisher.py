@@ -12,7 +12,7 @@ from colugo.errors import ConfigurationError
 from colugo.net.reader import SocketReader
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import bind
-from colugo.patterns.base import check_count, check_size
+from colugo.patterns.base import Part, check_count, check_size
 from colugo.patterns.gate import Gate
 from colugo.protocol.advertisement import Framing, Kind, endpoint
 from colugo.protocol.codecs import resolve_codec
@@ -39,10 +39,10 @@ class PublisherStats:
     subscribers: int
 
 
-class Publisher:
+class Publisher(Part):
     """Sends messages to all subscribers of a topic; made by `Node.add_publisher`."""
 
-    def __init__(  # noqa: PLR0913 - keyword-only options
+    def __init__(
         self,
         runtime: Runtime,
         topic: str,
@@ -55,7 +55,7 @@ class Publisher:
         self.topic = check_topic(topic)
         self._codec = resolve_codec(codec)
         self._framing = check_framing(framing)
-        self._runtime = runtime
+        super().__init__(runtime)
         self._limit = runtime.sockets.max_message_bytes
         self._id = os.urandom(ID_BYTES)
         self._readers: Counter[bytes] = Counter()
@@ -69,6 +69,7 @@ class Publisher:
             self._port = bind(self._socket, runtime.scope.addresses, port)
         except BaseException:
             self._socket.close()
+            runtime.parts.pop(self)
             raise
         self._advertisement = runtime.advertisement(
             Kind.PUBLISHER,
@@ -78,7 +79,6 @@ class Publisher:
             framing=self._framing,
             socket_id=self._id,
         )
-        self._closed = False
         runtime.when_open(self._open)
         runtime.advertise(self._advertisement)
 
@@ -121,19 +121,18 @@ class Publisher:
             MessageTooLargeError: if it has more than the node's `max_message_bytes`.
             ClosedError: after the node has stopped.
         """
+        self._check_open()
         payload, text = self._codec.pack(message)
         check_size(payload, self._limit)
         self._runtime.submit(self._send, payload, text)
 
-    def close(self) -> None:
+    def _shut(self) -> None:
         """Withdraw and close; what was sent still leaves, for half a second at most."""
-        if not self._closed:
-            self._closed = True
-            self._runtime.withdraw(self._advertisement)
-            self._gate.close()
-            if self._reader is not None:
-                self._reader.close()
-            self._socket.close()
+        self._runtime.withdraw(self._advertisement)
+        self._gate.close()
+        if self._reader is not None:
+            self._reader.close()
+        self._socket.close()
 
     def _open(self) -> None:
         if not self._closed:

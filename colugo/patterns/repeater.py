@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import check_delay_ms
+from colugo.patterns.base import Part, check_delay_ms
 from colugo.patterns.callbacks import Handler
 
 
-class Repeater:
+class Repeater(Part):
     """Calls back every `delay_ms` milliseconds, first after one delay; made by `Node.add_repeater`.
 
     Ticks are at multiples of the delay from the start. Those that come while the callback still
@@ -22,22 +22,21 @@ class Repeater:
 
     def __init__(self, runtime: Runtime, delay_ms: float, callback: Callable[..., Any]) -> None:
         self._delay_s = check_delay_ms(delay_ms, least=1) / 1000
-        self._runtime = runtime
+        super().__init__(runtime)
         self._handler = Handler(runtime, callback, f"repeater {delay_ms} ms", least=0, most=0)
         self._next = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._busy = False
-        self._closed = False
         self.missed = 0
         runtime.when_open(self._start)
 
     def stop(self) -> None:
-        """Call back no more; a second time is a no-op."""
-        self._closed = True
+        """Call back no more; the same as `close()`."""
+        self.close()
+
+    def _shut(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-
-    close = stop
 
     def _start(self) -> None:
         if not self._closed:

@@ -12,7 +12,7 @@ from colugo.errors import FrameError, LifecycleError
 from colugo.net.reader import SocketReader
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import bind
-from colugo.patterns.base import Complaints, check_size
+from colugo.patterns.base import Complaints, Part, check_size
 from colugo.patterns.callbacks import Handler
 from colugo.protocol.advertisement import Kind, endpoint
 from colugo.protocol.codecs import resolve_codec
@@ -111,7 +111,7 @@ class Reply:
         self._server.submit_reply(self._identity, self._correlation, self._envelope, body, flags)
 
 
-class ReplyServer:
+class ReplyServer(Part):
     """Answers requests of a topic; made by `Node.add_reply_server`."""
 
     def __init__(
@@ -124,7 +124,7 @@ class ReplyServer:
         port: int | None = None,
     ) -> None:
         self.topic = check_topic(topic)
-        self._runtime = runtime
+        super().__init__(runtime)
         self._codec = resolve_codec(codec)
         self._handler = Handler(runtime, callback, f"callback of {topic}", least=1, most=2)
         self._id = os.urandom(ID_BYTES)
@@ -135,12 +135,12 @@ class ReplyServer:
         self._complaints = Complaints(runtime)
         self._requests = self._replies = self._errors = self._dropped = 0
         self._undecodable = self._malformed = self._refused = 0
-        self._closed = False
         self._socket = runtime.sockets.router()
         try:
             self._port = bind(self._socket, runtime.scope.addresses, port)
         except BaseException:
             self._socket.close()
+            runtime.parts.pop(self)
             raise
         self._advertisement = runtime.advertisement(
             Kind.REPLY_SERVER, topic, self._port, codec=self._codec.name, socket_id=self._id
@@ -178,14 +178,12 @@ class ReplyServer:
         """Hand a reply to the loop; for `Reply`."""
         self._runtime.submit(self._send_reply, identity, correlation, envelope, body, flags)
 
-    def close(self) -> None:
+    def _shut(self) -> None:
         """Withdraw and close; replies that were sent still leave, for half a second at most."""
-        if not self._closed:
-            self._closed = True
-            self._runtime.withdraw(self._advertisement)
-            if self._reader is not None:
-                self._reader.close()
-            self._socket.close()
+        self._runtime.withdraw(self._advertisement)
+        if self._reader is not None:
+            self._reader.close()
+        self._socket.close()
 
     def _open(self) -> None:
         if not self._closed:

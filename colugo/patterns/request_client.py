@@ -18,7 +18,7 @@ from colugo.net.addresses import choose_endpoint
 from colugo.net.directory import Change
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import Complaints, as_endpoints, check_size
+from colugo.patterns.base import Complaints, Part, as_endpoints, check_size
 from colugo.patterns.callbacks import Handler, optional_handler
 from colugo.patterns.gate import Gate
 from colugo.patterns.links import plain_peer
@@ -68,14 +68,14 @@ class _Request:
     number: int = 0
 
 
-class RequestClient:
+class RequestClient(Part):
     """Asks the reply servers of a topic; made by `Node.add_request_client`.
 
     Any number of requests may be in flight. A request that is sent while no server is known waits
     for one until its timeout.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only options
+    def __init__(
         self,
         runtime: Runtime,
         topic: str,
@@ -89,7 +89,7 @@ class RequestClient:
         if balance not in get_args(Balance):
             raise ConfigurationError(f"balance is one of {', '.join(get_args(Balance))}, not {balance!r}")
         self.topic = check_topic(topic)
-        self._runtime = runtime
+        super().__init__(runtime)
         self._codec = resolve_codec(codec)
         self._limit = runtime.sockets.max_message_bytes
         self._on_connect = optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1)
@@ -106,8 +106,7 @@ class RequestClient:
         self._timer: asyncio.TimerHandle | None = None
         self._gate = Gate(f"the request client of {topic}")
         self._complaints = Complaints(runtime)
-        self._sent = self._replies = self._timeouts = self._lost = self._late = self._malformed = 0
-        self._closed = False
+        self._sent = self._replies = self._timeouts = self._lost_requests = self._late = self._malformed = 0
         runtime.when_open(self._open)
 
     @property
@@ -122,7 +121,7 @@ class RequestClient:
             sent=self._sent,
             replies=self._replies,
             timeouts=self._timeouts,
-            lost=self._lost,
+            lost=self._lost_requests,
             late=self._late,
             malformed=self._malformed,
             pending=len(self._pending),
@@ -222,11 +221,8 @@ class RequestClient:
                 self._runtime.submit(self._forget, request)
             raise
 
-    def close(self) -> None:
+    def _shut(self) -> None:
         """Leave all servers; requests in flight fail with `ClosedError` as the cause."""
-        if self._closed:
-            return
-        self._closed = True
         self._runtime.registry.unwatch(self._watch)
         if self._timer is not None:
             self._timer.cancel()
@@ -300,7 +296,7 @@ class RequestClient:
             self._gate.set(len(self._ring))
 
     def _lost_request(self, request: _Request, link: ServerLink) -> None:
-        self._lost += 1
+        self._lost_requests += 1
         request.on_error(PeerLostError(f"the server of the request is gone: {link.peer}"))
 
     # --- requests
@@ -314,6 +310,7 @@ class RequestClient:
     ) -> _Request:
         if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int | float) or not timeout_ms > 0:
             raise ConfigurationError(f"a timeout is a number of milliseconds above 0, not {timeout_ms!r}")
+        self._check_open()
         payload, text = self._codec.pack(message)
         check_size(payload, self._limit)
         request = _Request(payload, text, timeout_ms, on_reply, on_error)

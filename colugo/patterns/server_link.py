@@ -35,7 +35,7 @@ class ServerLink:
         on_malformed: gets the error of each frame that is none.
     """
 
-    def __init__(  # noqa: PLR0913 - callbacks by keyword
+    def __init__(
         self,
         runtime: Runtime,
         peer: Advertisement,

@@ -99,8 +99,16 @@ class _FunctionCodec(Codec):
 
     def __init__(self, name: str, encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]) -> None:
         self.name = name
-        self.encode = encode  # type: ignore[method-assign]
-        self.decode = decode  # type: ignore[method-assign]
+        self._encode = encode
+        self._decode = decode
+
+    def encode(self, message: Any) -> bytes:
+        """Call the one."""
+        return self._encode(message)
+
+    def decode(self, data: bytes) -> Any:
+        """Call the other."""
+        return self._decode(data)
 
 
 class ProtobufCodec(Codec):
@@ -137,7 +145,7 @@ class TypedCodec(Codec):
         self.name = f"msgpack {message_class.__name__}"
         self._class = message_class
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(message_class)
+        self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(message_class)
 
     def encode(self, message: Any) -> bytes:
         """Serialize the message."""

@@ -34,7 +34,7 @@ def decode_error(payload: bytes) -> RemoteError:
 
 
 def encode_plain_error(error: BaseException) -> list[bytes]:
-    """The frames of an error for a plain ZeroMQ REQ, which has no notion of errors: an empty one, then the text."""
+    """The frames of an error for a plain ZeroMQ REQ, which knows no errors: an empty one, then the text."""
     return [b"", f"{type(error).__name__}: {error}".encode(errors="replace")]
 
 

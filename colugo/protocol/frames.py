@@ -7,7 +7,7 @@ against the frame before they slice it, and raise nothing but `FrameError`.
 
 import struct
 from enum import IntEnum
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from colugo.errors import FrameError
@@ -85,7 +85,7 @@ class Calls(NamedTuple):
     calls: list[Call]
 
 
-def encode_publication(  # noqa: PLR0913 - the header's fields
+def encode_publication(
     publisher: bytes,
     first_sequence: int,
     sent_ns: int,
@@ -180,7 +180,7 @@ def _slice(frame: bytes, start: int, lengths: tuple[int, ...]) -> list[bytes]:
     ends = list(accumulate(lengths, initial=start))
     if ends[-1] != len(frame):
         raise FrameError(f"the lengths add up to {ends[-1]} bytes, the frame has {len(frame)}")
-    return [frame[begin:end] for begin, end in zip(ends, ends[1:], strict=False)]
+    return [frame[begin:end] for begin, end in pairwise(ends)]
 
 
 def split_envelope(frames: list[bytes]) -> tuple[list[bytes], list[bytes]]:

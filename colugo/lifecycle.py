@@ -1,0 +1,194 @@
+"""How a node begins, runs and ends, whatever is on it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from tornado.ioloop import IOLoop
+
+from colugo.errors import ClosedError, ColugoError, LifecycleError
+from colugo.net.directory import Directory
+from colugo.net.loop_runner import ThreadRunner, run_on
+from colugo.net.runtime import Closable, Runtime
+
+P = TypeVar("P", bound=Closable)
+T = TypeVar("T")
+
+
+class Lifecycle:
+    """The base of `Node`: start, stop, and what is closed in between.
+
+    Args:
+        runtime: what the parts share.
+        make_directory: called on the running loop.
+    """
+
+    def __init__(self, runtime: Runtime, make_directory: Callable[[], Directory]) -> None:
+        self._runtime = runtime
+        self._make_directory = make_directory
+        self._own_loop: IOLoop | None = None
+        self._started = False
+        self._stopping = False
+        self._closing: asyncio.Task[None] | None = None
+        self._request_stop: Callable[[], object] | None = None
+        self._lock = threading.RLock()  # a signal handler may call stop() inside stop()
+
+    @property
+    def loop(self) -> IOLoop:
+        """The Tornado loop it runs on; before that, the one on which `start()` will run it."""
+        if self._runtime.running:
+            return self._runtime.loop
+        if self._own_loop is None:
+            self._own_loop = IOLoop(make_current=False)
+        return self._own_loop
+
+    def start(self) -> None:
+        """Run until `stop()`, SIGINT or SIGTERM; blocks, and returns when everything is closed.
+
+        Raises:
+            LifecycleError: if it was started before, or inside a running loop.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise LifecycleError("start() blocks; inside a running loop use: async with Node(…) as node")
+        self._begin()
+        run_on(self.loop, self._main, self.stop)
+
+    def running(self) -> AbstractContextManager[Self]:
+        """Run on a thread of its own for the length of a `with` block, which gets the node.
+
+        Raises:
+            LifecycleError: if it was started before.
+        """
+        self._begin()
+        return ThreadRunner(
+            self,
+            name=self._runtime.name,
+            loop=self.loop,
+            begin=self._open,
+            ended=self.closed,
+            stop=self.stop,
+        )
+
+    def stop(self) -> None:
+        """Stop: goodbye, flush for half a second at most, close everything.
+
+        May be called from anywhere: a callback, another thread, a signal handler; more than once, and
+        before the start. Returns at once if the node runs; `start()` returns when it is done.
+        """
+        with self._lock:
+            self._stopping = True
+            if self._started:
+                if self._request_stop is not None:
+                    self._request_stop()
+                return
+            self._started = True
+        self._close_parts()
+        self._runtime.closed = True
+        self._runtime.close_unopened()
+        if self._own_loop is not None:
+            self._own_loop.close()
+
+    async def aclose(self) -> None:
+        """Stop, and return when everything is closed. On the node's loop."""
+        self.stop()
+        await self.closed()
+
+    async def closed(self) -> None:
+        """Return when the node has been stopped and everything is closed. On the node's loop."""
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout_ms: float | None = None) -> T:
+        """Run a coroutine on the node's loop from another thread and return its result.
+
+        Args:
+            coroutine: such as `publisher.ready()` or `client.request("x")`.
+            timeout_ms: milliseconds to wait; None for no limit.
+
+        Raises:
+            LifecycleError: on the node's own thread, where this would never end.
+            ClosedError: if the node does not run.
+            TimeoutError: when the time is up.
+        """
+        try:
+            loop: asyncio.AbstractEventLoop = self._runtime.loop.asyncio_loop  # type: ignore[attr-defined]
+            if self._runtime.on_own_thread():
+                raise LifecycleError("run() is for other threads; on the node's own, await the coroutine")
+        except ColugoError:
+            coroutine.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        return future.result(None if timeout_ms is None else timeout_ms / 1000)
+
+    async def __aenter__(self) -> Self:
+        self._begin()
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._stopping:
+                raise ClosedError(f"the node {self._runtime.name!r} has been stopped; make a new one")
+            if self._started:
+                raise LifecycleError(f"the node {self._runtime.name!r} has been started already")
+            self._started = True
+
+    async def _main(self) -> None:
+        await self._open()
+        await self.closed()
+
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        requested = asyncio.Event()
+        with self._lock:
+            self._request_stop = partial(loop.call_soon_threadsafe, requested.set)
+            if self._stopping:  # between _begin and here
+                requested.set()
+        self._closing = loop.create_task(self._close(requested), name=f"colugo {self._runtime.name} close")
+        try:
+            await self._runtime.open(self._make_directory())
+        except BaseException:
+            await self.aclose()
+            raise
+        self._runtime.announce()
+
+    async def _close(self, requested: asyncio.Event) -> None:
+        try:
+            await requested.wait()
+        finally:
+            with self._lock:
+                self._stopping = True
+                self._request_stop = None
+            await self._runtime.close_directory()
+            self._close_parts()
+            self._runtime.closed = True
+            await self._runtime.close()
+
+    def _close_parts(self) -> None:
+        for part in reversed(list(self._runtime.parts)):
+            part.close()
+
+    def _adopt(self, make: Callable[[], P]) -> P:
+        """Make a part on the node's thread, and close it with the node."""
+        if self._runtime.running and not self._runtime.on_own_thread():
+
+            async def on_loop() -> P:
+                return self._adopt(make)
+
+            return self.run(on_loop())
+        if self._stopping:
+            raise ClosedError(f"the node {self._runtime.name!r} has been stopped")
+        return make()

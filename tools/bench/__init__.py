@@ -1,0 +1,1 @@
+"""Benchmarks of colugo beside other libraries: `python -m tools.bench --help`."""
