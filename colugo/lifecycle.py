@@ -152,26 +152,33 @@ class Lifecycle:
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
-        requested = asyncio.Event()
+        requested, opened = asyncio.Event(), asyncio.Event()
         with self._lock:
             self._request_stop = partial(loop.call_soon_threadsafe, requested.set)
             if self._stopping:  # between _begin and here
                 requested.set()
-        self._closing = loop.create_task(self._close(requested), name=f"colugo {self._runtime.name} close")
+        self._closing = loop.create_task(
+            self._close(requested, opened), name=f"colugo {self._runtime.name} close"
+        )
         try:
             await self._runtime.open(self._make_directory())
         except BaseException:
+            opened.set()
             await self.aclose()
             raise
+        opened.set()
         self._runtime.announce()
 
-    async def _close(self, requested: asyncio.Event) -> None:
+    async def _close(self, requested: asyncio.Event, opened: asyncio.Event) -> None:
         try:
             await requested.wait()
+            await opened.wait()  # a stop while the directory opens
         finally:
             with self._lock:
                 self._stopping = True
                 self._request_stop = None
+            for part in list(self._runtime.parts):
+                part.quiesce()
             await self._runtime.close_directory()
             self._close_parts()
             self._runtime.closed = True

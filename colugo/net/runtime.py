@@ -22,6 +22,9 @@ _MIN_MESSAGE_BYTES = 1024
 class Closable(Protocol):
     """What is closed with the node."""
 
+    def quiesce(self) -> None:
+        """Begin nothing new: the node is about to close."""
+
     def close(self) -> None:
         """Close; a second time is a no-op."""
 

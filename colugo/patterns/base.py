@@ -82,6 +82,9 @@ class Part:
         if not self._closed:
             self._runtime.submit(self._close)
 
+    def quiesce(self) -> None:
+        """Begin nothing new, while the node says goodbye and answers what is under way."""
+
     def _close(self) -> None:
         if not self._closed:
             self._closed = True

@@ -26,6 +26,10 @@ class DelayedCallback(Part):
         """Do not call back; the same as `close()`, and a no-op when it has been called."""
         self.close()
 
+    def quiesce(self) -> None:
+        """Call back no more."""
+        self.close()
+
     def _shut(self) -> None:
         if self._timer is not None:
             self._timer.cancel()

@@ -34,6 +34,10 @@ class Repeater(Part):
         """Call back no more; the same as `close()`."""
         self.close()
 
+    def quiesce(self) -> None:
+        """Call back no more."""
+        self.close()
+
     def _shut(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
