@@ -198,4 +198,6 @@ class Lifecycle:
             return self.run(on_loop())
         if self._stopping:
             raise ClosedError(f"the node {self._runtime.name!r} has been stopped")
-        return make()
+        part = make()
+        self._runtime.parts[part] = None
+        return part

@@ -43,6 +43,16 @@ async def until(condition: Callable[[], object], within: float = 10.0) -> None:
             await asyncio.sleep(0.001)
 
 
+def wait_until(condition: Callable[[], object], within: float = 10.0) -> bool:
+    """The same without a loop; whether it held in time."""
+    deadline = time.monotonic() + seconds(within)
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
+
+
 def new_realm() -> str:
     """A realm that nobody else uses, so that tests do not meet."""
     return f"t{uuid.uuid4().hex[:12]}"

@@ -14,7 +14,7 @@ import pytest
 
 from colugo import ClosedError, ConfigurationError, DuplicateTopicError, LifecycleError, Node
 from colugo.net.memory import MemoryDirectory, MemoryNetwork
-from tests.support import Collector, Program, run, seconds, until
+from tests.support import Collector, Program, run, seconds, until, wait_until
 
 
 class Sensor(Node):
@@ -231,10 +231,14 @@ def test_a_signal_ends_a_started_node_within_a_second_with_status_0(
 
 @contextlib.contextmanager
 def nothing_left() -> Iterator[None]:
-    """Descriptors and threads are as before; ZeroMQ's own threads end before its term returns."""
-    before = open_files(), native_threads(), thread_names()
+    """Descriptors and threads are as before, as soon as the kernel has removed those that ended."""
+
+    def state() -> tuple[int, int, list[str]]:
+        return open_files(), native_threads(), thread_names()
+
+    before = state()
     yield
-    assert (open_files(), native_threads(), thread_names()) == before
+    assert wait_until(lambda: state() == before, within=2), (state(), before)
 
 
 async def cycle() -> None:

@@ -70,7 +70,6 @@ class Part:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._closed = False
-        runtime.parts[self] = None
 
     @property
     def closed(self) -> bool:

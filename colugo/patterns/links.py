@@ -1,6 +1,7 @@
 """What a connecting side knows of its connections: one link an advertised socket."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from colugo.protocol.frames import NO_ID
 GOODBYE_WAIT_S = 1.0
 """How long a withdrawn peer that is still connected may send what it has left."""
 _ANSWER_WAIT_S = 2.0
+_ENDPOINT = re.compile(r"tcp://[^\s/]+:\d{1,5}|ipc://\S+")
 
 
 @dataclass(eq=False, slots=True)
@@ -65,7 +67,7 @@ def plain_peer(endpoint: str, kind: Kind) -> Advertisement:
     Raises:
         ConfigurationError: if the endpoint is not `tcp://host:port` or `ipc://path`.
     """
-    if not isinstance(endpoint, str) or not endpoint.startswith(("tcp://", "ipc://")):
+    if not isinstance(endpoint, str) or not _ENDPOINT.fullmatch(endpoint):
         raise ConfigurationError(f'connect= takes endpoints like "tcp://192.0.2.7:5556", not {endpoint!r}')
     return Advertisement(
         socket_id=NO_ID,

@@ -69,7 +69,6 @@ class Publisher(Part):
             self._port = bind(self._socket, runtime.scope.addresses, port)
         except BaseException:
             self._socket.close()
-            runtime.parts.pop(self)
             raise
         self._advertisement = runtime.advertisement(
             Kind.PUBLISHER,

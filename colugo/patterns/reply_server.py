@@ -140,7 +140,6 @@ class ReplyServer(Part):
             self._port = bind(self._socket, runtime.scope.addresses, port)
         except BaseException:
             self._socket.close()
-            runtime.parts.pop(self)
             raise
         self._advertisement = runtime.advertisement(
             Kind.REPLY_SERVER, topic, self._port, codec=self._codec.name, socket_id=self._id

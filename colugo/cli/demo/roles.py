@@ -1,0 +1,210 @@
+"""The nodes of the demo, each a process: `python -m colugo.cli.demo.roles monitor|server|client NAME`.
+
+They end when their standard input ends: when the demo closes it, and also when the demo is gone.
+"""
+
+import asyncio
+import logging
+import math
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from colugo import Advertisement, Node, Publisher, RequestClient, RequestError
+from colugo.cli.demo.messages import (
+    FACTORS,
+    FIRST_SERVERS,
+    LOAD,
+    MEMORY,
+    NAP_MS,
+    NETWORK,
+    SLOW_REQUEST,
+    SLOW_TIMEOUT_MS,
+    Event,
+    Load,
+    Memory,
+    Network,
+    Report,
+    SlowOutcome,
+    report_topic,
+)
+from colugo.cli.demo.readings import read_load, read_memory, read_network
+
+READING_MS = 500
+REQUEST_MS = 100
+REQUEST_TIMEOUT_MS = 2000
+_LARGEST = 10_000_000
+
+
+class Role:
+    """A node that reports what it sees.
+
+    Args:
+        name: its name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.born_ns = time.time_ns()
+        self.node = Node(name)
+        self.reports: Publisher = self.node.add_publisher(report_topic(name), codec=Report)
+
+    async def run(self) -> None:
+        """Take part until the demo is over."""
+        async with self.node, asyncio.TaskGroup() as tasks:
+            joining = tasks.create_task(self._join(), name="join")
+            await input_ended()
+            joining.cancel()
+
+    async def begin(self) -> None:
+        """What the role does once the demo listens to its reports."""
+
+    def report(self, event: Event, about: str, **more: Any) -> None:
+        """Tell the demo."""
+        self.reports.send(Report(event, about, **{"at_ns": time.time_ns(), **more}))
+
+    async def _join(self) -> None:
+        await self.reports.ready()
+        self.report(Event.JOINED, self.node.name, at_ns=self.born_ns)
+        await self.begin()
+
+
+class Monitor(Role):
+    """Publishes readings of this machine."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        readings: list[tuple[str, type, Callable[[], Any]]] = [
+            (LOAD, Load, read_load),
+            (MEMORY, Memory, read_memory),
+            (NETWORK, Network, read_network),
+        ]
+        self._readings = [
+            (self.node.add_publisher(topic, codec=codec), read) for topic, codec, read in readings
+        ]
+
+    async def begin(self) -> None:
+        """Publish from now on, so that the first reading has its reader already."""
+        for publisher, _ in self._readings:
+            await publisher.ready()
+        self.node.add_repeater(READING_MS, self._publish)
+
+    def _publish(self) -> None:
+        for publisher, read in self._readings:
+            publisher.send(read())
+
+
+class Server(Role):
+    """Answers with the prime factors of a number; several of it share the work."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.node.add_reply_server(FACTORS, self._answer, codec="json")
+
+    async def _answer(self, question: dict[str, int]) -> dict[str, Any]:
+        await asyncio.sleep(question["nap_ms"] / 1000)
+        return {"server": self.node.name, "factors": prime_factors(question["number"])}
+
+
+class Client(Role):
+    """Asks the servers ten times a second, and on request once for something that takes too long."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._found_ns: dict[str, int] = {}
+        self._factors: RequestClient = self.node.add_request_client(
+            FACTORS, self._connected, codec="json", on_disconnect=self._disconnected
+        )
+        self.node.add_reply_server(SLOW_REQUEST, self._slow_request, codec="json")
+
+    async def begin(self) -> None:
+        """Ask as soon as all servers are there, so that each gets its share from the first request on."""
+        for server, at_ns in self._found_ns.items():  # found before anyone listened
+            self.report(Event.CONNECTED, server, at_ns=at_ns)
+        await self._factors.ready(len(FIRST_SERVERS))
+        self.node.add_repeater(REQUEST_MS, self._ask)
+
+    def _connected(self, server: Advertisement) -> None:
+        self._found_ns[server.node] = time.time_ns()
+        self.report(Event.CONNECTED, server.node)
+
+    def _disconnected(self, server: Advertisement) -> None:
+        self.report(Event.DISCONNECTED, server.node)
+
+    async def _ask(self) -> None:
+        number = random.randrange(2, _LARGEST)  # noqa: S311 - any number will do
+        started = time.perf_counter()
+        try:
+            answer = await self._factors.request({"number": number, "nap_ms": 0}, REQUEST_TIMEOUT_MS)
+        except RequestError as error:
+            self.report(Event.FAILED, type(error).__name__, detail=str(error))
+            return
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        if math.prod(answer["factors"]) != number:
+            self.report(
+                Event.FAILED, "wrong answer", detail=f"{answer['factors']} are no factors of {number}"
+            )
+            return
+        product = " × ".join(map(str, answer["factors"]))
+        self.report(
+            Event.ANSWERED,
+            answer["server"],
+            elapsed_ms=elapsed_ms,
+            detail=f"{number} = {product}",
+            late=self._factors.stats.late,
+        )
+
+    async def _slow_request(self, question: dict[str, int]) -> SlowOutcome:
+        error, detail = "", "a reply in time"
+        started = time.perf_counter()
+        try:
+            await self._factors.request({"nap_ms": NAP_MS, **question}, SLOW_TIMEOUT_MS)
+        except RequestError as failure:
+            error, detail = type(failure).__name__, str(failure)
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        started = time.perf_counter()
+        answer = await self._factors.request({"nap_ms": 0, **question}, REQUEST_TIMEOUT_MS)
+        next_elapsed_ms = (time.perf_counter() - started) * 1000
+        return SlowOutcome(error, detail, elapsed_ms, answer["server"], next_elapsed_ms)
+
+
+ROLES: dict[str, type[Role]] = {"monitor": Monitor, "server": Server, "client": Client}
+
+
+def prime_factors(number: int) -> list[int]:
+    """The primes whose product is the number, by trial division."""
+    factors, divisor = [], 2
+    while divisor * divisor <= number:
+        while number % divisor == 0:
+            factors.append(divisor)
+            number //= divisor
+        divisor += 1
+    return [*factors, number] if number > 1 else factors
+
+
+async def input_ended() -> None:
+    """Return when standard input ends."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    descriptor = sys.stdin.fileno()
+
+    def look() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            ended.set()
+
+    loop.add_reader(descriptor, look)
+    await ended.wait()
+
+
+def main() -> None:
+    """Run the role that the command line names."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    role, name = sys.argv[1:]
+    asyncio.run(ROLES[role](name).run())
+
+
+if __name__ == "__main__":
+    main()
