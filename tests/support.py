@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -86,9 +86,17 @@ class Program:
         arguments: what follows `python`, such as `["-m", "examples.pub"]`.
         realm: its COLUGO_REALM.
         env: more of its environment.
+        prefix: a command that runs it, such as `ip netns exec x`.
     """
 
-    def __init__(self, arguments: Iterable[str], *, realm: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        arguments: Iterable[str],
+        *,
+        realm: str,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
         paths = [str(ROOT), *(path for path in sys.path if path)]
         environment = os.environ | {
             "COLUGO_SCOPE": "host",
@@ -100,7 +108,7 @@ class Program:
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [*prefix, sys.executable, *arguments],
             env=environment,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
