@@ -253,6 +253,7 @@ def test_without_any_server_the_timeout_says_that_none_is_known() -> None:
             client = asker.add_request_client("nobody.there")
             with pytest.raises(RequestTimeout, match=r"no server of 'nobody\.there' is known"):
                 await client.request("x", 50)
+            assert not client._waiting
 
     run(main())
 

@@ -1,7 +1,6 @@
 """The asking side of request/reply."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -14,16 +13,13 @@ from colugo.errors import (
     RequestError,
     RequestTimeoutError,
 )
-from colugo.net.addresses import choose_endpoint
-from colugo.net.directory import Change
-from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import Complaints, Part, as_endpoints, check_size
 from colugo.patterns.callbacks import Handler, optional_handler
 from colugo.patterns.gate import Gate
-from colugo.patterns.links import plain_peer
 from colugo.patterns.server_link import ServerLink
-from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.patterns.server_links import ServerLinks
+from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.error_report import decode_error
 from colugo.protocol.frames import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
@@ -95,24 +91,27 @@ class RequestClient(Part):
         self._on_connect = optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1)
         self._on_disconnect = optional_handler(runtime, on_disconnect, f"on_disconnect of {topic}", most=2)
         self._balance = balance
-        self._given = [
-            (plain_peer(endpoint, Kind.REPLY_SERVER), endpoint) for endpoint in as_endpoints(connect)
-        ]
-        self._watch = Watch(Kind.REPLY_SERVER, topic, self._on_change)
-        self._links: dict[str, ServerLink] = {}
-        self._ring: deque[ServerLink] = deque()
+        self._links = ServerLinks(
+            runtime,
+            topic,
+            as_endpoints(connect),
+            on_connected=self._connected,
+            on_lost=self._server_lost,
+            on_reply=self._on_reply,
+            on_malformed=self._on_malformed,
+        )
         self._pending: PendingRequests[_Request] = PendingRequests()
-        self._waiting: deque[int] = deque()
+        self._waiting: dict[int, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._gate = Gate(f"the request client of {topic}")
         self._complaints = Complaints(runtime)
-        self._sent = self._replies = self._timeouts = self._lost_requests = self._late = self._malformed = 0
+        self._sent = self._replies = self._timeouts = self._lost = self._late = self._malformed = 0
         runtime.when_open(self._open)
 
     @property
     def servers(self) -> list[Advertisement]:
         """The servers that are connected now."""
-        return [link.peer for link in self._ring]
+        return [link.peer for link in self._links.connected]
 
     @property
     def stats(self) -> RequestClientStats:
@@ -121,11 +120,11 @@ class RequestClient(Part):
             sent=self._sent,
             replies=self._replies,
             timeouts=self._timeouts,
-            lost=self._lost_requests,
+            lost=self._lost,
             late=self._late,
             malformed=self._malformed,
             pending=len(self._pending),
-            servers=len(self._ring),
+            servers=self._gate.count,
         )
 
     async def ready(self, n: int = 1) -> None:
@@ -223,83 +222,37 @@ class RequestClient(Part):
 
     def _shut(self) -> None:
         """Leave all servers; requests in flight fail with `ClosedError` as the cause."""
-        self._runtime.registry.unwatch(self._watch)
         if self._timer is not None:
             self._timer.cancel()
-        for link in self._links.values():
-            link.close()
+        self._links.close()
         self._gate.close()
         for request in self._pending.take_all():
             error = RequestError(f"the request client of {self.topic} was closed")
             error.__cause__ = ClosedError(f"the node {self._runtime.name!r} has been stopped")
             request.on_error(error)
 
-    # --- servers
-
     def _open(self) -> None:
-        if self._closed:
-            return
-        for peer, endpoint in self._given:
-            self._add(peer, endpoint)
-        self._runtime.watch(self._watch)
-
-    def _on_change(self, change: Change, peer: Advertisement) -> None:
-        link = next((one for one in self._links.values() if one.peer.socket_id == peer.socket_id), None)
-        if change is Change.DOWN:
-            if link is not None:
-                self._leave_ring(link)
-                link.leave()
-            return
-        endpoint = choose_endpoint(peer, self._runtime.scope)
-        if endpoint is None or (link is not None and link.endpoint == endpoint):
-            return
-        for old in (link, self._links.get(endpoint)):
-            if old is not None:
-                old.end()
-        self._add(peer, endpoint)
-
-    def _add(self, peer: Advertisement, endpoint: str) -> None:
-        self._links[endpoint] = ServerLink(
-            self._runtime,
-            peer,
-            endpoint,
-            on_connected=self._connected,
-            on_lost=self._lost,
-            on_ended=self._ended,
-            on_reply=self._on_reply,
-            on_malformed=self._on_malformed,
-        )
+        if not self._closed:
+            self._links.open()
 
     def _connected(self, link: ServerLink) -> None:
-        self._ring.append(link)
-        self._gate.set(len(self._ring))
-        waiting, self._waiting = self._waiting, deque()
+        self._gate.set(self._gate.count + 1)
+        waiting, self._waiting = self._waiting, {}
         for number in waiting:
             self._dispatch(number)
         if self._on_connect is not None:
             self._on_connect.run(link.peer)
 
-    def _lost(self, link: ServerLink, reason: str) -> None:
-        self._leave_ring(link)
+    def _server_lost(self, link: ServerLink, reason: str) -> None:
+        self._gate.set(self._gate.count - 1)
         for request in self._pending.take_server(link):
             self._lost_request(request, link)
         if self._on_disconnect is not None:
             self._on_disconnect.run(link.peer, reason)
 
-    def _ended(self, link: ServerLink) -> None:
-        if self._links.get(link.endpoint) is link:
-            del self._links[link.endpoint]
-
-    def _leave_ring(self, link: ServerLink) -> None:
-        if link in self._ring:
-            self._ring.remove(link)
-            self._gate.set(len(self._ring))
-
     def _lost_request(self, request: _Request, link: ServerLink) -> None:
-        self._lost_requests += 1
+        self._lost += 1
         request.on_error(PeerLostError(f"the server of the request is gone: {link.peer}"))
-
-    # --- requests
 
     def _submit(
         self,
@@ -332,14 +285,13 @@ class RequestClient(Part):
         request = self._pending.get(number)
         if request is None:
             return
-        if not self._ring:
-            self._waiting.append(number)
-            return
         if self._balance == "round-robin":
-            link = self._ring[0]
-            self._ring.rotate(-1)
+            link = self._links.next_in_turn()
         else:
-            link = min(self._ring, key=self._pending.outstanding)
+            link = self._links.least(self._pending.outstanding)
+        if link is None:
+            self._waiting[number] = None
+            return
         self._pending.assign(number, link)
         link.send(Call(number, FLAG_TEXT if request.text else 0, request.payload))
 
@@ -375,8 +327,7 @@ class RequestClient(Part):
 
     def _forget(self, request: _Request) -> None:
         self._pending.take(request.number)
-
-    # --- timeouts: one heap, one timer
+        self._waiting.pop(request.number, None)
 
     def _set_timer(self) -> None:
         deadline = self._pending.next_deadline()
@@ -394,15 +345,16 @@ class RequestClient(Part):
         now = asyncio.get_running_loop().time() + 0.001
         for request, server in self._pending.take_expired(now):
             self._timeouts += 1
+            self._waiting.pop(request.number, None)
             request.on_error(RequestTimeoutError(self._why_timeout(request, server)))
         self._set_timer()
 
     def _why_timeout(self, request: _Request, server: object) -> str:
         if isinstance(server, ServerLink):
             return f"no reply within {request.timeout_ms} ms from {server.peer}"
-        if self._links:
-            known = ", ".join(str(link.peer) for link in self._links.values())
-            return f"no server of {self.topic!r} has answered within {request.timeout_ms} ms; known: {known}"
+        if self._links.known:
+            known = ", ".join(map(str, self._links.known))
+            return f"no server of {self.topic!r} was connected within {request.timeout_ms} ms; known: {known}"
         return (
             f"no server of {self.topic!r} is known after {request.timeout_ms} ms "
             f"(realm {self._runtime.realm!r}, scope {self._runtime.scope})"

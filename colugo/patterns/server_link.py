@@ -90,6 +90,14 @@ class ServerLink:
         self._link.cancel_timer()
         self._link.timer = asyncio.get_running_loop().call_later(GOODBYE_WAIT_S, self.end)
 
+    def stay(self) -> bool:
+        """The server is advertised again; whether it had been leaving and takes requests again."""
+        if not self._link.leaving:
+            return False
+        self._link.leaving = False
+        self._link.cancel_timer()
+        return self._link.connected
+
     def end(self) -> None:
         """Take what has arrived, close, and report the loss if it was connected."""
         if self._closed:

@@ -1,0 +1,135 @@
+"""A request client's connections to its servers, and whose turn it is."""
+
+from collections import deque
+from collections.abc import Callable
+
+from colugo.errors import FrameError
+from colugo.net.addresses import choose_endpoint
+from colugo.net.directory import Change
+from colugo.net.registry import Watch
+from colugo.net.runtime import Runtime
+from colugo.patterns.links import plain_peer
+from colugo.patterns.server_link import ServerLink
+from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.frames import Call
+
+
+class ServerLinks:
+    """The links of one request client.
+
+    Args:
+        runtime: the node's.
+        topic: the topic of the servers.
+        given: endpoints of plain servers.
+        on_connected: called when a server can take requests.
+        on_lost: called with `"lost"` or `"withdrawn"` when it no longer can.
+        on_reply: gets each reply.
+        on_malformed: gets the error of each frame that is none.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        topic: str,
+        given: list[str],
+        *,
+        on_connected: Callable[[ServerLink], None],
+        on_lost: Callable[[ServerLink, str], None],
+        on_reply: Callable[[ServerLink, Call], None],
+        on_malformed: Callable[[ServerLink, FrameError], None],
+    ) -> None:
+        self._runtime = runtime
+        self._given = [(plain_peer(endpoint, Kind.REPLY_SERVER), endpoint) for endpoint in given]
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._on_reply = on_reply
+        self._on_malformed = on_malformed
+        self._watch = Watch(Kind.REPLY_SERVER, topic, self._on_change)
+        self._links: dict[str, ServerLink] = {}
+        self._ring: deque[ServerLink] = deque()
+
+    @property
+    def connected(self) -> list[ServerLink]:
+        """The links that can take requests."""
+        return list(self._ring)
+
+    @property
+    def known(self) -> list[Advertisement]:
+        """The servers that are known, connected or not."""
+        return [link.peer for link in self._links.values()]
+
+    def open(self) -> None:
+        """Connect to what is given and, from now on, to what is discovered."""
+        for peer, endpoint in self._given:
+            self._add(peer, endpoint)
+        self._runtime.watch(self._watch)
+
+    def close(self) -> None:
+        """Leave all; nothing is reported."""
+        self._runtime.registry.unwatch(self._watch)
+        for link in self._links.values():
+            link.close()
+
+    def next_in_turn(self) -> ServerLink | None:
+        """The server whose turn it is (round robin), or None if none is connected."""
+        if not self._ring:
+            return None
+        link = self._ring[0]
+        self._ring.rotate(-1)
+        return link
+
+    def least(self, load: Callable[[ServerLink], int]) -> ServerLink | None:
+        """The server with the least load, the longest unused of equals; None if none is connected."""
+        if not self._ring:
+            return None
+        link = min(self._ring, key=load)
+        self._ring.remove(link)
+        self._ring.append(link)
+        return link
+
+    def _on_change(self, change: Change, peer: Advertisement) -> None:
+        link = next((one for one in self._links.values() if one.peer.socket_id == peer.socket_id), None)
+        if change is Change.DOWN:
+            if link is not None:
+                self._leave_ring(link)
+                link.leave()
+            return
+        endpoint = choose_endpoint(peer, self._runtime.scope)
+        if endpoint is None:
+            return
+        if link is not None and link.endpoint == endpoint:
+            if link.stay():
+                self._ring.append(link)
+            return
+        for old in (link, self._links.get(endpoint)):
+            if old is not None:
+                old.end()
+        self._add(peer, endpoint)
+
+    def _add(self, peer: Advertisement, endpoint: str) -> None:
+        self._links[endpoint] = ServerLink(
+            self._runtime,
+            peer,
+            endpoint,
+            on_connected=self._connected,
+            on_lost=self._lost,
+            on_ended=self._ended,
+            on_reply=self._on_reply,
+            on_malformed=self._on_malformed,
+        )
+
+    def _connected(self, link: ServerLink) -> None:
+        self._ring.append(link)
+        self._on_connected(link)
+
+    def _lost(self, link: ServerLink, reason: str) -> None:
+        self._leave_ring(link)
+        self._on_lost(link, reason)
+
+    def _ended(self, link: ServerLink) -> None:
+        if self._links.get(link.endpoint) is link:
+            del self._links[link.endpoint]
+
+    def _leave_ring(self, link: ServerLink) -> None:
+        if link in self._ring:
+            self._ring.remove(link)
