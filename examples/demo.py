@@ -1,5 +1,12 @@
-"""The tour of `colugo demo`, for those who start it with `bazel run //examples:demo`."""
+"""The tour of `colugo demo`, for those who start it with `bazel run //examples:demo`.
+
+python examples/demo.py
+python examples/demo.py --seconds 30
+"""
+
+import sys
 
 from colugo.cli.main import main
 
-main(["demo"])
+if __name__ == "__main__":
+    main(["demo", *sys.argv[1:]])

@@ -1,0 +1,31 @@
+"""A reply server in asyncio: the callback is a coroutine, and what it returns is the reply.
+
+    python examples/aio_rep.py
+    python examples/aio_req.py      in a second terminal; examples/req.py will do as well
+
+Each request takes a tenth of a second here, and they are answered side by side.
+"""
+
+import asyncio
+import contextlib
+import logging
+
+from colugo import Node
+
+
+async def answer(message: str) -> str:
+    print(f"working on {message}")
+    await asyncio.sleep(0.1)
+    return message.upper()
+
+
+async def main() -> None:
+    async with Node("aio_rep") as node:
+        node.add_reply_server("rpc.topic", answer)
+        await node.closed()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())

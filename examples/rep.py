@@ -1,0 +1,26 @@
+"""A reply server: answers each request with its text in capitals.
+
+    python examples/rep.py
+    python examples/req.py      in a second terminal
+
+Start a second server, and the clients share their requests out between the two.
+"""
+
+import logging
+
+from colugo import Node, Reply
+
+
+class ReplyServerExample(Node):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.reply_server = self.add_reply_server("rpc.topic", self.answer)
+
+    def answer(self, message: str, reply: Reply) -> None:
+        print(f"answering {message}")
+        reply(message.upper())
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    ReplyServerExample("rep").start()

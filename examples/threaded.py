@@ -1,0 +1,36 @@
+"""A node on a thread of its own: for scripts and notebooks, which have no loop and may block.
+
+    python examples/threaded.py
+    python examples/rep.py           in a second terminal: it is asked
+    python examples/sub.py           in a third one: it gets what is published
+
+`node.run()` waits for a coroutine of the node; `send()` may be called from any thread.
+"""
+
+import contextlib
+import itertools
+import logging
+import time
+
+from colugo import Node, RequestError
+
+
+def main() -> None:
+    with Node("threaded").running() as node:
+        client = node.add_request_client("rpc.topic")
+        publisher = node.add_publisher("pub.topic")
+        for number in itertools.count():
+            try:
+                reply = node.run(client.request(f"Message {number}"))
+            except RequestError as error:
+                print(f"no answer: {error}")
+            else:
+                print(f"got {reply}, publishing it")
+                publisher.send(reply)
+            time.sleep(1)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
