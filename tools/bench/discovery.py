@@ -1,21 +1,18 @@
 """How soon sockets find each other: a new one in a running network, and a new process that joins one."""
 
-import os
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tools.bench.discovery_roles import ROUND_S
-from tools.bench.libraries import OWN, REFERENCE, installed, left_out
+from tools.bench.libraries import REFERENCE, installed, left_out
 from tools.bench.processes import Child, NoAnswerError
-from tools.bench.report import Goal, Row, as_table, write_json
-from tools.bench.rounds import Round, RoundFailedError, Samples, interleave
+from tools.bench.report import Goal, as_table, write_json
+from tools.bench.rounds import RoundFailedError
+from tools.bench.runner import Scenario, run
 
 MEMBERS = 5
 _START_S = 30.0
@@ -117,35 +114,34 @@ class NewProcess:
 
     @contextmanager
     def _all_sending(self) -> Iterator[None]:
-        self._tell_all("go")
+        self._tell_all("go", "going")
         try:
             yield
         finally:
-            self._tell_all("rest")
+            self._tell_all("close", "closed")
 
-    def _tell_all(self, word: str) -> None:
+    def _tell_all(self, word: str, answer: str) -> None:
         for child in self._members:
             child.tell(word)
         for child in self._members:
-            child.expect("done", word, within=ROUND_S)
+            child.expect(answer, within=ROUND_S)
 
 
 def _topic(number: int) -> str:
     return f"member.{number % MEMBERS}"
 
 
-Scenario = type[NewSocket] | type[NewProcess]
-_SCENARIOS: list[tuple[str, Goal, Scenario]] = [
-    ("new socket", Goal(p50_ms=10), NewSocket),
-    ("new process", Goal(p50_ms=15, p99_ms=200), NewProcess),
-]
+_SCENARIOS = (
+    Scenario("new socket", NewSocket, Goal(p50_ms=10)),
+    Scenario("new process", NewProcess, Goal(p50_ms=15, p99_ms=200)),
+)
 
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(1), default=100, show_default=True, help="How many of each.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all here.")
 def discovery(rounds: int, json_file: Path | None) -> None:
-    r"""Measure how soon sockets find each other.
+    """Measure how soon sockets find each other.
 
     "new socket": from add_publisher in a running network to the other process's on_connect (zenoh: from
     declare_publisher to the liveliness token at the other process).
@@ -153,75 +149,27 @@ def discovery(rounds: int, json_file: Path | None) -> None:
     "new process": from making a node in a fresh process, imports done, to its first message out of a
     network of five processes that send every millisecond.
 
-    Ends with status 0 when every round gave a figure, with 1 when one did not. Goals that are missed do not
-    change the status: they depend on the machine.
+    Ends with status 0 when every round gave a figure, with 1 when one did not or a process did not end well.
+    Goals that are missed do not change the status: they depend on the machine.
 
     \b
     Examples:
       python -m tools.bench discovery
       python -m tools.bench discovery --rounds 20 --json build/discovery.json
-    """
-    os.environ["COLUGO_SCOPE"] = "host"
+    """  # noqa: D301 - click wants the character \b, which stops its wrapping
     versions = installed()
     for library, distribution in left_out().items():
         click.echo(f"Left out: {library} is not installed (pip install {distribution})", err=True)
     try:
-        rows = _measure(list(versions), rounds)
+        outcome = run(_SCENARIOS, list(versions), rounds)
     except NoAnswerError as error:
         raise click.ClickException(str(error)) from error
-    _show(rows, versions)
-    if json_file is not None:
-        write_json(json_file, "discovery", versions, rows, reference=REFERENCE)
-    if any(row.samples.failures for row in rows):
-        raise SystemExit(1)
-
-
-def _measure(libraries: list[str], rounds: int) -> list[Row]:
-    rows = []
-    with _progress() as progress:
-        for name, goal, scenario in _SCENARIOS:
-            task = progress.add_task(name, total=rounds * len(libraries))
-            samples = _run(scenario, libraries, rounds, partial(progress.advance, task))
-            rows += [
-                Row(name, library, samples[library], goal if library == OWN else None)
-                for library in libraries
-            ]
-    return rows
-
-
-def _run(
-    scenario: Scenario, libraries: list[str], rounds: int, on_round: Callable[[], None]
-) -> dict[str, Samples]:
-    with ExitStack() as stack:
-        measures: dict[str, Round] = {}
-        for library in libraries:
-            running = scenario(library, _free_port())
-            stack.callback(running.close)
-            measures[library] = running.measure
-        return interleave(measures, rounds, on_round)
-
-
-def _free_port() -> int:
-    """A UDP port that nobody uses: it tells one network from the others, and zenoh scouts on it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.bind(("127.0.0.1", 0))
-        return int(udp.getsockname()[1])
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
-
-
-def _show(rows: list[Row], versions: dict[str, str]) -> None:
-    console = Console()
     title = "discovery: " + ", ".join(f"{library} {version}" for library, version in versions.items())
-    console.print(as_table(title, rows, reference=REFERENCE))
-    for row in rows:
-        for failure in row.samples.failures:
-            console.print(f"{row.name}, {row.library}, {failure}", markup=False)
+    console = Console()
+    console.print(as_table(title, outcome.rows, reference=REFERENCE))
+    for problem in outcome.problems:
+        console.print(problem, markup=False)
+    if json_file is not None:
+        write_json(json_file, "discovery", versions, outcome.rows, reference=REFERENCE)
+    if outcome.problems:
+        raise SystemExit(1)

@@ -16,6 +16,7 @@ from tools.bench.peers.base import Part, Peer
 ROUND_S = 10.0
 """A round that has not come to its end by then has failed."""
 SEND_EVERY_MS = 1
+MESSAGE = bytes(64)
 
 
 def main() -> None:
@@ -57,20 +58,18 @@ def watch(make: Callable[[int], Peer], network: int) -> None:
 
 
 def member(make: Callable[[int], Peer], network: int, own_topic: str, other_topic: str) -> None:
-    """Publish every millisecond between `go` and `rest`, and read what another member publishes."""
+    """Publish every millisecond from `go` to `close`, and read what another member publishes."""
     peer = make(network)
-    sending = threading.Event()
     sender = peer.publisher(own_topic)
     peer.subscriber(other_topic, _ignore, lambda: _say("ready"))
-    peer.repeat(SEND_EVERY_MS, lambda: sender.send(b"x" * 64) if sending.is_set() else None)
     peer.start()
-    for line in sys.stdin:
-        if line.strip() == "go":
-            sending.set()
-        else:
-            sending.clear()
-        _say(f"done {line.strip()}")
-    peer.close()
+    parts: list[Part] = []
+
+    def go() -> None:
+        parts.append(peer.repeat(SEND_EVERY_MS, lambda: sender.send(MESSAGE)))
+        _say("going")
+
+    _obey(peer, parts, {"go": go})
 
 
 def join(make: Callable[[int], Peer], network: int, topic: str) -> None:
@@ -92,7 +91,7 @@ def join(make: Callable[[int], Peer], network: int, topic: str) -> None:
     peer.close()
 
 
-def _obey(peer: Peer, parts: list[Part], actions: dict[str, Callable[[str], None]]) -> None:
+def _obey(peer: Peer, parts: list[Part], actions: dict[str, Callable[..., None]]) -> None:
     def close_parts() -> None:
         while parts:
             parts.pop().close()

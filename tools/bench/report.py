@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from tools.bench.rounds import Samples
@@ -82,14 +83,21 @@ def as_table(title: str, rows: Sequence[Row], *, reference: str) -> Table:
         rows: in their order.
         reference: the library whose medians the others are compared with.
     """
-    table = Table(title=title, caption="times in milliseconds")
+    # Narrow enough for 80 columns.
+    table = Table(
+        title=title,
+        caption=f"times in milliseconds; ratio: this median to that of {reference}",
+        box=SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+    )
     for heading in ("measured", "library"):
         table.add_column(heading, no_wrap=True)
     for heading in ("rounds", "failed", "min", "p50", "p99", "max"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("goal", min_width=9)
+    table.add_column("goal", width=10)
     table.add_column("met", no_wrap=True)
-    table.add_column(f"to {reference}", justify="right", no_wrap=True)
+    table.add_column("ratio", justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row, ratio(row, rows, reference)))
     return table

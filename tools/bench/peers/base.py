@@ -34,8 +34,8 @@ class Peer(Protocol):
     ) -> Part:
         """Add a subscriber; `on_connect` is called when it learns of a publisher of the topic."""
 
-    def repeat(self, delay_ms: int, action: Callable[[], None]) -> None:
-        """Call back at a fixed rate."""
+    def repeat(self, delay_ms: int, action: Callable[[], None]) -> Part:
+        """Call back at a fixed rate until it is closed."""
 
     def call(self, action: Callable[[], None]) -> None:
         """Call back soon, on the thread where the library's users call it."""

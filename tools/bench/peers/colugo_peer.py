@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from colugo import Node, Publisher, Subscriber
+from colugo import Node, Publisher, Repeater, Subscriber
 
 
 class ColugoPeer:
@@ -23,9 +23,9 @@ class ColugoPeer:
         """Add a subscriber."""
         return self._node.add_subscriber(topic, on_message, on_connect)
 
-    def repeat(self, delay_ms: int, action: Callable[[], None]) -> None:
+    def repeat(self, delay_ms: int, action: Callable[[], None]) -> Repeater:
         """Call back at a fixed rate, on the node's loop."""
-        self._node.add_repeater(delay_ms, action)
+        return self._node.add_repeater(delay_ms, action)
 
     def call(self, action: Callable[[], None]) -> None:
         """Call back soon, on the node's loop."""

@@ -52,13 +52,32 @@ class _Receiver:
             self._tokens.undeclare()
 
 
+class _Repeater:
+    """A thread that calls back."""
+
+    def __init__(self, delay_ms: int, action: Callable[[], None]) -> None:
+        self._delay_s = delay_ms / 1000
+        self._action = action
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"every {delay_ms} ms", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._closed.wait(max(0.0, due - time.monotonic())):
+            self._action()
+            due += self._delay_s
+
+
 class ZenohPeer:
     """A session; the number of its network is the UDP port on which it scouts."""
 
     def __init__(self, network: int) -> None:
         self._session = zenoh.open(_on_loopback(network))
-        self._closed = threading.Event()
-        self._repeaters: list[threading.Thread] = []
 
     def publisher(self, topic: str) -> _Sender:
         """Add a publisher."""
@@ -70,18 +89,9 @@ class ZenohPeer:
         """Add a subscriber."""
         return _Receiver(self._session, topic, on_message, on_connect)
 
-    def repeat(self, delay_ms: int, action: Callable[[], None]) -> None:
+    def repeat(self, delay_ms: int, action: Callable[[], None]) -> _Repeater:
         """Call back at a fixed rate, on a thread of its own: zenoh has no repeater."""
-
-        def tick() -> None:
-            due = time.monotonic()
-            while not self._closed.wait(max(0.0, due - time.monotonic())):
-                action()
-                due += delay_ms / 1000
-
-        thread = threading.Thread(target=tick, name=f"every {delay_ms} ms")
-        self._repeaters.append(thread)
-        thread.start()
+        return _Repeater(delay_ms, action)
 
     def call(self, action: Callable[[], None]) -> None:
         """Call at once: a session may be used from any thread."""
@@ -91,10 +101,7 @@ class ZenohPeer:
         """Nothing: a session takes part from its opening on."""
 
     def close(self) -> None:
-        """Stop what repeats, close the session."""
-        self._closed.set()
-        for thread in self._repeaters:
-            thread.join()
+        """Close the session."""
         self._session.close()
 
 
