@@ -16,7 +16,7 @@ LOAD = "machine.load"
 MEMORY = "machine.memory"
 NETWORK = "machine.network"
 FACTORS = "factors"
-SLOW_REQUEST = "client.slow-request"
+SLOW_REQUEST = "client.slow"
 
 SLOW_TIMEOUT_MS = 400
 NAP_MS = 900

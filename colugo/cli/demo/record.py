@@ -5,10 +5,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from colugo.cli.demo.messages import CLIENT, Event, Report, SlowOutcome
+from colugo import Advertisement
+from colugo.cli.demo.messages import CLIENT, VICTIM, Event, Report, SlowOutcome
 
 NS_PER_MS = 1_000_000
 _MAX_NOTES = 2000
+_PRECISE_MS = 100
+
+
+def milliseconds(value: float) -> str:
+    """How a time of that many milliseconds reads, such as `0.4 ms` or `1012 ms`."""
+    return f"{value:.1f} ms" if value < _PRECISE_MS else f"{value:.0f} ms"
 
 
 @dataclass(slots=True)
@@ -72,7 +79,7 @@ class Record:
         found_by_client_ns: when the client was connected to each server.
         gone_ns: when the demo saw the connection to each node end.
         gone_by_client_ns: when the client saw the connection to each server end.
-        sockets: what is advertised by each node, as `kind topic`.
+        sockets: what is advertised now, by socket id.
         flows: the readings, by topic.
         requests: how each of the client's requests ended.
         late_replies: the client's replies that came too late.
@@ -92,7 +99,7 @@ class Record:
     found_by_client_ns: dict[str, int] = field(default_factory=dict)
     gone_ns: dict[str, int] = field(default_factory=dict)
     gone_by_client_ns: dict[str, int] = field(default_factory=dict)
-    sockets: dict[str, list[str]] = field(default_factory=dict)
+    sockets: dict[bytes, Advertisement] = field(default_factory=dict)
     flows: dict[str, Flow] = field(default_factory=dict)
     requests: list[Report] = field(default_factory=list)
     late_replies: int = 0
@@ -114,20 +121,41 @@ class Record:
         self.troubles.append(text)
         self.note(at_ns, "trouble", text)
 
+    def see_sockets(self, advertised: list[Advertisement], now_ns: int) -> None:
+        """Take in what is advertised now."""
+        now = {socket.socket_id: socket for socket in advertised}
+        for key, socket in now.items():
+            if key not in self.sockets:
+                self.note(now_ns, "discovered", _describe(socket))
+        for key, socket in self.sockets.items():
+            if key not in now and self.closing_ns is None:
+                self.note(now_ns, "forgotten", _describe(socket))
+        self.sockets = now
+
     def on_report(self, sender: str, report: Report) -> None:
         """Take in what a node says."""
         about, at_ns = report.about, report.at_ns
         match report.event:
             case Event.JOINED:
                 self.born_ns[sender] = at_ns
+                found_ns = self.found_ns.setdefault(sender, at_ns)
+                self.note(found_ns, "found", f"{sender} by demo{_in_ms(at_ns, found_ns)}")
             case Event.CONNECTED if about not in self.found_by_client_ns:
                 self.found_by_client_ns[about] = at_ns
-                self.note(at_ns, "found", f"{about} by the {sender}")
+                born_ns = [self.born_ns[name] for name in (about, sender) if name in self.born_ns]
+                both_there_ns = max(born_ns) if len(born_ns) == 2 else None  # noqa: PLR2004 - both
+                self.note(at_ns, "found", f"{about} by {sender}{_in_ms(both_there_ns, at_ns)}")
             case Event.DISCONNECTED if about not in self.gone_by_client_ns:
                 self.gone_by_client_ns[about] = at_ns
-                self.note(at_ns, "lost", f"{about}, says the {sender}")
+                self._note_end(about, sender, at_ns)
             case Event.ANSWERED | Event.FAILED:
                 self._on_request(report)
+
+    def on_gone(self, name: str, now_ns: int) -> None:
+        """Take in that the demo's connection to a node has ended."""
+        if name not in self.gone_ns:
+            self.gone_ns[name] = now_ns
+            self._note_end(name, "demo", now_ns)
 
     def answers(self, since_ns: int | None = 0, until_ns: int | None = None) -> Counter[str]:
         """How many requests each server has answered in a span of time.
@@ -148,13 +176,27 @@ class Record:
                 if since_ns <= report.at_ns and all(report.at_ns < end for end in ends):
                     yield report
 
+    def _note_end(self, name: str, seen_by: str, at_ns: int) -> None:
+        if self.closing_ns is None:
+            killed_ns = self.killed_ns if name == VICTIM else None
+            self.note(at_ns, "lost", f"{name} by {seen_by}{_in_ms(killed_ns, at_ns)}")
+
     def _on_request(self, report: Report) -> None:
+        first = not any(before.about == report.about for before in self.requests)
         self.requests.append(report)
         if report.event is Event.FAILED:
             self.note(report.at_ns, "failed", f"a request of the {CLIENT}: {report.detail}")
             return
-        if self.answers()[report.about] == 1:
+        if first:
             self.note(report.at_ns, "answer", f"{report.about}: {report.detail} ({report.elapsed_ms:.1f} ms)")
         if report.late > self.late_replies:
             self.late_replies = report.late
             self.note(report.at_ns, "dropped", "the slow reply, which came too late")
+
+
+def _describe(socket: Advertisement) -> str:
+    return f"{socket.kind} {socket.topic} of {socket.node}, port {socket.port}"
+
+
+def _in_ms(since_ns: int | None, at_ns: int) -> str:
+    return "" if since_ns is None else f" in {milliseconds((at_ns - since_ns) / NS_PER_MS)}"

@@ -10,7 +10,6 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 from colugo import Advertisement, Node, Publisher, RequestClient, RequestError
@@ -76,14 +75,11 @@ class Monitor(Role):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        readings: list[tuple[str, type, Callable[[], Any]]] = [
-            (LOAD, Load, read_load),
-            (MEMORY, Memory, read_memory),
-            (NETWORK, Network, read_network),
-        ]
-        self._readings = [
-            (self.node.add_publisher(topic, codec=codec), read) for topic, codec, read in readings
-        ]
+        self._readings = (
+            (self.node.add_publisher(LOAD, codec=Load), read_load),
+            (self.node.add_publisher(MEMORY, codec=Memory), read_memory),
+            (self.node.add_publisher(NETWORK, codec=Network), read_network),
+        )
 
     async def begin(self) -> None:
         """Publish from now on, so that the first reading has its reader already."""
@@ -147,7 +143,7 @@ class Client(Role):
                 Event.FAILED, "wrong answer", detail=f"{answer['factors']} are no factors of {number}"
             )
             return
-        product = " × ".join(map(str, answer["factors"]))
+        product = " * ".join(map(str, answer["factors"]))
         self.report(
             Event.ANSWERED,
             answer["server"],

@@ -1,0 +1,253 @@
+"""What the demo promises to show, and whether the record shows it."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+
+from colugo.cli.demo.messages import (
+    CLIENT,
+    FIRST_NODES,
+    FIRST_SERVERS,
+    LATE_SERVER,
+    LOAD,
+    MEMORY,
+    NETWORK,
+    SLOW_TIMEOUT_MS,
+    VICTIM,
+    Event,
+)
+from colugo.cli.demo.record import NS_PER_MS, Record, milliseconds
+from colugo.errors import PeerLostError, RequestTimeoutError
+
+_FEW = 6
+"""So many of a thing are enough to call it a flow."""
+_TIMER_MS = 1.0
+"""asyncio may fire a timer one tick of its clock early."""
+
+
+class State(StrEnum):
+    """What became of an expectation."""
+
+    WAITING = "waiting"
+    OK = "ok"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An expectation and what was seen.
+
+    Attributes:
+        what: what should happen.
+        expected: the measure of it.
+        seen: what was seen of it so far; empty if nothing.
+        state: whether that is it.
+    """
+
+    what: str
+    expected: str
+    seen: str
+    state: State
+
+
+Check = Callable[[Record], tuple[bool | None, str]]
+"""Whether it holds (None: cannot be told yet), and what was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Something that should happen.
+
+    Attributes:
+        what: in a few words.
+        expected: the measure of it.
+        check: looks it up in the record.
+    """
+
+    what: str
+    expected: str
+    check: Check
+
+    def find(self, record: Record, *, final: bool = False) -> Finding:
+        """Compare with the record.
+
+        Args:
+            record: what was seen.
+            final: whether nothing more will come, so that what has not happened has failed.
+        """
+        holds, seen = self.check(record)
+        if holds is None and not final:
+            return Finding(self.what, self.expected, seen, State.WAITING)
+        return Finding(self.what, self.expected, seen or "nothing of it", State.OK if holds else State.FAILED)
+
+    def holds(self, record: Record) -> bool:
+        """Whether it has happened."""
+        return self.check(record)[0] is True
+
+
+def _nodes_found(record: Record) -> tuple[bool | None, str]:
+    waits = [
+        record.found_ns[name] - record.born_ns[name]
+        for name in FIRST_NODES
+        if name in record.found_ns and name in record.born_ns
+    ]
+    for server in FIRST_SERVERS:
+        if server in record.found_by_client_ns and {server, CLIENT} <= record.born_ns.keys():
+            both_there = max(record.born_ns[server], record.born_ns[CLIENT])
+            waits.append(record.found_by_client_ns[server] - both_there)
+    found = record.found_ns.keys() & set(FIRST_NODES)
+    seen_by_client = record.found_by_client_ns.keys() & set(FIRST_SERVERS)
+    if len(waits) == len(FIRST_NODES) + len(FIRST_SERVERS):
+        return True, f"all, within {max(waits) / NS_PER_MS:.0f} ms"
+    return None, f"{len(found)} of {len(FIRST_NODES)}; {len(seen_by_client)} servers by the {CLIENT}"
+
+
+def _readings_flow(record: Record) -> tuple[bool | None, str]:
+    flows = [record.flows[topic] for topic in (LOAD, MEMORY, NETWORK) if topic in record.flows]
+    received = sum(flow.received for flow in flows)
+    if not received:
+        return None, ""
+    lost = sum(flow.lost for flow in flows)
+    delay_ms = median(delay for flow in flows for delay in flow.delays_ms)
+    seen = f"{received} of {received + lost}, in {milliseconds(delay_ms)}"
+    if lost:
+        return False, seen
+    return True if len(flows) == 3 and received >= _FEW else None, seen  # noqa: PLR2004 - the three above
+
+
+def _requests_answered(record: Record) -> tuple[bool | None, str]:
+    requests = list(record.within(until_ns=record.killed_ns))
+    answered = [report.elapsed_ms for report in requests if report.event is Event.ANSWERED]
+    if not requests:
+        return None, ""
+    seen = f"{len(answered)} of {len(requests)}"
+    if len(answered) < len(requests):
+        return False, seen
+    return True if len(requests) >= _FEW else None, f"{seen}, in {milliseconds(median(answered))}"
+
+
+def _turns_taken(record: Record) -> tuple[bool | None, str]:
+    return _even(record.answers(until_ns=record.slow_asked_ns), FIRST_SERVERS)
+
+
+def _slow_timed_out(record: Record) -> tuple[bool | None, str]:
+    if record.slow is None:
+        return None, ""
+    slow = record.slow
+    timed_out = slow.error == RequestTimeoutError.__name__
+    how = "timed out" if timed_out else slow.error or slow.detail
+    in_time = slow.elapsed_ms >= SLOW_TIMEOUT_MS - _TIMER_MS
+    return timed_out and in_time, f"{how} after {slow.elapsed_ms:.0f} ms"
+
+
+def _next_worked(record: Record) -> tuple[bool | None, str]:
+    if record.slow is None:
+        return None, ""
+    slow, late = record.slow, record.late_replies
+    seen = f"in {milliseconds(slow.next_elapsed_ms)}; {late or 'none'} dropped"
+    return True if slow.next_server and late == 1 else None, seen
+
+
+def _kill_noticed(record: Record) -> tuple[bool | None, str]:
+    return _by_both(record.killed_ns, record.gone_by_client_ns.get(VICTIM), record.gone_ns.get(VICTIM))
+
+
+def _requests_went_on(record: Record) -> tuple[bool | None, str]:
+    since, until = record.gone_by_client_ns.get(VICTIM), record.found_by_client_ns.get(LATE_SERVER)
+    requests = list(record.within(since, until)) if record.killed_ns else []
+    answers = record.answers(since, until) if record.killed_ns else Counter()
+    told = sum(report.about == PeerLostError.__name__ for report in requests)
+    asked = len(requests) - told
+    if not asked:
+        return None, ""
+    seen = f"{answers.total()} of {asked}"
+    if told:
+        seen += f"; {told} told at once"
+    if answers.total() < asked or VICTIM in answers:
+        return False, seen
+    return True if asked >= _FEW else None, seen
+
+
+def _late_found(record: Record) -> tuple[bool | None, str]:
+    return _by_both(
+        record.born_ns.get(LATE_SERVER),
+        record.found_by_client_ns.get(LATE_SERVER),
+        record.found_ns.get(LATE_SERVER),
+    )
+
+
+def _late_shares(record: Record) -> tuple[bool | None, str]:
+    first = next((report.at_ns for report in record.requests if report.about == LATE_SERVER), None)
+    sharing = [name for name in (*FIRST_SERVERS, LATE_SERVER) if name != VICTIM]
+    return _even(record.answers(since_ns=first), sharing)
+
+
+def _all_ended(record: Record) -> tuple[bool | None, str]:
+    if record.closing_ns is None:
+        return None, ""
+    told = [name for name in record.pids if name != VICTIM]
+    well = sum(record.exits.get(name) == 0 for name in told)
+    all_there = set(told) == {*FIRST_NODES, LATE_SERVER} - {VICTIM}
+    return True if all_there and well == len(told) else None, f"{well} of {len(told)}"
+
+
+def _even(answers: Counter[str], servers: tuple[str, ...] | list[str]) -> tuple[bool | None, str]:
+    """Whether each of the servers has answered the same number of requests ± 1, and no other any."""
+    if not answers:
+        return None, ""
+    counts = [answers[server] for server in servers]
+    seen = ", ".join(map(str, counts))
+    if max(counts) - min(counts) > 1 or answers.total() > sum(counts):
+        return False, seen
+    return True if sum(counts) >= _FEW else None, seen
+
+
+def _by_both(
+    since_ns: int | None, by_client_ns: int | None, by_demo_ns: int | None
+) -> tuple[bool | None, str]:
+    """Whether both have seen it, and how long after it happened."""
+    if since_ns is None:
+        return None, ""
+    seen = [
+        f"{who} {(at_ns - since_ns) / NS_PER_MS:.1f}"
+        for who, at_ns in ((CLIENT, by_client_ns), ("demo", by_demo_ns))
+        if at_ns is not None
+    ]
+    return True if len(seen) == 2 else None, f"{', '.join(seen)} ms" if seen else ""  # noqa: PLR2004 - both
+
+
+_SHARES = f"{len(FIRST_SERVERS)} equal shares ± 1"
+_BY_BOTH = f"by {CLIENT} and demo"
+
+NODES_FOUND = Expectation("Nodes find each other", f"{len(FIRST_NODES)} processes", _nodes_found)
+READINGS_FLOW = Expectation("Readings flow", "3 kinds, none lost", _readings_flow)
+REQUESTS_ANSWERED = Expectation("Requests are answered", "all", _requests_answered)
+TURNS_TAKEN = Expectation("Servers take turns", _SHARES, _turns_taken)
+SLOW_TIMED_OUT = Expectation("A timeout is handled", f"after {SLOW_TIMEOUT_MS} ms", _slow_timed_out)
+NEXT_WORKED = Expectation("Next request works", "late reply dropped", _next_worked)
+KILL_NOTICED = Expectation("A kill is noticed", _BY_BOTH, _kill_noticed)
+REQUESTS_WENT_ON = Expectation("Requests go on", "all, by the others", _requests_went_on)
+LATE_FOUND = Expectation("A late node is found", _BY_BOTH, _late_found)
+LATE_SHARES = Expectation("It takes its turn", _SHARES, _late_shares)
+ALL_ENDED = Expectation("All end when told", "exit status 0", _all_ended)
+
+EXPECTATIONS = (
+    NODES_FOUND,
+    READINGS_FLOW,
+    REQUESTS_ANSWERED,
+    TURNS_TAKEN,
+    SLOW_TIMED_OUT,
+    NEXT_WORKED,
+    KILL_NOTICED,
+    REQUESTS_WENT_ON,
+    LATE_FOUND,
+    LATE_SHARES,
+    ALL_ENDED,
+)
+
+
+def findings(record: Record, *, final: bool = False) -> list[Finding]:
+    """What became of each expectation, in the order in which they are shown."""
+    return [expectation.find(record, final=final) for expectation in EXPECTATIONS]

@@ -1,0 +1,53 @@
+"""The command `colugo`."""
+
+import io
+import logging
+import sys
+
+import click
+
+from colugo import __version__
+from colugo.cli.demo.command import demo
+
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Examples:
+  colugo demo
+  colugo -v demo --plain
+  colugo demo --help
+""",
+)
+@click.version_option(__version__, prog_name="colugo")
+@click.option("-v", "--verbose", count=True, help="Log to standard error: -v what happens, -vv all details.")
+def colugo(*, verbose: int) -> None:
+    """Processes that find each other on a network and talk, with no broker."""
+    logging.basicConfig(
+        level=_LEVELS[min(verbose, len(_LEVELS) - 1)],
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+colugo.add_command(demo)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run a command and leave the program with its exit status.
+
+    Args:
+        argv: the arguments; None for those of the process.
+
+    Raises:
+        SystemExit: in the end.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of another encoding loses a sign, not the text
+    colugo.main(args=argv, prog_name="colugo")
+
+
+if __name__ == "__main__":
+    main()
