@@ -19,7 +19,9 @@ from colugo.errors import (
     RequestTimeoutError,
     TopicError,
 )
+from colugo.net.interfaces import Scope
 from colugo.node import Node
+from colugo.patterns.delayed import DelayedCallback
 from colugo.patterns.publisher import Publisher, PublisherStats
 from colugo.patterns.repeater import Repeater
 from colugo.patterns.reply_server import Reply, ReplyServer, ReplyServerStats
@@ -39,6 +41,7 @@ __all__ = [
     "ColugoError",
     "ConfigurationError",
     "DecodeError",
+    "DelayedCallback",
     "DuplicateTopicError",
     "EncodeError",
     "LifecycleError",
@@ -59,6 +62,7 @@ __all__ = [
     "RequestError",
     "RequestTimeout",
     "RequestTimeoutError",
+    "Scope",
     "Subscriber",
     "SubscriberStats",
     "TopicError",

@@ -60,6 +60,11 @@ small = st.integers(-1000, 1000)
 positions = st.builds(Position, x=small, y=small, label=texts, path=st.lists(st.tuples(small, small)))
 
 
+def shown(value: Any) -> str:
+    """The name of a test's case."""
+    return resolve_codec(value).name if value is None or isinstance(value, type | Codec) else repr(value)[:30]
+
+
 def over_the_wire(spec: Any, message: Any) -> Any:
     """What a receiver gets."""
     codec = resolve_codec(spec)
@@ -236,7 +241,7 @@ def test_a_codec_that_is_only_half_written_says_so_when_it_is_used() -> None:
 # --- what does not decode
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=str)
+@pytest.mark.parametrize("spec", SPECS, ids=shown)
 @given(data=st.binary(max_size=200), text=st.booleans())
 @example(data=b"", text=True)
 @example(data=b"\xff\xfe", text=True)
@@ -327,7 +332,7 @@ def declared_lengths() -> list[tuple[Any, bytes]]:
     ]
 
 
-@pytest.mark.parametrize(("spec", "data"), declared_lengths(), ids=str)
+@pytest.mark.parametrize(("spec", "data"), declared_lengths(), ids=shown)
 @pytest.mark.parametrize("tail", [b"", b"\x00" * 1000])
 def test_a_huge_declared_length_is_a_decode_error_before_memory_is_asked_for(
     spec: Any, data: bytes, tail: bytes

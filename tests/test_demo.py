@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -317,17 +316,22 @@ def started(lines: list[str]) -> dict[str, int]:
 
 
 def wait_until_gone(pids: dict[str, int], within: float = 10.0) -> None:
-    """Wait for the end of processes that need not be our children."""
-    nodes = []
-    for pid in pids.values():
+    """Wait for the end of nodes that need not be our children."""
+    deadline = time.monotonic() + seconds(within)
+    for name, pid in pids.items():
         try:
-            process = psutil.Process(pid)
-            if "colugo.cli.demo.roles" in process.cmdline():
-                nodes.append(process)
-        except psutil.NoSuchProcess:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            if b"colugo.cli.demo.roles" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                left_s = max(0.0, deadline - time.monotonic())
+                ended, _, _ = select.select([descriptor], [], [], left_s)
+                assert ended, f"{name} still runs"
+        except (ProcessLookupError, FileNotFoundError):
             pass
-    _, left = psutil.wait_procs(nodes, timeout=seconds(within))
-    assert not left
+        finally:
+            os.close(descriptor)
 
 
 def assert_gone(pids: dict[str, int]) -> None:
@@ -365,7 +369,7 @@ def test_a_short_demo_shows_everything_and_leaves_nothing_behind(realm: str) -> 
     assert kinds >= {"discovered", "found", "readings", "answers", "timeout", "dropped", "kill", "lost"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_the_demo_and_its_processes(realm: str, number: signal.Signals) -> None:
     with Program(DEMO, realm=realm) as demo:
         demo.expect("client by demo")
@@ -384,6 +388,7 @@ def test_the_processes_end_by_themselves_when_the_demo_is_killed(realm: str) -> 
     wait_until_gone(started(demo.lines))
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_the_demo_and_its_processes(realm: str) -> None:
     demo = subprocess.Popen(
         [sys.executable, *DEMO],
@@ -541,6 +546,7 @@ def test_the_summary_stays_on_the_terminal(terminal: Callable[..., Terminal]) ->
     assert f"All {len(ROWS)} as expected" in summary
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_too_small_gets_lines(terminal: Callable[..., Terminal]) -> None:
     demo = terminal(DEMO, columns=60, rows=20)
     demo.read_until(b"started       client")

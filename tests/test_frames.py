@@ -169,53 +169,53 @@ def test_calls_come_back_as_they_were(kind: Kind, server: bytes, some: list[Call
 # --- frames that are none
 
 
-@pytest.mark.parametrize(
-    ("frame", "reason"),
-    [
-        (b"", "0 bytes are too few for a publication"),
-        (b"\xc1", "1 bytes are too few"),
-        (PUBLICATION[:31], "31 bytes are too few"),
-        (b"GET / HTTP/1.1\r\nHost: 192.0.2.1:80\r\n\r\n", "first byte is 0x47, not 0xc1: not a colugo peer"),
-        (with_bytes(PUBLICATION, 1, b"\x02"), "wire format version 2; this is version 1"),
-        (with_bytes(PUBLICATION, 2, b"\x10"), "not a publication: kind 16, flags 1, 3 messages"),
-        (with_bytes(PUBLICATION, 3, b"\x02"), "not a publication: kind 1, flags 2"),
-        (with_bytes(PUBLICATION, 3, b"\xff"), "flags 255"),
-        (with_bytes(PUBLICATION, 2, b"\x02"), "not a publication: kind 2, flags 1, 3 messages"),
-        (with_bytes(WELCOME, 2, b"\x01"), "not a publication: kind 1, flags 0, 0 messages"),
-        (with_bytes(PUBLICATION, 28, b"\xff\xff\xff\xff"), "4294967295 lengths do not fit into 50 bytes"),
-        (with_bytes(PUBLICATION, 28, b"\x05"), "5 lengths do not fit into 50 bytes"),
-        (with_bytes(PUBLICATION, 32, b"\x05"), "the lengths add up to 51 bytes, the frame has 50"),
-        (with_bytes(PUBLICATION, 32, b"\x03"), "add up to 49 bytes, the frame has 50"),
-        (with_bytes(PUBLICATION, 32, b"\xff" * 12), "add up to 12884901929 bytes"),
-        (PUBLICATION[:-1], "add up to 50 bytes, the frame has 49"),
-        (PUBLICATION + b"x", "add up to 50 bytes, the frame has 51"),
-        (WELCOME + b"x", "add up to 32 bytes, the frame has 33"),
-        (REQUEST + bytes(20), "not a publication: kind 16"),
-    ],
-)
+NO_PUBLICATIONS = [
+    (b"", "0 bytes are too few for a publication"),
+    (b"\xc1", "1 bytes are too few"),
+    (PUBLICATION[:31], "31 bytes are too few"),
+    (b"GET / HTTP/1.1\r\nHost: 192.0.2.1:80\r\n\r\n", "first byte is 0x47, not 0xc1: not a colugo peer"),
+    (with_bytes(PUBLICATION, 1, b"\x02"), "wire format version 2; this is version 1"),
+    (with_bytes(PUBLICATION, 2, b"\x10"), "not a publication: kind 16, flags 1, 3 messages"),
+    (with_bytes(PUBLICATION, 3, b"\x02"), "not a publication: kind 1, flags 2"),
+    (with_bytes(PUBLICATION, 3, b"\xff"), "flags 255"),
+    (with_bytes(PUBLICATION, 2, b"\x02"), "not a publication: kind 2, flags 1, 3 messages"),
+    (with_bytes(WELCOME, 2, b"\x01"), "not a publication: kind 1, flags 0, 0 messages"),
+    (with_bytes(PUBLICATION, 28, b"\xff\xff\xff\xff"), "4294967295 lengths do not fit into 50 bytes"),
+    (with_bytes(PUBLICATION, 28, b"\x05"), "5 lengths do not fit into 50 bytes"),
+    (with_bytes(PUBLICATION, 32, b"\x05"), "the lengths add up to 51 bytes, the frame has 50"),
+    (with_bytes(PUBLICATION, 32, b"\x03"), "add up to 49 bytes, the frame has 50"),
+    (with_bytes(PUBLICATION, 32, b"\xff" * 12), "add up to 12884901929 bytes"),
+    (PUBLICATION[:-1], "add up to 50 bytes, the frame has 49"),
+    (PUBLICATION + b"x", "add up to 50 bytes, the frame has 51"),
+    (WELCOME + b"x", "add up to 32 bytes, the frame has 33"),
+    (REQUEST + bytes(20), "not a publication: kind 16"),
+]
+
+
+@pytest.mark.parametrize(("frame", "reason"), NO_PUBLICATIONS, ids=[reason for _, reason in NO_PUBLICATIONS])
 def test_what_is_no_publication_is_refused_with_the_reason(frame: bytes, reason: str) -> None:
     with pytest.raises(FrameError, match=reason):
         decode_publication(frame)
 
 
-@pytest.mark.parametrize(
-    ("frame", "reason"),
-    [
-        (b"", "0 bytes are too few for a REQUEST"),
-        (REQUEST[:15], "15 bytes are too few"),
-        (b"SSH-2.0-OpenSSH_9.2p1 Debian", "first byte is 0x53, not 0xc1: not a colugo peer"),
-        (with_bytes(REQUEST, 1, b"\x00"), "wire format version 0; this is version 1"),
-        (REPLY, "not a REQUEST: kind 17, flags 0, 2 messages"),
-        (PUBLICATION, "not a REQUEST: kind 1"),
-        (with_bytes(REQUEST, 3, b"\x01"), "not a REQUEST: kind 16, flags 1"),
-        (with_bytes(REQUEST, 12, b"\x00")[:16], "not a REQUEST: kind 16, flags 0, 0 messages"),
-        (with_bytes(REQUEST, 12, b"\xff\xff\xff\xff"), "4294967295 entries do not fit into 46 bytes"),
-        (with_bytes(REQUEST, 12, b"\x03"), "3 entries do not fit into 46 bytes"),
-        (with_bytes(REQUEST, 32, b"\x05"), "add up to 47 bytes, the frame has 46"),
-        (REQUEST[:-1], "add up to 46 bytes, the frame has 45"),
-        (REQUEST + b"\xc1", "add up to 46 bytes, the frame has 47"),
-    ],
-)
+NO_REQUESTS = [
+    (b"", "0 bytes are too few for a REQUEST"),
+    (REQUEST[:15], "15 bytes are too few"),
+    (b"SSH-2.0-OpenSSH_9.2p1 Debian", "first byte is 0x53, not 0xc1: not a colugo peer"),
+    (with_bytes(REQUEST, 1, b"\x00"), "wire format version 0; this is version 1"),
+    (REPLY, "not a REQUEST: kind 17, flags 0, 2 messages"),
+    (PUBLICATION, "not a REQUEST: kind 1"),
+    (with_bytes(REQUEST, 3, b"\x01"), "not a REQUEST: kind 16, flags 1"),
+    (with_bytes(REQUEST, 12, b"\x00")[:16], "not a REQUEST: kind 16, flags 0, 0 messages"),
+    (with_bytes(REQUEST, 12, b"\xff\xff\xff\xff"), "4294967295 entries do not fit into 46 bytes"),
+    (with_bytes(REQUEST, 12, b"\x03"), "3 entries do not fit into 46 bytes"),
+    (with_bytes(REQUEST, 32, b"\x05"), "add up to 47 bytes, the frame has 46"),
+    (REQUEST[:-1], "add up to 46 bytes, the frame has 45"),
+    (REQUEST + b"\xc1", "add up to 46 bytes, the frame has 47"),
+]
+
+
+@pytest.mark.parametrize(("frame", "reason"), NO_REQUESTS, ids=[reason for _, reason in NO_REQUESTS])
 def test_what_is_no_request_is_refused_with_the_reason(frame: bytes, reason: str) -> None:
     with pytest.raises(FrameError, match=reason):
         decode_calls(frame, Kind.REQUEST)

@@ -257,7 +257,7 @@ class _Link:
     def _resolved(self, info: AsyncServiceInfo) -> None:
         try:
             # not decoded_properties: that replaces what is not UTF-8
-            txt = {key.decode(): value and value.decode() for key, value in info.properties.items()}
+            txt = {key.decode(): value.decode() if value else None for key, value in info.properties.items()}
             advertisement = from_txt(txt, tuple(info.parsed_addresses()), info.port)
         except (AdvertisementError, UnicodeDecodeError) as error:
             held = self._throttle.admit("malformed", self._loop.time())

@@ -101,6 +101,15 @@ def _count_parameters(callback: Callable[..., Any], label: str, least: int, most
     ]
     required = sum(parameter.default is parameter.empty for parameter in takes)
     room = most if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters) else len(takes)
+    keywords = [
+        parameter.name
+        for parameter in parameters
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+    ]
+    if keywords:
+        raise ConfigurationError(
+            f"{label} is called without keywords; {callback!r} needs {', '.join(keywords)}"
+        )
     if required > most or room < least:
         raise ConfigurationError(
             f"{label} is called with {least} to {most} arguments; {callback!r} takes {required}"

@@ -42,8 +42,13 @@ class Gate:
             raise ClosedError(f"{self._label} is closed")
         if self._count < count:
             future = asyncio.get_running_loop().create_future()
-            self._waiting.append((count, future))
-            await future
+            entry = (count, future)
+            self._waiting.append(entry)
+            try:
+                await future
+            finally:
+                if entry in self._waiting:  # given up: nobody has reached it
+                    self._waiting.remove(entry)
 
     def close(self) -> None:
         """Let all who wait fail."""

@@ -1,9 +1,11 @@
 """The serving side of request/reply."""
 
+import inspect
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import zmq
@@ -59,22 +61,26 @@ class ReplyServerStats:
 
 
 class Reply:
-    """Answers one request: `reply(message)`, once, at any time and from any thread."""
+    """Answers one request: `reply(message)`, once, at any time and from any thread.
 
-    __slots__ = ("_answered", "_correlation", "_envelope", "_identity", "_server")
+    Args:
+        pack: turns a message into its payload, and tells whether it is text.
+        submit: takes the frames of the answer and their flags.
+        plain: whether a plain ZeroMQ REQ has asked.
+    """
+
+    __slots__ = ("_answered", "_pack", "_plain", "_submit")
 
     def __init__(
         self,
-        server: "ReplyServer",
-        identity: bytes,
+        pack: Callable[[Any], tuple[bytes, bool]],
+        submit: Callable[[list[bytes], int], None],
         *,
-        correlation: int = 0,
-        envelope: list[bytes] | None = None,
+        plain: bool = False,
     ) -> None:
-        self._server = server
-        self._identity = identity
-        self._correlation = correlation
-        self._envelope = envelope
+        self._pack = pack
+        self._submit = submit
+        self._plain = plain
         self._answered = False
 
     @property
@@ -93,22 +99,25 @@ class Reply:
             EncodeError: if the codec cannot take the message.
             MessageTooLargeError: if it is over the node's `max_message_bytes`.
         """
-        payload, text = self._server.pack(message)
+        payload, text = self._pack(message)
         self._send([payload], FLAG_TEXT if text else 0)
 
     def error(self, error: BaseException) -> None:
         """Let the request fail: the client's side raises `RemoteError`.
 
+        Args:
+            error: the name of its class and its text travel.
+
         Raises:
             LifecycleError: if this request has been answered.
         """
-        self._send([encode_error(error)] if self._envelope is None else encode_plain_error(error), FLAG_ERROR)
+        self._send(encode_plain_error(error) if self._plain else [encode_error(error)], FLAG_ERROR)
 
     def _send(self, body: list[bytes], flags: int) -> None:
         if self._answered:
             raise LifecycleError("this request has been answered already")
         self._answered = True
-        self._server.submit_reply(self._identity, self._correlation, self._envelope, body, flags)
+        self._submit(body, flags)
 
 
 class ReplyServer(Part):
@@ -165,18 +174,6 @@ class ReplyServer(Part):
             refused=self._refused,
         )
 
-    def pack(self, message: Any) -> tuple[bytes, bool]:
-        """Turn a reply into its payload; for `Reply`."""
-        payload, text = self._codec.pack(message)
-        check_size(payload, self._limit)
-        return payload, text
-
-    def submit_reply(
-        self, identity: bytes, correlation: int, envelope: list[bytes] | None, body: list[bytes], flags: int
-    ) -> None:
-        """Hand a reply to the loop; for `Reply`."""
-        self._runtime.submit(self._send_reply, identity, correlation, envelope, body, flags)
-
     def _shut(self) -> None:
         """Withdraw and close; replies that were sent still leave, for half a second at most."""
         self._runtime.withdraw(self._advertisement)
@@ -192,7 +189,7 @@ class ReplyServer(Part):
         identity = frames[0]
         envelope, body = split_envelope(frames[1:])
         if envelope and body:
-            self._serve(Reply(self, identity, envelope=envelope), body[0], text=False)
+            self._serve(self._reply_to(identity, 0, envelope), body[0], text=False)
             return
         try:
             if len(body) != 1:
@@ -208,8 +205,17 @@ class ReplyServer(Part):
             self._send([identity, encode_calls(FrameKind.REPLY, self._id, refusals)])
             return
         for call in calls.calls:
-            reply = Reply(self, identity, correlation=call.correlation)
+            reply = self._reply_to(identity, call.correlation, None)
             self._serve(reply, call.payload, text=bool(call.flags & FLAG_TEXT))
+
+    def _reply_to(self, identity: bytes, correlation: int, envelope: list[bytes] | None) -> Reply:
+        submit = partial(self._runtime.submit, self._send_reply, identity, correlation, envelope)
+        return Reply(self._pack, submit, plain=envelope is not None)
+
+    def _pack(self, message: Any) -> tuple[bytes, bool]:
+        payload, text = self._codec.pack(message)
+        check_size(payload, self._limit)
+        return payload, text
 
     def _serve(self, reply: Reply, payload: bytes, *, text: bool) -> None:
         self._requests += 1
@@ -221,19 +227,18 @@ class ReplyServer(Part):
             self._complaints.warn("undecodable", f"a request on {self.topic} does not decode", error)
             reply.error(error)
             return
-        if handler.is_coroutine:
-            self._runtime.spawn(self._serve_coroutine(reply, message), f"request on {self.topic}")
-            return
         try:
             result = handler(message, reply)
-            if handler.count == 1:
+            if inspect.isawaitable(result):
+                self._runtime.spawn(self._serve_awaitable(reply, result), f"request on {self.topic}")
+            elif handler.count == 1:
                 reply(result)
         except Exception as error:  # noqa: BLE001 - it travels to the client
             self._failed(reply, error)
 
-    async def _serve_coroutine(self, reply: Reply, message: Any) -> None:
+    async def _serve_awaitable(self, reply: Reply, awaitable: Awaitable[Any]) -> None:
         try:
-            result = await self._handler(message, reply)
+            result = await awaitable
             if self._handler.count == 1:
                 reply(result)
         except Exception as error:  # noqa: BLE001 - it travels to the client

@@ -14,7 +14,7 @@ from colugo.protocol.topics import check_topic
 WIRE_VERSION = "1"
 MAX_NAME_BYTES = 63
 MAX_REALM_BYTES = 24
-_MAX_CODEC_CHARS = 32
+_MAX_LABEL_BYTES = 32
 _UUID_BYTES = 16
 _LABEL_TOPIC_CHARS = 50
 _MAX_PORT = 65535
@@ -47,7 +47,7 @@ class Advertisement:
         node: name of its node.
         node_id: UUID of its node, 16 bytes.
         realm: only sockets of one realm connect.
-        codec: name of its codec, cut to 32 characters.
+        codec: name of its codec, cut to 32 bytes.
         framing: colugo or raw.
         host_id: tells whether two sockets are on one host; empty if unknown.
         addresses: IP addresses it is bound to.
@@ -125,7 +125,7 @@ def to_txt(advertisement: Advertisement) -> dict[str, str]:
         "u": _encode_id(advertisement.node_id),
         "i": _encode_id(advertisement.socket_id),
         "r": advertisement.realm,
-        "c": advertisement.codec[:_MAX_CODEC_CHARS],
+        "c": _cut(advertisement.codec),
         "h": advertisement.host_id,
     }
     if advertisement.framing is not Framing.COLUGO:
@@ -157,9 +157,9 @@ def from_txt(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: in
             node=check_name(values["n"]),
             node_id=_decode_id(values["u"], _UUID_BYTES),
             realm=check_realm(values["r"]),
-            codec=values.get("c", "plain"),
+            codec=_check_label(values.get("c", "plain")),
             framing=Framing(values.get("f", Framing.COLUGO)),
-            host_id=values.get("h", ""),
+            host_id=_check_label(values.get("h", "")),
             addresses=tuple(str(ipaddress.ip_address(address)) for address in addresses),
             port=port,
         )
@@ -167,6 +167,17 @@ def from_txt(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: in
         raise AdvertisementError(f"no key {error} in the TXT record") from error
     except ValueError as error:
         raise AdvertisementError(str(error)) from error
+
+
+def _cut(name: str) -> str:
+    printable = "".join(sign for sign in name if sign.isprintable())
+    return printable.encode()[:_MAX_LABEL_BYTES].decode(errors="ignore")
+
+
+def _check_label(text: str) -> str:
+    if not text.isprintable() or len(text.encode()) > _MAX_LABEL_BYTES:
+        raise AdvertisementError(f"not a codec's name or host id: {text[:40]!r}")
+    return text
 
 
 def _encode_id(identity: bytes) -> str:

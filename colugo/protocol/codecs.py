@@ -28,30 +28,50 @@ class Codec:
     name = ""
 
     def encode(self, message: Any) -> bytes:
-        """Turn a message into bytes."""
+        """Turn a message into bytes.
+
+        Args:
+            message: what was given to `send`.
+        """
         raise NotImplementedError
 
     def decode(self, data: bytes) -> Any:
-        """Turn bytes into a message."""
+        """Turn bytes into a message.
+
+        Args:
+            data: what `encode` made at the other side, or a stranger's bytes.
+        """
         raise NotImplementedError
 
     def pack(self, message: Any) -> tuple[bytes, bool]:
         """Return the payload and whether it is text.
 
+        Args:
+            message: what was given to `send`.
+
         Raises:
             EncodeError: a `TypeError` that names the message's type and the codec.
         """
         try:
-            return self.encode(message), False
+            payload: object = self.encode(message)
         except EncodeError:
             raise
         except Exception as error:
             raise EncodeError(
                 f"a {type(message).__name__} cannot be sent with the codec {self.name}: {error}"
             ) from error
+        if not isinstance(payload, bytes):
+            raise EncodeError(
+                f"the codec {self.name} has encoded to a {type(payload).__name__}, not to bytes"
+            )
+        return payload, False
 
     def unpack(self, data: bytes, *, text: bool) -> Any:
         """Return the message that a payload stands for.
+
+        Args:
+            data: the payload.
+            text: whether it was sent as a str without a codec.
 
         Raises:
             DecodeError: a `ValueError`, whatever the codec raised.

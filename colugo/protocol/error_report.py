@@ -19,23 +19,22 @@ class ErrorReport(msgspec.Struct, frozen=True):
 
 def encode_error(error: BaseException) -> bytes:
     """The payload of an error reply."""
-    if isinstance(error, RemoteError):
-        return msgspec.msgpack.encode(ErrorReport(error.type_name, error.message))
-    return msgspec.msgpack.encode(ErrorReport(type(error).__name__, str(error)))
+    return msgspec.msgpack.encode(_report(error))
 
 
 def decode_error(payload: bytes) -> RemoteError:
     """The error that an error reply stands for; never raises."""
     try:
         report = msgspec.msgpack.decode(payload, type=ErrorReport)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return RemoteError("unknown", f"an error report of {len(payload)} bytes that does not decode")
     return RemoteError(report.type_name, report.message)
 
 
 def encode_plain_error(error: BaseException) -> list[bytes]:
     """The frames of an error for a plain ZeroMQ REQ, which knows no errors: an empty one, then the text."""
-    return [b"", f"{type(error).__name__}: {error}".encode(errors="replace")]
+    report = _report(error)
+    return [b"", f"{report.type_name}: {report.message}".encode()]
 
 
 def decode_plain_error(frames: list[bytes]) -> RemoteError | None:
@@ -44,3 +43,18 @@ def decode_plain_error(frames: list[bytes]) -> RemoteError | None:
         return None
     type_name, _, message = frames[1].decode(errors="replace").partition(": ")
     return RemoteError(type_name, message)
+
+
+def _report(error: BaseException) -> ErrorReport:
+    """Of any exception: also one whose text UTF-8 cannot carry, or that raises when it is asked for it."""
+    if isinstance(error, RemoteError):
+        return ErrorReport(_utf8(error.type_name), _utf8(error.message))
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - a user's class
+        message = "(its text cannot be had)"
+    return ErrorReport(_utf8(type(error).__name__), _utf8(message))
+
+
+def _utf8(text: str) -> str:
+    return text.encode(errors="replace").decode()

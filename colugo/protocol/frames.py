@@ -19,6 +19,8 @@ LIVE_PREFIX = bytes([MAGIC])
 READER_PREFIX = b"@"
 ID_BYTES = 8
 NO_ID = bytes(ID_BYTES)
+MAX_COUNT = 65536
+"""Messages in one frame: so that what a frame of many empty ones becomes in memory has a bound."""
 
 _PUBLICATION = struct.Struct("<BBBB8sQQI")
 _CALL = struct.Struct("<BBBB8sI")
@@ -26,6 +28,7 @@ _CALL = struct.Struct("<BBBB8sI")
 FLAG_TEXT = 1
 FLAG_ERROR = 2
 FLAG_REFUSED = 4
+_CALL_FLAGS = FLAG_TEXT | FLAG_ERROR | FLAG_REFUSED
 
 
 class Kind(IntEnum):
@@ -122,6 +125,7 @@ def decode_publication(frame: bytes, start: int = 0) -> Publication:
     _check_header(magic, version)
     if kind not in (Kind.DATA, Kind.WELCOME) or flags & ~FLAG_TEXT or (kind == Kind.WELCOME) != (count == 0):
         raise FrameError(f"not a publication: kind {kind}, flags {flags}, {count} messages")
+    _check_count(count)
     lengths_at = start + _PUBLICATION.size
     payloads_at = lengths_at + 4 * count
     if payloads_at > len(frame):
@@ -161,12 +165,16 @@ def decode_calls(frame: bytes, kind: int) -> Calls:
     _check_header(magic, version)
     if got != kind or flags or not count:
         raise FrameError(f"not a {Kind(kind).name}: kind {got}, flags {flags}, {count} messages")
+    _check_count(count)
     payloads_at = _CALL.size + 13 * count
     if payloads_at > len(frame):
         raise FrameError(f"{count} entries do not fit into {len(frame)} bytes")
     numbers = struct.unpack_from(f"<{count}Q{count}I{count}B", frame, _CALL.size)
+    call_flags = numbers[2 * count :]
+    if any(one & ~_CALL_FLAGS for one in call_flags):
+        raise FrameError(f"unknown flags among {set(call_flags)}")
     payloads = _slice(frame, payloads_at, numbers[count : 2 * count])
-    return Calls(got, server, list(map(Call, numbers[:count], numbers[2 * count :], payloads)))
+    return Calls(got, server, list(map(Call, numbers[:count], call_flags, payloads)))
 
 
 def _check_header(magic: int, version: int) -> None:
@@ -176,11 +184,16 @@ def _check_header(magic: int, version: int) -> None:
         raise FrameError(f"wire format version {version}; this is version {VERSION}")
 
 
+def _check_count(count: int) -> None:
+    if count > MAX_COUNT:
+        raise FrameError(f"{count} messages in one frame; there may be {MAX_COUNT}")
+
+
 def _slice(frame: bytes, start: int, lengths: tuple[int, ...]) -> list[bytes]:
-    ends = list(accumulate(lengths, initial=start))
-    if ends[-1] != len(frame):
-        raise FrameError(f"the lengths add up to {ends[-1]} bytes, the frame has {len(frame)}")
-    return [frame[begin:end] for begin, end in pairwise(ends)]
+    end = start + sum(lengths)
+    if end != len(frame):
+        raise FrameError(f"the lengths add up to {end} bytes, the frame has {len(frame)}")
+    return [frame[begin:end] for begin, end in pairwise(accumulate(lengths, initial=start))]
 
 
 def split_envelope(frames: list[bytes]) -> tuple[list[bytes], list[bytes]]:

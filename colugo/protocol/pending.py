@@ -59,14 +59,15 @@ class PendingRequests(Generic[T]):
         if found is None:
             return None
         self._leave(number, found[1])
-        if len(self._deadlines) > _SLACK + 2 * len(self._requests):
-            self._forget_answered()
+        self._forget_answered()
         return found[0]
 
     def take_server(self, server: Hashable) -> list[T]:
         """Remove and return all requests that a server has."""
         numbers = sorted(self._by_server.pop(server, ()))
-        return [self._requests.pop(number)[0] for number in numbers]
+        requests = [self._requests.pop(number)[0] for number in numbers]
+        self._forget_answered()
+        return requests
 
     def take_expired(self, now: float) -> Iterator[tuple[T, Hashable]]:
         """Remove and yield each request whose deadline has passed, with the server that has it."""
@@ -92,8 +93,9 @@ class PendingRequests(Generic[T]):
         return self._deadlines[0][0] if self._deadlines else None
 
     def _forget_answered(self) -> None:
-        self._deadlines = [entry for entry in self._deadlines if entry[1] in self._requests]
-        heapq.heapify(self._deadlines)
+        if len(self._deadlines) > _SLACK + 2 * len(self._requests):
+            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._requests]
+            heapq.heapify(self._deadlines)
 
     def _leave(self, number: int, server: Hashable) -> None:
         members = self._by_server.get(server)

@@ -6,7 +6,7 @@ from colugo.errors import TopicError
 
 MAX_TOPIC_BYTES = 200
 
-_TOPIC = re.compile(r"[A-Za-z0-9./_-]+")
+_SIGNS = re.compile(r"[A-Za-z0-9./_*#-]+")
 _WILDCARDS = ("*", "#")
 
 
@@ -19,22 +19,10 @@ def check_topic(topic: object) -> str:
     Raises:
         TopicError: with the reason.
     """
-    if not isinstance(topic, str):
-        raise TopicError(f"a topic is a str, not {type(topic).__name__}: {topic!r}")
-    if not topic:
-        raise TopicError("a topic must not be empty")
-    if len(topic) > MAX_TOPIC_BYTES:
-        raise TopicError(
-            f"a topic has at most {MAX_TOPIC_BYTES} bytes, this has {len(topic)}: {topic[:40]!r}…"
-        )
-    if any(sign in topic for sign in _WILDCARDS):
-        raise TopicError(f"wildcards may stand in a subscriber's pattern only, not in the topic {topic!r}")
-    if not _TOPIC.fullmatch(topic):
-        wrong = sorted(set(_TOPIC.sub("", topic)))
-        raise TopicError(
-            f"a topic is made of letters, digits and ./-_ ; {topic!r} has {', '.join(map(repr, wrong))}"
-        )
-    return topic
+    text = _check_text(topic, "topic")
+    if is_pattern(text):
+        raise TopicError(f"wildcards may stand in a subscriber's pattern only, not in the topic {text!r}")
+    return text
 
 
 def is_pattern(text: str) -> bool:
@@ -58,13 +46,10 @@ class Pattern:
     __slots__ = ("_words", "text")
 
     def __init__(self, text: str) -> None:
-        if not isinstance(text, str):
-            raise TopicError(f"a pattern is a str, not {type(text).__name__}: {text!r}")
-        words = text.split(".")
+        words = _check_text(text, "pattern").split(".")
         for word in words:
             if word not in _WILDCARDS and any(sign in word for sign in _WILDCARDS):
                 raise TopicError(f"a wildcard stands for whole words: {word!r} in the pattern {text!r} mixes")
-        check_topic("".join("x" if sign in _WILDCARDS else sign for sign in text))
         self.text = text
         self._words = words
 
@@ -88,12 +73,31 @@ class Pattern:
         return f"Pattern({self.text!r})"
 
 
+def _check_text(text: object, what: str) -> str:
+    """What topics and patterns have in common."""
+    if not isinstance(text, str):
+        raise TopicError(f"a {what} is a str, not {type(text).__name__}: {text!r}")
+    if not text:
+        raise TopicError(f"a {what} must not be empty")
+    if len(text) > MAX_TOPIC_BYTES:
+        raise TopicError(
+            f"a {what} has at most {MAX_TOPIC_BYTES} bytes, this has {len(text)}: {text[:40]!r}…"
+        )
+    if not _SIGNS.fullmatch(text):
+        wrong = sorted(set(_SIGNS.sub("", text)))
+        raise TopicError(
+            f"a {what} is made of letters, digits and ./-_ ; {text!r} has {', '.join(map(repr, wrong))}"
+        )
+    return text
+
+
 def _skip_hashes(words: list[str], states: set[int]) -> set[int]:
     """Add what is reached when each `#` stands for no word."""
-    closed = set(states)
+    closed: set[int] = set()
     for state in states:
         position = state
-        while position < len(words) and words[position] == "#":
-            position += 1
+        while position not in closed:
             closed.add(position)
+            if position < len(words) and words[position] == "#":
+                position += 1
     return closed

@@ -80,7 +80,7 @@ class Expectation:
         holds, seen = self.check(record)
         if holds is None and not final:
             return Finding(self.what, self.expected, seen, State.WAITING)
-        return Finding(self.what, self.expected, seen or "nothing of it", State.OK if holds else State.FAILED)
+        return Finding(self.what, self.expected, seen or "nothing", State.OK if holds else State.FAILED)
 
     def holds(self, record: Record) -> bool:
         """Whether it has happened."""
@@ -187,7 +187,7 @@ def _late_shares(record: Record) -> tuple[bool | None, str]:
 def _all_ended(record: Record) -> tuple[bool | None, str]:
     if record.closing_ns is None:
         return None, ""
-    told = [name for name in record.pids if name != VICTIM]
+    told = [name for name in record.pids if name != VICTIM or record.killed_ns is None]
     well = sum(record.exits.get(name) == 0 for name in told)
     all_there = set(told) == {*FIRST_NODES, LATE_SERVER} - {VICTIM}
     return True if all_there and well == len(told) else None, f"{well} of {len(told)}"
