@@ -1,7 +1,9 @@
 """The tour of `colugo demo`, for those who start it with `bazel run //examples:demo`.
 
-python examples/demo.py
-python examples/demo.py --seconds 30
+    python examples/demo.py
+    python examples/demo.py --seconds 30
+
+Needs nothing else to run, and ends by itself.
 """
 
 import sys

@@ -27,7 +27,7 @@ class HostViewer(Node):
 
     def received(self, reading: HostReading, info: MessageInfo) -> None:
         if self.live is None:
-            print(reading)
+            print(reading, flush=True)
         elif info.peer is not None:
             self.latest[info.peer.socket_id] = reading
             self.live.update(table(self.latest.values()), refresh=True)

@@ -40,7 +40,7 @@ REPLY = encode_calls(Kind.REPLY, ID, [Call(1, FLAG_ERROR, b"no"), Call(2**64 - 1
 
 payloads = st.lists(st.binary(max_size=50), min_size=1, max_size=20)
 calls = st.lists(
-    st.builds(Call, uint64, st.integers(0, 255), st.binary(max_size=50)), min_size=1, max_size=20
+    st.builds(Call, uint64, st.integers(0, 7), st.binary(max_size=50)), min_size=1, max_size=20
 )
 call_kinds = st.sampled_from([Kind.REQUEST, Kind.REPLY])
 
@@ -180,7 +180,8 @@ NO_PUBLICATIONS = [
     (with_bytes(PUBLICATION, 3, b"\xff"), "flags 255"),
     (with_bytes(PUBLICATION, 2, b"\x02"), "not a publication: kind 2, flags 1, 3 messages"),
     (with_bytes(WELCOME, 2, b"\x01"), "not a publication: kind 1, flags 0, 0 messages"),
-    (with_bytes(PUBLICATION, 28, b"\xff\xff\xff\xff"), "4294967295 lengths do not fit into 50 bytes"),
+    (with_bytes(PUBLICATION, 28, b"\xff\xff\xff\xff"), "4294967295 messages in one frame; there may be 65536"),
+    (with_bytes(PUBLICATION, 28, b"\x00\x00\x01\x00"), "65536 lengths do not fit into 50 bytes"),
     (with_bytes(PUBLICATION, 28, b"\x05"), "5 lengths do not fit into 50 bytes"),
     (with_bytes(PUBLICATION, 32, b"\x05"), "the lengths add up to 51 bytes, the frame has 50"),
     (with_bytes(PUBLICATION, 32, b"\x03"), "add up to 49 bytes, the frame has 50"),
@@ -207,7 +208,9 @@ NO_REQUESTS = [
     (PUBLICATION, "not a REQUEST: kind 1"),
     (with_bytes(REQUEST, 3, b"\x01"), "not a REQUEST: kind 16, flags 1"),
     (with_bytes(REQUEST, 12, b"\x00")[:16], "not a REQUEST: kind 16, flags 0, 0 messages"),
-    (with_bytes(REQUEST, 12, b"\xff\xff\xff\xff"), "4294967295 entries do not fit into 46 bytes"),
+    (with_bytes(REQUEST, 12, b"\xff\xff\xff\xff"), "4294967295 messages in one frame; there may be 65536"),
+    (with_bytes(REQUEST, 12, b"\x00\x00\x01\x00"), "65536 entries do not fit into 46 bytes"),
+    (with_bytes(REQUEST, 40, b"\x08"), "unknown flags"),
     (with_bytes(REQUEST, 12, b"\x03"), "3 entries do not fit into 46 bytes"),
     (with_bytes(REQUEST, 32, b"\x05"), "add up to 47 bytes, the frame has 46"),
     (REQUEST[:-1], "add up to 46 bytes, the frame has 45"),
