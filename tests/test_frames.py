@@ -39,9 +39,7 @@ REQUEST = encode_calls(Kind.REQUEST, NO_ID, [Call(1, FLAG_TEXT, b"door"), Call(2
 REPLY = encode_calls(Kind.REPLY, ID, [Call(1, FLAG_ERROR, b"no"), Call(2**64 - 1, FLAG_REFUSED, b"")])
 
 payloads = st.lists(st.binary(max_size=50), min_size=1, max_size=20)
-calls = st.lists(
-    st.builds(Call, uint64, st.integers(0, 7), st.binary(max_size=50)), min_size=1, max_size=20
-)
+calls = st.lists(st.builds(Call, uint64, st.integers(0, 7), st.binary(max_size=50)), min_size=1, max_size=20)
 call_kinds = st.sampled_from([Kind.REQUEST, Kind.REPLY])
 
 
@@ -180,7 +178,10 @@ NO_PUBLICATIONS = [
     (with_bytes(PUBLICATION, 3, b"\xff"), "flags 255"),
     (with_bytes(PUBLICATION, 2, b"\x02"), "not a publication: kind 2, flags 1, 3 messages"),
     (with_bytes(WELCOME, 2, b"\x01"), "not a publication: kind 1, flags 0, 0 messages"),
-    (with_bytes(PUBLICATION, 28, b"\xff\xff\xff\xff"), "4294967295 messages in one frame; there may be 65536"),
+    (
+        with_bytes(PUBLICATION, 28, b"\xff\xff\xff\xff"),
+        "4294967295 messages in one frame; there may be 65536",
+    ),
     (with_bytes(PUBLICATION, 28, b"\x00\x00\x01\x00"), "65536 lengths do not fit into 50 bytes"),
     (with_bytes(PUBLICATION, 28, b"\x05"), "5 lengths do not fit into 50 bytes"),
     (with_bytes(PUBLICATION, 32, b"\x05"), "the lengths add up to 51 bytes, the frame has 50"),

@@ -366,14 +366,19 @@ def test_a_restart_on_the_same_port_is_a_new_peer_and_its_messages_arrive(realm:
     run(main(), within=40)
 
 
-def test_a_killed_publisher_is_dropped_from_the_directory(realm: str) -> None:
+SEVERAL_SOCKETS = PUBLISHER.replace(
+    "node.start()", "node.add_publisher('other'); node.add_reply_server('r', print); node.start()"
+)
+
+
+def test_all_sockets_of_a_killed_node_are_dropped_from_the_directory(realm: str) -> None:
     async def main() -> None:
         async with Node("watcher") as watcher:
             peers = Collector()
             watcher.add_subscriber("t", print, peers)
-            with Program(["-c", PUBLISHER], realm=realm) as victim:
+            with Program(["-c", SEVERAL_SOCKETS], realm=realm) as victim:
                 await peers.reach(1)
-                assert [one.node for one in watcher.advertisements] == ["victim"]
+                await until(lambda: len(watcher.advertisements) == 3)
                 victim.kill()
             await until(lambda: not watcher.advertisements, within=5)
 

@@ -23,6 +23,7 @@ from colugo import (
     RequestError,
     RequestTimeout,
 )
+from colugo.net.reader import SocketReader
 from colugo.protocol.frames import NO_ID, Call, Kind, encode_calls
 from tests.support import Collector, Program, run, seconds, until
 
@@ -279,6 +280,32 @@ def test_requests_sent_before_the_start_go_out_when_the_node_runs() -> None:
         async with asker, Node("server") as server:
             server.add_reply_server("t", lambda message: message)
             assert await replies.reach(1) == ["x"]
+
+    run(main())
+
+
+def test_an_idle_connected_client_does_not_look_at_its_socket_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        async with Node("server") as server, Node("client") as asker:
+            server.add_reply_server("t", lambda message: message)
+            assert await asker.add_request_client("t").request("x") == "x"
+            drains = 0
+            drain = SocketReader._drain
+
+            def counted(reader: SocketReader) -> None:
+                nonlocal drains
+                drains += 1
+                drain(reader)
+
+            monkeypatch.setattr(SocketReader, "_drain", counted)
+            turns = 0
+            async with asyncio.timeout(seconds(5)):
+                while turns < 1000:
+                    await asyncio.sleep(0)
+                    turns += 1
+            assert drains < 20
 
     run(main())
 

@@ -146,7 +146,7 @@ class _Link:
             )
             self._querier = OneShotQuerier(addresses, self._on_answer)
             await self._querier.open()
-            self._querier.ask(SERVICE_TYPE, TYPE_PTR)
+            self._querier.ask([SERVICE_TYPE], TYPE_PTR)
             await self._zeroconf.zeroconf.async_wait_for_start()
             confine(self._zeroconf.zeroconf, host_only=self._scope.host_only)
         except (OSError, NotRunningException) as error:
@@ -200,23 +200,34 @@ class _Link:
                 self._loop.call_later(again * _GOODBYE_GAP_S * 0.75, zeroconf.async_send, goodbye)
 
     def suspect(self, advertisement: Advertisement) -> None:
-        name = _instance_name(advertisement)
-        if name in self._known and name not in self._own and name not in self._verifying:
-            self._spawn(self._verify(name), f"verify {name}")
+        """Look after all sockets of its node: they have gone together, if at all."""
+        node = advertisement.node_id
+        names = {name for name, one in self._known.items() if one.node_id == node} - self._own.keys()
+        names -= self._verifying.keys()
+        if names:
+            self._spawn(self._verify(names), f"verify {advertisement.node}")
 
-    async def _verify(self, name: str) -> None:
-        answered = self._verifying[name] = asyncio.Event()
+    async def _verify(self, names: set[str]) -> None:
+        unanswered = {name: asyncio.Event() for name in names}
+        self._verifying.update(unanswered)
         try:
             for _ in range(_VERIFY_TRIES):
                 if self._querier is not None:
-                    self._querier.ask(name, TYPE_SRV)
+                    self._querier.ask(
+                        [name for name, answered in unanswered.items() if not answered.is_set()], TYPE_SRV
+                    )
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(answered.wait(), _VERIFY_WAIT_S)
+                    async with asyncio.timeout(_VERIFY_WAIT_S):
+                        for answered in unanswered.values():
+                            await answered.wait()
                     return
-            self._forget_cached(name)
-            self._down(name)
+            for name, answered in unanswered.items():
+                if not answered.is_set():
+                    self._forget_cached(name)
+                    self._down(name)
         finally:
-            del self._verifying[name]
+            for name in names:
+                del self._verifying[name]
 
     def _forget_cached(self, name: str) -> None:
         """Without this, the same advertisement could not come up again before its TTL."""

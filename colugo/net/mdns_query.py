@@ -48,12 +48,13 @@ class OneShotQuerier(asyncio.DatagramProtocol):
             transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=_multicast_socket(address))
             self._transports.append(transport)
 
-    def ask(self, name: str, record_type: int) -> None:
-        """Send the question on each interface."""
+    def ask(self, names: list[str], record_type: int) -> None:
+        """Send a question for each name on each interface."""
         # not "multicast" in zeroconf's sense: that writes the id 0, and responders drop a query that
         # equals one of the last second as a duplicate, even if another process had sent it
         query = DNSOutgoing(0, multicast=False, id_=random.randrange(1, 1 << 16))  # noqa: S311 - no secret
-        query.add_question(DNSQuestion(name, record_type, _CLASS_IN))
+        for name in names:
+            query.add_question(DNSQuestion(name, record_type, _CLASS_IN))
         for packet in query.packets():
             for transport in self._transports:
                 transport.sendto(packet, (_GROUP, _PORT))

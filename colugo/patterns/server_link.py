@@ -155,6 +155,8 @@ class ServerLink:
         self._on_lost(self, "lost")
 
     def _flush(self) -> None:
+        if not self._backlog:  # most of the time: nothing was sent, so there is nothing to look at
+            return
         socket = self._connector.socket
         try:
             while self._backlog:
