@@ -161,13 +161,13 @@ class Lifecycle:
             self._close(requested, opened), name=f"colugo {self._runtime.name} close"
         )
         try:
+            self._runtime.announce()
             await self._runtime.open(self._make_directory())
         except BaseException:
             opened.set()
             await self.aclose()
             raise
         opened.set()
-        self._runtime.announce()
 
     async def _close(self, requested: asyncio.Event, opened: asyncio.Event) -> None:
         try:
@@ -196,7 +196,7 @@ class Lifecycle:
                 return self._adopt(make)
 
             return self.run(on_loop())
-        if self._stopping:
+        if self._runtime.closed:  # not at the stop already: callbacks still run until everything is closed
             raise ClosedError(f"the node {self._runtime.name!r} has been stopped")
         part = make()
         self._runtime.parts[part] = None

@@ -140,7 +140,7 @@ def test_a_node_that_was_started_stops_cleanly_on_sigterm(cast: Cast, example: s
 def test_a_subscriber_misses_nothing_between_two_messages_and_says_who_is_there(cast: Cast) -> None:
     sub = cast.start("sub")
     cast.start("pub")
-    sub.expect("connected to pub pub.topic of pub")
+    sub.expect("connected to publisher pub.topic of pub")
     numbers = [
         int(line.removeprefix("received Message ")) for line in lines_like(sub, r"received Message \d+", 3)
     ]
@@ -161,7 +161,7 @@ def test_a_subscriber_notices_a_killed_publisher_and_goes_on_with_a_new_one(cast
     pub = cast.start("pub")
     sub.expect("received Message")
     pub.kill()
-    sub.expect("lost: pub pub.topic of pub")
+    sub.expect("lost: publisher pub.topic of pub")
     cast.start("pub")
     sub.expect("connected to")
     sub.expect("received Message 0")

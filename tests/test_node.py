@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 from colugo import ClosedError, ConfigurationError, DuplicateTopicError, LifecycleError, Node
+from colugo.net.loop_runner import ThreadRunner
 from colugo.net.memory import MemoryDirectory, MemoryNetwork
 from tests.support import Collector, Program, run, seconds, until, wait_until
 
@@ -154,6 +156,61 @@ def test_stop_in_a_callback_twice_and_aclose_in_a_coroutine_callback() -> None:
             node.add_delayed_callback(0, close)
             await node.closed()
         await node.aclose()
+
+    run(main())
+
+
+def test_a_callback_that_runs_during_the_stop_may_still_add_things() -> None:
+    async def main() -> None:
+        async with Node("a") as node:
+            added = asyncio.Event()
+
+            def late() -> None:
+                node.add_delayed_callback(1000, print)
+                node.add_publisher("late")
+                added.set()
+
+            node.stop()
+            asyncio.get_running_loop().call_soon(late)
+            await added.wait()
+            await node.closed()
+            with pytest.raises(ClosedError):
+                node.add_publisher("too.late")
+
+    run(main())
+
+
+def test_a_node_that_is_interrupted_while_it_starts_on_a_thread_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = Node("a")
+
+    def interrupted(self: threading.Event, timeout: float | None = None) -> bool:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    runner = node.running()
+    assert isinstance(runner, ThreadRunner)
+    monkeypatch.setattr(runner._begun, "wait", interrupted.__get__(runner._begun))
+    with pytest.raises(KeyboardInterrupt), runner:
+        pass
+    assert [name for name in thread_names() if name.startswith("colugo")] == []
+
+
+def test_a_subscriber_whose_publisher_has_just_left_stops_without_a_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A lingering socket would keep the context from ending: the sockets that only read do not linger."""
+
+    async def main() -> None:
+        async with Node("b") as b:
+            subscriber = b.add_subscriber("t")
+            async with Node("a") as a:
+                a.add_publisher("t")
+                await subscriber.ready()
+            connector = subscriber._links._framed
+            assert connector is not None
+            assert connector.socket.get(zmq.LINGER) == 0
 
     run(main())
 
@@ -395,9 +452,9 @@ def test_a_repeater_ticks_at_a_fixed_rate_and_counts_what_it_missed() -> None:
             repeater = node.add_repeater(10, tick)
             await enough.wait()
             repeater.stop()
-            assert repeater.missed >= 5
-            phases = [(tick - ticks[0]) / 0.01 for tick in ticks[2:]]
-            assert all(phase >= 6 for phase in phases)
+            # the callback held the loop over five more ticks: four are lost, the last is merely late
+            assert repeater.missed >= 4
+            assert ticks[2] - ticks[0] >= 0.06
 
     run(main())
 

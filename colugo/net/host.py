@@ -19,7 +19,7 @@ def host_id() -> str:
     machine count as hosts of their own; elsewhere of the host name.
     """
     try:
-        parts = [_BOOT_ID.read_text(encoding="ascii").strip()]
+        parts = [_BOOT_ID.read_bytes().strip().decode()]
         parts += [str(Path(name).stat().st_ino) for name in _NAMESPACES]
     except OSError:
         parts = [socket.gethostname()]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from typing import Any, Generic, TypeVar
 
+import tornado.platform.asyncio  # noqa: F401 - Tornado would load it at the first IOLoop, which takes 1.4 ms
 from tornado.ioloop import IOLoop
 
 T = TypeVar("T")
@@ -79,7 +80,11 @@ class ThreadRunner(AbstractContextManager[T], Generic[T]):
 
     def __enter__(self) -> T:
         self._thread.start()
-        self._begun.wait()
+        try:
+            self._begun.wait()
+        except BaseException:  # SIGINT while it starts
+            self.__exit__()
+            raise
         if self._error is not None:
             self._thread.join()
             raise self._error

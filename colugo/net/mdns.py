@@ -140,13 +140,13 @@ class _Link:
     async def _start(self) -> None:
         addresses = list(self._scope.addresses)
         try:
+            # its listening socket before the question, so that no announcement falls between them
             self._zeroconf = AsyncZeroconf(interfaces=addresses)
+            self._querier = OneShotQuerier(addresses, self._on_answer)
+            self._querier.ask([SERVICE_TYPE], TYPE_PTR)
             self._browser = AsyncServiceBrowser(
                 self._zeroconf.zeroconf, SERVICE_TYPE, handlers=[self._on_browser_event]
             )
-            self._querier = OneShotQuerier(addresses, self._on_answer)
-            await self._querier.open()
-            self._querier.ask([SERVICE_TYPE], TYPE_PTR)
             await self._zeroconf.zeroconf.async_wait_for_start()
             confine(self._zeroconf.zeroconf, host_only=self._scope.host_only)
         except (OSError, NotRunningException) as error:

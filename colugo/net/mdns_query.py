@@ -1,14 +1,16 @@
 """One-shot mDNS queries (RFC 6762 §5.1), and keeping mDNS sockets to their interfaces."""
 
-import asyncio
+import logging
 import random
 import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, cast
 
+from tornado.ioloop import IOLoop
 from zeroconf import DNSIncoming, DNSOutgoing, DNSQuestion, Zeroconf
+
+log = logging.getLogger("colugo.discovery")
 
 SERVICE_TYPE = "_colugo._tcp.local."
 TYPE_PTR = 12
@@ -17,11 +19,13 @@ _CLASS_IN = 1
 _GROUP = "224.0.0.251"
 _PORT = 5353
 _TTL = 255
+_MAX_PACKET = 9000
+"""RFC 6762 §17."""
 _IP_MULTICAST_ALL = 49  # linux/in.h; not in Python's socket module
 _SO_BINDTODEVICE = 25
 
 
-class OneShotQuerier(asyncio.DatagramProtocol):
+class OneShotQuerier:
     """Asks from an ephemeral port on each interface.
 
     Responders answer such a query by unicast and without delay (RFC 6762 §6.7): after about 1 ms,
@@ -29,49 +33,63 @@ class OneShotQuerier(asyncio.DatagramProtocol):
 
     Args:
         addresses: the IPv4 addresses of the interfaces.
-        on_answer: gets each response.
+        on_answer: gets each response, on the running loop.
+
+    Raises:
+        OSError: if an address is not there (any more).
     """
 
     def __init__(self, addresses: list[str], on_answer: Callable[[DNSIncoming], None]) -> None:
-        self._addresses = addresses
         self._on_answer = on_answer
-        self._transports: list[asyncio.DatagramTransport] = []
-
-    async def open(self) -> None:
-        """Make the sockets.
-
-        Raises:
-            OSError: if an address is not there (any more).
-        """
-        loop = asyncio.get_running_loop()
-        for address in self._addresses:
-            transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=_multicast_socket(address))
-            self._transports.append(transport)
+        self._loop = IOLoop.current()
+        self._sockets: list[socket.socket] = []
+        try:
+            for address in addresses:
+                self._sockets.append(_multicast_socket(address))
+        except OSError:
+            self.close()
+            raise
+        for udp in self._sockets:
+            self._loop.add_handler(udp, self._readable, IOLoop.READ)
 
     def ask(self, names: list[str], record_type: int) -> None:
-        """Send a question for each name on each interface."""
+        """Send a question for each name on each interface.
+
+        An interface that is down now is passed over: others may answer.
+        """
         # not "multicast" in zeroconf's sense: that writes the id 0, and responders drop a query that
         # equals one of the last second as a duplicate, even if another process had sent it
         query = DNSOutgoing(0, multicast=False, id_=random.randrange(1, 1 << 16))  # noqa: S311 - no secret
         for name in names:
             query.add_question(DNSQuestion(name, record_type, _CLASS_IN))
         for packet in query.packets():
-            for transport in self._transports:
-                transport.sendto(packet, (_GROUP, _PORT))
+            for udp in self._sockets:
+                try:
+                    udp.sendto(packet, (_GROUP, _PORT))
+                except OSError as error:
+                    log.debug("no query on %s: %s", udp.getsockname()[0], error)
 
     def close(self) -> None:
         """Close the sockets."""
-        for transport in self._transports:
-            transport.close()
+        for udp in self._sockets:
+            if udp.fileno() in self._loop.handlers:  # type: ignore[attr-defined]
+                self._loop.remove_handler(udp)
+            udp.close()
+        self._sockets.clear()
 
-    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """Take a response in; asyncio calls this."""
-        message = DNSIncoming(data, cast("tuple[str, int]", addr[:2]))
-        if message.valid and message.is_response():
-            self._on_answer(message)
-
-    def error_received(self, exc: Exception) -> None:
-        """Ignore: an interface that is down now does not answer, and others do."""
+    def _readable(self, udp: socket.socket, events: int) -> None:
+        del events
+        while True:
+            try:
+                data, source = udp.recvfrom(_MAX_PACKET)
+            except BlockingIOError:
+                return
+            except OSError as error:  # such as an ICMP error that answers a query
+                log.debug("no answer on %s: %s", udp.getsockname()[0], error)
+                return
+            message = DNSIncoming(data, source)
+            if message.valid and message.is_response():
+                self._on_answer(message)
 
 
 def _multicast_socket(address: str) -> socket.socket:

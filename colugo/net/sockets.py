@@ -49,8 +49,10 @@ class Sockets:
         return socket
 
     def xsub(self) -> zmq.Socket[bytes]:
-        """A subscriber's socket."""
-        return self._make_connecting(zmq.XSUB)
+        """A subscriber's socket: it has nothing to flush."""
+        socket = self._make_connecting(zmq.XSUB)
+        socket.set(zmq.LINGER, 0)
+        return socket
 
     def router(self) -> zmq.Socket[bytes]:
         """A reply server's socket; a reply to who has gone is an error (`ZMQ_ROUTER_MANDATORY`)."""

@@ -54,6 +54,7 @@ class PublisherLinks:
         self._watch = Watch(Kind.PUBLISHER, topic, self._on_change)
         self._links: dict[str, Link] = {}
         self._early: set[bytes] = set()
+        self._closed = False
         self._framed: Connector | None = None
         self._raw: Connector | None = None
         self.by_id: dict[bytes, Link] = {}
@@ -69,9 +70,12 @@ class PublisherLinks:
         for peer, endpoint in self._given:
             self._add(Link(peer, endpoint))
         self._runtime.watch(self._watch)
+        # while the directory waits for answers, so that connecting to the first one takes less
+        self._runtime.loop.add_callback(self._prepare)
 
     def close(self) -> None:
         """Leave all; nothing is reported."""
+        self._closed = True
         self._runtime.registry.unwatch(self._watch)
         for link in self._links.values():
             link.cancel_timer()
@@ -161,6 +165,10 @@ class PublisherLinks:
             on_connected=on_connected,
             on_lost=self._lost,
         )
+
+    def _prepare(self) -> None:
+        if not self._closed:
+            self._connector(Framing.COLUGO)
 
     def _raw_connected(self, endpoint: str) -> None:
         link = self._links.get(endpoint)

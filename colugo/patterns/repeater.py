@@ -13,8 +13,8 @@ from colugo.patterns.callbacks import Handler
 class Repeater(Part):
     """Calls back every `delay_ms` milliseconds, first after one delay; made by `Node.add_repeater`.
 
-    Ticks are at multiples of the delay from the start. Those that come while the callback still
-    runs, or while the loop is held, are skipped and counted.
+    Ticks are at multiples of the delay from the start. Those that come while a coroutine callback
+    still runs, or that are late by a whole delay because the loop was held, are skipped and counted.
 
     Attributes:
         missed: how many ticks were skipped.
@@ -63,8 +63,8 @@ class Repeater(Part):
         loop = asyncio.get_running_loop()
         self._next += self._delay_s
         late = loop.time() - self._next
-        if late > 0:
-            skipped = math.floor(late / self._delay_s) + 1
+        if late >= self._delay_s:  # a tick that is less than one delay late still comes, at once
+            skipped = math.floor(late / self._delay_s)
             self.missed += skipped
             self._next += skipped * self._delay_s
         self._timer = loop.call_at(self._next, self._tick)

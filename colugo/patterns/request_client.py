@@ -170,6 +170,8 @@ class RequestClient(Part):
         on_error = optional_handler(runtime, error_handler, f"error handler of {topic}", most=1)
 
         def failed(error: RequestError) -> None:
+            if self._closed:  # the program's own stop: it calls nobody any more
+                return
             handler = on_timeout if isinstance(error, RequestTimeoutError) else on_error or on_timeout
             if handler is not None:
                 handler.run(error)

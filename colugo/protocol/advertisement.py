@@ -29,6 +29,9 @@ class Kind(StrEnum):
     REPLY_SERVER = "rep"
 
 
+_NOUNS = {Kind.PUBLISHER: "publisher", Kind.REPLY_SERVER: "reply server"}
+
+
 class Framing(StrEnum):
     """What its messages look like: our frames, or one plain ZeroMQ message each."""
 
@@ -73,7 +76,9 @@ class Advertisement:
 
     def __str__(self) -> str:
         where = f" at {self.endpoints[0]}" if self.addresses else ""
-        return f"{self.kind} {self.topic or '(plain ZeroMQ)'} of {self.node or 'an unnamed peer'}{where}"
+        return (
+            f"{_NOUNS[self.kind]} {self.topic or '(plain ZeroMQ)'} of {self.node or 'an unnamed peer'}{where}"
+        )
 
 
 def endpoint(address: str, port: int) -> str:

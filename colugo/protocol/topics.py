@@ -49,7 +49,9 @@ class Pattern:
         words = _check_text(text, "pattern").split(".")
         for word in words:
             if word not in _WILDCARDS and any(sign in word for sign in _WILDCARDS):
-                raise TopicError(f"a wildcard stands for whole words: {word!r} in the pattern {text!r} mixes")
+                raise TopicError(
+                    f"a wildcard stands for whole words, so {word!r} cannot be in the pattern {text!r}"
+                )
         self.text = text
         self._words = words
 
