@@ -119,9 +119,9 @@ def test_endpoints_are_one_for_each_address_and_ipv6_has_brackets() -> None:
 
 
 def test_an_advertisement_reads_as_a_sentence_would_name_it() -> None:
-    assert str(SENSOR) == "pub lab.temperature of sensor at tcp://127.0.0.1:40000"
+    assert str(SENSOR) == "publisher lab.temperature of sensor at tcp://127.0.0.1:40000"
     nameless = dataclasses.replace(SENSOR, topic="", node="", addresses=())
-    assert str(nameless) == "pub (plain ZeroMQ) of an unnamed peer"
+    assert str(nameless) == "publisher (plain ZeroMQ) of an unnamed peer"
 
 
 # --- foreign records
