@@ -1,5 +1,6 @@
 """A connecting socket and its monitor: who is connected and who is lost, by endpoint."""
 
+import asyncio
 import struct
 from collections.abc import Callable
 
@@ -9,8 +10,9 @@ from tornado.ioloop import IOLoop
 from colugo.net.reader import SocketReader
 from colugo.net.sockets import Sockets
 
-_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECTED
+_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 _EVENT = struct.Struct("=Hi")
+_READ_TO_END_S = 30.0
 
 
 class Connector:
@@ -27,6 +29,8 @@ class Connector:
         on_connected: gets the endpoint when its ZMTP handshake is done.
         on_lost: gets the endpoint when a connection that was up is gone.
         on_writable: called when the socket takes messages again.
+        sole_endpoint: the only one it will connect to; needed for host names, since the events name
+            the numeric address that was found.
     """
 
     def __init__(
@@ -39,15 +43,20 @@ class Connector:
         on_connected: Callable[[str], None],
         on_lost: Callable[[str], None],
         on_writable: Callable[[], None] | None = None,
+        sole_endpoint: str | None = None,
     ) -> None:
         self.socket = socket
         self._on_connected = on_connected
         self._on_lost = on_lost
+        self._sole_endpoint = sole_endpoint
         self._endpoints: set[str] = set()
         self._up: set[str] = set()
+        self._closed = False
         self._monitor = sockets.monitor(socket, _EVENTS)
         self._monitor_reader = SocketReader(loop, self._monitor, self._event)
         self._reader = SocketReader(loop, socket, on_message, on_writable)
+        if sole_endpoint is not None:
+            self.connect(sole_endpoint)
 
     def connect(self, endpoint: str) -> None:
         """Connect to an endpoint, once."""
@@ -55,17 +64,39 @@ class Connector:
             self.socket.connect(endpoint)
             self._endpoints.add(endpoint)
 
-    def disconnect(self, endpoint: str) -> None:
-        """Leave an endpoint, after reading what came from it; its loss is not reported."""
-        if endpoint in self._endpoints:
+    def is_up(self, endpoint: str) -> bool:
+        """Whether the endpoint's handshake is done and its connection has not been lost since."""
+        self._monitor_reader.drain()
+        return endpoint in self._up
+
+    def read_to_end(self, then: Callable[[], None]) -> None:
+        """Call `then` when nothing unread is left, in turns with the loop's other work.
+
+        Leaving an endpoint discards what it has sent and nobody has read yet. Others may go on
+        sending on the same socket, so there is an end to it, after half a minute.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _READ_TO_END_S
+
+        def step() -> None:
+            if self._closed:
+                return
             self._reader.drain()
+            if self._closed:
+                return
+            if self._reader.has_input() and loop.time() < until:
+                loop.call_soon(step)
+            else:
+                then()
+
+        step()
+
+    def disconnect(self, endpoint: str) -> None:
+        """Leave an endpoint; what is unread of it is lost, and its end is not reported."""
+        if endpoint in self._endpoints:
             self._endpoints.discard(endpoint)
             self._up.discard(endpoint)
             self.socket.disconnect(endpoint)
-
-    def drain(self) -> None:
-        """Take what has arrived now."""
-        self._reader.drain()
 
     def kick(self) -> None:
         """To be called after each send."""
@@ -77,6 +108,9 @@ class Connector:
         Args:
             linger_ms: how long what was sent may still leave; None for the socket's own setting.
         """
+        if self._closed:
+            return
+        self._closed = True
         self._reader.close()
         self._monitor_reader.close()
         self.socket.disable_monitor()
@@ -85,13 +119,13 @@ class Connector:
 
     def _event(self, frames: list[bytes]) -> None:
         event, _ = _EVENT.unpack(frames[0])
-        endpoint = frames[1].decode()
+        endpoint = self._sole_endpoint or frames[1].decode()
         if endpoint not in self._endpoints:
             return
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             if endpoint not in self._up:
                 self._up.add(endpoint)
                 self._on_connected(endpoint)
-        elif event == zmq.EVENT_DISCONNECTED and endpoint in self._up:
+        elif endpoint in self._up:
             self._up.discard(endpoint)
             self._on_lost(endpoint)

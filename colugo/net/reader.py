@@ -49,8 +49,13 @@ class SocketReader:
             self._asyncio.call_soon(self._kick)
 
     def drain(self) -> None:
-        """Take what has arrived now, before a connection is given up."""
-        self._drain()
+        """Take what has arrived, for one slice of time at most."""
+        if not self._closed:
+            self._drain()
+
+    def has_input(self) -> bool:
+        """Whether something unread is left."""
+        return not self._closed and bool(int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN)
 
     def close(self) -> None:
         """Stop reading."""
@@ -76,11 +81,16 @@ class SocketReader:
                 self._on_writable()
             if not events & zmq.POLLIN:
                 return
-            try:
-                while not self._closed:
-                    self._on_message(socket.recv_multipart(zmq.NOBLOCK))
-                    if time.monotonic() > until:
-                        self.kick()
-                        return
-            except zmq.Again:
-                pass
+            while not self._closed:
+                try:
+                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                except zmq.Again:
+                    break
+                try:
+                    self._on_message(frames)
+                except BaseException:
+                    self.kick()  # the descriptor will not tell of what is left
+                    raise
+                if time.monotonic() > until:
+                    self.kick()
+                    return

@@ -17,12 +17,14 @@ CONNECT_TIMEOUT_MS = 1000
 _FRAME_ROOM = 64 * 1024
 _CONTROL_BYTES = 4096
 _BIND_TRIES = 20
-_KEEPALIVE = {
+_LIVENESS = {
     zmq.TCP_KEEPALIVE: 1,
     zmq.TCP_KEEPALIVE_IDLE: 1,
     zmq.TCP_KEEPALIVE_INTVL: 1,
     zmq.TCP_KEEPALIVE_CNT: 3,
+    zmq.TCP_MAXRT: 3000,
 }
+"""A peer that has silently gone is noticed after 3 to 5 s; no ZMTP heartbeats, which can abort the process."""
 
 
 class Sockets:
@@ -73,8 +75,9 @@ class Sockets:
     def _make(self, kind: int, *, limit: int | None = None) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = self._context.socket(kind)
         socket.set(zmq.LINGER, LINGER_MS)
+        for option, value in _LIVENESS.items():
+            socket.set(option, value)
         socket.set(zmq.MAXMSGSIZE, self.max_message_bytes + _FRAME_ROOM if limit is None else limit)
-        socket.set(zmq.IPV6, 1)
         return socket
 
     def _make_connecting(self, kind: int) -> zmq.Socket[bytes]:
@@ -82,13 +85,11 @@ class Sockets:
         socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
         socket.set(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
-        for option, value in _KEEPALIVE.items():
-            socket.set(option, value)
         return socket
 
     def close(self) -> None:
         """End the context: returns when what was sent has left, within the linger of its sockets."""
-        self._context.term()
+        self._context.destroy(linger=0)  # sockets that were closed keep their own linger
 
 
 def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None) -> int:

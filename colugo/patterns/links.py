@@ -3,7 +3,6 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from colugo.errors import ConfigurationError
@@ -11,10 +10,9 @@ from colugo.net.runtime import Runtime
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
 from colugo.protocol.frames import NO_ID
 
-GOODBYE_WAIT_S = 1.0
-"""How long a withdrawn peer that is still connected may send what it has left."""
 _ANSWER_WAIT_S = 2.0
-_ENDPOINT = re.compile(r"tcp://[^\s/]+:\d{1,5}|ipc://\S+")
+_TCP = re.compile(r"tcp://([^\s/*]+):(\d{1,5})")
+_MAX_PORT = 65535
 
 
 @dataclass(eq=False, slots=True)
@@ -25,7 +23,7 @@ class Link:
         peer: the advertised socket.
         endpoint: where it is.
         connected: whether it has answered and not been lost since.
-        leaving: whether it has been withdrawn and only sends what it has left.
+        leaving: whether it is no longer advertised: it is not connected to again once it is lost.
         timer: the next look at it.
     """
 
@@ -34,6 +32,11 @@ class Link:
     connected: bool = False
     leaving: bool = False
     timer: asyncio.TimerHandle | None = None
+
+    @property
+    def advertised(self) -> bool:
+        """Whether it was discovered; else it was given by its address."""
+        return bool(self.peer.topic)
 
     def cancel_timer(self) -> None:
         """Stop looking."""
@@ -51,14 +54,8 @@ def doubt_if_silent(runtime: Runtime, link: Link) -> None:
             doubt_if_silent(runtime, link)
 
     link.cancel_timer()
-    link.timer = asyncio.get_running_loop().call_later(_ANSWER_WAIT_S, look)
-
-
-def leave_later(link: Link, leave: Callable[[Link], None]) -> None:
-    """Give a withdrawn peer its time, unless its connection ends before."""
-    link.leaving = True
-    link.cancel_timer()
-    link.timer = asyncio.get_running_loop().call_later(GOODBYE_WAIT_S, leave, link)
+    if link.advertised:
+        link.timer = asyncio.get_running_loop().call_later(_ANSWER_WAIT_S, look)
 
 
 def plain_peer(endpoint: str, kind: Kind) -> Advertisement:
@@ -67,7 +64,7 @@ def plain_peer(endpoint: str, kind: Kind) -> Advertisement:
     Raises:
         ConfigurationError: if the endpoint is not `tcp://host:port` or `ipc://path`.
     """
-    if not isinstance(endpoint, str) or not _ENDPOINT.fullmatch(endpoint):
+    if not isinstance(endpoint, str) or not _is_endpoint(endpoint):
         raise ConfigurationError(f'connect= takes endpoints like "tcp://192.0.2.7:5556", not {endpoint!r}')
     return Advertisement(
         socket_id=NO_ID,
@@ -77,3 +74,10 @@ def plain_peer(endpoint: str, kind: Kind) -> Advertisement:
         node_id=uuid.UUID(int=0).bytes,
         framing=Framing.RAW,
     )
+
+
+def _is_endpoint(endpoint: str) -> bool:
+    tcp = _TCP.fullmatch(endpoint)
+    if tcp is not None:
+        return 0 < int(tcp[2]) <= _MAX_PORT
+    return re.fullmatch(r"ipc://\S+", endpoint) is not None

@@ -1,25 +1,27 @@
 """A subscriber's connections to its publishers."""
 
 from collections.abc import Callable
+from functools import partial
 
 from colugo.net.addresses import choose_endpoint
 from colugo.net.connector import Connector
 from colugo.net.directory import Change
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.links import Link, doubt_if_silent, leave_later, plain_peer
+from colugo.patterns.links import Link, doubt_if_silent, plain_peer
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
-from colugo.protocol.frames import READER_PREFIX
+from colugo.protocol.frames import READER_PREFIX, Publication
 
-_MAX_EARLY = 256
-OnFrames = Callable[[list[bytes]], None]
+_MAX_EARLY = 64
+_MAX_EARLY_BATCHES = 1000
 
 
 class PublisherLinks:
-    """The links of one subscriber, on two sockets at most: one for our frames, one for plain ones.
+    """The links of one subscriber: one socket for all publishers of ours, one for each plain one.
 
     A publisher of ours is connected when its welcome has come: from then on its messages do. A plain
-    one is connected when ZeroMQ's handshake is done.
+    one is connected when ZeroMQ's handshake is done. One that is no longer advertised stays connected
+    as long as its connection lasts, so that what it has sent arrives.
 
     Args:
         runtime: the node's.
@@ -27,7 +29,8 @@ class PublisherLinks:
         reader_id: the subscriber's id, under which publishers answer it.
         given: endpoints of plain publishers.
         on_frames: gets the frames of our publishers.
-        on_raw: gets the frames of plain publishers.
+        on_raw: gets the frames of plain publishers, and the link they came by.
+        on_early: gets batches of a publisher that came before its advertisement.
         on_connected: called when a publisher is connected.
         on_disconnected: called with `"lost"` or `"withdrawn"` when it no longer is.
     """
@@ -39,8 +42,9 @@ class PublisherLinks:
         reader_id: bytes,
         given: list[str],
         *,
-        on_frames: OnFrames,
-        on_raw: OnFrames,
+        on_frames: Callable[[list[bytes]], None],
+        on_raw: Callable[[Link, list[bytes]], None],
+        on_early: Callable[[Publication, Link], None],
         on_connected: Callable[[Link], None],
         on_disconnected: Callable[[Link, str], None],
     ) -> None:
@@ -49,14 +53,15 @@ class PublisherLinks:
         self._given = [(plain_peer(endpoint, Kind.PUBLISHER), endpoint) for endpoint in given]
         self._on_frames = on_frames
         self._on_raw = on_raw
+        self._on_early = on_early
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
         self._watch = Watch(Kind.PUBLISHER, topic, self._on_change)
         self._links: dict[str, Link] = {}
-        self._early: set[bytes] = set()
-        self._closed = False
+        self._early: dict[bytes, list[Publication]] = {}
         self._framed: Connector | None = None
-        self._raw: Connector | None = None
+        self._raw: dict[str, Connector] = {}
+        self._closed = False
         self.by_id: dict[bytes, Link] = {}
         """The links to our publishers, by the id that their frames carry."""
 
@@ -79,7 +84,7 @@ class PublisherLinks:
         self._runtime.registry.unwatch(self._watch)
         for link in self._links.values():
             link.cancel_timer()
-        for connector in (self._framed, self._raw):
+        for connector in (self._framed, *self._raw.values()):
             if connector is not None:
                 connector.close()
 
@@ -88,74 +93,115 @@ class PublisherLinks:
         link = self.by_id.get(publisher)
         if link is not None:
             self._connected(link)
-        elif len(self._early) < _MAX_EARLY:
-            self._early.add(publisher)  # restarted on its port: its advertisement comes soon
+            return
+        # restarted on its port: its advertisement comes soon
+        if len(self._early) >= _MAX_EARLY:
+            del self._early[next(iter(self._early))]
+        self._early[publisher] = []
 
-    def plain_sender(self) -> Advertisement | None:
-        """Who sent a plain message: known only if there is just one plain publisher."""
-        peers = [link.peer for link in self._links.values() if link.peer.framing is Framing.RAW]
-        return peers[0] if len(peers) == 1 else None
+    def keep_early(self, publication: Publication) -> bool:
+        """Keep a batch of a publisher whose advertisement has not come yet; whether there was room."""
+        batches = self._early.get(publication.publisher)
+        if batches is None or len(batches) >= _MAX_EARLY_BATCHES:
+            return False
+        batches.append(publication)
+        return True
 
     def _on_change(self, change: Change, peer: Advertisement) -> None:
-        if change is Change.UP:
-            endpoint = choose_endpoint(peer, self._runtime.scope)
-            if endpoint is not None:
-                self._found(Link(peer, endpoint))
+        if self._closed:
             return
         link = self._find(peer)
-        if link is not None and link.connected:
-            leave_later(link, self._drop)
+        if change is Change.UP:
+            endpoint = choose_endpoint(peer, self._runtime.scope, self._runtime.host_id)
+            if endpoint is not None:
+                self._found(peer, endpoint, link)
         elif link is not None:
-            self._drop(link)
+            link.leaving = True
+            if not self._connector(link).is_up(link.endpoint):
+                self._drop(link)
 
     def _find(self, peer: Advertisement) -> Link | None:
         return next((link for link in self._links.values() if link.peer.socket_id == peer.socket_id), None)
 
-    def _found(self, link: Link) -> None:
-        before = self._find(link.peer)
-        if before is not None and before.endpoint == link.endpoint:
-            before.peer = link.peer
+    def _found(self, peer: Advertisement, endpoint: str, before: Link | None) -> None:
+        if before is not None and before.endpoint == endpoint:
+            before.peer = peer
             before.leaving = False
+            if not before.connected:
+                doubt_if_silent(self._runtime, before)
             return
-        for old in (before, self._links.get(link.endpoint)):
-            if old is not None:
-                self._drop(old)
-        self._add(link)
+        if before is not None:
+            self._drop(before)
+        occupant = self._links.get(endpoint)
+        if occupant is not None and occupant.peer.framing is peer.framing:
+            self._succeed(occupant, Link(peer, endpoint))
+            return
+        if occupant is not None:
+            self._drop(occupant)
+        if not self._closed and endpoint not in self._links:
+            self._add(Link(peer, endpoint))
+
+    def _succeed(self, old: Link, new: Link) -> None:
+        """A new socket on the port of an old one: ZeroMQ has connected to it, or will by itself."""
+        old.cancel_timer()
+        self._links[new.endpoint] = new
+        if new.peer.framing is Framing.COLUGO:
+            self.by_id[new.peer.socket_id] = new
+        self._end(old, "lost")
+        if self._closed:
+            return
+        doubt_if_silent(self._runtime, new)
+        if self._connector(new).is_up(new.endpoint) and (
+            new.peer.framing is Framing.RAW or new.peer.socket_id in self._early
+        ):
+            self._connected(new)
 
     def _add(self, link: Link) -> None:
         self._links[link.endpoint] = link
-        connector = self._connector(link.peer.framing)
         if link.peer.framing is Framing.COLUGO:
             self.by_id[link.peer.socket_id] = link
-        if link.peer.topic:
-            doubt_if_silent(self._runtime, link)
-        connector.connect(link.endpoint)
-        if link.peer.socket_id in self._early:
-            self._early.discard(link.peer.socket_id)
-            self._connected(link)
+        doubt_if_silent(self._runtime, link)
+        self._connector(link).connect(link.endpoint)
 
     def _drop(self, link: Link) -> None:
+        """Leave it, after reading what has come from it."""
+        link.leaving = True
         link.cancel_timer()
-        if self._links.get(link.endpoint) is not link:
+        self._connector(link).read_to_end(partial(self._leave, link))
+
+    def _leave(self, link: Link) -> None:
+        if self._links.get(link.endpoint) is not link or not link.leaving:
             return
-        self._connector(link.peer.framing).disconnect(link.endpoint)
         del self._links[link.endpoint]
-        self.by_id.pop(link.peer.socket_id, None)
+        self._connector(link).disconnect(link.endpoint)
+        raw = self._raw.pop(link.endpoint, None)
+        if raw is not None:
+            raw.close()
+        self._end(link, "withdrawn")
+
+    def _end(self, link: Link, reason: str) -> None:
+        if link.peer.framing is Framing.COLUGO:
+            self.by_id.pop(link.peer.socket_id, None)
         if link.connected:
-            self._disconnected(link, "withdrawn")
+            self._disconnected(link, reason)
 
-    def _connector(self, framing: Framing) -> Connector:
-        if framing is Framing.RAW:
-            if self._raw is None:
-                self._raw = self._make_connector(self._on_raw, self._raw_connected)
-                self._raw.socket.send(b"\x01")
-            return self._raw
-        if self._framed is None:
-            self._framed = self._make_connector(self._on_frames, _wait_for_welcome)
-            self._framed.socket.send(b"\x01" + READER_PREFIX + self._reader_id)
-        return self._framed
+    def _connector(self, link: Link) -> Connector:
+        if link.peer.framing is Framing.RAW:
+            if link.endpoint not in self._raw:
+                connector = self._make(
+                    partial(self._receive_raw, link.endpoint), self._raw_connected, link.endpoint
+                )
+                connector.socket.send(b"\x01")
+                self._raw[link.endpoint] = connector
+            return self._raw[link.endpoint]
+        return self._framed_connector()
 
-    def _make_connector(self, on_message: OnFrames, on_connected: Callable[[str], None]) -> Connector:
+    def _make(
+        self,
+        on_message: Callable[[list[bytes]], None],
+        on_connected: Callable[[str], None],
+        sole_endpoint: str | None = None,
+    ) -> Connector:
         sockets = self._runtime.sockets
         return Connector(
             self._runtime.loop,
@@ -164,11 +210,23 @@ class PublisherLinks:
             on_message=on_message,
             on_connected=on_connected,
             on_lost=self._lost,
+            sole_endpoint=sole_endpoint,
         )
 
     def _prepare(self) -> None:
         if not self._closed:
-            self._connector(Framing.COLUGO)
+            self._framed_connector()
+
+    def _framed_connector(self) -> Connector:
+        if self._framed is None:
+            self._framed = self._make(self._on_frames, _wait_for_welcome)
+            self._framed.socket.send(b"\x01" + READER_PREFIX + self._reader_id)
+        return self._framed
+
+    def _receive_raw(self, endpoint: str, frames: list[bytes]) -> None:
+        link = self._links.get(endpoint)
+        if link is not None:
+            self._on_raw(link, frames)
 
     def _raw_connected(self, endpoint: str) -> None:
         link = self._links.get(endpoint)
@@ -176,11 +234,14 @@ class PublisherLinks:
             self._connected(link)
 
     def _connected(self, link: Link) -> None:
-        if not link.connected:
-            link.connected = True
-            if not link.leaving:
-                link.cancel_timer()
-            self._on_connected(link)
+        if link.connected:
+            return
+        link.connected = True
+        link.cancel_timer()
+        early = self._early.pop(link.peer.socket_id, ())
+        self._on_connected(link)
+        for publication in early:
+            self._on_early(publication, link)
 
     def _lost(self, endpoint: str) -> None:
         link = self._links.get(endpoint)
@@ -191,7 +252,7 @@ class PublisherLinks:
             return
         if link.connected:
             self._disconnected(link, "lost")
-        if link.peer.topic:
+        if link.advertised:
             self._runtime.suspect(link.peer)
             doubt_if_silent(self._runtime, link)
 

@@ -95,6 +95,7 @@ class RequestClient(Part):
             runtime,
             topic,
             as_endpoints(connect),
+            on_change=self._servers_changed,
             on_connected=self._connected,
             on_lost=self._server_lost,
             on_reply=self._on_reply,
@@ -148,6 +149,8 @@ class RequestClient(Part):
     ) -> None:
         """Send a request; the callback gets the reply. May be called from any thread.
 
+        When the node stops, none of the callbacks is called any more.
+
         Args:
             message: str, bytes, or what the codec takes.
             callback: `callback(reply)`; None to ignore the reply.
@@ -194,7 +197,8 @@ class RequestClient(Part):
             DecodeError: the reply does not fit the codec.
             EncodeError: if the codec cannot take the message.
             MessageTooLargeError: if it is over the node's `max_message_bytes`.
-            ClosedError: if the node stops or has stopped.
+            RequestError: the node stops meanwhile.
+            ClosedError: the node has stopped.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -229,24 +233,29 @@ class RequestClient(Part):
         self._links.close()
         self._gate.close()
         for request in self._pending.take_all():
-            error = RequestError(f"the request client of {self.topic} was closed")
-            error.__cause__ = ClosedError(f"the node {self._runtime.name!r} has been stopped")
-            request.on_error(error)
+            self._fail_closed(request)
+
+    def _fail_closed(self, request: _Request) -> None:
+        error = RequestError(f"the request client of {self.topic} was closed")
+        error.__cause__ = ClosedError(f"the node {self._runtime.name!r} has been stopped")
+        request.on_error(error)
 
     def _open(self) -> None:
         if not self._closed:
             self._links.open()
 
+    def _servers_changed(self) -> None:
+        self._gate.set(len(self._links.connected))
+        if self._gate.count and self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            for number in waiting:
+                self._dispatch(number)
+
     def _connected(self, link: ServerLink) -> None:
-        self._gate.set(self._gate.count + 1)
-        waiting, self._waiting = self._waiting, {}
-        for number in waiting:
-            self._dispatch(number)
         if self._on_connect is not None:
             self._on_connect.run(link.peer)
 
     def _server_lost(self, link: ServerLink, reason: str) -> None:
-        self._gate.set(self._gate.count - 1)
         for request in self._pending.take_server(link):
             self._lost_request(request, link)
         if self._on_disconnect is not None:
@@ -273,6 +282,9 @@ class RequestClient(Part):
         return request
 
     def _start_request(self, request: _Request) -> None:
+        if self._closed:
+            self._fail_closed(request)
+            return
         if not self._runtime.running:  # the timeout runs from the start of the node on
             self._runtime.when_open(lambda: self._start_request(request))
             return
@@ -348,6 +360,8 @@ class RequestClient(Part):
         for request, server in self._pending.take_expired(now):
             self._timeouts += 1
             self._waiting.pop(request.number, None)
+            if isinstance(server, ServerLink):
+                server.forget(request.number)
             request.on_error(RequestTimeoutError(self._why_timeout(request, server)))
         self._set_timer()
 

@@ -1,7 +1,5 @@
 """A request client's connection to one server."""
 
-import asyncio
-from collections import deque
 from collections.abc import Callable
 
 import zmq
@@ -9,7 +7,7 @@ import zmq
 from colugo.errors import FrameError
 from colugo.net.connector import Connector
 from colugo.net.runtime import Runtime
-from colugo.patterns.links import GOODBYE_WAIT_S, Link, doubt_if_silent
+from colugo.patterns.links import Link, doubt_if_silent
 from colugo.protocol.advertisement import Advertisement, Framing
 from colugo.protocol.error_report import decode_plain_error, encode_error
 from colugo.protocol.frames import FLAG_ERROR, Call, decode_calls, encode_calls, split_envelope
@@ -30,7 +28,7 @@ class ServerLink:
         endpoint: where it is.
         on_connected: called when it can take requests.
         on_lost: called with `"lost"` or `"withdrawn"` when it no longer can.
-        on_ended: called when this link is closed by itself.
+        on_ended: called when this link has closed itself.
         on_reply: gets each reply.
         on_malformed: gets the error of each frame that is none.
     """
@@ -55,11 +53,10 @@ class ServerLink:
         self._on_ended = on_ended
         self._on_reply = on_reply
         self._on_malformed = on_malformed
-        self._backlog: deque[list[bytes]] = deque()
+        self._backlog: dict[int, list[bytes]] = {}
         self._closed = False
         self._connector = self._connect()
-        if not self._raw:
-            doubt_if_silent(runtime, self._link)
+        doubt_if_silent(runtime, self._link)
 
     @property
     def peer(self) -> Advertisement:
@@ -78,31 +75,37 @@ class ServerLink:
             frames = [call.correlation.to_bytes(_CORRELATION_BYTES, "little"), b"", call.payload]
         else:
             frames = [encode_calls(FrameKind.REQUEST, self.peer.socket_id, [call])]
-        self._backlog.append(frames)
+        self._backlog[call.correlation] = frames
         self._flush()
 
+    def forget(self, number: int) -> None:
+        """Do not send this request any more, if it has not been."""
+        self._backlog.pop(number, None)
+
     def leave(self) -> None:
-        """The server has said goodbye: take what it still sends, then end."""
-        if not self._link.connected:
-            self.end()
-            return
+        """The server is no longer advertised: take what it still sends, and end when it is lost."""
         self._link.leaving = True
         self._link.cancel_timer()
-        self._link.timer = asyncio.get_running_loop().call_later(GOODBYE_WAIT_S, self.end)
+        if not self._connector.is_up(self.endpoint):
+            self.end()
 
     def stay(self) -> bool:
         """The server is advertised again; whether it had been leaving and takes requests again."""
         if not self._link.leaving:
             return False
         self._link.leaving = False
-        self._link.cancel_timer()
+        if not self._link.connected:
+            doubt_if_silent(self._runtime, self._link)
         return self._link.connected
 
     def end(self) -> None:
         """Take what has arrived, close, and report the loss if it was connected."""
-        if self._closed:
+        self._link.leaving = True
+        self._connector.read_to_end(self._end)
+
+    def _end(self) -> None:
+        if self._closed or not self._link.leaving:
             return
-        self._connector.drain()
         self.close()
         self._on_ended(self)
         if self._link.connected:
@@ -118,7 +121,7 @@ class ServerLink:
 
     def _connect(self) -> Connector:
         sockets = self._runtime.sockets
-        connector = Connector(
+        return Connector(
             self._runtime.loop,
             sockets,
             sockets.dealer(),
@@ -126,9 +129,8 @@ class ServerLink:
             on_connected=self._up,
             on_lost=self._down,
             on_writable=self._flush,
+            sole_endpoint=self.endpoint,
         )
-        connector.connect(self.endpoint)
-        return connector
 
     def _up(self, endpoint: str) -> None:
         del endpoint
@@ -141,17 +143,21 @@ class ServerLink:
         del endpoint
         if self._link.leaving:
             self.end()
-            return
-        self._connector.drain()
-        if self._closed:  # by a callback of what was drained
+        else:
+            self._connector.read_to_end(self._renew)
+
+    def _renew(self) -> None:
+        """Everything that the lost server had sent has been read."""
+        if self._closed or self._link.leaving:
+            self._end()
             return
         self._link.connected = False
         self._backlog.clear()
         self._connector.close(0)
         self._connector = self._connect()
-        if not self._raw:
+        if self._link.advertised:
             self._runtime.suspect(self.peer)
-            doubt_if_silent(self._runtime, self._link)
+        doubt_if_silent(self._runtime, self._link)
         self._on_lost(self, "lost")
 
     def _flush(self) -> None:
@@ -160,8 +166,9 @@ class ServerLink:
         socket = self._connector.socket
         try:
             while self._backlog:
-                socket.send_multipart(self._backlog[0], zmq.NOBLOCK)
-                self._backlog.popleft()
+                number = next(iter(self._backlog))
+                socket.send_multipart(self._backlog[number], zmq.NOBLOCK)
+                del self._backlog[number]
         except zmq.Again:
             pass
         self._connector.kick()

@@ -21,8 +21,9 @@ class ServerLinks:
         runtime: the node's.
         topic: the topic of the servers.
         given: endpoints of plain servers.
-        on_connected: called when a server can take requests.
-        on_lost: called with `"lost"` or `"withdrawn"` when it no longer can.
+        on_change: called when the number of servers that take requests has changed.
+        on_connected: called when a server is connected.
+        on_lost: called with `"lost"` or `"withdrawn"` when it no longer is.
         on_reply: gets each reply.
         on_malformed: gets the error of each frame that is none.
     """
@@ -33,6 +34,7 @@ class ServerLinks:
         topic: str,
         given: list[str],
         *,
+        on_change: Callable[[], None],
         on_connected: Callable[[ServerLink], None],
         on_lost: Callable[[ServerLink, str], None],
         on_reply: Callable[[ServerLink, Call], None],
@@ -40,6 +42,7 @@ class ServerLinks:
     ) -> None:
         self._runtime = runtime
         self._given = [(plain_peer(endpoint, Kind.REPLY_SERVER), endpoint) for endpoint in given]
+        self._on_change_of_ring = on_change
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._on_reply = on_reply
@@ -47,6 +50,7 @@ class ServerLinks:
         self._watch = Watch(Kind.REPLY_SERVER, topic, self._on_change)
         self._links: dict[str, ServerLink] = {}
         self._ring: deque[ServerLink] = deque()
+        self._closed = False
 
     @property
     def connected(self) -> list[ServerLink]:
@@ -66,6 +70,7 @@ class ServerLinks:
 
     def close(self) -> None:
         """Leave all; nothing is reported."""
+        self._closed = True
         self._runtime.registry.unwatch(self._watch)
         for link in self._links.values():
             link.close()
@@ -88,23 +93,27 @@ class ServerLinks:
         return link
 
     def _on_change(self, change: Change, peer: Advertisement) -> None:
+        if self._closed:
+            return
         link = next((one for one in self._links.values() if one.peer.socket_id == peer.socket_id), None)
         if change is Change.DOWN:
             if link is not None:
                 self._leave_ring(link)
                 link.leave()
             return
-        endpoint = choose_endpoint(peer, self._runtime.scope)
+        endpoint = choose_endpoint(peer, self._runtime.scope, self._runtime.host_id)
         if endpoint is None:
             return
         if link is not None and link.endpoint == endpoint:
             if link.stay():
-                self._ring.append(link)
+                self._enter_ring(link)
             return
-        for old in (link, self._links.get(endpoint)):
+        for old in (link, self._links.pop(endpoint, None)):
             if old is not None:
+                self._leave_ring(old)
                 old.end()
-        self._add(peer, endpoint)
+        if not self._closed and endpoint not in self._links:
+            self._add(peer, endpoint)
 
     def _add(self, peer: Advertisement, endpoint: str) -> None:
         self._links[endpoint] = ServerLink(
@@ -119,7 +128,7 @@ class ServerLinks:
         )
 
     def _connected(self, link: ServerLink) -> None:
-        self._ring.append(link)
+        self._enter_ring(link)
         self._on_connected(link)
 
     def _lost(self, link: ServerLink, reason: str) -> None:
@@ -130,6 +139,11 @@ class ServerLinks:
         if self._links.get(link.endpoint) is link:
             del self._links[link.endpoint]
 
+    def _enter_ring(self, link: ServerLink) -> None:
+        self._ring.append(link)
+        self._on_change_of_ring()
+
     def _leave_ring(self, link: ServerLink) -> None:
         if link in self._ring:
             self._ring.remove(link)
+            self._on_change_of_ring()

@@ -28,13 +28,13 @@ class MessageInfo:
 
     Attributes:
         topic: the topic it was published on.
-        peer: the publisher's advertisement; None for plain ZeroMQ publishers, which do not say.
+        peer: the publisher's advertisement; of a plain ZeroMQ publisher only `node`, its endpoint.
         sequence: its number at the publisher, from 0 on; None if there is none.
         sent_ns: when it was sent, nanoseconds since 1970 by the sender's clock; None if unknown.
     """
 
     topic: str
-    peer: Advertisement | None
+    peer: Advertisement
     sequence: int | None = None
     sent_ns: int | None = None
 
@@ -99,6 +99,7 @@ class Subscriber(Part):
             as_endpoints(connect),
             on_frames=self._on_frames,
             on_raw=self._on_raw,
+            on_early=self._on_publication,
             on_connected=self._connected,
             on_disconnected=self._disconnected,
         )
@@ -212,19 +213,20 @@ class Subscriber(Part):
             self._links.welcomed(publication.publisher)
             return
         link = self._links.by_id.get(publication.publisher)
-        if link is None:
-            self._unknown += len(publication.payloads)
-        else:
+        if link is not None:
             self._on_publication(publication, link)
+        elif not self._links.keep_early(publication):
+            self._unknown += len(publication.payloads)
 
     def _on_publication(self, publication: Publication, link: Link) -> None:
         for number, payload in enumerate(publication.payloads, publication.first_sequence):
+            if self._closed:  # by a callback
+                return
             info = MessageInfo(link.peer.topic, link.peer, number, publication.sent_ns)
             self._deliver(payload, info, text=publication.text)
 
-    def _on_raw(self, frames: list[bytes]) -> None:
-        peer = self._links.plain_sender()
-        info = MessageInfo(peer.topic if peer and peer.topic else self.topic, peer)
+    def _on_raw(self, link: Link, frames: list[bytes]) -> None:
+        info = MessageInfo(link.peer.topic or self.topic, link.peer)
         if len(frames) > 1 and self._codec is PLAIN:
             self._hand_over(tuple(frames), info)
         else:
@@ -235,10 +237,8 @@ class Subscriber(Part):
             message = self._codec.unpack(payload, text=text)
         except DecodeError as error:
             self._undecodable += 1
-            sender = info.peer or "a plain ZeroMQ peer"
-            self._complaints.warn(
-                (info.topic, str(sender)), f"a message on {info.topic} from {sender} does not decode", error
-            )
+            what = f"a message on {info.topic} from {info.peer} does not decode"
+            self._complaints.warn(what, what, error)
             if self._on_error is not None:
                 self._on_error.run(error, info)
             return
