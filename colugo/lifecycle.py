@@ -73,7 +73,7 @@ class Lifecycle:
             name=self._runtime.name,
             loop=self.loop,
             begin=self._open,
-            ended=self.closed,
+            ended=self.wait_closed,
             stop=self.stop,
         )
 
@@ -91,7 +91,6 @@ class Lifecycle:
                 return
             self._started = True
         self._close_parts()
-        self._runtime.closed = True
         self._runtime.close_unopened()
         if self._own_loop is not None:
             self._own_loop.close()
@@ -99,9 +98,9 @@ class Lifecycle:
     async def aclose(self) -> None:
         """Stop, and return when everything is closed. On the node's loop."""
         self.stop()
-        await self.closed()
+        await self.wait_closed()
 
-    async def closed(self) -> None:
+    async def wait_closed(self) -> None:
         """Return when the node has been stopped and everything is closed. On the node's loop."""
         if self._closing is not None:
             await asyncio.shield(self._closing)
@@ -126,10 +125,17 @@ class Lifecycle:
             coroutine.close()
             raise
         future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-        return future.result(None if timeout_ms is None else timeout_ms / 1000)
+        try:
+            return future.result(None if timeout_ms is None else timeout_ms / 1000)
+        except BaseException:
+            future.cancel()  # else it would go on, and eat the next message
+            raise
 
     async def __aenter__(self) -> Self:
         self._begin()
+        if self._own_loop is not None:  # somebody has looked at node.loop before
+            self._own_loop.close()
+            self._own_loop = None
         await self._open()
         return self
 
@@ -148,7 +154,7 @@ class Lifecycle:
 
     async def _main(self) -> None:
         await self._open()
-        await self.closed()
+        await self.wait_closed()
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -177,16 +183,22 @@ class Lifecycle:
             with self._lock:
                 self._stopping = True
                 self._request_stop = None
-            for part in list(self._runtime.parts):
-                part.quiesce()
-            await self._runtime.close_directory()
-            self._close_parts()
-            self._runtime.closed = True
-            await self._runtime.close()
+            try:
+                for part in list(self._runtime.parts):
+                    part.quiesce()
+                await self._runtime.close_directory()
+            finally:
+                self._close_parts()
+                await self._runtime.close()
 
     def _close_parts(self) -> None:
+        """Close them all, whatever one of them may raise."""
         for part in reversed(list(self._runtime.parts)):
-            part.close()
+            try:
+                part.close_now()
+            except Exception:
+                self._runtime.logger.exception("%r failed to close", part)
+        self._runtime.closed = True
 
     def _adopt(self, make: Callable[[], P]) -> P:
         """Make a part on the node's thread, and close it with the node."""

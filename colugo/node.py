@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from colugo.errors import DuplicateTopicError
 from colugo.lifecycle import Lifecycle
@@ -62,7 +63,8 @@ class Node(Lifecycle):
             host_id=host_id(),
         )
         super().__init__(runtime, lambda: directory or MdnsDirectory(runtime.scope))
-        self._bound: dict[tuple[str, str], Publisher | ReplyServer] = {}
+        # weakly: a closed one is held by nobody else
+        self._bound: WeakValueDictionary[tuple[str, str], Publisher | ReplyServer] = WeakValueDictionary()
 
     @property
     def name(self) -> str:
@@ -264,9 +266,11 @@ class Node(Lifecycle):
         return self._adopt(lambda: DelayedCallback(self._runtime, delay_ms, callback))
 
     def _add_only(self, kind: str, topic: str, make: Callable[[], B]) -> B:
-        before = self._bound.get((kind, topic))
-        if before is not None and not before.closed:
-            raise DuplicateTopicError(f"the node {self.name!r} has a {kind} of {topic} already")
-        part = self._adopt(make)
-        self._bound[kind, topic] = part
-        return part
+        def make_only() -> B:  # on the node's thread, where nobody else can add the same meanwhile
+            before = self._bound.get((kind, topic))
+            if before is not None and not before.closed:
+                raise DuplicateTopicError(f"the node {self.name!r} has a {kind} of {topic} already")
+            part = self._bound[kind, topic] = make()
+            return part
+
+        return self._adopt(make_only)

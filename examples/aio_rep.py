@@ -22,7 +22,7 @@ async def answer(message: str) -> str:
 async def main() -> None:
     async with Node("aio_rep") as node:
         node.add_reply_server("rpc.topic", answer)
-        await node.closed()
+        await node.wait_closed()
 
 
 if __name__ == "__main__":

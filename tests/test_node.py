@@ -154,7 +154,7 @@ def test_stop_in_a_callback_twice_and_aclose_in_a_coroutine_callback() -> None:
 
         async with node:
             node.add_delayed_callback(0, close)
-            await node.closed()
+            await node.wait_closed()
         await node.aclose()
 
     run(main())
@@ -173,7 +173,7 @@ def test_a_callback_that_runs_during_the_stop_may_still_add_things() -> None:
             node.stop()
             asyncio.get_running_loop().call_soon(late)
             await added.wait()
-            await node.closed()
+            await node.wait_closed()
             with pytest.raises(ClosedError):
                 node.add_publisher("too.late")
 

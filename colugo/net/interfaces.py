@@ -69,6 +69,8 @@ def resolve_scope(text: str | None) -> Scope:
     for word in filter(None, (part.strip() for part in text.split(","))):
         chosen.update(dict.fromkeys(_addresses_of(word, interfaces)))
     addresses = tuple(chosen)
+    if not addresses:
+        raise ConfigurationError(f"scope: {text!r} names no interface or address")
     return Scope(text, addresses, host_only=all(ipaddress.ip_address(one).is_loopback for one in addresses))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import weakref
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -29,8 +30,12 @@ log = logging.getLogger("colugo.discovery")
 _RESPONSE_FLAGS = 0x8400
 _BURST = 25
 _PACE_S = 0.02
-_GOODBYES = 2
-_GOODBYE_GAP_S = 0.02
+_GOODBYES_AFTER_S = (0.015, 0.6, 1.6)
+"""Again, for packets get lost; and later again, for zeroconf may still have an answer in a delayed queue."""
+_CLOSE_AFTER_S = 0.02
+_FORGET_WITHDRAWN_S = 5.0
+_ASK_AGAIN_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
+"""After a loss, until everything is found again: the browser's own next query may be an hour away."""
 _RESOLVE_MS = 3000
 _VERIFY_TRIES = 3
 _VERIFY_WAIT_S = 0.4
@@ -98,7 +103,10 @@ class _Link:
         self._unannounced: dict[str, ServiceInfo] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._announcer: asyncio.Task[None] | None = None
+        self._announcing: dict[str, asyncio.Task[None]] = {}
+        self._withdrawn: dict[str, float] = {}
         self._verifying: dict[str, asyncio.Event] = {}
+        self._asking: asyncio.Task[None] | None = None
         self._zeroconf: AsyncZeroconf | None = None
         self._browser: AsyncServiceBrowser | None = None
         self._querier: OneShotQuerier | None = None
@@ -134,7 +142,7 @@ class _Link:
         if self._browser is not None:
             await self._browser.async_cancel()
         if self._zeroconf is not None:
-            await asyncio.sleep(_GOODBYE_GAP_S)  # let the second goodbye go out
+            await asyncio.sleep(_CLOSE_AFTER_S)  # let the second goodbye go out
             await self._zeroconf.async_close()
 
     async def _start(self) -> None:
@@ -158,6 +166,8 @@ class _Link:
 
     def advertise(self, advertisement: Advertisement) -> None:
         info = _service_info(advertisement)
+        if info.name in self._own:
+            return
         self._own[info.name] = info
         self._unannounced[info.name] = info
         self._up(info.name, advertisement)
@@ -168,11 +178,20 @@ class _Link:
         """Register what waits, a burst at a time: all at once would overrun the network's receivers."""
         while self._unannounced and self._zeroconf is not None:
             for name in list(self._unannounced)[:_BURST]:
-                info = self._unannounced.pop(name)
-                announced = await self._zeroconf.async_register_service(info, cooperating_responders=True)
-                self._keep(asyncio.ensure_future(announced), f"announce {name}")
+                info = self._unannounced.pop(name, None)
+                if info is not None:
+                    await self._register(self._zeroconf, info)
             if self._unannounced:
                 await asyncio.sleep(_PACE_S)
+
+    async def _register(self, zeroconf: AsyncZeroconf, info: ServiceInfo) -> None:
+        announced = await zeroconf.async_register_service(info, cooperating_responders=True)
+        task = asyncio.ensure_future(announced)
+        self._keep(task, f"announce {info.name}")
+        self._announcing[info.name] = task
+        task.add_done_callback(lambda _: self._announcing.pop(info.name, None))
+        if info.name not in self._own:  # withdrawn meanwhile
+            self._say_goodbye([info])
 
     def withdraw(self, advertisements: list[Advertisement]) -> None:
         infos = []
@@ -181,23 +200,32 @@ class _Link:
             info = self._own.pop(name, None)
             if info is None:
                 continue
+            self._withdrawn[name] = self._loop.time() + _FORGET_WITHDRAWN_S
             self._down(name)
             if self._unannounced.pop(name, None) is None:
                 infos.append(info)
-        if infos and self._zeroconf is not None and self._zeroconf.zeroconf.started:
-            zeroconf = self._zeroconf.zeroconf
-            zeroconf.registry.async_remove(infos)
-            goodbye = DNSOutgoing(_RESPONSE_FLAGS)
-            for info in infos:
-                for record in (
-                    info.dns_pointer(override_ttl=0),
-                    info.dns_service(override_ttl=0),
-                    info.dns_text(override_ttl=0),
-                ):
-                    goodbye.add_answer_at_time(record, 0)
-            zeroconf.async_send(goodbye)
-            for again in range(1, _GOODBYES):
-                self._loop.call_later(again * _GOODBYE_GAP_S * 0.75, zeroconf.async_send, goodbye)
+        if infos:
+            self._say_goodbye(infos)
+
+    def _say_goodbye(self, infos: list[ServiceInfo]) -> None:
+        if self._zeroconf is None or not self._zeroconf.zeroconf.started:
+            return
+        zeroconf = self._zeroconf.zeroconf
+        zeroconf.registry.async_remove(infos)
+        goodbye = DNSOutgoing(_RESPONSE_FLAGS)
+        for info in infos:
+            announcing = self._announcing.pop(info.name, None)
+            if announcing is not None:
+                announcing.cancel()
+            for record in (
+                info.dns_pointer(override_ttl=0),
+                info.dns_service(override_ttl=0),
+                info.dns_text(override_ttl=0),
+            ):
+                goodbye.add_answer_at_time(record, 0)
+        zeroconf.async_send(goodbye)
+        for after_s in _GOODBYES_AFTER_S:  # those after the closing of zeroconf go nowhere
+            self._loop.call_later(after_s, zeroconf.async_send, goodbye)
 
     def suspect(self, advertisement: Advertisement) -> None:
         """Look after all sockets of its node: they have gone together, if at all."""
@@ -205,17 +233,16 @@ class _Link:
         names = {name for name, one in self._known.items() if one.node_id == node} - self._own.keys()
         names -= self._verifying.keys()
         if names:
-            self._spawn(self._verify(names), f"verify {advertisement.node}")
+            unanswered = {name: asyncio.Event() for name in names}
+            self._verifying.update(unanswered)
+            self._spawn(self._verify(unanswered), f"verify {advertisement.node}")
 
-    async def _verify(self, names: set[str]) -> None:
-        unanswered = {name: asyncio.Event() for name in names}
-        self._verifying.update(unanswered)
+    async def _verify(self, unanswered: dict[str, asyncio.Event]) -> None:
         try:
             for _ in range(_VERIFY_TRIES):
+                silent = [name for name, answered in unanswered.items() if not answered.is_set()]
                 if self._querier is not None:
-                    self._querier.ask(
-                        [name for name, answered in unanswered.items() if not answered.is_set()], TYPE_SRV
-                    )
+                    self._querier.ask(silent, TYPE_SRV)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_VERIFY_WAIT_S):
                         for answered in unanswered.values():
@@ -225,9 +252,21 @@ class _Link:
                 if not answered.is_set():
                     self._forget_cached(name)
                     self._down(name)
+            self._ask_again()
         finally:
-            for name in names:
-                del self._verifying[name]
+            for name in unanswered:
+                self._verifying.pop(name, None)
+
+    def _ask_again(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+        self._asking = self._spawn(self._keep_asking(), "ask again")
+
+    async def _keep_asking(self) -> None:
+        for delay_s in _ASK_AGAIN_S:
+            await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            if self._querier is not None:
+                self._querier.ask([SERVICE_TYPE], TYPE_PTR)
 
     def _forget_cached(self, name: str) -> None:
         """Without this, the same advertisement could not come up again before its TTL."""
@@ -250,7 +289,7 @@ class _Link:
     def _on_browser_event(
         self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
     ) -> None:
-        if name in self._own:
+        if name in self._own or self._is_withdrawn(name):
             return
         if state_change is ServiceStateChange.Removed:
             self._down(name)
@@ -261,9 +300,21 @@ class _Link:
         else:
             self._spawn(self._resolve(info), f"resolve {name}")
 
+    def _is_withdrawn(self, name: str) -> bool:
+        """Whether it was ours a moment ago: an echo of its announcement may still be under way."""
+        if not self._withdrawn:
+            return False
+        now = self._loop.time()
+        self._withdrawn = {one: until for one, until in self._withdrawn.items() if until > now}
+        return name in self._withdrawn
+
     async def _resolve(self, info: AsyncServiceInfo) -> None:
-        if self._zeroconf is not None and await info.async_request(self._zeroconf.zeroconf, _RESOLVE_MS):
+        if self._zeroconf is None:
+            return
+        if await info.async_request(self._zeroconf.zeroconf, _RESOLVE_MS):
             self._resolved(info)
+        else:
+            log.debug("nobody tells where %s is", info.name)
 
     def _resolved(self, info: AsyncServiceInfo) -> None:
         try:

@@ -17,6 +17,7 @@ from colugo.net.sockets import Sockets
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
 
 _MIN_MESSAGE_BYTES = 1024
+_CANCEL_WAIT_S = 2.0
 
 
 class Closable(Protocol):
@@ -25,8 +26,8 @@ class Closable(Protocol):
     def quiesce(self) -> None:
         """Begin nothing new: the node is about to close."""
 
-    def close(self) -> None:
-        """Close; a second time is a no-op."""
+    def close_now(self) -> None:
+        """Close, on the node's thread; a second time is a no-op."""
 
 
 class Runtime:
@@ -188,10 +189,13 @@ class Runtime:
     async def close(self) -> None:
         """Cancel tasks, end the ZeroMQ context; the sockets must be closed already."""
         current = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not current]
+        tasks = {task for task in self._tasks if task is not current}
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            _, stubborn = await asyncio.wait(tasks, timeout=_CANCEL_WAIT_S)
+            for task in stubborn:
+                self.logger.error("%s ignores its cancellation; the node stops without it", task.get_name())
         loop = asyncio.get_running_loop()
         ended = loop.create_future()
 

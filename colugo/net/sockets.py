@@ -24,7 +24,7 @@ _LIVENESS = {
     zmq.TCP_KEEPALIVE_CNT: 3,
     zmq.TCP_MAXRT: 3000,
 }
-"""A peer that has silently gone is noticed after 3 to 5 s; no ZMTP heartbeats, which can abort the process."""
+"""A peer that has silently gone is noticed after 3 to 5 s. No ZMTP heartbeats: they can abort the process."""
 
 
 class Sockets:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Hashable, Iterable
 
-from colugo.errors import ClosedError, ConfigurationError, MessageTooLargeError
+from colugo.errors import ClosedError, ConfigurationError, LifecycleError, MessageTooLargeError
 from colugo.net.runtime import Runtime
 from colugo.protocol.throttle import Throttle
 
@@ -79,22 +79,30 @@ class Part:
     def close(self) -> None:
         """Close; a second time is a no-op. May be called from any thread."""
         if not self._closed:
-            self._runtime.submit(self._close)
+            self._runtime.submit(self.close_now)
 
     def quiesce(self) -> None:
         """Begin nothing new, while the node says goodbye and answers what is under way."""
 
-    def _close(self) -> None:
+    def close_now(self) -> None:
+        """Close, on the node's thread; a second time is a no-op."""
         if not self._closed:
             self._closed = True
             self._runtime.parts.pop(self, None)
             self._shut()
 
+    def _check_thread(self) -> None:
+        if self._runtime.running and not self._runtime.on_own_thread():
+            raise LifecycleError(
+                f"await this on the loop of the node {self._runtime.name!r}; from elsewhere: node.run(…)"
+            )
+
     def _check_open(self) -> None:
         if self._closed:
-            raise ClosedError(
-                f"{type(self).__name__} is closed: the node {self._runtime.name!r} has been stopped"
+            why = (
+                f"the node {self._runtime.name!r} has been stopped" if self._runtime.closed else "by close()"
             )
+            raise ClosedError(f"this {type(self).__name__} is closed: {why}")
 
     def _shut(self) -> None:
         """Release what it holds; called once, on the node's thread."""

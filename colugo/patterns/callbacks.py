@@ -1,5 +1,6 @@
 """Calling user code: looked at once, never allowed to end the node."""
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
@@ -7,6 +8,16 @@ from typing import Any
 
 from colugo.errors import ConfigurationError
 from colugo.net.runtime import Runtime
+
+CALLBACK_ERRORS = (Exception, asyncio.CancelledError)
+"""What must not end the node, whoever raises it: awaiting a cancelled task raises CancelledError too."""
+
+
+def reraise_if_cancelled(error: BaseException) -> None:
+    """Let a cancellation go on if it is meant for this task, and not one that user code has met."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error
 
 
 class Handler:
@@ -55,7 +66,7 @@ class Handler:
         """Call it; a coroutine runs as a task."""
         try:
             result = self._callback(*args[: self._count])
-        except Exception as error:  # noqa: BLE001 - a user's: whatever it is must not end the node
+        except CALLBACK_ERRORS as error:
             self.failed(error)
             return
         if inspect.isawaitable(result):
@@ -67,10 +78,11 @@ class Handler:
             result = self._callback(*args[: self._count])
             if inspect.isawaitable(result):
                 await result
-        except Exception as error:  # noqa: BLE001 - a user's: whatever it is must not end the node
+        except CALLBACK_ERRORS as error:
+            reraise_if_cancelled(error)
             self.failed(error)
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         """Log and count what it raised."""
         self._runtime.callback_errors += 1
         self._runtime.logger.log(logging.ERROR, "%s raised", self._label, exc_info=error)
@@ -78,7 +90,8 @@ class Handler:
     async def _finish(self, result: Awaitable[Any]) -> None:
         try:
             await result
-        except Exception as error:  # noqa: BLE001 - a user's: whatever it is must not end the node
+        except CALLBACK_ERRORS as error:
+            reraise_if_cancelled(error)
             self.failed(error)
 
 

@@ -39,5 +39,5 @@ class DelayedCallback(Part):
             self._timer = asyncio.get_running_loop().call_later(self._delay_s, self._fire)
 
     def _fire(self) -> None:
-        self._close()
+        self.close_now()
         self._handler.run()

@@ -104,7 +104,9 @@ class Publisher(Part):
 
         Raises:
             ClosedError: if the node stops meanwhile.
+            LifecycleError: on another thread than the node's; there, use `node.run(…)`.
         """
+        self._check_thread()
         await self._gate.wait(n)
 
     def send(self, message: Any) -> None:
@@ -161,9 +163,13 @@ class Publisher(Part):
                 self._welcome(message[1:])
         elif message[:1] not in (b"\x00", b"\x01"):
             return
-        self._readers[message[1:]] += 1 if joined else -1
-        self._readers += Counter()  # drops what is not above zero
-        self._gate.set(self._readers.total())
+        reader = message[1:]
+        self._readers[reader] += 1 if joined else -1
+        if self._readers[reader] <= 0:
+            del self._readers[reader]
+        # one of ours that has just reconnected may have its old connection still: it is one reader
+        ours = self._framing is Framing.COLUGO
+        self._gate.set(len(self._readers) if ours else self._readers.total())
 
     def _welcome(self, reader: bytes) -> None:
         """Tell a reader where the stream is, and let it read from there.

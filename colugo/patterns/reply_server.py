@@ -15,7 +15,7 @@ from colugo.net.reader import SocketReader
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import bind
 from colugo.patterns.base import Complaints, Part, check_size
-from colugo.patterns.callbacks import Handler
+from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, reraise_if_cancelled
 from colugo.protocol.advertisement import Kind, endpoint
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.error_report import encode_error, encode_plain_error
@@ -35,6 +35,7 @@ from colugo.protocol.topics import check_topic
 
 _MAX_BACKLOG = 10_000
 _RETRY_S = 0.01
+_UNUSED = LifecycleError("a value that nobody gets: with two parameters, it answers by reply(value)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,16 +189,18 @@ class ReplyServer(Part):
     def _on_message(self, frames: list[bytes]) -> None:
         identity = frames[0]
         envelope, body = split_envelope(frames[1:])
-        if envelope and body:
+        if envelope and len(body) == 1:
             self._serve(self._reply_to(identity, 0, envelope), body[0], text=False)
             return
         try:
             if len(body) != 1:
-                raise FrameError(f"{len(body)} frames")  # noqa: TRY301 - one place counts them
+                raise FrameError(f"a request is one frame, not {len(body)}")  # noqa: TRY301 - one place counts them
             calls = decode_calls(body[0], FrameKind.REQUEST)
         except FrameError as error:
             self._malformed += 1
             self._complaints.warn("malformed", f"a request on {self.topic} is malformed", error)
+            if envelope:  # a plain REQ that sent several frames would wait for ever
+                self._reply_to(identity, 0, envelope).error(error)
             return
         if calls.server not in (self._id, NO_ID):
             self._refused += len(calls.calls)
@@ -233,7 +236,9 @@ class ReplyServer(Part):
                 self._runtime.spawn(self._serve_awaitable(reply, result), f"request on {self.topic}")
             elif handler.count == 1:
                 reply(result)
-        except Exception as error:  # noqa: BLE001 - it travels to the client
+            elif result is not None:
+                self._complaints.warn("unused", f"the callback of {self.topic} returned", _UNUSED)
+        except CALLBACK_ERRORS as error:
             self._failed(reply, error)
 
     async def _serve_awaitable(self, reply: Reply, awaitable: Awaitable[Any]) -> None:
@@ -241,10 +246,11 @@ class ReplyServer(Part):
             result = await awaitable
             if self._handler.count == 1:
                 reply(result)
-        except Exception as error:  # noqa: BLE001 - it travels to the client
+        except CALLBACK_ERRORS as error:
+            reraise_if_cancelled(error)
             self._failed(reply, error)
 
-    def _failed(self, reply: Reply, error: Exception) -> None:
+    def _failed(self, reply: Reply, error: BaseException) -> None:
         self._handler.failed(error)
         if not reply.answered:
             reply.error(error)

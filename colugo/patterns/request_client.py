@@ -136,7 +136,9 @@ class RequestClient(Part):
 
         Raises:
             ClosedError: if the node stops meanwhile.
+            LifecycleError: on another thread than the node's; there, use `node.run(…)`.
         """
+        self._check_thread()
         await self._gate.wait(n)
 
     def send(

@@ -50,6 +50,7 @@ class ServerLinks:
         self._watch = Watch(Kind.REPLY_SERVER, topic, self._on_change)
         self._links: dict[str, ServerLink] = {}
         self._ring: deque[ServerLink] = deque()
+        self._retired: set[ServerLink] = set()
         self._closed = False
 
     @property
@@ -72,7 +73,7 @@ class ServerLinks:
         """Leave all; nothing is reported."""
         self._closed = True
         self._runtime.registry.unwatch(self._watch)
-        for link in self._links.values():
+        for link in (*self._links.values(), *self._retired):
             link.close()
 
     def next_in_turn(self) -> ServerLink | None:
@@ -111,6 +112,7 @@ class ServerLinks:
         for old in (link, self._links.pop(endpoint, None)):
             if old is not None:
                 self._leave_ring(old)
+                self._retired.add(old)
                 old.end()
         if not self._closed and endpoint not in self._links:
             self._add(peer, endpoint)
@@ -136,6 +138,7 @@ class ServerLinks:
         self._on_lost(link, reason)
 
     def _ended(self, link: ServerLink) -> None:
+        self._retired.discard(link)
         if self._links.get(link.endpoint) is link:
             del self._links[link.endpoint]
 

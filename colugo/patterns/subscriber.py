@@ -133,7 +133,9 @@ class Subscriber(Part):
 
         Raises:
             ClosedError: if the node stops meanwhile.
+            LifecycleError: on another thread than the node's; there, use `node.run(…)`.
         """
+        self._check_thread()
         await self._gate.wait(n)
 
     def __aiter__(self) -> Self:
@@ -170,6 +172,7 @@ class Subscriber(Part):
     async def _next(self) -> tuple[Any, MessageInfo]:
         if self._inbox is None:
             raise StopAsyncIteration
+        self._check_thread()
         item: tuple[Any, MessageInfo] = await self._inbox.get()
         return item
 

@@ -4,6 +4,8 @@ import msgspec
 
 from colugo.errors import RemoteError
 
+_MAX_CHARS = 10_000
+
 
 class ErrorReport(msgspec.Struct, frozen=True):
     """An exception at the other side; on the wire as msgpack.
@@ -57,4 +59,7 @@ def _report(error: BaseException) -> ErrorReport:
 
 
 def _utf8(text: str) -> str:
+    """As UTF-8 can carry it, and not so long that the reply exceeds the client's limit."""
+    if len(text) > _MAX_CHARS:
+        text = text[:_MAX_CHARS] + "…"
     return text.encode(errors="replace").decode()
