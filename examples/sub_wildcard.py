@@ -20,7 +20,7 @@ class Listener(Node):
 
     def received(self, message: str | bytes, info: MessageInfo) -> None:
         what = message if isinstance(message, str) else f"{len(message)} bytes"
-        print(f"{info.topic} from {info.peer.node if info.peer else 'a plain ZeroMQ peer'}: {what}")
+        print(f"{info.topic} from {info.peer.node}: {what}")
 
 
 if __name__ == "__main__":
