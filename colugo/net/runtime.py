@@ -14,10 +14,10 @@ from colugo.net.directory import Directory
 from colugo.net.interfaces import Scope
 from colugo.net.registry import Registry, Watch
 from colugo.net.sockets import Sockets
+from colugo.net.tasks import Tasks
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
 
 _MIN_MESSAGE_BYTES = 1024
-_CANCEL_WAIT_S = 2.0
 
 
 class Closable(Protocol):
@@ -66,7 +66,7 @@ class Runtime:
         self._directory: Directory | None = None
         self._advertised: dict[bytes, Advertisement] = {}
         self._on_open: list[Callable[[], None]] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks(name, self.logger)
 
     @property
     def running(self) -> bool:
@@ -124,10 +124,7 @@ class Runtime:
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run a coroutine as a named task that ends with the node; its failure is logged."""
-        task = asyncio.get_running_loop().create_task(coroutine, name=f"colugo {self.name} {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
+        return self._tasks.spawn(coroutine, name)
 
     def advertisement(
         self,
@@ -188,14 +185,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Cancel tasks, end the ZeroMQ context; the sockets must be closed already."""
-        current = asyncio.current_task()
-        tasks = {task for task in self._tasks if task is not current}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            _, stubborn = await asyncio.wait(tasks, timeout=_CANCEL_WAIT_S)
-            for task in stubborn:
-                self.logger.error("%s ignores its cancellation; the node stops without it", task.get_name())
+        await self._tasks.cancel()
         loop = asyncio.get_running_loop()
         ended = loop.create_future()
 
@@ -213,8 +203,3 @@ class Runtime:
     def close_unopened(self) -> None:
         """End the context of a node that never ran."""
         self.sockets.close()
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.logger.error("%s failed", task.get_name(), exc_info=error)

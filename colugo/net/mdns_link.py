@@ -1,0 +1,253 @@
+"""The parts of mDNS that the nodes of one loop and scope share: responder, browser and cache."""
+
+import asyncio
+import logging
+import random
+import weakref
+from contextlib import suppress
+from typing import ClassVar
+
+from zeroconf import (
+    DNSIncoming,
+    NotRunningException,
+    ServiceInfo,
+    ServiceStateChange,
+    Zeroconf,
+)
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from colugo.errors import AdvertisementError
+from colugo.net.directory import Change, DirectoryEvent, Listener
+from colugo.net.interfaces import Scope
+from colugo.net.mdns_announcer import Announcer
+from colugo.net.mdns_query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine
+from colugo.net.tasks import Tasks
+from colugo.protocol.advertisement import Advertisement, from_txt, instance_label, to_txt
+from colugo.protocol.throttle import Throttle
+
+log = logging.getLogger("colugo.discovery")
+
+_CLOSE_AFTER_S = 0.02
+_ASK_AGAIN_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
+"""After a loss, until everything is found again: the browser's own next query may be an hour away."""
+_RESOLVE_MS = 3000
+_VERIFY_TRIES = 3
+_VERIFY_WAIT_S = 0.4
+
+
+class MdnsLink:
+    """The parts shared by the nodes of one loop and scope."""
+
+    _links: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Scope, "MdnsLink"]]] = (
+        weakref.WeakKeyDictionary()
+    )
+
+    def __init__(self, scope: Scope, loop: asyncio.AbstractEventLoop) -> None:
+        self._scope = scope
+        self._loop = loop
+        self._listeners: list[Listener] = []
+        self._known: dict[str, Advertisement] = {}
+        self._tasks = Tasks("mdns", log)
+        self._announcer = Announcer(self._tasks)
+        self._verifying: dict[str, asyncio.Event] = {}
+        self._asking: asyncio.Task[None] | None = None
+        self._zeroconf: AsyncZeroconf | None = None
+        self._browser: AsyncServiceBrowser | None = None
+        self._querier: OneShotQuerier | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._throttle = Throttle(60.0)
+
+    @classmethod
+    def of(cls, scope: Scope) -> "MdnsLink":
+        """The link of the running loop and this scope, made if there is none."""
+        loop = asyncio.get_running_loop()
+        links = cls._links.setdefault(loop, {})
+        if scope not in links:
+            links[scope] = cls(scope, loop)
+        return links[scope]
+
+    async def enter(self, listener: Listener) -> None:
+        """Add a user; it hears what is known already and all that changes."""
+        self._listeners.append(listener)
+        for advertisement in self._known.values():
+            listener(DirectoryEvent(Change.UP, advertisement))
+        if self._starting is None:
+            self._starting = self._tasks.spawn(self._start(), "start")
+        await asyncio.shield(self._starting)
+
+    async def leave(self, listener: Listener) -> None:
+        """Remove a user; the last one closes everything."""
+        self._listeners.remove(listener)
+        if self._listeners:
+            return
+        links = self._links.get(self._loop, {})
+        if links.get(self._scope) is self:
+            del links[self._scope]
+        await self._tasks.cancel()
+        if self._querier is not None:
+            self._querier.close()
+        if self._browser is not None:
+            await self._browser.async_cancel()
+        if self._zeroconf is not None:
+            await asyncio.sleep(_CLOSE_AFTER_S)  # let the second goodbye go out
+            await self._zeroconf.async_close()
+
+    async def _start(self) -> None:
+        addresses = list(self._scope.addresses)
+        try:
+            # its listening socket before the question, so that no announcement falls between them
+            self._zeroconf = AsyncZeroconf(interfaces=addresses)
+            self._querier = OneShotQuerier(addresses, self._on_answer)
+            self._querier.ask([SERVICE_TYPE], TYPE_PTR)
+            self._browser = AsyncServiceBrowser(
+                self._zeroconf.zeroconf, SERVICE_TYPE, handlers=[self._on_browser_event]
+            )
+            await self._zeroconf.zeroconf.async_wait_for_start()
+            confine(self._zeroconf.zeroconf, host_only=self._scope.host_only)
+            self._announcer.start(self._zeroconf)
+        except (OSError, NotRunningException) as error:
+            log.warning(
+                "mDNS does not work on %s (%s): this node finds others only where connect= names them",
+                self._scope,
+                error,
+            )
+
+    def advertise(self, advertisement: Advertisement) -> None:
+        """Tell everyone, the nodes of this loop at once."""
+        info = _service_info(advertisement)
+        if self._announcer.add(info):
+            self._up(info.name, advertisement)
+
+    def withdraw(self, advertisements: list[Advertisement]) -> None:
+        """Tell everyone that these are gone."""
+        names = [_instance_name(advertisement) for advertisement in advertisements]
+        self._announcer.remove(names)
+        for name in names:
+            self._down(name)
+
+    def suspect(self, advertisement: Advertisement) -> None:
+        """Look after all sockets of its node: they have gone together, if at all."""
+        node = advertisement.node_id
+        names = {name for name, one in self._known.items() if one.node_id == node}
+        names = {name for name in names if not self._announcer.owns(name)}
+        names -= self._verifying.keys()
+        if names:
+            unanswered = {name: asyncio.Event() for name in names}
+            self._verifying.update(unanswered)
+            self._tasks.spawn(self._verify(unanswered), f"verify {advertisement.node}")
+
+    async def _verify(self, unanswered: dict[str, asyncio.Event]) -> None:
+        try:
+            for _ in range(_VERIFY_TRIES):
+                silent = [name for name, answered in unanswered.items() if not answered.is_set()]
+                if self._querier is not None:
+                    self._querier.ask(silent, TYPE_SRV)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_VERIFY_WAIT_S):
+                        for answered in unanswered.values():
+                            await answered.wait()
+                    return
+            for name, answered in unanswered.items():
+                if not answered.is_set():
+                    self._forget_cached(name)
+                    self._down(name)
+            self._ask_again()
+        finally:
+            for name in unanswered:
+                self._verifying.pop(name, None)
+
+    def _ask_again(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+        self._asking = self._tasks.spawn(self._keep_asking(), "ask again")
+
+    async def _keep_asking(self) -> None:
+        for delay_s in _ASK_AGAIN_S:
+            await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            if self._querier is not None:
+                self._querier.ask([SERVICE_TYPE], TYPE_PTR)
+
+    def _forget_cached(self, name: str) -> None:
+        """Without this, the same advertisement could not come up again before its TTL."""
+        if self._zeroconf is None:
+            return
+        cache = self._zeroconf.zeroconf.cache
+        records = list(cache.async_entries_with_name(name))
+        pointer = cache.current_entry_with_name_and_alias(SERVICE_TYPE, name)
+        cache.async_remove_records([*records, *([pointer] if pointer else [])])
+
+    def _on_answer(self, message: DNSIncoming) -> None:
+        """Hand the answers of a one-shot query to zeroconf's cache, from which the browser learns of them."""
+        if self._zeroconf is None or self._zeroconf.zeroconf.done:
+            return
+        self._zeroconf.zeroconf.record_manager.async_updates_from_response(message)
+        for record in message.answers():
+            if record.type == TYPE_SRV and record.name in self._verifying:
+                self._verifying[record.name].set()
+
+    def _on_browser_event(
+        self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
+    ) -> None:
+        if self._announcer.owns(name):
+            return
+        if state_change is ServiceStateChange.Removed:
+            self._down(name)
+            return
+        info = AsyncServiceInfo(service_type, name)
+        if info.load_from_cache(zeroconf):
+            self._resolved(info)
+        else:
+            self._tasks.spawn(self._resolve(info), f"resolve {name}")
+
+    async def _resolve(self, info: AsyncServiceInfo) -> None:
+        if self._zeroconf is None:
+            return
+        if await info.async_request(self._zeroconf.zeroconf, _RESOLVE_MS):
+            self._resolved(info)
+        else:
+            log.debug("nobody tells where %s is", info.name)
+
+    def _resolved(self, info: AsyncServiceInfo) -> None:
+        try:
+            # not decoded_properties: that replaces what is not UTF-8
+            txt = {key.decode(): value.decode() if value else None for key, value in info.properties.items()}
+            advertisement = from_txt(txt, tuple(info.parsed_addresses()), info.port)
+        except (AdvertisementError, UnicodeDecodeError) as error:
+            held = self._throttle.admit("malformed", self._loop.time())
+            if held is not None:
+                log.warning(
+                    "ignored the malformed mDNS record %s: %s (%d more like it)", info.name, error, held
+                )
+            return
+        self._up(info.name, advertisement)
+
+    def _up(self, name: str, advertisement: Advertisement) -> None:
+        before = self._known.get(name)
+        if before is not None and before.socket_id != advertisement.socket_id:
+            self._down(name)
+        self._known[name] = advertisement
+        self._tell(DirectoryEvent(Change.UP, advertisement))
+
+    def _down(self, name: str) -> None:
+        advertisement = self._known.pop(name, None)
+        if advertisement is not None:
+            self._tell(DirectoryEvent(Change.DOWN, advertisement))
+
+    def _tell(self, event: DirectoryEvent) -> None:
+        for listener in list(self._listeners):
+            listener(event)
+
+
+def _instance_name(advertisement: Advertisement) -> str:
+    return f"{instance_label(advertisement)}.{SERVICE_TYPE}"
+
+
+def _service_info(advertisement: Advertisement) -> ServiceInfo:
+    return ServiceInfo(
+        SERVICE_TYPE,
+        _instance_name(advertisement),
+        port=advertisement.port,
+        parsed_addresses=list(advertisement.addresses),
+        properties=to_txt(advertisement),
+        server=f"colugo-{advertisement.node_id.hex()[:12]}.local.",
+    )
