@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The versions in the lock are those that are tested.
 LOCKED := --constraint requirements_lock.txt
 MESSAGES := $(patsubst %.proto,%_pb2.py,$(wildcard proto/*.proto))
-# What pytest is told besides, such as PYTEST='-k credit'.
+# What pytest is told besides, such as PYTEST='-k publish'.
 PYTEST ?=
 # Tests and demo stay on this machine: no packet leaves it.
 RUN_PYTEST = COLUGO_SCOPE=host $(BIN)/python -m pytest
