@@ -227,6 +227,28 @@ def test_what_a_publisher_sends_after_ready_on_the_port_of_its_predecessor_arriv
     run(main())
 
 
+def test_what_comes_under_an_id_that_is_never_advertised_is_counted_and_not_kept() -> None:
+    async def main() -> None:
+        async with Network().node("reader") as reader, Node("other", realm="elsewhere") as other:
+            subscriber = reader.add_subscriber("t", print)
+            publisher = other.add_publisher("another.topic")
+            stale = dataclasses.replace(
+                publisher._advertisement, socket_id=b"old one!", topic="t", realm=reader.realm
+            )
+            reader._runtime.registry.on_event(DirectoryEvent(Change.UP, stale))
+            await publisher.ready()
+            for _ in range(100):
+                publisher.send(b"x" * 100_000)
+            await until(lambda: subscriber.stats.unknown > 0)
+            links = subscriber._links
+            assert 0 < links._early_bytes <= 4 * 1024 * 1024
+            await until(lambda: subscriber.stats.unknown == 100, within=15)
+            assert links._early_bytes == 0
+            assert not links._early
+
+    run(main())
+
+
 def test_withdrawn_and_advertised_again_a_connected_peer_stays() -> None:
     async def main() -> None:
         network = Network()

@@ -12,8 +12,10 @@ from colugo.patterns.links import Link, doubt_if_silent, plain_peer
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
 from colugo.protocol.frames import READER_PREFIX, Publication
 
-_MAX_EARLY = 64
-_MAX_EARLY_BATCHES = 1000
+_MAX_EARLY = 16
+_MAX_EARLY_BYTES = 4 * 1024 * 1024
+_EARLY_WAIT_S = 5.0
+"""How long what a publisher sends is kept, until its advertisement comes."""
 
 
 class PublisherLinks:
@@ -31,6 +33,7 @@ class PublisherLinks:
         on_frames: gets the frames of our publishers.
         on_raw: gets the frames of plain publishers, and the link they came by.
         on_early: gets batches of a publisher that came before its advertisement.
+        on_unknown: gets the number of messages of a publisher whose advertisement never came.
         on_connected: called when a publisher is connected.
         on_disconnected: called with `"lost"` or `"withdrawn"` when it no longer is.
     """
@@ -45,6 +48,7 @@ class PublisherLinks:
         on_frames: Callable[[list[bytes]], None],
         on_raw: Callable[[Link, list[bytes]], None],
         on_early: Callable[[Publication, Link], None],
+        on_unknown: Callable[[int], None],
         on_connected: Callable[[Link], None],
         on_disconnected: Callable[[Link, str], None],
     ) -> None:
@@ -54,11 +58,13 @@ class PublisherLinks:
         self._on_frames = on_frames
         self._on_raw = on_raw
         self._on_early = on_early
+        self._on_unknown = on_unknown
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
         self._watch = Watch(Kind.PUBLISHER, topic, self._on_change)
         self._links: dict[str, Link] = {}
         self._early: dict[bytes, list[Publication]] = {}
+        self._early_bytes = 0
         self._framed: Connector | None = None
         self._raw: dict[str, Connector] = {}
         self._closed = False
@@ -95,17 +101,26 @@ class PublisherLinks:
             self._connected(link)
             return
         # restarted on its port: its advertisement comes soon
-        if len(self._early) >= _MAX_EARLY:
-            del self._early[next(iter(self._early))]
-        self._early[publisher] = []
+        if publisher not in self._early and len(self._early) < _MAX_EARLY:
+            self._early[publisher] = []
+            self._runtime.loop.call_later(_EARLY_WAIT_S, self._forget_early, publisher)
 
     def keep_early(self, publication: Publication) -> bool:
         """Keep a batch of a publisher whose advertisement has not come yet; whether there was room."""
         batches = self._early.get(publication.publisher)
-        if batches is None or len(batches) >= _MAX_EARLY_BATCHES:
+        size = sum(map(len, publication.payloads))
+        if batches is None or self._early_bytes + size > _MAX_EARLY_BYTES:
             return False
+        self._early_bytes += size
         batches.append(publication)
         return True
+
+    def _forget_early(self, publisher: bytes) -> list[Publication]:
+        batches = self._early.pop(publisher, [])
+        self._early_bytes -= sum(len(payload) for batch in batches for payload in batch.payloads)
+        if batches and publisher not in self.by_id:
+            self._on_unknown(sum(len(batch.payloads) for batch in batches))
+        return batches
 
     def _on_change(self, change: Change, peer: Advertisement) -> None:
         if self._closed:
@@ -238,7 +253,7 @@ class PublisherLinks:
             return
         link.connected = True
         link.cancel_timer()
-        early = self._early.pop(link.peer.socket_id, ())
+        early = self._forget_early(link.peer.socket_id)
         self._on_connected(link)
         for publication in early:
             self._on_early(publication, link)

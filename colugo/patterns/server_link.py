@@ -134,7 +134,8 @@ class ServerLink:
 
     def _up(self, endpoint: str) -> None:
         del endpoint
-        if not self._link.leaving:
+        # connected still: it is back before its loss has been dealt with, and gets a new socket then
+        if not self._link.leaving and not self._link.connected:
             self._link.connected = True
             self._link.cancel_timer()
             self._on_connected(self)

@@ -100,6 +100,7 @@ class Subscriber(Part):
             on_frames=self._on_frames,
             on_raw=self._on_raw,
             on_early=self._on_publication,
+            on_unknown=self._count_unknown,
             on_connected=self._connected,
             on_disconnected=self._disconnected,
         )
@@ -219,7 +220,10 @@ class Subscriber(Part):
         if link is not None:
             self._on_publication(publication, link)
         elif not self._links.keep_early(publication):
-            self._unknown += len(publication.payloads)
+            self._count_unknown(len(publication.payloads))
+
+    def _count_unknown(self, count: int) -> None:
+        self._unknown += count
 
     def _on_publication(self, publication: Publication, link: Link) -> None:
         for number, payload in enumerate(publication.payloads, publication.first_sequence):
