@@ -79,6 +79,11 @@ class Collector:
         return self.items
 
 
+def _hear_sigint() -> None:
+    """A shell without job control lets what it starts in the background ignore SIGINT, which is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Program:
     """A real process whose output is waited for line by line.
 
@@ -116,6 +121,7 @@ class Program:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            preexec_fn=_hear_sigint,  # noqa: PLW1509 - it takes no lock
         )
         self._reader = threading.Thread(target=self._read, name="test output reader", daemon=True)
         self._reader.start()
