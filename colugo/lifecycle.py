@@ -39,9 +39,16 @@ class Lifecycle:
 
     @property
     def loop(self) -> IOLoop:
-        """The Tornado loop it runs on; before that, the one on which `start()` will run it."""
-        if self._runtime.running:
+        """The Tornado loop it runs on; before that, the one on which `start()` will run it.
+
+        Raises:
+            ClosedError: after the node has stopped.
+        """
+        if self._runtime.running or self._stopping:
             return self._runtime.loop
+        return self._loop_of_its_own()
+
+    def _loop_of_its_own(self) -> IOLoop:
         if self._own_loop is None:
             self._own_loop = IOLoop(make_current=False)
         return self._own_loop
@@ -59,7 +66,7 @@ class Lifecycle:
         else:
             raise LifecycleError("start() blocks; inside a running loop use: async with Node(…) as node")
         self._begin()
-        run_on(self.loop, self._main, self.stop)
+        run_on(self._loop_of_its_own(), self._main, self.stop)
 
     def running(self) -> AbstractContextManager[Self]:
         """Run on a thread of its own for the length of a `with` block, which gets the node.
@@ -71,7 +78,7 @@ class Lifecycle:
         return ThreadRunner(
             self,
             name=self._runtime.name,
-            loop=self.loop,
+            loop=self._loop_of_its_own(),
             begin=self._open,
             ended=self.wait_closed,
             stop=self.stop,

@@ -215,6 +215,26 @@ def test_what_a_page_shows_runs_and_prints_what_the_page_says(
     check_run(run, tmp_path, realm)
 
 
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(signal.SIGINT, "sensor is gone: withdrawn"), (signal.SIGKILL, "sensor is gone: lost")],
+)
+def test_the_sensor_of_the_tutorial_goes_as_its_text_says(
+    number: signal.Signals, said: str, tmp_path: Path, realm: str
+) -> None:
+    tutorial = ROOT / "docs" / "tutorial.md"
+    for name in ("sensor.py", "watch.py"):
+        (tmp_path / name).write_text(READ[tutorial].files[name], encoding="utf-8")
+    with (
+        Program([str(tmp_path / "watch.py")], realm=realm) as watch,
+        Program([str(tmp_path / "sensor.py")], realm=realm) as sensor,
+    ):
+        watch.expect("now 21.5")
+        sensor.signal(number)
+        assert watch.expect("gone").rstrip() == said
+    assert f"`{said}`" in tutorial.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_file_of_a_page_is_run(path: Path) -> None:
     page = READ[path]

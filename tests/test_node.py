@@ -62,6 +62,14 @@ def test_the_loop_is_there_before_the_start_and_runs_what_was_given_to_it() -> N
     assert called == [True]
 
 
+def test_after_the_end_there_is_no_loop_any_more() -> None:
+    node = Node("late")
+    node.add_delayed_callback(0, node.stop)
+    node.start()
+    with pytest.raises(ClosedError):
+        _ = node.loop
+
+
 def test_a_delayed_callback_of_the_constructor_runs_after_the_start() -> None:
     node = Node("delayed")
     node.add_delayed_callback(10, node.stop)

@@ -5,6 +5,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Protocol
 
 from tornado.ioloop import IOLoop
@@ -191,7 +192,8 @@ class Runtime:
 
         def end() -> None:
             self.sockets.close()
-            loop.call_soon_threadsafe(ended.set_result, None)
+            with suppress(RuntimeError):  # the loop has been closed meanwhile, and nobody waits
+                loop.call_soon_threadsafe(ended.set_result, None)
 
         # ZeroMQ's term blocks while messages leave; the default executor would leave a thread behind
         thread = threading.Thread(target=end, name=f"colugo {self.name} linger", daemon=True)
