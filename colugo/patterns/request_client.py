@@ -196,10 +196,10 @@ class RequestClient(Part):
             RequestTimeoutError: no reply in time; says whether a server is known at all.
             PeerLostError: the server that had the request is gone.
             RemoteError: the server's callback raised.
-            DecodeError: the reply does not fit the codec.
             EncodeError: if the codec cannot take the message.
             MessageTooLargeError: if it is over the node's `max_message_bytes`.
-            RequestError: the node stops meanwhile.
+            RequestError: the reply does not fit the codec (its cause is a `DecodeError`), or the node stops
+                meanwhile.
             ClosedError: the node has stopped.
         """
         loop = asyncio.get_running_loop()
