@@ -433,23 +433,21 @@ def test_a_socket_that_is_added_and_closed_while_the_node_starts_leaves_no_ghost
 def test_after_a_goodbye_nothing_of_it_is_announced_again() -> None:
     async def main() -> None:
         ups: list[str] = []
-        directory = MdnsDirectory(Scope("host", ("127.0.0.1",), host_only=True))
 
         def note(event: DirectoryEvent) -> None:
             if event.change is Change.UP and event.advertisement.node == "gone":
                 ups.append(event.advertisement.topic)
 
         async with Node("gone") as node:
-            publisher = node.add_publisher("t")
+            node.add_publisher("stays")
+            publisher = node.add_publisher("goes")
             watcher = Node("sees.it")
-            watcher.add_subscriber("t")
+            watcher.add_subscriber("goes")
             async with watcher:
                 await publisher.ready()
             publisher.close()
-            other_loop = asyncio.create_task(asyncio.to_thread(watch_for, note, 0.7))
-            await other_loop
-        assert ups == []
-        await directory.close()
+            await asyncio.to_thread(watch_for, note, 0.7)
+        assert set(ups) == {"stays"}
 
     run(main())
 
