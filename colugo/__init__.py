@@ -9,6 +9,7 @@ from colugo.errors import (
     DecodeError,
     DuplicateTopicError,
     EncodeError,
+    FlowError,
     LifecycleError,
     MessageTooLargeError,
     PeerLost,
@@ -22,11 +23,12 @@ from colugo.errors import (
 from colugo.net.interfaces import Scope
 from colugo.node import Node
 from colugo.patterns.delayed import DelayedCallback
+from colugo.patterns.delivery import MessageInfo
 from colugo.patterns.publisher import Publisher, PublisherStats
 from colugo.patterns.repeater import Repeater
 from colugo.patterns.reply_server import Reply, ReplyServer, ReplyServerStats
 from colugo.patterns.request_client import RequestClient, RequestClientStats
-from colugo.patterns.subscriber import MessageInfo, Subscriber, SubscriberStats
+from colugo.patterns.subscriber import StreamStats, Subscriber, SubscriberStats
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.codecs import Codec
 
@@ -44,6 +46,7 @@ __all__ = [
     "DelayedCallback",
     "DuplicateTopicError",
     "EncodeError",
+    "FlowError",
     "LifecycleError",
     "MessageInfo",
     "MessageTooLargeError",
@@ -63,6 +66,7 @@ __all__ = [
     "RequestTimeout",
     "RequestTimeoutError",
     "Scope",
+    "StreamStats",
     "Subscriber",
     "SubscriberStats",
     "TopicError",

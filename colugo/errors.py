@@ -8,6 +8,7 @@ ColugoError
 ├── BindError (OSError)               a port or address that cannot be bound
 ├── ClosedError (RuntimeError)        used after stop()
 ├── LifecycleError (RuntimeError)     started twice, started inside a running loop, replied twice …
+├── FlowError (RuntimeError)          send() while a reader of a flow="wait" publisher is too far behind
 ├── CodecError
 │   ├── EncodeError (TypeError)       the message does not fit the codec it is sent with
 │   └── DecodeError (ValueError)      received bytes do not fit the codec they are read with
@@ -50,6 +51,10 @@ class ClosedError(ColugoError, RuntimeError):
 
 class LifecycleError(ColugoError, RuntimeError):
     """A call that does not fit the state of the object, such as starting a node twice."""
+
+
+class FlowError(ColugoError, RuntimeError):
+    """A publisher that waits for its readers cannot send now; `send_wait` would wait."""
 
 
 class CodecError(ColugoError):

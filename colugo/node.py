@@ -16,7 +16,13 @@ from colugo.net.mdns import MdnsDirectory
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
 from colugo.patterns.delayed import DelayedCallback
-from colugo.patterns.publisher import DEFAULT_HWM, Publisher
+from colugo.patterns.publisher import (
+    DEFAULT_HWM,
+    DEFAULT_MAX_BYTES,
+    DEFAULT_STALL_MS,
+    FlowPolicy,
+    Publisher,
+)
 from colugo.patterns.repeater import Repeater
 from colugo.patterns.reply_server import ReplyServer
 from colugo.patterns.request_client import Balance, RequestClient
@@ -110,7 +116,12 @@ class Node(Lifecycle):
         codec: Any = None,
         framing: str = "colugo",
         port: int | None = None,
+        retain: int = 0,
         hwm: int = DEFAULT_HWM,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        flow: FlowPolicy = "drop",
+        stall_ms: int = DEFAULT_STALL_MS,
+        conflate: bool = False,
     ) -> Publisher:
         """Add a publisher.
 
@@ -121,19 +132,37 @@ class Node(Lifecycle):
             framing: `"colugo"`, or `"raw"` for one plain frame a message, so that any ZeroMQ SUB
                 socket can listen.
             port: TCP port; None for a free one.
-            hwm: high-water mark: messages that may wait for one reader (`ZMQ_SNDHWM`); what comes
-                beyond is lost to that reader.
+            retain: how many of the last messages a subscriber gets that joins later.
+            hwm: high-water mark: messages that may wait for one reader, wherever they wait.
+            max_bytes: the same in bytes of payloads.
+            flow: what happens beyond these marks. `"drop"`: that reader is sent nothing until it has caught
+                up, and counts what it loses. `"wait"`: `send_wait` waits for it.
+            stall_ms: with `flow="wait"`, how many milliseconds all wait for a reader that handles nothing.
+            conflate: a reader that does not keep up gets only the newest message, instead of `hwm` of them.
 
         Raises:
             TopicError: if the topic breaks the rules.
             DuplicateTopicError: if this node has a publisher of the topic.
             BindError: if the port cannot be had.
+            ConfigurationError: if an option cannot work, or not with another one.
             ClosedError: after the node has stopped.
         """
         return self._add_only(
             "publisher",
             topic,
-            lambda: Publisher(self._runtime, topic, codec=codec, framing=framing, port=port, hwm=hwm),
+            lambda: Publisher(
+                self._runtime,
+                topic,
+                codec=codec,
+                framing=framing,
+                port=port,
+                retain=retain,
+                hwm=hwm,
+                max_bytes=max_bytes,
+                flow=flow,
+                stall_ms=stall_ms,
+                conflate=conflate,
+            ),
         )
 
     def add_subscriber(
@@ -145,7 +174,11 @@ class Node(Lifecycle):
         codec: Any = None,
         on_disconnect: Callable[..., Any] | None = None,
         on_error: Callable[..., Any] | None = None,
+        on_loss: Callable[..., Any] | None = None,
         queue: int = DEFAULT_QUEUE,
+        batch: bool = False,
+        executor: bool = False,
+        copy: bool = True,
         connect: Iterable[str] = (),
     ) -> Subscriber:
         """Add a subscriber, which connects to every publisher of the topic.
@@ -161,8 +194,14 @@ class Node(Lifecycle):
             on_disconnect: `on_disconnect()`, `(peer)` or `(peer, reason)`; the reason is `"lost"` or
                 `"withdrawn"`.
             on_error: `on_error(error)` or `on_error(error, info)` for a message that does not decode.
-            queue: messages that may wait for a coroutine callback or the iteration; the oldest are
-                dropped beyond, and counted.
+            on_loss: `on_loss()`, `(info)` or `(info, n)`: n messages of one publisher are lost; `info` tells
+                which, and the number of the first.
+            queue: messages that may wait for a coroutine callback, a thread or the iteration. Beyond that
+                the oldest are dropped and counted; those of a `flow="wait"` publisher wait with it.
+            batch: the callback gets lists, of the messages that arrived together; `info` is the first one's.
+            executor: run a plain callback on a thread of its own, one message after another, so that it does
+                not hold the loop.
+            copy: False to get memoryviews instead of bytes: those over 32 KiB without a copy.
             connect: endpoints of plain ZeroMQ publishers, such as `["tcp://192.0.2.7:5556"]`.
 
         Raises:
@@ -179,7 +218,11 @@ class Node(Lifecycle):
                 codec=codec,
                 on_disconnect=on_disconnect,
                 on_error=on_error,
+                on_loss=on_loss,
                 queue=queue,
+                batch=batch,
+                executor=executor,
+                copy=copy,
                 connect=connect,
             ),
         )

@@ -3,11 +3,12 @@
 import asyncio
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import zmq
 from tornado.ioloop import IOLoop
 
-from colugo.net.reader import SocketReader
+from colugo.net.reader import Rest, SocketReader
 from colugo.net.sockets import Sockets
 
 _EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
@@ -25,12 +26,13 @@ class Connector:
         loop: the running loop.
         sockets: where sockets are made.
         socket: an XSUB or DEALER; this object closes it.
-        on_message: gets the frames of each message.
+        on_message: gets the frames of each message; may return what is left to do (`SocketReader`).
         on_connected: gets the endpoint when its ZMTP handshake is done.
         on_lost: gets the endpoint when a connection that was up is gone.
         on_writable: called when the socket takes messages again.
         sole_endpoint: the only one it will connect to; needed for host names, since the events name
             the numeric address that was found.
+        copy: whether frames are bytes, else `zmq.Frame`.
     """
 
     def __init__(
@@ -39,11 +41,12 @@ class Connector:
         sockets: Sockets,
         socket: zmq.Socket[bytes],
         *,
-        on_message: Callable[[list[bytes]], None],
+        on_message: Callable[[list[Any]], Rest | None],
         on_connected: Callable[[str], None],
         on_lost: Callable[[str], None],
         on_writable: Callable[[], None] | None = None,
         sole_endpoint: str | None = None,
+        copy: bool = True,
     ) -> None:
         self.socket = socket
         self._on_connected = on_connected
@@ -54,7 +57,7 @@ class Connector:
         self._closed = False
         self._monitor = sockets.monitor(socket, _EVENTS)
         self._monitor_reader = SocketReader(loop, self._monitor, self._event)
-        self._reader = SocketReader(loop, socket, on_message, on_writable)
+        self._reader = SocketReader(loop, socket, on_message, on_writable, copy=copy)
         if sole_endpoint is not None:
             self.connect(sole_endpoint)
 
@@ -101,6 +104,10 @@ class Connector:
     def kick(self) -> None:
         """To be called after each send."""
         self._reader.kick()
+
+    def resume(self) -> None:
+        """Go on with work that a message has left."""
+        self._reader.resume()
 
     def close(self, linger_ms: int | None = None) -> None:
         """Close the socket.

@@ -2,13 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import zmq
 from tornado.ioloop import IOLoop
 
 _SLICE_S = 0.005
 """How long one socket may read before the loop's other work has its turn."""
+
+Rest = Iterator[bool]
+"""Work that goes on in later turns of the loop: it yields True to be left until `resume()`, else False."""
 
 
 class SocketReader:
@@ -20,25 +24,32 @@ class SocketReader:
     Args:
         loop: the running loop.
         socket: the socket; this object does not close it.
-        on_message: gets the frames of each message.
+        on_message: gets the frames of each message. It may return what is left to do with it: nothing
+            more is read before that is done.
         on_writable: called when the socket takes messages again; optional.
+        copy: whether frames are bytes, else `zmq.Frame`.
     """
 
     def __init__(
         self,
         loop: IOLoop,
         socket: zmq.Socket[bytes],
-        on_message: Callable[[list[bytes]], None],
+        on_message: Callable[[list[Any]], Rest | None],
         on_writable: Callable[[], None] | None = None,
+        *,
+        copy: bool = True,
     ) -> None:
         self._loop = loop
         self._asyncio = asyncio.get_running_loop()
         self._socket = socket
         self._on_message = on_message
         self._on_writable = on_writable
+        self._copy = copy
         self._fd = socket.fileno()
         self._closed = False
         self._kicked = False
+        self._rest: Rest | None = None
+        self._held = False
         loop.add_handler(self._fd, self._ready, IOLoop.READ)
         self.kick()
 
@@ -53,14 +64,23 @@ class SocketReader:
         if not self._closed:
             self._drain()
 
+    def resume(self) -> None:
+        """Go on with work that has been left."""
+        if self._held:
+            self._held = False
+            self.kick()
+
     def has_input(self) -> bool:
         """Whether something unread is left."""
-        return not self._closed and bool(int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN)
+        if self._closed:
+            return False
+        return self._rest is not None or bool(int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN)
 
     def close(self) -> None:
         """Stop reading."""
         if not self._closed:
             self._closed = True
+            self._rest = None
             self._loop.remove_handler(self._fd)
 
     def _kick(self) -> None:
@@ -79,18 +99,44 @@ class SocketReader:
             events = int(socket.get(zmq.EVENTS))
             if events & zmq.POLLOUT and self._on_writable is not None:
                 self._on_writable()
+            if self._rest is not None and not self._go_on(self._rest, until):
+                return
             if not events & zmq.POLLIN:
                 return
             while not self._closed:
                 try:
-                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                    frames = socket.recv_multipart(zmq.NOBLOCK, copy=self._copy)
                 except zmq.Again:
                     break
                 try:
-                    self._on_message(frames)
+                    rest = self._on_message(frames)
                 except BaseException:
                     self.kick()  # the descriptor will not tell of what is left
                     raise
+                if rest is not None and not self._go_on(rest, until):
+                    return
                 if time.monotonic() > until:
                     self.kick()
                     return
+
+    def _go_on(self, rest: Rest, until: float) -> bool:
+        """Work at what is left of a message; whether it is done."""
+        self._rest = rest
+        if self._held:
+            return False
+        try:
+            for held in rest:
+                if self._closed:
+                    return False
+                if held:
+                    self._held = True
+                    return False
+                if time.monotonic() > until:
+                    self.kick()
+                    return False
+        except BaseException:
+            self._rest = None
+            self.kick()
+            raise
+        self._rest = None
+        return True

@@ -59,10 +59,12 @@ class Runtime:
         self.sockets = Sockets(max_message_bytes)
         self.registry = Registry(realm)
         self.callback_errors = 0
+        self._count_lock = threading.Lock()
         self.closed = False
         self.parts: dict[Closable, None] = {}
         """What is closed with the node, in the order of its making."""
-        self._owner = threading.get_ident()
+        self.owner = threading.get_ident()
+        """The thread that may touch the sockets."""
         self._loop: IOLoop | None = None
         self._directory: Directory | None = None
         self._advertised: dict[bytes, Advertisement] = {}
@@ -87,12 +89,12 @@ class Runtime:
 
     def on_own_thread(self) -> bool:
         """Whether this is the thread that may touch the sockets."""
-        return threading.get_ident() == self._owner
+        return threading.get_ident() == self.owner
 
     async def open(self, directory: Directory) -> None:
         """Attach to the running loop: from here on, this thread is the one that may touch sockets."""
         self._loop = IOLoop.current()
-        self._owner = threading.get_ident()
+        self.owner = threading.get_ident()
         self._directory = directory
         waiting, self._on_open = self._on_open, []
         for action in waiting:
@@ -116,12 +118,17 @@ class Runtime:
         """
         if self.closed:
             raise ClosedError(f"the node {self.name!r} has been stopped")
-        if threading.get_ident() == self._owner:
+        if threading.get_ident() == self.owner:
             action(*args)
         elif self._loop is not None:
             self._loop.add_callback(action, *args)
         else:
             self._on_open.append(lambda: action(*args))
+
+    def count_callback_error(self) -> None:
+        """Count a callback that has raised, on whatever thread."""
+        with self._count_lock:
+            self.callback_errors += 1
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run a coroutine as a named task that ends with the node; its failure is logged."""

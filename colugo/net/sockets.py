@@ -40,14 +40,17 @@ class Sockets:
         self._context = zmq.Context()
         self._context.set(zmq.MAX_SOCKETS, min(raise_open_files_limit(), self._context.get(zmq.SOCKET_LIMIT)))
 
-    def xpub(self, hwm: int) -> zmq.Socket[bytes]:
-        """A publisher's socket: each subscription and its end is reported (`ZMQ_XPUB_VERBOSER`).
+    def xpub(self, hwm: int, stall_ms: int | None = None) -> zmq.Socket[bytes]:
+        """A publisher's socket.
 
         Args:
-            hwm: messages that may wait for one reader.
+            hwm: ZeroMQ messages that may wait for one reader; 0 if the publisher sees to that.
+            stall_ms: how long a reader that has silently gone may hold up the others.
         """
         socket = self._make(zmq.XPUB, limit=_CONTROL_BYTES)
         socket.set(zmq.SNDHWM, hwm)
+        if stall_ms is not None:
+            socket.set(zmq.TCP_MAXRT, stall_ms)
         return socket
 
     def xsub(self) -> zmq.Socket[bytes]:

@@ -4,10 +4,13 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from types import FunctionType, MethodType
 from typing import Any
 
 from colugo.errors import ConfigurationError
 from colugo.net.runtime import Runtime
+
+_UNUSUAL = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 CALLBACK_ERRORS = (Exception, asyncio.CancelledError)
 """What must not end the node, whoever raises it: awaiting a cancelled task raises CancelledError too."""
@@ -34,11 +37,17 @@ class Handler:
         least: the fewest arguments it may take.
         most: the most it can get.
 
+    Attributes:
+        callback: the same.
+        label: the same.
+        count: how many arguments the callback gets.
+        is_coroutine: whether it is a coroutine function.
+
     Raises:
         ConfigurationError: if it is not callable, or takes another number of arguments.
     """
 
-    __slots__ = ("_callback", "_count", "_label", "_runtime", "is_coroutine")
+    __slots__ = ("_runtime", "callback", "count", "is_coroutine", "label")
 
     def __init__(
         self, runtime: Runtime, callback: Callable[..., Any], label: str, *, least: int, most: int
@@ -46,36 +55,36 @@ class Handler:
         if not callable(callback):
             raise ConfigurationError(f"{label} must be a function, not {callback!r}")
         self._runtime = runtime
-        self._callback = callback
-        self._label = label
-        self._count = _count_parameters(callback, label, least, most)
+        self.callback = callback
+        self.label = label
+        self.count = count_parameters(callback, label, least, most)
         self.is_coroutine = inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
             getattr(callback, "__call__", None)  # noqa: B004 - the method of a callable object
         )
 
-    @property
-    def count(self) -> int:
-        """How many arguments the callback takes."""
-        return self._count
-
     def __call__(self, *args: Any) -> Any:
         """Call it and let it raise; a coroutine function returns its coroutine."""
-        return self._callback(*args[: self._count])
+        return self.callback(*args[: self.count])
 
     def run(self, *args: Any) -> None:
         """Call it; a coroutine runs as a task."""
         try:
-            result = self._callback(*args[: self._count])
+            result = self.callback(*args[: self.count])
         except CALLBACK_ERRORS as error:
             self.failed(error)
             return
+        if result is not None:
+            self.finish(result)
+
+    def finish(self, result: Any) -> None:
+        """Run what a plain function has returned as a task, if it is awaitable."""
         if inspect.isawaitable(result):
-            self._runtime.spawn(self._finish(result), self._label)
+            self._runtime.spawn(self._finish(result), self.label)
 
     async def run_to_end(self, *args: Any) -> None:
         """Call it and wait for it if it is a coroutine."""
         try:
-            result = self._callback(*args[: self._count])
+            result = self.callback(*args[: self.count])
             if inspect.isawaitable(result):
                 await result
         except CALLBACK_ERRORS as error:
@@ -84,8 +93,8 @@ class Handler:
 
     def failed(self, error: BaseException) -> None:
         """Log and count what it raised."""
-        self._runtime.callback_errors += 1
-        self._runtime.logger.log(logging.ERROR, "%s raised", self._label, exc_info=error)
+        self._runtime.count_callback_error()
+        self._runtime.logger.log(logging.ERROR, "%s raised", self.label, exc_info=error)
 
     async def _finish(self, result: Awaitable[Any]) -> None:
         try:
@@ -102,7 +111,28 @@ def optional_handler(
     return None if callback is None else Handler(runtime, callback, label, least=0, most=most)
 
 
-def _count_parameters(callback: Callable[..., Any], label: str, least: int, most: int) -> int:
+def count_parameters(callback: Callable[..., Any], label: str, least: int, most: int) -> int:
+    """How many arguments a callback gets: as many as it needs.
+
+    Args:
+        callback: the function.
+        label: what it is, for the error.
+        least: the fewest arguments it may take.
+        most: the most it can get.
+
+    Raises:
+        ConfigurationError: if it takes another number of arguments.
+    """
+    if isinstance(callback, (FunctionType, MethodType)):
+        code = callback.__code__
+        if not code.co_flags & _UNUSUAL and not code.co_kwonlyargcount and not callback.__dict__:
+            needed = code.co_argcount - len(callback.__defaults__ or ()) - isinstance(callback, MethodType)
+            if least <= needed <= most:
+                return needed
+    return _count_by_signature(callback, label, least, most)
+
+
+def _count_by_signature(callback: Callable[..., Any], label: str, least: int, most: int) -> int:
     try:
         parameters = inspect.signature(callback).parameters.values()
     except ValueError:  # a builtin without a signature

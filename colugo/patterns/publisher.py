@@ -1,27 +1,49 @@
 """The publishing side of publish/subscribe."""
 
+import asyncio
 import os
 import time
-from collections import Counter
+from collections import deque
+from collections.abc import Awaitable, Generator
 from dataclasses import dataclass
-from typing import Any
+from threading import get_ident
+from typing import Any, Literal, get_args
 
 import zmq
 
-from colugo.errors import ConfigurationError
+from colugo.errors import ConfigurationError, FlowError
 from colugo.net.reader import SocketReader
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import bind
 from colugo.patterns.base import Part, check_count, check_size
+from colugo.patterns.flow import Flow
 from colugo.patterns.gate import Gate
+from colugo.patterns.outflow import Outflow
+from colugo.patterns.plain_outflow import PlainOutflow
+from colugo.patterns.readers import Reader
 from colugo.protocol.advertisement import Framing, Kind, endpoint
 from colugo.protocol.codecs import resolve_codec
-from colugo.protocol.frames import ID_BYTES, LIVE_PREFIX, READER_PREFIX, encode_publication
-from colugo.protocol.frames import Kind as FrameKind
+from colugo.protocol.frames import ID_BYTES, LARGE_BYTES
 from colugo.protocol.topics import check_topic
 
-DEFAULT_HWM = 10_000
-_READER_BYTES = 1 + len(READER_PREFIX) + ID_BYTES
+DEFAULT_HWM = 100_000
+DEFAULT_MAX_BYTES = 64 * 1024 * 1024
+DEFAULT_STALL_MS = 5_000
+_TURN_S = 0.005
+"""For how long `send_wait` may go on before the loop's other work has its turn."""
+
+FlowPolicy = Literal["drop", "wait"]
+
+
+class _Done:
+    """What is awaited when there is nothing to wait for."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+_DONE = _Done()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +54,16 @@ class PublisherStats:
         sent: messages.
         sent_bytes: bytes of their payloads.
         subscribers: readers that are connected now.
+        behind: of those, how many are so far behind that nothing is sent to them now.
+        dropped: messages that were not sent to a reader because it was too far behind; counted for each
+            such reader, when it takes part again or leaves.
     """
 
     sent: int
     sent_bytes: int
     subscribers: int
+    behind: int
+    dropped: int
 
 
 class Publisher(Part):
@@ -50,22 +77,55 @@ class Publisher(Part):
         codec: Any = None,
         framing: str = "colugo",
         port: int | None = None,
+        retain: int = 0,
         hwm: int = DEFAULT_HWM,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        flow: FlowPolicy = "drop",
+        stall_ms: int = DEFAULT_STALL_MS,
+        conflate: bool = False,
     ) -> None:
         self.topic = check_topic(topic)
         self._codec = resolve_codec(codec)
         self._framing = check_framing(framing)
+        for what, value in (("hwm", hwm), ("max_bytes", max_bytes), ("stall_ms", stall_ms)):
+            check_count(what, value)
+        _check_options(self._framing, flow, retain, conflate=conflate)
         super().__init__(runtime)
+        self._pack = self._codec.pack
         self._limit = runtime.sockets.max_message_bytes
-        self._id = os.urandom(ID_BYTES)
-        self._readers: Counter[bytes] = Counter()
         self._gate = Gate(f"the publisher of {topic}")
         self._reader: SocketReader | None = None
-        self._sequence = 0
-        self._sent_bytes = 0
-        self._socket = runtime.sockets.xpub(check_count("hwm", hwm))
-        self._socket.set(zmq.XPUB_MANUAL if self._framing is Framing.COLUGO else zmq.XPUB_VERBOSER, 1)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._payloads: list[Any] = []
+        self._text = False
+        self._room = self._admitted = -1
+        self._most = 0
+        self._gathering = False
+        self._turn_began = 0.0
+        self._turn_over = False
+        self._foreign: deque[tuple[Any, bool]] = deque()
+        self._foreign_told = False
+        self._conflate = conflate
+        self._alone = -1 if conflate else LARGE_BYTES
+        socket_id = os.urandom(ID_BYTES)
+        patience = stall_ms if flow == "wait" else None
+        self._socket = runtime.sockets.xpub(hwm if self._framing is Framing.RAW else 0, patience)
         try:
+            if self._framing is Framing.RAW:
+                self._socket.set(zmq.XPUB_VERBOSER, 1)
+                self._out: Outflow | PlainOutflow = PlainOutflow(self._socket, self._gate.set)
+            else:
+                self._socket.set(zmq.XPUB_MANUAL, 1)
+                self._out = Outflow(
+                    self._socket,
+                    socket_id,
+                    hwm=hwm,
+                    max_bytes=max_bytes,
+                    retain=retain,
+                    stall_ms=patience,
+                    conflate=conflate,
+                    on_readers=self._gate.set,
+                )
             self._port = bind(self._socket, runtime.scope.addresses, port)
         except BaseException:
             self._socket.close()
@@ -76,7 +136,7 @@ class Publisher(Part):
             self._port,
             codec=self._codec.name,
             framing=self._framing,
-            socket_id=self._id,
+            socket_id=socket_id,
         )
         runtime.when_open(self._open)
         runtime.advertise(self._advertisement)
@@ -94,7 +154,14 @@ class Publisher(Part):
     @property
     def stats(self) -> PublisherStats:
         """Counters so far."""
-        return PublisherStats(self._sequence, self._sent_bytes, self.subscribers)
+        gathered = len(self._payloads)
+        return PublisherStats(
+            sent=self._out.sequence + gathered,
+            sent_bytes=self._out.sent_bytes + (self._admitted - self._room if gathered else 0),
+            subscribers=self.subscribers,
+            behind=self._out.behind,
+            dropped=self._out.dropped,
+        )
 
     async def ready(self, n: int = 1) -> None:
         """Return when n subscribers are connected: what is sent from then on goes to them.
@@ -112,24 +179,66 @@ class Publisher(Part):
     def send(self, message: Any) -> None:
         """Send to all that are connected; never blocks. May be called from any thread.
 
-        A reader that is `hwm` messages behind loses those that come then (`ZMQ_SNDHWM`).
+        The first message of a turn of the loop leaves at once. Those that follow in the same turn leave
+        together at its end, or when they have come to 64 KiB.
+
+        With `flow="drop"`, a reader that is `hwm` messages or `max_bytes` behind loses what is sent until it
+        has caught up, and counts it.
 
         Args:
-            message: str, bytes, or what the codec takes.
+            message: str, bytes, or what the codec takes. A bytearray or memoryview over 32 KiB is not
+                copied: it must not be changed until it has left.
 
         Raises:
             EncodeError: if the codec cannot take it.
             MessageTooLargeError: if it has more than the node's `max_message_bytes`.
+            FlowError: if it is a `flow="wait"` publisher and a reader is too far behind, or this is not the
+                node's thread.
             ClosedError: after the node has stopped.
         """
-        self._check_open()
-        payload, text = self._codec.pack(message)
-        check_size(payload, self._limit)
-        self._runtime.submit(self._send, payload, text)
+        payload, text = self._pack(message)
+        size = len(payload)
+        room = self._room - size
+        if room < 0 or text is not self._text or size > self._alone or get_ident() != self._runtime.owner:
+            self._send_slowly(payload, text)
+            return
+        self._room = room
+        payloads = self._payloads
+        payloads.append(payload)
+        if len(payloads) == self._most:
+            self._flush()
+
+    def send_wait(self, message: Any) -> Awaitable[None]:
+        """Send when all readers can take it; to be awaited on the node's loop.
+
+        What is sent like this is lost by no reader that stays connected and gets on. The slowest one sets
+        the pace; one that handles nothing for `stall_ms` while others wait is left behind, is told so, and
+        counts what it loses.
+
+        Args:
+            message: as for `send`.
+
+        Raises:
+            ConfigurationError: if the publisher was not made with `flow="wait"`.
+            EncodeError: if the codec cannot take it.
+            MessageTooLargeError: if it has more than the node's `max_message_bytes`.
+            LifecycleError: on another thread than the node's; there, use `node.run(…)`.
+            ClosedError: if the node stops meanwhile.
+        """
+        if self._out.flow is None:
+            raise ConfigurationError(f'send_wait needs add_publisher({self.topic!r}, flow="wait")')
+        try:
+            self.send(message)
+        except FlowError:
+            return self._wait_and_send(self._out.flow, message)
+        return asyncio.sleep(0) if self._turn_over else _DONE
 
     def _shut(self) -> None:
         """Withdraw and close; what was sent still leaves, for half a second at most."""
         self._runtime.withdraw(self._advertisement)
+        if self._payloads:
+            self._flush()
+        self._out.close()
         self._gate.close()
         if self._reader is not None:
             self._reader.close()
@@ -137,52 +246,96 @@ class Publisher(Part):
 
     def _open(self) -> None:
         if not self._closed:
-            self._reader = SocketReader(self._runtime.loop, self._socket, self._upstream)
+            self._loop = asyncio.get_running_loop()
+            self._reader = SocketReader(self._runtime.loop, self._socket, self._out.take)
+            self._out.open(self._loop)
 
-    def _send(self, payload: bytes, text: bool) -> None:  # noqa: FBT001 - handed over by submit
+    def _send_slowly(self, payload: Any, text: bool) -> None:  # noqa: FBT001 - as pack gives it
+        """Send what is not just one more message of the batch."""
+        self._check_open()
+        check_size(payload, self._limit)
+        if get_ident() == self._runtime.owner:
+            self._append(payload, text)
+        elif self._out.flow is not None:
+            raise FlowError(
+                f"the publisher of {self.topic} waits for its readers: from another thread than its node's, "
+                "node.run(publisher.send_wait(…))"
+            )
+        else:
+            self._foreign.append((payload, text))
+            if not self._foreign_told:
+                self._foreign_told = True
+                self._runtime.submit(self._take_foreign)
+
+    def _take_foreign(self) -> None:
+        """Send what other threads have left here."""
+        self._foreign_told = False
+        while self._foreign and not self._closed:
+            self._append(*self._foreign.popleft())
+
+    def _append(self, payload: Any, text: bool) -> None:  # noqa: FBT001 - as above
+        size = len(payload)
+        if self._payloads:
+            if self._conflate:  # it has replaced what has not left yet
+                self._payloads.clear()
+                self._out.sequence += 1
+            elif text is not self._text or size > self._room or size > LARGE_BYTES:
+                self._flush()
+        if not self._payloads:
+            self._admitted, self._most = self._out.admit(size)
+            self._room = self._admitted
+            self._text = text
+        self._payloads.append(payload)
+        self._room -= size
+        if self._loop is None:
+            self._flush()
+        elif not self._gathering:
+            self._gathering = True
+            self._turn_began = time.monotonic()
+            self._loop.call_soon(self._end_turn)
+            self._flush()
+        elif not self._conflate and (
+            self._room <= 0 or len(self._payloads) >= self._most or size > LARGE_BYTES
+        ):
+            self._flush()
+
+    def _flush(self) -> None:
+        payloads, self._payloads = self._payloads, []
+        size = self._admitted - self._room
+        self._room = -1
+        self._out.send(payloads, size, text=self._text)
+        self._turn_over = time.monotonic() - self._turn_began > _TURN_S
+
+    def _end_turn(self) -> None:
+        """The turn of the loop in which the batch began is over."""
+        self._gathering = self._turn_over = False
         if self._closed:
             return
-        if self._framing is Framing.COLUGO:
-            frame = encode_publication(self._id, self._sequence, time.time_ns(), [payload], text=text)
-        else:
-            frame = payload
-        self._socket.send(frame, zmq.NOBLOCK)
-        self._sequence += 1
-        self._sent_bytes += len(payload)
+        if self._payloads:
+            self._flush()
         if self._reader is not None:
-            self._reader.kick()
+            self._reader.drain()  # sending may have consumed the signal of the descriptor
 
-    def _upstream(self, frames: list[bytes]) -> None:
-        """Take a subscription: `1` and a filter, or its end: `0` and a filter."""
-        message = frames[0]
-        joined = message[:1] == b"\x01"
-        if self._framing is Framing.COLUGO:
-            if len(message) != _READER_BYTES or message[1:2] != READER_PREFIX or message[0] > 1:
-                return  # a plain ZeroMQ SUB, which could not read our frames
-            if joined:
-                self._welcome(message[1:])
-        elif message[:1] not in (b"\x00", b"\x01"):
+    async def _wait_and_send(self, flow: Flow[Reader], message: Any) -> None:
+        self._check_thread()
+        while True:
+            await flow.opened()
+            try:
+                self.send(message)
+            except FlowError:
+                continue
             return
-        reader = message[1:]
-        self._readers[reader] += 1 if joined else -1
-        if self._readers[reader] <= 0:
-            del self._readers[reader]
-        # one of ours that has just reconnected may have its old connection still: it is one reader
-        ours = self._framing is Framing.COLUGO
-        self._gate.set(len(self._readers) if ours else self._readers.total())
 
-    def _welcome(self, reader: bytes) -> None:
-        """Tell a reader where the stream is, and let it read from there.
 
-        With `ZMQ_XPUB_MANUAL`, subscribing here applies to the reader whose message was read last.
-        """
-        socket = self._socket
-        socket.set(zmq.SUBSCRIBE, reader)
-        welcome = encode_publication(
-            self._id, self._sequence, time.time_ns(), [], text=False, kind=FrameKind.WELCOME
-        )
-        socket.send(reader + welcome, zmq.NOBLOCK)
-        socket.set(zmq.SUBSCRIBE, LIVE_PREFIX)
+def _check_options(framing: Framing, flow: str, retain: int, *, conflate: bool) -> None:
+    if flow not in get_args(FlowPolicy):
+        raise ConfigurationError(f"flow is one of {', '.join(get_args(FlowPolicy))}, not {flow!r}")
+    if isinstance(retain, bool) or not isinstance(retain, int) or retain < 0:
+        raise ConfigurationError(f"retain is a number of messages from 0 on, not {retain!r}")
+    if conflate and flow == "wait":
+        raise ConfigurationError('conflate=True does not wait for readers: leave out flow="wait"')
+    if framing is Framing.RAW and (flow == "wait" or retain or conflate):
+        raise ConfigurationError('flow="wait", retain and conflate need readers of ours: framing="colugo"')
 
 
 def check_framing(framing: str) -> Framing:

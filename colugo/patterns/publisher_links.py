@@ -1,16 +1,20 @@
 """A subscriber's connections to its publishers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
+
+import zmq
 
 from colugo.net.addresses import choose_endpoint
 from colugo.net.connector import Connector
 from colugo.net.directory import Change
+from colugo.net.reader import Rest
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
 from colugo.patterns.links import Link, doubt_if_silent, plain_peer
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
-from colugo.protocol.frames import READER_PREFIX, Publication
+from colugo.protocol.publications import READER_PREFIX, Publication
 
 _MAX_EARLY = 16
 _MAX_EARLY_BYTES = 4 * 1024 * 1024
@@ -36,6 +40,8 @@ class PublisherLinks:
         on_unknown: gets the number of messages of a publisher whose advertisement never came.
         on_connected: called when a publisher is connected.
         on_disconnected: called with `"lost"` or `"withdrawn"` when it no longer is.
+        on_gone: called with the id of a publisher of ours that is not coming back.
+        copy: whether frames are bytes, else `zmq.Frame`.
     """
 
     def __init__(
@@ -45,12 +51,14 @@ class PublisherLinks:
         reader_id: bytes,
         given: list[str],
         *,
-        on_frames: Callable[[list[bytes]], None],
-        on_raw: Callable[[Link, list[bytes]], None],
+        on_frames: Callable[[list[Any]], Rest | None],
+        on_raw: Callable[[Link, list[Any]], None],
         on_early: Callable[[Publication, Link], None],
         on_unknown: Callable[[int], None],
         on_connected: Callable[[Link], None],
         on_disconnected: Callable[[Link, str], None],
+        on_gone: Callable[[bytes], None],
+        copy: bool,
     ) -> None:
         self._runtime = runtime
         self._reader_id = reader_id
@@ -61,6 +69,8 @@ class PublisherLinks:
         self._on_unknown = on_unknown
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
+        self._on_gone = on_gone
+        self._copy = copy
         self._watch = Watch(Kind.PUBLISHER, topic, self._on_change)
         self._links: dict[str, Link] = {}
         self._early: dict[bytes, list[Publication]] = {}
@@ -94,21 +104,34 @@ class PublisherLinks:
             if connector is not None:
                 connector.close()
 
-    def welcomed(self, publisher: bytes) -> None:
-        """Take in that a publisher has answered this reader."""
+    def welcomed(self, publisher: bytes) -> bool:
+        """Take in that a publisher has answered this reader; whether it is one, or will soon be."""
         link = self.by_id.get(publisher)
         if link is not None:
             self._connected(link)
-            return
+            return True
         # restarted on its port: its advertisement comes soon
         if publisher not in self._early and len(self._early) < _MAX_EARLY:
             self._early[publisher] = []
             self._runtime.loop.call_later(_EARLY_WAIT_S, self._forget_early, publisher)
+        return publisher in self._early
+
+    def say(self, frames: Iterable[bytes]) -> None:
+        """Send messages to all publishers of ours."""
+        if self._framed is not None:
+            for frame in frames:
+                self._framed.socket.send(frame, zmq.NOBLOCK)
+            self._framed.kick()
+
+    def resume(self) -> None:
+        """Go on with reading what has been left."""
+        if self._framed is not None:
+            self._framed.resume()
 
     def keep_early(self, publication: Publication) -> bool:
         """Keep a batch of a publisher whose advertisement has not come yet; whether there was room."""
         batches = self._early.get(publication.publisher)
-        size = sum(map(len, publication.payloads))
+        size = sum(publication.lengths)
         if batches is None or self._early_bytes + size > _MAX_EARLY_BYTES:
             return False
         self._early_bytes += size
@@ -117,9 +140,10 @@ class PublisherLinks:
 
     def _forget_early(self, publisher: bytes) -> list[Publication]:
         batches = self._early.pop(publisher, [])
-        self._early_bytes -= sum(len(payload) for batch in batches for payload in batch.payloads)
-        if batches and publisher not in self.by_id:
-            self._on_unknown(sum(len(batch.payloads) for batch in batches))
+        self._early_bytes -= sum(sum(batch.lengths) for batch in batches)
+        if publisher not in self.by_id:
+            self._on_unknown(sum(len(batch.lengths) for batch in batches))
+            self._on_gone(publisher)
         return batches
 
     def _on_change(self, change: Change, peer: Advertisement) -> None:
@@ -199,6 +223,8 @@ class PublisherLinks:
             self.by_id.pop(link.peer.socket_id, None)
         if link.connected:
             self._disconnected(link, reason)
+        if link.peer.framing is Framing.COLUGO:
+            self._on_gone(link.peer.socket_id)
 
     def _connector(self, link: Link) -> Connector:
         if link.peer.framing is Framing.RAW:
@@ -213,7 +239,7 @@ class PublisherLinks:
 
     def _make(
         self,
-        on_message: Callable[[list[bytes]], None],
+        on_message: Callable[[list[Any]], Rest | None],
         on_connected: Callable[[str], None],
         sole_endpoint: str | None = None,
     ) -> Connector:
@@ -226,6 +252,7 @@ class PublisherLinks:
             on_connected=on_connected,
             on_lost=self._lost,
             sole_endpoint=sole_endpoint,
+            copy=self._copy,
         )
 
     def _prepare(self) -> None:

@@ -17,19 +17,18 @@ from colugo.net.sockets import bind
 from colugo.patterns.base import Complaints, Part, check_size
 from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, reraise_if_cancelled
 from colugo.protocol.advertisement import Kind, endpoint
-from colugo.protocol.codecs import resolve_codec
-from colugo.protocol.error_report import encode_error, encode_plain_error
-from colugo.protocol.frames import (
+from colugo.protocol.calls import (
     FLAG_ERROR,
     FLAG_REFUSED,
     FLAG_TEXT,
-    ID_BYTES,
-    NO_ID,
     Call,
     decode_calls,
     encode_calls,
     split_envelope,
 )
+from colugo.protocol.codecs import resolve_codec
+from colugo.protocol.error_report import encode_error, encode_plain_error
+from colugo.protocol.frames import ID_BYTES, NO_ID
 from colugo.protocol.frames import Kind as FrameKind
 from colugo.protocol.topics import check_topic
 

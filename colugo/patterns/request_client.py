@@ -20,9 +20,9 @@ from colugo.patterns.gate import Gate
 from colugo.patterns.server_link import ServerLink
 from colugo.patterns.server_links import ServerLinks
 from colugo.protocol.advertisement import Advertisement
+from colugo.protocol.calls import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.error_report import decode_error
-from colugo.protocol.frames import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
 from colugo.protocol.pending import PendingRequests
 from colugo.protocol.topics import check_topic
 

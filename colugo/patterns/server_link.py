@@ -9,8 +9,8 @@ from colugo.net.connector import Connector
 from colugo.net.runtime import Runtime
 from colugo.patterns.links import Link, doubt_if_silent
 from colugo.protocol.advertisement import Advertisement, Framing
+from colugo.protocol.calls import FLAG_ERROR, Call, decode_calls, encode_calls, split_envelope
 from colugo.protocol.error_report import decode_plain_error, encode_error
-from colugo.protocol.frames import FLAG_ERROR, Call, decode_calls, encode_calls, split_envelope
 from colugo.protocol.frames import Kind as FrameKind
 
 _CORRELATION_BYTES = 8

@@ -11,7 +11,7 @@ from colugo.net.runtime import Runtime
 from colugo.patterns.links import plain_peer
 from colugo.patterns.server_link import ServerLink
 from colugo.protocol.advertisement import Advertisement, Kind
-from colugo.protocol.frames import Call
+from colugo.protocol.calls import Call
 
 
 class ServerLinks:

@@ -1,42 +1,40 @@
 """The receiving side of publish/subscribe."""
 
-import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from colugo.errors import ConfigurationError, DecodeError, FrameError
+from colugo.errors import ConfigurationError, DecodeError
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import Complaints, Part, as_endpoints, check_count
+from colugo.patterns.base import Part, as_endpoints, check_count
 from colugo.patterns.callbacks import Handler, optional_handler
+from colugo.patterns.delivery import DirectDelivery, MessageInfo, Origin, QueuedDelivery, as_info
 from colugo.patterns.gate import Gate
-from colugo.patterns.inbox import Inbox
+from colugo.patterns.inflow import Inflow
 from colugo.patterns.links import Link
-from colugo.patterns.publisher_links import PublisherLinks
 from colugo.protocol.advertisement import Advertisement
-from colugo.protocol.codecs import PLAIN, resolve_codec
-from colugo.protocol.frames import ID_BYTES, READER_PREFIX, Publication, decode_publication
-from colugo.protocol.frames import Kind as FrameKind
+from colugo.protocol.codecs import resolve_codec
+from colugo.protocol.ledger import Ledger
 from colugo.protocol.topics import check_topic, is_pattern
 
 DEFAULT_QUEUE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class MessageInfo:
-    """What is known of a message besides itself.
+class StreamStats:
+    """What a subscriber has had of one publisher.
 
     Attributes:
-        topic: the topic it was published on.
-        peer: the publisher's advertisement; of a plain ZeroMQ publisher only `node`, its endpoint.
-        sequence: its number at the publisher, from 0 on; None if there is none.
-        sent_ns: when it was sent, nanoseconds since 1970 by the sender's clock; None if unknown.
+        received: messages that have come.
+        lost: messages that will not come: sent since it has joined, and not received.
+        conflated: messages that a newer one has replaced, because the publisher conflates.
+        duplicates: messages that came again, and were left out.
     """
 
-    topic: str
-    peer: Advertisement
-    sequence: int | None = None
-    sent_ns: int | None = None
+    received: int
+    lost: int
+    conflated: int
+    duplicates: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,10 @@ class SubscriberStats:
         malformed: frames that were not of the wire format.
         unknown: messages of publishers that are not (or no more) known.
         publishers: publishers that are connected now.
+        lost: messages that will not come, of all publishers, those that are gone included.
+        conflated: messages that newer ones have replaced, as their publishers conflate.
+        duplicates: messages that came again, and were left out.
+        by_publisher: the same for each publisher that is known now.
     """
 
     received: int
@@ -58,6 +60,10 @@ class SubscriberStats:
     malformed: int
     unknown: int
     publishers: int
+    lost: int
+    conflated: int
+    duplicates: int
+    by_publisher: Mapping[Advertisement, StreamStats]
 
 
 class Subscriber(Part):
@@ -76,54 +82,74 @@ class Subscriber(Part):
         codec: Any = None,
         on_disconnect: Callable[..., Any] | None = None,
         on_error: Callable[..., Any] | None = None,
+        on_loss: Callable[..., Any] | None = None,
         queue: int = DEFAULT_QUEUE,
+        batch: bool = False,
+        executor: bool = False,
+        copy: bool = True,
         connect: Iterable[str] = (),
     ) -> None:
         check_count("queue", queue)
         self.topic = topic if is_pattern(topic) else check_topic(topic)
         super().__init__(runtime)
-        self._codec = resolve_codec(codec)
-        reader_id = os.urandom(ID_BYTES)
-        self._own_prefix = READER_PREFIX + reader_id
-        self._handler = (
+        handler = (
             None if callback is None else Handler(runtime, callback, f"callback of {topic}", least=1, most=2)
         )
+        _check_options(topic, handler, batch=batch, executor=executor)
         self._on_connect = optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1)
         self._on_disconnect = optional_handler(runtime, on_disconnect, f"on_disconnect of {topic}", most=2)
         self._on_error = optional_handler(runtime, on_error, f"on_error of {topic}", most=2)
-        self._inbox = Inbox(queue) if self._handler is None or self._handler.is_coroutine else None
-        self._links = PublisherLinks(
+        self._on_loss = optional_handler(runtime, on_loss, f"on_loss of {topic}", most=2)
+        self._iterated = handler is None
+        self._delivery: DirectDelivery | QueuedDelivery
+        if handler is not None and not handler.is_coroutine and not executor:
+            self._delivery = DirectDelivery(runtime, handler, batch=batch)
+        else:
+            self._delivery = QueuedDelivery(
+                runtime, handler, limit=queue, batch=batch, executor=executor, on_room=self._resume
+            )
+        self._inflow = Inflow(
             runtime,
             topic,
-            reader_id,
             as_endpoints(connect),
-            on_frames=self._on_frames,
-            on_raw=self._on_raw,
-            on_early=self._on_publication,
-            on_unknown=self._count_unknown,
+            resolve_codec(codec),
+            self._delivery,
+            views=not copy,
             on_connected=self._connected,
             on_disconnected=self._disconnected,
+            on_loss=self._lost,
+            on_undecodable=self._undecodable,
         )
         self._gate = Gate(f"the subscriber of {topic}")
-        self._complaints = Complaints(runtime)
-        self._received = self._undecodable = self._malformed = self._unknown = 0
         runtime.when_open(self._open)
 
     @property
     def publishers(self) -> list[Advertisement]:
         """The publishers that are connected now."""
-        return self._links.connected
+        return self._inflow.links.connected
 
     @property
     def stats(self) -> SubscriberStats:
         """Counters so far."""
+        inflow = self._inflow
+        total = Ledger(0)
+        for ledger in (inflow.past, *(stream.ledger for stream in inflow.streams.values())):
+            total.add(ledger)
         return SubscriberStats(
-            received=self._received,
-            dropped=self._inbox.dropped if self._inbox else 0,
-            undecodable=self._undecodable,
-            malformed=self._malformed,
-            unknown=self._unknown,
+            received=inflow.received,
+            dropped=self._delivery.dropped,
+            undecodable=inflow.undecodable,
+            malformed=inflow.malformed,
+            unknown=inflow.unknown,
             publishers=self._gate.count,
+            lost=total.lost,
+            conflated=total.conflated,
+            duplicates=total.duplicates,
+            by_publisher={
+                link.peer: _stream_stats(inflow.streams[publisher].ledger)
+                for publisher, link in inflow.links.by_id.items()
+                if publisher in inflow.streams
+            },
         )
 
     async def ready(self, n: int = 1) -> None:
@@ -144,54 +170,43 @@ class Subscriber(Part):
         return self
 
     async def __anext__(self) -> Any:
-        message, _ = await self._next()
-        return message
+        return (await self._next())[0]
 
     async def with_info(self) -> AsyncIterator[tuple[Any, MessageInfo]]:
         """Iterate over pairs of message and `MessageInfo`."""
         self._check_iterable()
         while True:
             try:
-                item = await self._next()
+                message, origin, sequence = await self._next()
             except StopAsyncIteration:
                 return
-            yield item
+            yield message, as_info(origin, sequence)
 
     def _shut(self) -> None:
         """Leave all publishers; iteration ends after what waits already."""
-        self._links.close()
+        self._inflow.links.close()
         self._gate.close()
-        if self._inbox is not None:
-            self._inbox.close()
+        self._delivery.close()
 
     def _check_iterable(self) -> None:
-        if self._handler is not None:
+        if not self._iterated:
             raise ConfigurationError(
                 f"the subscriber of {self.topic} has a callback; leave it out to iterate"
             )
 
-    async def _next(self) -> tuple[Any, MessageInfo]:
-        if self._inbox is None:
-            raise StopAsyncIteration
+    async def _next(self) -> tuple[Any, Origin, int | None]:
         self._check_thread()
-        item: tuple[Any, MessageInfo] = await self._inbox.get()
+        assert isinstance(self._delivery, QueuedDelivery)
+        item: tuple[Any, Origin, int | None] = await self._delivery.inbox.get()
         return item
 
     def _open(self) -> None:
-        if self._closed:
-            return
-        if self._handler is not None and self._inbox is not None:
-            self._runtime.spawn(self._work(self._handler, self._inbox), f"subscriber of {self.topic}")
-        self._links.open()
+        if not self._closed:
+            self._delivery.open()
+            self._inflow.links.open()
 
-    async def _work(self, handler: Handler, inbox: Inbox) -> None:
-        """Run a coroutine callback, one message after another."""
-        while True:
-            try:
-                message, info = await inbox.get()
-            except StopAsyncIteration:
-                return
-            await handler.run_to_end(message, info)
+    def _resume(self) -> None:
+        self._inflow.resume()
 
     def _connected(self, link: Link) -> None:
         self._gate.set(self._gate.count + 1)
@@ -203,57 +218,23 @@ class Subscriber(Part):
         if self._on_disconnect is not None:
             self._on_disconnect.run(link.peer, reason)
 
-    def _on_frames(self, frames: list[bytes]) -> None:
-        frame = b"".join(frames)  # ours is always one; of several, the decoder says what is wrong
-        try:
-            publication = decode_publication(
-                frame, len(self._own_prefix) if frame.startswith(self._own_prefix) else 0
-            )
-        except FrameError as error:
-            self._malformed += 1
-            self._complaints.warn("malformed", f"a frame on {self.topic} is malformed", error)
-            return
-        if publication.kind == FrameKind.WELCOME:
-            self._links.welcomed(publication.publisher)
-            return
-        link = self._links.by_id.get(publication.publisher)
-        if link is not None:
-            self._on_publication(publication, link)
-        elif not self._links.keep_early(publication):
-            self._count_unknown(len(publication.payloads))
+    def _lost(self, info: MessageInfo, count: int) -> None:
+        if self._on_loss is not None:
+            self._on_loss.run(info, count)
 
-    def _count_unknown(self, count: int) -> None:
-        self._unknown += count
+    def _undecodable(self, error: DecodeError, info: MessageInfo) -> None:
+        if self._on_error is not None:
+            self._on_error.run(error, info)
 
-    def _on_publication(self, publication: Publication, link: Link) -> None:
-        for number, payload in enumerate(publication.payloads, publication.first_sequence):
-            if self._closed:  # by a callback
-                return
-            info = MessageInfo(link.peer.topic, link.peer, number, publication.sent_ns)
-            self._deliver(payload, info, text=publication.text)
 
-    def _on_raw(self, link: Link, frames: list[bytes]) -> None:
-        info = MessageInfo(link.peer.topic or self.topic, link.peer)
-        if len(frames) > 1 and self._codec is PLAIN:
-            self._hand_over(tuple(frames), info)
-        else:
-            self._deliver(frames[-1], info, text=False)
+def _stream_stats(ledger: Ledger) -> StreamStats:
+    return StreamStats(ledger.received, ledger.lost, ledger.conflated, ledger.duplicates)
 
-    def _deliver(self, payload: bytes, info: MessageInfo, *, text: bool) -> None:
-        try:
-            message = self._codec.unpack(payload, text=text)
-        except DecodeError as error:
-            self._undecodable += 1
-            what = f"a message on {info.topic} from {info.peer} does not decode"
-            self._complaints.warn(what, what, error)
-            if self._on_error is not None:
-                self._on_error.run(error, info)
-            return
-        self._hand_over(message, info)
 
-    def _hand_over(self, message: Any, info: MessageInfo) -> None:
-        self._received += 1
-        if self._inbox is not None:
-            self._inbox.put((message, info))
-        elif self._handler is not None:
-            self._handler.run(message, info)
+def _check_options(topic: str, handler: Handler | None, *, batch: bool, executor: bool) -> None:
+    if handler is None and (batch or executor):
+        raise ConfigurationError(f"batch= and executor= of the subscriber of {topic} need a callback")
+    if handler is not None and handler.is_coroutine and executor:
+        raise ConfigurationError(
+            f"executor=True is for plain functions: the callback of {topic} awaits by itself"
+        )

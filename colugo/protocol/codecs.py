@@ -9,6 +9,7 @@ import msgspec
 from google.protobuf.message import Message
 
 from colugo.errors import ConfigurationError, DecodeError, EncodeError
+from colugo.protocol.frames import LARGE_BYTES
 
 try:
     import cbor2
@@ -16,6 +17,19 @@ except ImportError:  # the extra `colugo[cbor]`
     cbor2 = None  # type: ignore[assignment]
 
 CODEC_NAMES = '"json", "msgpack", "cbor", a protobuf message class, a msgspec.Struct or a dataclass'
+
+
+Buffer = bytes | bytearray | memoryview
+
+
+def as_payload(buffer: bytearray | memoryview) -> bytes | memoryview:
+    """What to send for a buffer that may change: a copy, or if it is large, a view of it.
+
+    Args:
+        buffer: of any items and dimensions.
+    """
+    view = memoryview(buffer)
+    return view.cast("B") if view.nbytes > LARGE_BYTES and view.c_contiguous else bytes(view)
 
 
 class Codec:
@@ -27,23 +41,28 @@ class Codec:
 
     name = ""
 
-    def encode(self, message: Any) -> bytes:
+    def encode(self, message: Any) -> Buffer:
         """Turn a message into bytes.
 
         Args:
             message: what was given to `send`.
+
+        Returns:
+            bytes, or a bytearray or contiguous memoryview; over 32 KiB it is sent without a copy, and must
+            not be changed then.
         """
         raise NotImplementedError
 
-    def decode(self, data: bytes) -> Any:
+    def decode(self, data: Any) -> Any:
         """Turn bytes into a message.
 
         Args:
-            data: what `encode` made at the other side, or a stranger's bytes.
+            data: what `encode` made at the other side, or a stranger's bytes; a memoryview if the
+                subscriber was made with `copy=False`.
         """
         raise NotImplementedError
 
-    def pack(self, message: Any) -> tuple[bytes, bool]:
+    def pack(self, message: Any) -> tuple[Any, bool]:
         """Return the payload and whether it is text.
 
         Args:
@@ -60,11 +79,11 @@ class Codec:
             raise EncodeError(
                 f"a {type(message).__name__} cannot be sent with the codec {self.name}: {error}"
             ) from error
-        if not isinstance(payload, bytes):
-            raise EncodeError(
-                f"the codec {self.name} has encoded to a {type(payload).__name__}, not to bytes"
-            )
-        return payload, False
+        if isinstance(payload, bytes):
+            return payload, False
+        if isinstance(payload, bytearray | memoryview):
+            return as_payload(payload), False
+        raise EncodeError(f"the codec {self.name} has encoded to a {type(payload).__name__}, not to bytes")
 
     def unpack(self, data: bytes, *, text: bool) -> Any:
         """Return the message that a payload stands for.
@@ -88,8 +107,10 @@ class PlainCodec(Codec):
 
     name = "plain"
 
-    def pack(self, message: Any) -> tuple[bytes, bool]:
+    def pack(self, message: Any) -> tuple[Any, bool]:
         """Return the payload and whether it is text."""
+        if type(message) is bytes:
+            return message, False
         if isinstance(message, str):
             try:
                 return message.encode(), True
@@ -98,7 +119,7 @@ class PlainCodec(Codec):
         if isinstance(message, bytes):
             return message, False
         if isinstance(message, (bytearray, memoryview)):
-            return bytes(message), False
+            return as_payload(message), False
         raise EncodeError(
             f"a {type(message).__name__} cannot be sent as it is: send str or bytes, or give codec= "
             f"({CODEC_NAMES})"

@@ -1,0 +1,205 @@
+"""What leaves a publisher: batches in segments, for readers within their marks."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from colugo.errors import FlowError
+from colugo.patterns.beacon import Beacon
+from colugo.patterns.flow import Flow
+from colugo.patterns.readers import Reader, Readers
+from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, Kind
+from colugo.protocol.history import History
+from colugo.protocol.publications import (
+    ALL_READERS,
+    FLAG_ANSWER,
+    FLAG_CONFLATE,
+    FLAG_END,
+    FLAG_LARGE,
+    FLAG_TEXT,
+    FLAG_WAIT,
+    SEGMENTS,
+    encode_publication,
+    is_large,
+)
+from colugo.protocol.window import Segments
+
+_NO_COPY_BYTES = 64 * 1024
+"""From here on ZeroMQ is given the buffer itself; what that takes is more than copying fewer bytes."""
+
+
+class Outflow:
+    """The stream of one publisher on its XPUB socket, which is set to `ZMQ_XPUB_MANUAL`.
+
+    Args:
+        socket: the publisher's, bound or not yet; this object does not close it.
+        publisher: its id.
+        hwm: messages that may wait for one reader.
+        max_bytes: bytes of payloads that may wait for one reader.
+        retain: messages for late joiners.
+        stall_ms: patience with a reader for which the others wait; None if nobody waits.
+        conflate: whether only the newest message counts.
+        on_readers: gets the number of readers when it may have changed.
+
+    Attributes:
+        sequence: the number of the next message that goes out.
+        sent_bytes: of the payloads that have gone out.
+        flow: those who wait for readers; None if nobody does.
+    """
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        publisher: bytes,
+        *,
+        hwm: int,
+        max_bytes: int,
+        retain: int,
+        stall_ms: int | None,
+        conflate: bool,
+        on_readers: Callable[[int], None],
+    ) -> None:
+        self._socket = socket
+        self._publisher = publisher
+        self._flags = (FLAG_WAIT if stall_ms is not None else 0) | (FLAG_CONFLATE if conflate else 0)
+        self._on_readers = on_readers
+        self._retains = retain > 0 or conflate
+        self._history = History(publisher, retain, conflate=conflate)
+        self._segments = Segments(1 if conflate else hwm, max_bytes)
+        self._wanted = 0
+        self._beacon: Beacon | None = None
+        self._readers = Readers(
+            socket,
+            publisher,
+            self._segments,
+            sequence=lambda: self.sequence,
+            history=self._history,
+            on_progress=self._progress,
+            conflate=conflate,
+        )
+        self.sequence = 0
+        self.sent_bytes = 0
+        self.flow: Flow[Reader] | None = None
+        if stall_ms is not None:
+            self.flow = Flow(lambda: self._readers.lacking(self._wanted), self._readers.cut_off, stall_ms)
+
+    @property
+    def behind(self) -> int:
+        """How many readers are too far behind to be sent anything now."""
+        return self._readers.behind
+
+    @property
+    def dropped(self) -> int:
+        """Messages that readers which were behind have not been sent."""
+        return self._readers.dropped
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to send beacons."""
+        self._beacon = Beacon(
+            loop,
+            sequence=lambda: self.sequence,
+            wanted=lambda: len(self._readers) > 0,
+            urgent=lambda: self._readers.behind > 0,
+            send=self._send_beacon,
+        )
+
+    def close(self) -> None:
+        """Tell all readers where the stream has ended."""
+        if self._beacon is not None:
+            self._beacon.stop()
+            if self.sequence:
+                self._send_beacon()
+        if self.flow is not None:
+            self.flow.close()
+
+    def take(self, frames: list[bytes]) -> None:
+        """Take in what a reader has said, just read from the socket."""
+        self._readers.take(frames[0])
+
+    def admit(self, size: int) -> tuple[int, int]:
+        """Make room for a batch.
+
+        Args:
+            size: of its first message, bytes.
+
+        Returns:
+            How many bytes the batch may have, and how many messages. A message that has more than these
+            bytes goes alone.
+
+        Raises:
+            FlowError: if a reader for which all wait cannot take it.
+        """
+        segments = self._segments
+        if segments.started and size > segments.room_bytes:
+            self._end_segment()
+        if not segments.started:
+            self._begin_segment(size)
+        return min(BATCH_BYTES, segments.room_bytes), min(segments.room, MAX_COUNT)
+
+    def send(self, payloads: list[Any], size: int, *, text: bool) -> None:
+        """Send a batch that has been admitted.
+
+        Args:
+            payloads: of its messages.
+            size: of all of them, bytes.
+            text: whether they are UTF-8 text.
+        """
+        place = self._segments.place(len(payloads), size)
+        flags = self._flags | (FLAG_TEXT if text else 0) | (FLAG_END if place.end else 0)
+        now = time.time_ns()
+        large = is_large(payloads[0])
+        frame = encode_publication(
+            self._publisher,
+            self.sequence,
+            now,
+            payloads,
+            flags=flags | FLAG_LARGE if large else flags,
+            segment=place.segment % SEGMENTS,
+        )
+        if large:
+            self._socket.send(frame, zmq.NOBLOCK | zmq.SNDMORE)
+            self._socket.send(payloads[0], zmq.NOBLOCK, copy=size < _NO_COPY_BYTES)
+        else:
+            self._socket.send(frame, zmq.NOBLOCK)
+        if self._retains:
+            self._history.add(self.sequence, payloads, flags, now)
+        self.sequence += len(payloads)
+        self.sent_bytes += size
+        if self._beacon is not None and self._beacon.idle:
+            self._beacon.start()
+
+    def _begin_segment(self, size: int) -> None:
+        self._readers.read()
+        segments = self._segments
+        self._wanted = segments.number + segments.span(size) - 1
+        lacking = self._readers.lacking(self._wanted)
+        if not lacking:
+            return
+        if self.flow is not None:
+            self.flow.shut_off()
+            raise FlowError(f"{len(lacking)} readers are too far behind; await send_wait(…) to wait for them")
+        for reader in lacking:
+            self._readers.skip(reader)
+
+    def _end_segment(self) -> None:
+        """What comes next does not fit in: say so to those who read it."""
+        segment = self._segments.end() % SEGMENTS
+        self._socket.send(self._control(Kind.BEACON, FLAG_END, segment), zmq.NOBLOCK)
+
+    def _send_beacon(self) -> None:
+        asks = self._readers.ask() or (self.flow is not None and self.flow.shut)
+        frame = self._control(Kind.BEACON, FLAG_ANSWER if asks else 0, ALL_READERS)
+        self._socket.send(frame, zmq.NOBLOCK)
+
+    def _control(self, kind: Kind, flags: int, segment: int) -> bytes:
+        return encode_publication(
+            self._publisher, self.sequence, time.time_ns(), [], kind=kind, flags=flags, segment=segment
+        )
+
+    def _progress(self) -> None:
+        self._on_readers(len(self._readers))
+        if self.flow is not None:
+            self.flow.look()

@@ -1,0 +1,208 @@
+"""What a publisher knows of its readers: who has joined, and how far each may be sent."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import zmq
+
+from colugo.protocol.frames import Kind
+from colugo.protocol.history import History
+from colugo.protocol.publications import (
+    ALL_READERS,
+    JOIN_BYTES,
+    READER_PREFIX,
+    SEGMENTS,
+    Ack,
+    decode_ack,
+    encode_publication,
+    live_prefix,
+)
+from colugo.protocol.window import Grant, Segments
+
+
+@dataclass(eq=False, slots=True)
+class Reader:
+    """One reader.
+
+    Attributes:
+        prefix: what frames for it alone begin with.
+        connections: how many it has: for a moment two, when it has just come back.
+        joined_ns: when it was welcomed.
+        grant: what it may be sent.
+        skipped_from: the first sequence number that it was not sent, while it is behind.
+        asked: whether it has been asked how far it is, since it fell behind.
+        progress: when it last said that it has handled something, seconds of `time.monotonic`.
+    """
+
+    prefix: bytes
+    connections: int
+    joined_ns: int
+    grant: Grant
+    skipped_from: int = 0
+    asked: bool = False
+    progress: float = 0.0
+
+
+class Readers:
+    """The readers of one publisher, on its XPUB socket with `ZMQ_XPUB_MANUAL`.
+
+    With that option, a subscription that is made here is one of the reader whose message was read last.
+
+    Args:
+        socket: the publisher's.
+        publisher: its id.
+        segments: where it is in its stream.
+        sequence: gives the number of the next message.
+        history: with what a new reader begins.
+        on_progress: called when readers have come, gone, or handled something.
+        conflate: whether a reader that was behind goes on with the newest message.
+    """
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        publisher: bytes,
+        segments: Segments,
+        *,
+        sequence: Callable[[], int],
+        history: History,
+        on_progress: Callable[[], None],
+        conflate: bool = False,
+    ) -> None:
+        self._socket = socket
+        self._publisher = publisher
+        self._segments = segments
+        self._sequence = sequence
+        self._history = history
+        self._on_progress = on_progress
+        self._conflate = conflate
+        self._readers: dict[bytes, Reader] = {}
+        self.dropped = 0
+        """Messages that readers which were behind have not been sent."""
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    @property
+    def behind(self) -> int:
+        """How many are too far behind to be sent anything now."""
+        return sum(reader.grant.behind for reader in self._readers.values())
+
+    def read(self) -> None:
+        """Take in what readers have said."""
+        socket = self._socket
+        while int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
+            self.take(socket.recv(zmq.NOBLOCK))
+
+    def take(self, message: bytes) -> None:
+        """Take in a message that has just been read from the socket."""
+        if len(message) == JOIN_BYTES and message[1:2] == READER_PREFIX:
+            if message[0] == 1:
+                self._join(message[1:])
+            elif message[0] == 0:
+                self._leave(message[1:])
+            return
+        ack = decode_ack(message)
+        if ack is None or ack.publisher != self._publisher:
+            return  # a plain ZeroMQ SUB, which could not read our frames; or it is for another publisher
+        reader = self._readers.get(READER_PREFIX + ack.reader)
+        if reader is not None and reader.joined_ns == ack.joined_ns:
+            self._handled(reader, ack)
+
+    def lacking(self, segment: int) -> list[Reader]:
+        """Those that keep up and have not been granted a segment."""
+        return [
+            reader
+            for reader in self._readers.values()
+            if reader.grant.end <= segment and not reader.grant.behind
+        ]
+
+    def skip(self, reader: Reader) -> None:
+        """Let a reader fall behind: it is sent nothing until it has handled what it was sent."""
+        reader.grant.skip(self._segments.number - 1)
+        reader.skipped_from = self._sequence()
+        reader.asked = False
+
+    def ask(self) -> bool:
+        """Note that a beacon asks those that are behind how far they are; whether there are any."""
+        for reader in self._readers.values():
+            reader.asked = reader.grant.behind
+        return self.behind > 0
+
+    def cut_off(self, reader: Reader) -> None:
+        """The same, because it holds up the others; it is told."""
+        self.skip(reader)
+        frame = encode_publication(self._publisher, self._sequence(), time.time_ns(), [], kind=Kind.CUT)
+        self._socket.send(reader.prefix + frame, zmq.NOBLOCK)
+
+    def _join(self, prefix: bytes) -> None:
+        """Tell a reader where the stream is, and let it read from there."""
+        socket = self._socket
+        now = time.time_ns()
+        before = self._readers.get(prefix)
+        self._close_gap(before)
+        first = self._history.first(self._sequence())
+        grant = Grant(self._segments.number, self._segments.number + self._segments.width)
+        self._readers[prefix] = Reader(
+            prefix, before.connections + 1 if before else 1, now, grant, progress=time.monotonic()
+        )
+        socket.set(zmq.SUBSCRIBE, prefix)
+        welcome = encode_publication(self._publisher, first, now, [], kind=Kind.WELCOME)
+        socket.send(prefix + welcome, zmq.NOBLOCK)
+        for frames in self._history.frames():
+            self._send_to(prefix, frames)
+        socket.set(zmq.SUBSCRIBE, live_prefix(ALL_READERS))
+        self._subscribe(grant.begin, grant.end)
+        self._on_progress()
+
+    def _leave(self, prefix: bytes) -> None:
+        reader = self._readers.get(prefix)
+        if reader is None:
+            return
+        reader.connections -= 1
+        if reader.connections <= 0:
+            self._close_gap(reader)
+            del self._readers[prefix]
+        self._on_progress()
+
+    def _handled(self, reader: Reader, ack: Ack) -> None:
+        grant = reader.grant
+        number = grant.handled(ack.segment)
+        if number is None or (ack.segment == ALL_READERS and not reader.asked):
+            return
+        reader.progress = time.monotonic()
+        if grant.last is None:
+            self._move(reader, number + 1, number + 1 + self._segments.width)
+        elif number >= grant.last:
+            self._resume(reader)
+        self._on_progress()
+
+    def _resume(self, reader: Reader) -> None:
+        """It has handled all that it was sent: it goes on with what comes now."""
+        self._close_gap(reader)
+        number = self._segments.number
+        if not self._conflate:
+            self._move(reader, number, number + self._segments.width)
+            return
+        # what it has not been sent is the newest message, which it has to handle before the next
+        self._move(reader, number - 1, number)
+        self._send_to(reader.prefix, self._history.newest(number - 1))
+
+    def _move(self, reader: Reader, begin: int, end: int) -> None:
+        grant = reader.grant
+        for segment in range(grant.begin, min(begin, grant.end)):
+            self._socket.set(zmq.UNSUBSCRIBE, live_prefix(segment % SEGMENTS))
+        self._subscribe(max(begin, grant.end), end)
+        reader.grant = Grant(begin, end)
+
+    def _send_to(self, prefix: bytes, frames: list[bytes]) -> None:
+        self._socket.send_multipart([prefix + frames[0], *frames[1:]], zmq.NOBLOCK)
+
+    def _subscribe(self, begin: int, end: int) -> None:
+        for segment in range(begin, end):
+            self._socket.set(zmq.SUBSCRIBE, live_prefix(segment % SEGMENTS))
+
+    def _close_gap(self, reader: Reader | None) -> None:
+        if reader is not None and reader.grant.behind:
+            self.dropped += self._sequence() - reader.skipped_from

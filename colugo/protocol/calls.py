@@ -1,0 +1,106 @@
+"""Frames of request/reply: batches of requests, and of replies."""
+
+import struct
+from operator import itemgetter
+from typing import NamedTuple
+
+from colugo.errors import FrameError
+from colugo.protocol.frames import MAGIC, VERSION, Kind, check_count, check_end, check_header, cut
+
+FLAG_TEXT = 1
+FLAG_ERROR = 2
+FLAG_REFUSED = 4
+_FLAGS = FLAG_TEXT | FLAG_ERROR | FLAG_REFUSED
+_KNOWN = frozenset(range(_FLAGS + 1))
+
+_HEADER = struct.Struct("<BBBB8sI")
+_ONE = struct.Struct("<BBBB8sIQIB")
+_correlation, _flags, _payload = map(itemgetter, range(3))
+
+
+class Call(NamedTuple):
+    """One request or reply within a batch.
+
+    Attributes:
+        correlation: the number the client gave it.
+        flags: FLAG_TEXT, and on replies FLAG_ERROR or FLAG_REFUSED.
+        payload: the bytes.
+    """
+
+    correlation: int
+    flags: int
+    payload: bytes
+
+
+class Calls(NamedTuple):
+    """A decoded batch of requests or replies.
+
+    Attributes:
+        kind: REQUEST or REPLY.
+        server: id of the server it is meant for or comes from; NO_ID if the client does not know.
+        calls: the requests or replies.
+    """
+
+    kind: int
+    server: bytes
+    calls: list[Call]
+
+
+def encode_calls(kind: int, server: bytes, calls: list[Call]) -> bytes:
+    """Build the frame of a batch of requests or replies."""
+    count = len(calls)
+    if count == 1:
+        correlation, flags, payload = calls[0]
+        header = _ONE.pack(MAGIC, 0, VERSION, kind, server, 1, correlation, len(payload), flags)
+        return header + payload
+    payloads = list(map(_payload, calls))
+    numbers = struct.pack(
+        f"<{count}Q{count}I{count}B",
+        *map(_correlation, calls),
+        *map(len, payloads),
+        *map(_flags, calls),
+    )
+    return b"".join([_HEADER.pack(MAGIC, 0, VERSION, kind, server, count), numbers, *payloads])
+
+
+def decode_calls(frame: bytes, kind: int) -> Calls:
+    """Read the frame of a batch of requests or replies.
+
+    Args:
+        frame: the received bytes.
+        kind: the only kind that is accepted here.
+
+    Raises:
+        FrameError: if it is anything else, or of another version.
+    """
+    try:
+        magic, reserved, version, got, server, count = _HEADER.unpack_from(frame)
+    except struct.error:
+        raise FrameError(f"{len(frame)} bytes are too few for a {Kind(kind).name}") from None
+    check_header(magic, version)
+    if got != kind or reserved or not count:
+        raise FrameError(f"not a {Kind(kind).name}: kind {got}, second byte {reserved}, {count} messages")
+    check_count(count)
+    payloads_at = _HEADER.size + 13 * count
+    if payloads_at > len(frame):
+        raise FrameError(f"{count} entries do not fit into {len(frame)} bytes")
+    numbers = struct.unpack_from(f"<{count}Q{count}I{count}B", frame, _HEADER.size)
+    lengths = numbers[count : 2 * count]
+    check_end(payloads_at + sum(lengths), len(frame))
+    flags = numbers[2 * count :]
+    if not _KNOWN.issuperset(flags):
+        raise FrameError(f"unknown flags among {set(flags)}")
+    payloads = cut(frame, payloads_at, lengths)
+    return Calls(got, server, list(map(Call, numbers[:count], flags, payloads)))
+
+
+def split_envelope(frames: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Divide what a ROUTER received, after the identity, into envelope and body.
+
+    An empty frame present: all up to it is envelope, as REQ sends it (with `REQ_CORRELATE`, a
+    4-byte frame stands before the empty one). None: no envelope, the body is ours.
+    """
+    if b"" not in frames:
+        return [], frames
+    end = frames.index(b"") + 1
+    return frames[:end], frames[end:]

@@ -1,0 +1,209 @@
+"""Frames of publish/subscribe: batches of messages, and what publisher and reader say of the stream."""
+
+import struct
+from typing import Any, NamedTuple
+
+from colugo.errors import FrameError
+from colugo.protocol.frames import (
+    ID_BYTES,
+    LARGE_BYTES,
+    MAGIC,
+    VERSION,
+    Kind,
+    check_count,
+    check_end,
+    check_header,
+    cut,
+)
+
+READER_PREFIX = b"@"
+"""A reader subscribes to this and its id; what is for it alone begins with the same."""
+ACK_PREFIX = b"+"
+SEGMENTS = 255
+"""Live frames carry the number of their segment modulo this."""
+ALL_READERS = 255
+"""What stands for the segment in frames that go to all readers, however far behind."""
+
+FLAG_TEXT = 1
+FLAG_LARGE = 2
+FLAG_END = 4
+FLAG_WAIT = 8
+FLAG_CONFLATE = 16
+FLAG_ANSWER = 32
+_DATA_FLAGS = FLAG_TEXT | FLAG_LARGE | FLAG_END | FLAG_WAIT | FLAG_CONFLATE
+_FLAGS = {
+    Kind.DATA: _DATA_FLAGS,
+    Kind.RETAINED: _DATA_FLAGS,
+    Kind.WELCOME: 0,
+    Kind.BEACON: FLAG_END | FLAG_ANSWER,
+    Kind.CUT: 0,
+}
+_WITH_PAYLOADS = (Kind.DATA, Kind.RETAINED)
+
+_HEADER = struct.Struct("<BBBBB8sQQI")
+_ONE = struct.Struct("<BBBBB8sQQII")
+_ACK = struct.Struct("<8s8sQB")
+_ACK_BYTES = 1 + len(ACK_PREFIX) + _ACK.size
+JOIN_BYTES = 1 + len(READER_PREFIX) + ID_BYTES
+
+
+class Publication(NamedTuple):
+    """A decoded frame of a publisher, whose lengths have been checked.
+
+    Attributes:
+        kind: a `Kind`: DATA, RETAINED, WELCOME, BEACON or CUT. Only the first two have payloads.
+        flags: FLAG_TEXT (UTF-8 payloads), FLAG_LARGE (the payload is a frame of its own), FLAG_END
+            (the last frame of its segment), FLAG_WAIT (the publisher waits for its readers),
+            FLAG_CONFLATE (only the newest message counts), FLAG_ANSWER (readers are to say how far they
+            are).
+        segment: modulo `SEGMENTS`, or ALL_READERS.
+        publisher: the publisher's id, 8 bytes.
+        first_sequence: the sequence number of the first message; of a frame without payloads: of the
+            next one.
+        sent_ns: when it was sent, nanoseconds since 1970.
+        lengths: of the payloads.
+        body: what has the payloads: a received frame.
+        start: where in it the first begins.
+    """
+
+    kind: int
+    flags: int
+    segment: int
+    publisher: bytes
+    first_sequence: int
+    sent_ns: int
+    lengths: tuple[int, ...]
+    body: Any
+    start: int
+
+    @property
+    def text(self) -> bool:
+        """Whether the payloads are UTF-8 text."""
+        return bool(self.flags & FLAG_TEXT)
+
+    def payloads(self) -> list[Any]:
+        """The payloads: bytes, or memoryviews if it was received as one."""
+        if self.start == 0:
+            return [self.body]
+        return cut(self.body, self.start, self.lengths)
+
+    def texts(self) -> list[str] | None:
+        """The payloads as text, if all of it is ASCII; else None: each is to be decoded by itself."""
+        try:
+            return cut(str(memoryview(self.body)[self.start :], "ascii"), 0, self.lengths)
+        except UnicodeDecodeError:
+            return None
+
+
+def encode_publication(
+    publisher: bytes,
+    first_sequence: int,
+    sent_ns: int,
+    payloads: list[Any],
+    *,
+    kind: int = Kind.DATA,
+    flags: int = 0,
+    segment: int = ALL_READERS,
+) -> bytes:
+    """Build a frame; with FLAG_LARGE its one payload is left out, to follow as a frame of its own.
+
+    Args:
+        publisher: the id, 8 bytes.
+        first_sequence: number of the first message, or of the next one if there is none here.
+        sent_ns: nanoseconds since 1970.
+        payloads: bytes-like; none for WELCOME, BEACON and CUT.
+        kind: a `Kind`.
+        flags: FLAG_….
+        segment: modulo `SEGMENTS`, or ALL_READERS.
+    """
+    count = len(payloads)
+    if count == 1:
+        size = len(payloads[0])
+        header = _ONE.pack(MAGIC, segment, VERSION, kind, flags, publisher, first_sequence, sent_ns, 1, size)
+        return header if flags & FLAG_LARGE else header + payloads[0]
+    header = _HEADER.pack(MAGIC, segment, VERSION, kind, flags, publisher, first_sequence, sent_ns, count)
+    return b"".join([header, struct.pack(f"<{count}I", *map(len, payloads)), *payloads])
+
+
+def decode_publication(frame: bytes | memoryview, start: int = 0, large: Any = None) -> Publication:
+    """Read a frame.
+
+    Args:
+        frame: the received bytes.
+        start: where the header begins: after the reader's prefix in a frame for one reader.
+        large: the frame that followed it, bytes-like; None if there was none.
+
+    Raises:
+        FrameError: if it is anything else, or of another version.
+    """
+    try:
+        magic, segment, version, kind, flags, publisher, first, sent_ns, count = _HEADER.unpack_from(
+            frame, start
+        )
+    except struct.error:
+        raise FrameError(f"{len(frame)} bytes are too few for a publication") from None
+    check_header(magic, version)
+    if flags & ~_FLAGS.get(kind, 0) or kind not in _FLAGS or (kind in _WITH_PAYLOADS) != (count > 0):
+        raise FrameError(f"not a publication: kind {kind}, flags {flags}, {count} messages")
+    check_count(count)
+    lengths_at = start + _HEADER.size
+    payloads_at = lengths_at + 4 * count
+    size = len(frame)
+    if payloads_at > size:
+        raise FrameError(f"{count} lengths do not fit into {size} bytes")
+    lengths = struct.unpack_from(f"<{count}I", frame, lengths_at) if count else ()
+    if bool(flags & FLAG_LARGE) != (large is not None) or (large is not None and count != 1):
+        raise FrameError(f"flags {flags} and {count} messages, second frame: {large is not None}")
+    if large is None:
+        check_end(payloads_at + sum(lengths), size)
+        return Publication(kind, flags, segment, publisher, first, sent_ns, lengths, frame, payloads_at)
+    check_end(payloads_at, size)
+    check_end(lengths[0], len(large))
+    return Publication(kind, flags, segment, publisher, first, sent_ns, lengths, large, 0)
+
+
+def live_prefix(segment: int) -> bytes:
+    """What a reader is subscribed to by its publisher, to get the frames of a segment.
+
+    Args:
+        segment: modulo `SEGMENTS`, or ALL_READERS.
+    """
+    return bytes((MAGIC, segment))
+
+
+def is_large(payload: Any) -> bool:
+    """Whether a payload goes as a frame of its own."""
+    return len(payload) > LARGE_BYTES
+
+
+class Ack(NamedTuple):
+    """What a reader says to a publisher: that it has handled a segment.
+
+    Attributes:
+        publisher: the id of the publisher that is meant; others ignore it.
+        reader: the reader's id.
+        joined_ns: the `sent_ns` of the welcome it was given; one of an earlier connection is ignored.
+        segment: modulo `SEGMENTS`, or ALL_READERS: it has handled all that it was sent.
+    """
+
+    publisher: bytes
+    reader: bytes
+    joined_ns: int
+    segment: int
+
+
+def encode_ack(ack: Ack) -> tuple[bytes, bytes]:
+    """Build the two frames to send: a subscription, and its end.
+
+    A message of another kind would not do: with `ZMQ_XPUB_MANUAL` only a subscription tells the
+    publisher which connection it came by. Its end at once keeps ZeroMQ from remembering it.
+    """
+    body = ACK_PREFIX + _ACK.pack(*ack)
+    return b"\x01" + body, b"\x00" + body
+
+
+def decode_ack(frame: bytes) -> Ack | None:
+    """Read the first of these frames; None if it is something else."""
+    if len(frame) != _ACK_BYTES or frame[:2] != b"\x01" + ACK_PREFIX:
+        return None
+    return Ack(*_ACK.unpack_from(frame, 2))
