@@ -240,7 +240,7 @@ def test_what_comes_under_an_id_that_is_never_advertised_is_counted_and_not_kept
             for _ in range(100):
                 publisher.send(b"x" * 100_000)
             await until(lambda: subscriber.stats.unknown > 0)
-            links = subscriber._links
+            links = subscriber._inflow.links
             assert 0 < links._early_bytes <= 4 * 1024 * 1024
             await until(lambda: subscriber.stats.unknown == 100, within=15)
             assert links._early_bytes == 0

@@ -24,7 +24,8 @@ from colugo import (
     RequestTimeout,
 )
 from colugo.net.reader import SocketReader
-from colugo.protocol.frames import NO_ID, Call, Kind, encode_calls
+from colugo.protocol.calls import Call, encode_calls
+from colugo.protocol.frames import NO_ID, Kind
 from tests.support import Collector, Program, run, seconds, until
 
 TOLERANCE = 0.05

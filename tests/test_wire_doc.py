@@ -11,19 +11,11 @@ import zmq.asyncio
 
 from colugo import Node
 from colugo.protocol.advertisement import Advertisement, Framing, Kind, to_txt
+from colugo.protocol.calls import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call, decode_calls, encode_calls
 from colugo.protocol.error_report import decode_error, encode_error
-from colugo.protocol.frames import (
-    FLAG_ERROR,
-    FLAG_REFUSED,
-    FLAG_TEXT,
-    MAX_COUNT,
-    Call,
-    decode_calls,
-    decode_publication,
-    encode_calls,
-    encode_publication,
-)
+from colugo.protocol.frames import MAX_COUNT
 from colugo.protocol.frames import Kind as FrameKind
+from colugo.protocol.publications import decode_publication, encode_publication
 from tests.support import ROOT, run, seconds
 
 PAGE = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")

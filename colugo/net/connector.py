@@ -101,6 +101,10 @@ class Connector:
             self._up.discard(endpoint)
             self.socket.disconnect(endpoint)
 
+    def drain(self) -> None:
+        """Take what has arrived, for one slice of time at most."""
+        self._reader.drain()
+
     def kick(self) -> None:
         """To be called after each send."""
         self._reader.kick()

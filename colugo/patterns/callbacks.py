@@ -4,13 +4,15 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from types import FunctionType, MethodType
-from typing import Any
+from types import FunctionType, MethodType, NoneType
+from typing import Any, TypeGuard
 
 from colugo.errors import ConfigurationError
 from colugo.net.runtime import Runtime
 
 _UNUSUAL = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+
+_VALUES = frozenset({NoneType, bool, int, float, str, bytes, dict, list, tuple})
 
 CALLBACK_ERRORS = (Exception, asyncio.CancelledError)
 """What must not end the node, whoever raises it: awaiting a cancelled task raises CancelledError too."""
@@ -41,13 +43,12 @@ class Handler:
         callback: the same.
         label: the same.
         count: how many arguments the callback gets.
-        is_coroutine: whether it is a coroutine function.
 
     Raises:
         ConfigurationError: if it is not callable, or takes another number of arguments.
     """
 
-    __slots__ = ("_runtime", "callback", "count", "is_coroutine", "label")
+    __slots__ = ("_runtime", "callback", "count", "label")
 
     def __init__(
         self, runtime: Runtime, callback: Callable[..., Any], label: str, *, least: int, most: int
@@ -58,8 +59,12 @@ class Handler:
         self.callback = callback
         self.label = label
         self.count = count_parameters(callback, label, least, most)
-        self.is_coroutine = inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
-            getattr(callback, "__call__", None)  # noqa: B004 - the method of a callable object
+
+    @property
+    def is_coroutine(self) -> bool:
+        """Whether it is a coroutine function, or an object whose call is one."""
+        return inspect.iscoroutinefunction(self.callback) or inspect.iscoroutinefunction(
+            getattr(self.callback, "__call__", None)  # noqa: B004 - the method of a callable object
         )
 
     def __call__(self, *args: Any) -> Any:
@@ -78,7 +83,7 @@ class Handler:
 
     def finish(self, result: Any) -> None:
         """Run what a plain function has returned as a task, if it is awaitable."""
-        if inspect.isawaitable(result):
+        if is_awaitable(result):
             self._runtime.spawn(self._finish(result), self.label)
 
     async def run_to_end(self, *args: Any) -> None:
@@ -102,6 +107,11 @@ class Handler:
         except CALLBACK_ERRORS as error:
             reraise_if_cancelled(error)
             self.failed(error)
+
+
+def is_awaitable(result: object) -> TypeGuard[Awaitable[Any]]:
+    """`inspect.isawaitable`, quick for what is mostly returned."""
+    return type(result) not in _VALUES and inspect.isawaitable(result)
 
 
 def optional_handler(

@@ -1,21 +1,20 @@
 """The serving side of request/reply."""
 
-import inspect
 import os
-from collections import deque
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from typing import Any
 
-import zmq
-
 from colugo.errors import FrameError, LifecycleError
-from colugo.net.reader import SocketReader
+from colugo.net.reader import Rest, SocketReader
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import bind
+from colugo.patterns.answers import Answers
 from colugo.patterns.base import Complaints, Part, check_size
-from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, reraise_if_cancelled
+from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, is_awaitable, reraise_if_cancelled
+from colugo.patterns.pace import Pace
 from colugo.protocol.advertisement import Kind, endpoint
 from colugo.protocol.calls import (
     FLAG_ERROR,
@@ -23,7 +22,6 @@ from colugo.protocol.calls import (
     FLAG_TEXT,
     Call,
     decode_calls,
-    encode_calls,
     split_envelope,
 )
 from colugo.protocol.codecs import resolve_codec
@@ -32,8 +30,6 @@ from colugo.protocol.frames import ID_BYTES, NO_ID
 from colugo.protocol.frames import Kind as FrameKind
 from colugo.protocol.topics import check_topic
 
-_MAX_BACKLOG = 10_000
-_RETRY_S = 0.01
 _UNUSED = LifecycleError("a value that nobody gets: with two parameters, it answers by reply(value)")
 
 
@@ -64,23 +60,21 @@ class Reply:
     """Answers one request: `reply(message)`, once, at any time and from any thread.
 
     Args:
-        pack: turns a message into its payload, and tells whether it is text.
-        submit: takes the frames of the answer and their flags.
-        plain: whether a plain ZeroMQ REQ has asked.
+        server: the reply server.
+        identity: of the client's connection.
+        correlation: the request's number.
+        envelope: what a plain ZeroMQ REQ expects before the answer; None for a client of ours.
     """
 
-    __slots__ = ("_answered", "_pack", "_plain", "_submit")
+    __slots__ = ("_answered", "_correlation", "_envelope", "_identity", "_server")
 
     def __init__(
-        self,
-        pack: Callable[[Any], tuple[bytes, bool]],
-        submit: Callable[[list[bytes], int], None],
-        *,
-        plain: bool = False,
+        self, server: "ReplyServer", identity: bytes, correlation: int, envelope: list[bytes] | None
     ) -> None:
-        self._pack = pack
-        self._submit = submit
-        self._plain = plain
+        self._server = server
+        self._identity = identity
+        self._correlation = correlation
+        self._envelope = envelope
         self._answered = False
 
     @property
@@ -99,7 +93,7 @@ class Reply:
             EncodeError: if the codec cannot take the message.
             MessageTooLargeError: if it is over the node's `max_message_bytes`.
         """
-        payload, text = self._pack(message)
+        payload, text = self._server.pack(message)
         self._send([payload], FLAG_TEXT if text else 0)
 
     def error(self, error: BaseException) -> None:
@@ -111,13 +105,14 @@ class Reply:
         Raises:
             LifecycleError: if this request has been answered.
         """
-        self._send(encode_plain_error(error) if self._plain else [encode_error(error)], FLAG_ERROR)
+        plain = self._envelope is not None
+        self._send(encode_plain_error(error) if plain else [encode_error(error)], FLAG_ERROR)
 
     def _send(self, body: list[bytes], flags: int) -> None:
         if self._answered:
             raise LifecycleError("this request has been answered already")
         self._answered = True
-        self._submit(body, flags)
+        self._server.answer(self._identity, self._correlation, self._envelope, body, flags)
 
 
 class ReplyServer(Part):
@@ -138,13 +133,13 @@ class ReplyServer(Part):
         self._handler = Handler(runtime, callback, f"callback of {topic}", least=1, most=2)
         self._id = os.urandom(ID_BYTES)
         self._limit = runtime.sockets.max_message_bytes
-        self._backlog: dict[bytes, deque[list[bytes]]] = {}
-        self._retrying = False
         self._reader: SocketReader | None = None
         self._complaints = Complaints(runtime)
-        self._requests = self._replies = self._errors = self._dropped = 0
+        self._pace = Pace(self._handler.label, runtime.logger)
+        self._requests = self._replies = self._errors = 0
         self._undecodable = self._malformed = self._refused = 0
         self._socket = runtime.sockets.router()
+        self._answers = Answers(self._socket, self._id)
         try:
             self._port = bind(self._socket, runtime.scope.addresses, port)
         except BaseException:
@@ -168,7 +163,7 @@ class ReplyServer(Part):
             requests=self._requests,
             replies=self._replies,
             errors=self._errors,
-            dropped=self._dropped,
+            dropped=self._answers.dropped,
             undecodable=self._undecodable,
             malformed=self._malformed,
             refused=self._refused,
@@ -177,6 +172,7 @@ class ReplyServer(Part):
     def _shut(self) -> None:
         """Withdraw and close; replies that were sent still leave, for half a second at most."""
         self._runtime.withdraw(self._advertisement)
+        self._answers.close()
         if self._reader is not None:
             self._reader.close()
         self._socket.close()
@@ -184,40 +180,61 @@ class ReplyServer(Part):
     def _open(self) -> None:
         if not self._closed:
             self._reader = SocketReader(self._runtime.loop, self._socket, self._on_message)
+            self._answers.open(self._reader)
 
-    def _on_message(self, frames: list[bytes]) -> None:
+    def pack(self, message: Any) -> tuple[bytes, bool]:
+        """The payload of a reply, and whether it is text."""
+        payload, text = self._codec.pack(message)
+        check_size(payload, self._limit)
+        return payload if type(payload) is bytes else bytes(payload), text
+
+    def answer(
+        self, identity: bytes, correlation: int, envelope: list[bytes] | None, body: list[bytes], flags: int
+    ) -> None:
+        """Send the answer to a request, which is its only one: `Reply` sees to that. From any thread."""
+        self._runtime.submit(self._send_reply, identity, correlation, envelope, body, flags)
+
+    def _on_message(self, frames: list[bytes]) -> Rest | None:
         identity = frames[0]
         envelope, body = split_envelope(frames[1:])
         if envelope and len(body) == 1:
-            self._serve(self._reply_to(identity, 0, envelope), body[0], text=False)
-            return
+            self._serve(Reply(self, identity, 0, envelope), body[0], text=False)
+            return None
         try:
             if len(body) != 1:
                 raise FrameError(f"a request is one frame, not {len(body)}")  # noqa: TRY301 - one place counts them
-            calls = decode_calls(body[0], FrameKind.REQUEST)
+            requests = decode_calls(body[0], FrameKind.REQUEST)
         except FrameError as error:
             self._malformed += 1
             self._complaints.warn("malformed", f"a request on {self.topic} is malformed", error)
             if envelope:  # a plain REQ that sent several frames would wait for ever
-                self._reply_to(identity, 0, envelope).error(error)
-            return
-        if calls.server not in (self._id, NO_ID):
-            self._refused += len(calls.calls)
-            refusals = [Call(call.correlation, FLAG_REFUSED, b"") for call in calls.calls]
-            self._send([identity, encode_calls(FrameKind.REPLY, self._id, refusals)])
-            return
-        for call in calls.calls:
-            reply = self._reply_to(identity, call.correlation, None)
-            self._serve(reply, call.payload, text=bool(call.flags & FLAG_TEXT))
+                Reply(self, identity, 0, envelope).error(error)
+            return None
+        calls = requests.calls
+        if requests.server not in (self._id, NO_ID):
+            self._refused += len(calls)
+            for call in calls:
+                self._answers.add(identity, Call(call.correlation, FLAG_REFUSED, b""))
+            return None
+        if len(calls) <= self._pace.size:
+            self._serve_some(identity, calls)
+            return None
+        return self._serve_in_turns(identity, calls)
 
-    def _reply_to(self, identity: bytes, correlation: int, envelope: list[bytes] | None) -> Reply:
-        submit = partial(self._runtime.submit, self._send_reply, identity, correlation, envelope)
-        return Reply(self._pack, submit, plain=envelope is not None)
+    def _serve_in_turns(self, identity: bytes, calls: list[Call]) -> Rest:
+        rest = iter(calls)
+        while part := list(islice(rest, self._pace.size)):
+            self._serve_some(identity, part)
+            yield False
 
-    def _pack(self, message: Any) -> tuple[bytes, bool]:
-        payload, text = self._codec.pack(message)
-        check_size(payload, self._limit)
-        return payload, text
+    def _serve_some(self, identity: bytes, calls: list[Call]) -> None:
+        """Serve requests that came together; replies that are given at once leave together."""
+        began = time.monotonic()
+        self._answers.hold()
+        for correlation, flags, payload in calls:
+            self._serve(Reply(self, identity, correlation, None), payload, text=bool(flags & FLAG_TEXT))
+        self._answers.release()
+        self._pace.took(time.monotonic() - began, len(calls))
 
     def _serve(self, reply: Reply, payload: bytes, *, text: bool) -> None:
         self._requests += 1
@@ -231,7 +248,7 @@ class ReplyServer(Part):
             return
         try:
             result = handler(message, reply)
-            if inspect.isawaitable(result):
+            if is_awaitable(result):
                 self._runtime.spawn(self._serve_awaitable(reply, result), f"request on {self.topic}")
             elif handler.count == 1:
                 reply(result)
@@ -262,51 +279,6 @@ class ReplyServer(Part):
         self._replies += 1
         self._errors += bool(flags & FLAG_ERROR)
         if envelope is not None:
-            self._send([identity, *envelope, *body])
+            self._answers.send([identity, *envelope, *body], 1)
         else:
-            call = Call(correlation, flags, body[0])
-            self._send([identity, encode_calls(FrameKind.REPLY, self._id, [call])])
-
-    def _send(self, frames: list[bytes]) -> None:
-        waiting = self._backlog.get(frames[0])
-        if waiting is not None:
-            if len(waiting) >= _MAX_BACKLOG:
-                self._dropped += 1
-            else:
-                waiting.append(frames)
-        elif not self._try_send(frames):
-            self._backlog[frames[0]] = deque([frames])
-            self._retry_later()
-
-    def _try_send(self, frames: list[bytes]) -> bool:
-        """Send if the client takes it or is gone; False if its pipe is full."""
-        try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        except zmq.ZMQError as error:
-            if error.errno != zmq.EHOSTUNREACH:
-                raise
-            self._dropped += 1
-        finally:
-            if self._reader is not None:
-                self._reader.kick()
-        return True
-
-    def _retry_later(self) -> None:
-        """By a timer: a ROUTER is writable as soon as any of its peers is."""
-        if not self._retrying:
-            self._retrying = True
-            self._runtime.loop.call_later(_RETRY_S, self._retry)
-
-    def _retry(self) -> None:
-        self._retrying = False
-        if self._closed:
-            return
-        for identity, waiting in list(self._backlog.items()):
-            while waiting and self._try_send(waiting[0]):
-                waiting.popleft()
-            if not waiting:
-                del self._backlog[identity]
-        if self._backlog:
-            self._retry_later()
+            self._answers.add(identity, Call(correlation, flags, body[0]))

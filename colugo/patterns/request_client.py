@@ -1,8 +1,10 @@
 """The asking side of request/reply."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, get_args
 
 from colugo.errors import (
@@ -13,10 +15,12 @@ from colugo.errors import (
     RequestError,
     RequestTimeoutError,
 )
+from colugo.net.reader import Rest
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import Complaints, Part, as_endpoints, check_size
 from colugo.patterns.callbacks import Handler, optional_handler
 from colugo.patterns.gate import Gate
+from colugo.patterns.pace import Pace
 from colugo.patterns.server_link import ServerLink
 from colugo.patterns.server_links import ServerLinks
 from colugo.protocol.advertisement import Advertisement
@@ -64,6 +68,10 @@ class _Request:
     number: int = 0
 
 
+def _ignore(reply: object) -> None:
+    """What becomes of a reply that nobody asked to get."""
+
+
 class RequestClient(Part):
     """Asks the reply servers of a topic; made by `Node.add_request_client`.
 
@@ -90,6 +98,11 @@ class RequestClient(Part):
         self._limit = runtime.sockets.max_message_bytes
         self._on_connect = optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1)
         self._on_disconnect = optional_handler(runtime, on_disconnect, f"on_disconnect of {topic}", most=2)
+        self._labels = (
+            f"reply callback of {topic}",
+            f"timeout handler of {topic}",
+            f"error handler of {topic}",
+        )
         self._balance = balance
         self._links = ServerLinks(
             runtime,
@@ -98,7 +111,7 @@ class RequestClient(Part):
             on_change=self._servers_changed,
             on_connected=self._connected,
             on_lost=self._server_lost,
-            on_reply=self._on_reply,
+            on_replies=self._on_replies,
             on_malformed=self._on_malformed,
         )
         self._pending: PendingRequests[_Request] = PendingRequests()
@@ -106,6 +119,7 @@ class RequestClient(Part):
         self._timer: asyncio.TimerHandle | None = None
         self._gate = Gate(f"the request client of {topic}")
         self._complaints = Complaints(runtime)
+        self._pace = Pace(self._labels[0], runtime.logger)
         self._sent = self._replies = self._timeouts = self._lost = self._late = self._malformed = 0
         runtime.when_open(self._open)
 
@@ -167,12 +181,11 @@ class RequestClient(Part):
             MessageTooLargeError: if it is over the node's `max_message_bytes`.
             ClosedError: after the node has stopped.
         """
-        runtime, topic = self._runtime, self.topic
-        on_reply = (
-            Handler(runtime, callback, f"reply callback of {topic}", least=1, most=1) if callback else None
-        )
-        on_timeout = optional_handler(runtime, timeout_handler, f"timeout handler of {topic}", most=1)
-        on_error = optional_handler(runtime, error_handler, f"error handler of {topic}", most=1)
+        runtime = self._runtime
+        of_reply, of_timeout, of_error = self._labels
+        on_reply = Handler(runtime, callback, of_reply, least=1, most=1) if callback else None
+        on_timeout = optional_handler(runtime, timeout_handler, of_timeout, most=1)
+        on_error = optional_handler(runtime, error_handler, of_error, most=1)
 
         def failed(error: RequestError) -> None:
             if self._closed:  # the program's own stop: it calls nobody any more
@@ -181,9 +194,9 @@ class RequestClient(Part):
             if handler is not None:
                 handler.run(error)
             else:
-                runtime.logger.warning("a request on %s failed: %s", topic, error)
+                runtime.logger.warning("a request on %s failed: %s", self.topic, error)
 
-        self._submit(message, timeout, on_reply.run if on_reply else lambda _: None, failed)
+        self._submit(message, timeout, on_reply.run if on_reply else _ignore, failed)
 
     async def request(self, message: Any, timeout_ms: int = 2000) -> Any:
         """Send a request and return the reply. May be awaited on any thread's loop.
@@ -279,6 +292,8 @@ class RequestClient(Part):
         self._check_open()
         payload, text = self._codec.pack(message)
         check_size(payload, self._limit)
+        if type(payload) is not bytes:  # it may be changed before it has left
+            payload = bytes(payload)
         request = _Request(payload, text, timeout_ms, on_reply, on_error)
         self._runtime.submit(self._start_request, request)
         return request
@@ -311,16 +326,29 @@ class RequestClient(Part):
         self._pending.assign(number, link)
         link.send(Call(number, FLAG_TEXT if request.text else 0, request.payload))
 
-    def _on_reply(self, link: ServerLink, call: Call) -> None:
-        if (
-            self._pending.get(call.correlation) is None
-            or self._pending.server_of(call.correlation) is not link
-        ):
-            self._late += 1
-            return
-        request = self._pending.take(call.correlation)
-        if request is None:
-            return
+    def _on_replies(self, link: ServerLink, calls: list[Call]) -> Rest | None:
+        if len(calls) <= self._pace.size:
+            self._take(link, calls)
+            return None
+        return self._take_in_turns(link, calls)
+
+    def _take_in_turns(self, link: ServerLink, calls: list[Call]) -> Rest:
+        rest = iter(calls)
+        while part := list(islice(rest, self._pace.size)):
+            self._take(link, part)
+            yield False
+
+    def _take(self, link: ServerLink, calls: list[Call]) -> None:
+        began = time.monotonic()
+        for call in calls:
+            request = self._pending.answer(call.correlation, link)
+            if request is None:
+                self._late += 1
+            else:
+                self._settle(request, call, link)
+        self._pace.took(time.monotonic() - began, len(calls))
+
+    def _settle(self, request: _Request, call: Call, link: ServerLink) -> None:
         if call.flags & FLAG_REFUSED:
             self._lost_request(request, link)
             return

@@ -6,11 +6,14 @@ import zmq
 
 from colugo.errors import FrameError
 from colugo.net.connector import Connector
+from colugo.net.reader import Rest
 from colugo.net.runtime import Runtime
+from colugo.net.turn import Turn
 from colugo.patterns.links import Link, doubt_if_silent
 from colugo.protocol.advertisement import Advertisement, Framing
 from colugo.protocol.calls import FLAG_ERROR, Call, decode_calls, encode_calls, split_envelope
 from colugo.protocol.error_report import decode_plain_error, encode_error
+from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT
 from colugo.protocol.frames import Kind as FrameKind
 
 _CORRELATION_BYTES = 8
@@ -29,7 +32,7 @@ class ServerLink:
         on_connected: called when it can take requests.
         on_lost: called with `"lost"` or `"withdrawn"` when it no longer can.
         on_ended: called when this link has closed itself.
-        on_reply: gets each reply.
+        on_replies: gets replies that arrived together; may return what is left to do.
         on_malformed: gets the error of each frame that is none.
     """
 
@@ -42,7 +45,7 @@ class ServerLink:
         on_connected: Callable[["ServerLink"], None],
         on_lost: Callable[["ServerLink", str], None],
         on_ended: Callable[["ServerLink"], None],
-        on_reply: Callable[["ServerLink", Call], None],
+        on_replies: Callable[["ServerLink", list[Call]], Rest | None],
         on_malformed: Callable[["ServerLink", FrameError], None],
     ) -> None:
         self._runtime = runtime
@@ -51,9 +54,12 @@ class ServerLink:
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._on_ended = on_ended
-        self._on_reply = on_reply
+        self._on_replies = on_replies
         self._on_malformed = on_malformed
-        self._backlog: dict[int, list[bytes]] = {}
+        self._backlog: dict[int, Call] = {}
+        self._backlog_bytes = 0
+        self._full = False
+        self._turn = Turn(self._end_turn)
         self._closed = False
         self._connector = self._connect()
         doubt_if_silent(runtime, self._link)
@@ -69,14 +75,11 @@ class ServerLink:
         return self._link.endpoint
 
     def send(self, call: Call) -> None:
-        """Send a request, or keep it until the socket takes it."""
-        if self._raw:
-            # the number as an envelope of its own: REP echoes what stands before the empty frame
-            frames = [call.correlation.to_bytes(_CORRELATION_BYTES, "little"), b"", call.payload]
-        else:
-            frames = [encode_calls(FrameKind.REQUEST, self.peer.socket_id, [call])]
-        self._backlog[call.correlation] = frames
-        self._flush()
+        """Send a request: at once if it is the first of a turn of the loop, else at the turn's end."""
+        self._backlog[call.correlation] = call
+        self._backlog_bytes += len(call.payload)
+        if (self._turn.begin() or self._backlog_bytes >= BATCH_BYTES) and not self._full:
+            self._flush()
 
     def forget(self, number: int) -> None:
         """Do not send this request any more, if it has not been."""
@@ -128,7 +131,7 @@ class ServerLink:
             on_message=self._on_message,
             on_connected=self._up,
             on_lost=self._down,
-            on_writable=self._flush,
+            on_writable=self._writable,
             sole_endpoint=self.endpoint,
         )
 
@@ -154,6 +157,7 @@ class ServerLink:
             return
         self._link.connected = False
         self._backlog.clear()
+        self._full = False
         self._connector.close(0)
         self._connector = self._connect()
         if self._link.advertised:
@@ -161,27 +165,57 @@ class ServerLink:
         doubt_if_silent(self._runtime, self._link)
         self._on_lost(self, "lost")
 
-    def _flush(self) -> None:
-        if not self._backlog:  # most of the time: nothing was sent, so there is nothing to look at
-            return
-        socket = self._connector.socket
-        try:
-            while self._backlog:
-                number = next(iter(self._backlog))
-                socket.send_multipart(self._backlog[number], zmq.NOBLOCK)
-                del self._backlog[number]
-        except zmq.Again:
-            pass
-        self._connector.kick()
+    def _end_turn(self) -> None:
+        if not self._closed:
+            if not self._full:
+                self._flush()
+            self._connector.drain()  # sending may have consumed the signal of the descriptor
 
-    def _on_message(self, frames: list[bytes]) -> None:
+    def _writable(self) -> None:
+        if self._full:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Send what waits, as far as the socket takes it."""
+        self._full = False
+        while self._backlog:
+            calls = self._next_batch()
+            try:
+                self._connector.socket.send_multipart(self._encode(calls), zmq.NOBLOCK)
+            except zmq.Again:
+                self._full = True
+                return
+            for call in calls:
+                del self._backlog[call.correlation]
+        self._backlog_bytes = 0
+
+    def _next_batch(self) -> list[Call]:
+        if self._raw:
+            return [next(iter(self._backlog.values()))]
+        if self._backlog_bytes <= BATCH_BYTES and len(self._backlog) <= MAX_COUNT:
+            return list(self._backlog.values())
+        calls: list[Call] = []
+        size = 0
+        for call in self._backlog.values():
+            size += len(call.payload)
+            if calls and (size > BATCH_BYTES or len(calls) == MAX_COUNT):
+                break
+            calls.append(call)
+        return calls
+
+    def _encode(self, calls: list[Call]) -> list[bytes]:
+        if self._raw:
+            # the number as an envelope of its own: REP echoes what stands before the empty frame
+            return [calls[0].correlation.to_bytes(_CORRELATION_BYTES, "little"), b"", calls[0].payload]
+        return [encode_calls(FrameKind.REQUEST, self.peer.socket_id, calls)]
+
+    def _on_message(self, frames: list[bytes]) -> Rest | None:
         try:
             calls = self._raw_reply(frames) if self._raw else self._replies(frames)
         except FrameError as error:
             self._on_malformed(self, error)
-            return
-        for call in calls:
-            self._on_reply(self, call)
+            return None
+        return self._on_replies(self, calls)
 
     def _replies(self, frames: list[bytes]) -> list[Call]:
         if len(frames) != 1:

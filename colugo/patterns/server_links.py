@@ -6,6 +6,7 @@ from collections.abc import Callable
 from colugo.errors import FrameError
 from colugo.net.addresses import choose_endpoint
 from colugo.net.directory import Change
+from colugo.net.reader import Rest
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
 from colugo.patterns.links import plain_peer
@@ -24,7 +25,7 @@ class ServerLinks:
         on_change: called when the number of servers that take requests has changed.
         on_connected: called when a server is connected.
         on_lost: called with `"lost"` or `"withdrawn"` when it no longer is.
-        on_reply: gets each reply.
+        on_replies: gets replies that arrived together; may return what is left to do.
         on_malformed: gets the error of each frame that is none.
     """
 
@@ -37,7 +38,7 @@ class ServerLinks:
         on_change: Callable[[], None],
         on_connected: Callable[[ServerLink], None],
         on_lost: Callable[[ServerLink, str], None],
-        on_reply: Callable[[ServerLink, Call], None],
+        on_replies: Callable[[ServerLink, list[Call]], Rest | None],
         on_malformed: Callable[[ServerLink, FrameError], None],
     ) -> None:
         self._runtime = runtime
@@ -45,7 +46,7 @@ class ServerLinks:
         self._on_change_of_ring = on_change
         self._on_connected = on_connected
         self._on_lost = on_lost
-        self._on_reply = on_reply
+        self._on_replies = on_replies
         self._on_malformed = on_malformed
         self._watch = Watch(Kind.REPLY_SERVER, topic, self._on_change)
         self._links: dict[str, ServerLink] = {}
@@ -125,7 +126,7 @@ class ServerLinks:
             on_connected=self._connected,
             on_lost=self._lost,
             on_ended=self._ended,
-            on_reply=self._on_reply,
+            on_replies=self._on_replies,
             on_malformed=self._on_malformed,
         )
 

@@ -62,6 +62,11 @@ class PendingRequests(Generic[T]):
         self._forget_answered()
         return found[0]
 
+    def answer(self, number: int, server: Hashable) -> T | None:
+        """Remove and return a request that this server has; None if it has not, or not any more."""
+        found = self._requests.get(number)
+        return None if found is None or found[1] is not server else self.take(number)
+
     def take_server(self, server: Hashable) -> list[T]:
         """Remove and return all requests that a server has."""
         numbers = sorted(self._by_server.pop(server, ()))

@@ -1,0 +1,146 @@
+"""What leaves a reply server: replies to many clients, none of which may hold up the others."""
+
+import asyncio
+from collections import deque
+
+import zmq
+
+from colugo.net.reader import SocketReader
+from colugo.net.turn import Turn
+from colugo.protocol.calls import Call, encode_calls
+from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, Kind
+
+_MAX_BACKLOG = 10_000
+_RETRY_S = 0.01
+
+
+class Answers:
+    """Replies on a ROUTER socket: those to one client in one turn of the loop leave together.
+
+    Args:
+        socket: the server's; this object does not close it.
+        server: its id.
+
+    Attributes:
+        dropped: replies whose client had gone or did not read.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes], server: bytes) -> None:
+        self._socket = socket
+        self._server = server
+        self._reader: SocketReader | None = None
+        self._gathered: dict[bytes, list[Call]] = {}
+        self._gathered_bytes = 0
+        self._held = False
+        self._turn = Turn(self._end_turn)
+        self._backlog: dict[bytes, deque[tuple[list[bytes], int]]] = {}
+        self._waiting: dict[bytes, int] = {}
+        self._retry_timer: asyncio.TimerHandle | None = None
+        self.dropped = 0
+
+    def open(self, reader: SocketReader) -> None:
+        """Begin.
+
+        Args:
+            reader: of the same socket.
+        """
+        self._reader = reader
+
+    def close(self) -> None:
+        """Send what has been gathered, as far as it can leave."""
+        self._flush()
+        self._reader = None
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+
+    def hold(self) -> None:
+        """Gather what comes until `release()`."""
+        self._held = True
+
+    def release(self) -> None:
+        """Send what has been gathered."""
+        self._held = False
+        if self._gathered:
+            self._turn.begin()
+            self._flush()
+
+    def add(self, identity: bytes, call: Call) -> None:
+        """Send a reply to a client of ours: at once if it is the first of a turn of the loop.
+
+        Args:
+            identity: of the client's connection.
+            call: the reply.
+        """
+        calls = self._gathered.get(identity)
+        if calls is None:
+            self._gathered[identity] = [call]
+        else:
+            calls.append(call)
+        self._gathered_bytes += len(call.payload)
+        if self._gathered_bytes >= BATCH_BYTES or (not self._held and self._turn.begin()):
+            self._flush()
+
+    def send(self, frames: list[bytes], count: int) -> None:
+        """Send a message, or keep it until the client takes it.
+
+        Args:
+            frames: the client's identity, then what it is to get.
+            count: how many replies these are.
+        """
+        self._turn.begin()
+        identity = frames[0]
+        waiting = self._backlog.get(identity)
+        if waiting is None:
+            if self._try_send(frames, count):
+                return
+            waiting = self._backlog[identity] = deque()
+            self._waiting[identity] = 0
+            self._retry_later()
+        if waiting and self._waiting[identity] + count > _MAX_BACKLOG:
+            self.dropped += count
+            return
+        waiting.append((frames, count))
+        self._waiting[identity] += count
+
+    def _end_turn(self) -> None:
+        self._flush()
+        if self._reader is not None:
+            self._reader.drain()  # sending may have consumed the signal of the descriptor
+
+    def _flush(self) -> None:
+        gathered, self._gathered = self._gathered, {}
+        self._gathered_bytes = 0
+        for identity, calls in gathered.items():
+            for begin in range(0, len(calls), MAX_COUNT):
+                part = calls[begin : begin + MAX_COUNT]
+                self.send([identity, encode_calls(Kind.REPLY, self._server, part)], len(part))
+
+    def _try_send(self, frames: list[bytes], count: int) -> bool:
+        """Send if the client takes it or is gone; False if its pipe is full."""
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            self.dropped += count
+        return True
+
+    def _retry_later(self) -> None:
+        """By a timer: a ROUTER is writable as soon as any of its peers is."""
+        if self._retry_timer is None:
+            self._retry_timer = asyncio.get_running_loop().call_later(_RETRY_S, self._retry)
+
+    def _retry(self) -> None:
+        self._retry_timer = None
+        if self._reader is None:
+            return
+        self._turn.begin()
+        for identity, waiting in list(self._backlog.items()):
+            while waiting and self._try_send(*waiting[0]):
+                self._waiting[identity] -= waiting.popleft()[1]
+            if not waiting:
+                del self._backlog[identity], self._waiting[identity]
+        if self._backlog:
+            self._retry_later()
