@@ -23,6 +23,9 @@ class FakeRuntime:
         self.logger = logging.getLogger("callback test")
         self.tasks: list[asyncio.Task[None]] = []
 
+    def count_callback_error(self) -> None:
+        self.callback_errors += 1
+
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         self.tasks.append(asyncio.get_running_loop().create_task(coroutine, name=name))
         return self.tasks[-1]

@@ -35,7 +35,7 @@ def test_items_come_out_in_order_and_the_oldest_are_dropped_and_counted(puts: li
         dropped = 0
         for number, put in enumerate(puts):
             if put:
-                inbox.put(number)
+                inbox.put([number])
                 model.append(number)
                 if len(model) > limit:
                     del model[0]
@@ -54,7 +54,7 @@ def test_a_get_waits_for_the_next_put() -> None:
         task = asyncio.ensure_future(inbox.get())
         await turns()
         assert not task.done()
-        inbox.put("a")
+        inbox.put(["a"])
         assert await task == "a"
         assert len(inbox) == 0
 
@@ -66,11 +66,11 @@ def test_several_that_wait_get_one_item_each() -> None:
         inbox = Inbox(10)
         tasks = [asyncio.ensure_future(inbox.get()) for _ in range(3)]
         await turns()
-        inbox.put(0)
+        inbox.put([0])
         await turns()
         assert sum(task.done() for task in tasks) == 1
-        inbox.put(1)
-        inbox.put(2)
+        inbox.put([1])
+        inbox.put([2])
         assert sorted(await asyncio.gather(*tasks)) == [0, 1, 2]
 
     run(main())
@@ -82,7 +82,7 @@ def test_a_cancelled_get_loses_no_item() -> None:
         for number in range(20):
             task = asyncio.ensure_future(inbox.get())
             await turns(number % 3)
-            inbox.put(number)
+            inbox.put([number])
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -98,7 +98,7 @@ def test_one_that_waits_on_is_not_disturbed_by_another_that_is_cancelled() -> No
         await turns()
         given_up.cancel()
         await turns()
-        inbox.put("a")
+        inbox.put(["a"])
         assert await waiting == "a"
         assert given_up.cancelled()
 
@@ -108,7 +108,7 @@ def test_one_that_waits_on_is_not_disturbed_by_another_that_is_cancelled() -> No
 def test_after_the_end_what_waits_can_still_be_taken() -> None:
     async def main() -> None:
         inbox = Inbox(10)
-        inbox.put("a")
+        inbox.put(["a"])
         inbox.close()
         assert await inbox.get() == "a"
         for _ in range(2):
@@ -134,7 +134,7 @@ def test_an_inbox_of_one_keeps_the_newest() -> None:
     async def main() -> None:
         inbox = Inbox(1)
         for number in range(5):
-            inbox.put(number)
+            inbox.put([number])
         assert inbox.dropped == 4
         assert await inbox.get() == 4
 
