@@ -8,6 +8,10 @@ from typing import Any
 import zmq
 from tornado.ioloop import IOLoop
 
+# pyzmq's own are enums, and an operation on one takes longer than reading a message
+_POLLIN = int(zmq.POLLIN)
+_POLLOUT = int(zmq.POLLOUT)
+_NOBLOCK = int(zmq.NOBLOCK)
 _SLICE_S = 0.005
 """How long one socket may read before the loop's other work has its turn."""
 
@@ -74,7 +78,7 @@ class SocketReader:
         """Whether something unread is left."""
         if self._closed:
             return False
-        return self._rest is not None or bool(int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN)
+        return self._rest is not None or bool(int(self._socket.get(zmq.EVENTS)) & _POLLIN)
 
     def close(self) -> None:
         """Stop reading."""
@@ -97,27 +101,25 @@ class SocketReader:
         until = time.monotonic() + _SLICE_S
         while not self._closed:
             events = int(socket.get(zmq.EVENTS))
-            if events & zmq.POLLOUT and self._on_writable is not None:
+            if events & _POLLOUT and self._on_writable is not None:
                 self._on_writable()
             if self._rest is not None and not self._go_on(self._rest, until):
                 return
-            if not events & zmq.POLLIN:
+            if not events & _POLLIN:
                 return
-            while not self._closed:
-                try:
-                    frames = socket.recv_multipart(zmq.NOBLOCK, copy=self._copy)
-                except zmq.Again:
-                    break
-                try:
-                    rest = self._on_message(frames)
-                except BaseException:
-                    self.kick()  # the descriptor will not tell of what is left
-                    raise
-                if rest is not None and not self._go_on(rest, until):
-                    return
-                if time.monotonic() > until:
-                    self.kick()
-                    return
+            frames = [socket.recv(_NOBLOCK, self._copy)]
+            while socket.get(zmq.RCVMORE):
+                frames.append(socket.recv(_NOBLOCK, self._copy))
+            try:
+                rest = self._on_message(frames)
+            except BaseException:
+                self.kick()  # the descriptor will not tell of what is left
+                raise
+            if rest is not None and not self._go_on(rest, until):
+                return
+            if time.monotonic() > until:
+                self.kick()
+                return
 
     def _go_on(self, rest: Rest, until: float) -> bool:
         """Work at what is left of a message; whether it is done."""

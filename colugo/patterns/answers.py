@@ -10,6 +10,8 @@ from colugo.net.turn import Turn
 from colugo.protocol.calls import Call, encode_calls
 from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, Kind
 
+_NOBLOCK = int(zmq.NOBLOCK)
+
 _MAX_BACKLOG = 10_000
 _RETRY_S = 0.01
 
@@ -118,7 +120,7 @@ class Answers:
     def _try_send(self, frames: list[bytes], count: int) -> bool:
         """Send if the client takes it or is gone; False if its pipe is full."""
         try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
+            self._socket.send_multipart(frames, _NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:

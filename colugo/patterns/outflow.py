@@ -27,6 +27,9 @@ from colugo.protocol.publications import (
 )
 from colugo.protocol.window import Segments
 
+_NOBLOCK = int(zmq.NOBLOCK)
+_NOBLOCK_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+
 _NO_COPY_BYTES = 64 * 1024
 """From here on ZeroMQ is given the buffer itself; what that takes is more than copying fewer bytes."""
 
@@ -160,10 +163,10 @@ class Outflow:
             segment=place.segment % SEGMENTS,
         )
         if large:
-            self._socket.send(frame, zmq.NOBLOCK | zmq.SNDMORE)
-            self._socket.send(payloads[0], zmq.NOBLOCK, copy=size < _NO_COPY_BYTES)
+            self._socket.send(frame, _NOBLOCK_MORE)
+            self._socket.send(payloads[0], _NOBLOCK, copy=size < _NO_COPY_BYTES)
         else:
-            self._socket.send(frame, zmq.NOBLOCK)
+            self._socket.send(frame, _NOBLOCK)
         if self._retains:
             self._history.add(self.sequence, payloads, flags, now)
         self.sequence += len(payloads)
@@ -187,12 +190,12 @@ class Outflow:
     def _end_segment(self) -> None:
         """What comes next does not fit in: say so to those who read it."""
         segment = self._segments.end() % SEGMENTS
-        self._socket.send(self._control(Kind.BEACON, FLAG_END, segment), zmq.NOBLOCK)
+        self._socket.send(self._control(Kind.BEACON, FLAG_END, segment), _NOBLOCK)
 
     def _send_beacon(self) -> None:
         asks = self._readers.ask() or (self.flow is not None and self.flow.shut)
         frame = self._control(Kind.BEACON, FLAG_ANSWER if asks else 0, ALL_READERS)
-        self._socket.send(frame, zmq.NOBLOCK)
+        self._socket.send(frame, _NOBLOCK)
 
     def _control(self, kind: Kind, flags: int, segment: int) -> bytes:
         return encode_publication(

@@ -7,6 +7,8 @@ from typing import Any
 
 import zmq
 
+_NOBLOCK = int(zmq.NOBLOCK)
+
 
 class PlainOutflow:
     """The messages of one publisher on its XPUB socket, which is set to `ZMQ_XPUB_VERBOSER`.
@@ -55,6 +57,6 @@ class PlainOutflow:
         """Send messages, each as a frame."""
         del text
         for payload in payloads:
-            self._socket.send(payload, zmq.NOBLOCK)
+            self._socket.send(payload, _NOBLOCK)
         self.sequence += len(payloads)
         self.sent_bytes += size

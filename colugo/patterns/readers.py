@@ -20,6 +20,8 @@ from colugo.protocol.publications import (
 )
 from colugo.protocol.window import Grant, Segments
 
+_POLLIN = int(zmq.POLLIN)
+
 
 @dataclass(eq=False, slots=True)
 class Reader:
@@ -92,7 +94,7 @@ class Readers:
     def read(self) -> None:
         """Take in what readers have said."""
         socket = self._socket
-        while int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
+        while int(socket.get(zmq.EVENTS)) & _POLLIN:
             self.take(socket.recv(zmq.NOBLOCK))
 
     def take(self, message: bytes) -> None:

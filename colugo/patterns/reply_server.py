@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import islice
+from threading import get_ident
 from typing import Any
 
 from colugo.errors import FrameError, LifecycleError
@@ -192,7 +193,10 @@ class ReplyServer(Part):
         self, identity: bytes, correlation: int, envelope: list[bytes] | None, body: list[bytes], flags: int
     ) -> None:
         """Send the answer to a request, which is its only one: `Reply` sees to that. From any thread."""
-        self._runtime.submit(self._send_reply, identity, correlation, envelope, body, flags)
+        if get_ident() == self._runtime.owner:
+            self._send_reply(identity, correlation, envelope, body, flags)
+        else:
+            self._runtime.submit(self._send_reply, identity, correlation, envelope, body, flags)
 
     def _on_message(self, frames: list[bytes]) -> Rest | None:
         identity = frames[0]

@@ -1,10 +1,12 @@
 """The asking side of request/reply."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
+from threading import get_ident
 from typing import Any, Literal, get_args
 
 from colugo.errors import (
@@ -98,11 +100,8 @@ class RequestClient(Part):
         self._limit = runtime.sockets.max_message_bytes
         self._on_connect = optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1)
         self._on_disconnect = optional_handler(runtime, on_disconnect, f"on_disconnect of {topic}", most=2)
-        self._labels = (
-            f"reply callback of {topic}",
-            f"timeout handler of {topic}",
-            f"error handler of {topic}",
-        )
+        self._handlers_given: tuple[Any, Any, Any] = (None, None, None)
+        self._handlers = self._make_handlers(None, None, None)
         self._balance = balance
         self._links = ServerLinks(
             runtime,
@@ -117,9 +116,10 @@ class RequestClient(Part):
         self._pending: PendingRequests[_Request] = PendingRequests()
         self._waiting: dict[int, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
         self._gate = Gate(f"the request client of {topic}")
         self._complaints = Complaints(runtime)
-        self._pace = Pace(self._labels[0], runtime.logger)
+        self._pace = Pace(f"reply callback of {topic}", runtime.logger)
         self._sent = self._replies = self._timeouts = self._lost = self._late = self._malformed = 0
         runtime.when_open(self._open)
 
@@ -181,22 +181,11 @@ class RequestClient(Part):
             MessageTooLargeError: if it is over the node's `max_message_bytes`.
             ClosedError: after the node has stopped.
         """
-        runtime = self._runtime
-        of_reply, of_timeout, of_error = self._labels
-        on_reply = Handler(runtime, callback, of_reply, least=1, most=1) if callback else None
-        on_timeout = optional_handler(runtime, timeout_handler, of_timeout, most=1)
-        on_error = optional_handler(runtime, error_handler, of_error, most=1)
-
-        def failed(error: RequestError) -> None:
-            if self._closed:  # the program's own stop: it calls nobody any more
-                return
-            handler = on_timeout if isinstance(error, RequestTimeoutError) else on_error or on_timeout
-            if handler is not None:
-                handler.run(error)
-            else:
-                runtime.logger.warning("a request on %s failed: %s", self.topic, error)
-
-        self._submit(message, timeout, on_reply.run if on_reply else _ignore, failed)
+        given = (callback, timeout_handler, error_handler)
+        if given != self._handlers_given:  # mostly they are the same as the last time
+            self._handlers = self._make_handlers(*given)
+            self._handlers_given = given
+        self._submit(message, timeout, *self._handlers)
 
     async def request(self, message: Any, timeout_ms: int = 2000) -> Any:
         """Send a request and return the reply. May be awaited on any thread's loop.
@@ -241,6 +230,30 @@ class RequestClient(Part):
                 self._runtime.submit(self._forget, request)
             raise
 
+    def _make_handlers(
+        self,
+        callback: Callable[..., Any] | None,
+        timeout_handler: Callable[..., Any] | None,
+        error_handler: Callable[..., Any] | None,
+    ) -> tuple[Callable[[Any], None], Callable[[RequestError], None]]:
+        """What to do with a reply, and with an error."""
+        runtime, topic = self._runtime, self.topic
+        on_timeout = optional_handler(runtime, timeout_handler, f"timeout handler of {topic}", most=1)
+        on_error = optional_handler(runtime, error_handler, f"error handler of {topic}", most=1)
+
+        def failed(error: RequestError) -> None:
+            if self._closed:  # the program's own stop: it calls nobody any more
+                return
+            handler = on_timeout if isinstance(error, RequestTimeoutError) else on_error or on_timeout
+            if handler is not None:
+                handler.run(error)
+            else:
+                runtime.logger.warning("a request on %s failed: %s", topic, error)
+
+        if callback is None:
+            return _ignore, failed
+        return Handler(runtime, callback, f"reply callback of {topic}", least=1, most=1).run, failed
+
     def _shut(self) -> None:
         """Leave all servers; requests in flight fail with `ClosedError` as the cause."""
         if self._timer is not None:
@@ -264,7 +277,9 @@ class RequestClient(Part):
         if self._gate.count and self._waiting:
             waiting, self._waiting = self._waiting, {}
             for number in waiting:
-                self._dispatch(number)
+                request = self._pending.get(number)
+                if request is not None:
+                    self._dispatch(number, request)
 
     def _connected(self, link: ServerLink) -> None:
         if self._on_connect is not None:
@@ -295,7 +310,10 @@ class RequestClient(Part):
         if type(payload) is not bytes:  # it may be changed before it has left
             payload = bytes(payload)
         request = _Request(payload, text, timeout_ms, on_reply, on_error)
-        self._runtime.submit(self._start_request, request)
+        if get_ident() == self._runtime.owner:
+            self._start_request(request)
+        else:
+            self._runtime.submit(self._start_request, request)
         return request
 
     def _start_request(self, request: _Request) -> None:
@@ -306,16 +324,14 @@ class RequestClient(Part):
             self._runtime.when_open(lambda: self._start_request(request))
             return
         self._sent += 1
-        loop = asyncio.get_running_loop()
-        request.number = self._pending.add(request, loop.time() + request.timeout_ms / 1000)
-        self._set_timer()
-        self._dispatch(request.number)
+        deadline = time.monotonic() + request.timeout_ms / 1000  # asyncio's clock is the same
+        request.number = self._pending.add(request, deadline)
+        if deadline < self._timer_at:
+            self._set_timer()
+        self._dispatch(request.number, request)
 
-    def _dispatch(self, number: int) -> None:
+    def _dispatch(self, number: int, request: _Request) -> None:
         """Give a request to the next server, or let it wait for one."""
-        request = self._pending.get(number)
-        if request is None:
-            return
         if self._balance == "round-robin":
             link = self._links.next_in_turn()
         else:
@@ -374,19 +390,18 @@ class RequestClient(Part):
         self._waiting.pop(request.number, None)
 
     def _set_timer(self) -> None:
-        deadline = self._pending.next_deadline()
         if self._timer is not None:
-            if deadline is not None and self._timer.when() <= deadline:
-                return
             self._timer.cancel()
             self._timer = None
+        deadline = self._pending.next_deadline()
+        self._timer_at = math.inf if deadline is None else deadline
         if deadline is not None:
             self._timer = asyncio.get_running_loop().call_at(deadline, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
         # a timer may fire one clock tick early (asyncio's _clock_resolution)
-        now = asyncio.get_running_loop().time() + 0.001
+        now = time.monotonic() + 0.001
         for request, server in self._pending.take_expired(now):
             self._timeouts += 1
             self._waiting.pop(request.number, None)

@@ -16,6 +16,8 @@ from colugo.protocol.error_report import decode_plain_error, encode_error
 from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT
 from colugo.protocol.frames import Kind as FrameKind
 
+_NOBLOCK = int(zmq.NOBLOCK)
+
 _CORRELATION_BYTES = 8
 
 
@@ -56,9 +58,9 @@ class ServerLink:
         self._on_ended = on_ended
         self._on_replies = on_replies
         self._on_malformed = on_malformed
+        self._gathered: list[Call] = []
+        self._gathered_bytes = 0
         self._backlog: dict[int, Call] = {}
-        self._backlog_bytes = 0
-        self._full = False
         self._turn = Turn(self._end_turn)
         self._closed = False
         self._connector = self._connect()
@@ -76,9 +78,9 @@ class ServerLink:
 
     def send(self, call: Call) -> None:
         """Send a request: at once if it is the first of a turn of the loop, else at the turn's end."""
-        self._backlog[call.correlation] = call
-        self._backlog_bytes += len(call.payload)
-        if (self._turn.begin() or self._backlog_bytes >= BATCH_BYTES) and not self._full:
+        self._gathered.append(call)
+        self._gathered_bytes += len(call.payload)
+        if self._turn.begin() or self._gathered_bytes >= BATCH_BYTES:
             self._flush()
 
     def forget(self, number: int) -> None:
@@ -131,7 +133,7 @@ class ServerLink:
             on_message=self._on_message,
             on_connected=self._up,
             on_lost=self._down,
-            on_writable=self._writable,
+            on_writable=self._send_backlog,
             sole_endpoint=self.endpoint,
         )
 
@@ -157,7 +159,7 @@ class ServerLink:
             return
         self._link.connected = False
         self._backlog.clear()
-        self._full = False
+        self._gathered.clear()
         self._connector.close(0)
         self._connector = self._connect()
         if self._link.advertised:
@@ -167,47 +169,52 @@ class ServerLink:
 
     def _end_turn(self) -> None:
         if not self._closed:
-            if not self._full:
+            if self._gathered:
                 self._flush()
             self._connector.drain()  # sending may have consumed the signal of the descriptor
 
-    def _writable(self) -> None:
-        if self._full:
-            self._flush()
-
     def _flush(self) -> None:
+        calls, self._gathered = self._gathered, []
+        self._gathered_bytes = 0
+        if not self._backlog and not self._raw and len(calls) <= MAX_COUNT:
+            try:
+                self._send(calls)
+            except zmq.Again:
+                pass
+            else:
+                return
+        self._backlog.update((call.correlation, call) for call in calls)
+        self._send_backlog()
+
+    def _send_backlog(self) -> None:
         """Send what waits, as far as the socket takes it."""
-        self._full = False
         while self._backlog:
             calls = self._next_batch()
             try:
-                self._connector.socket.send_multipart(self._encode(calls), zmq.NOBLOCK)
+                self._send(calls)
             except zmq.Again:
-                self._full = True
                 return
             for call in calls:
                 del self._backlog[call.correlation]
-        self._backlog_bytes = 0
 
     def _next_batch(self) -> list[Call]:
-        if self._raw:
-            return [next(iter(self._backlog.values()))]
-        if self._backlog_bytes <= BATCH_BYTES and len(self._backlog) <= MAX_COUNT:
-            return list(self._backlog.values())
         calls: list[Call] = []
         size = 0
         for call in self._backlog.values():
             size += len(call.payload)
-            if calls and (size > BATCH_BYTES or len(calls) == MAX_COUNT):
+            if calls and (self._raw or size > BATCH_BYTES or len(calls) == MAX_COUNT):
                 break
             calls.append(call)
         return calls
 
-    def _encode(self, calls: list[Call]) -> list[bytes]:
+    def _send(self, calls: list[Call]) -> None:
+        socket = self._connector.socket
         if self._raw:
             # the number as an envelope of its own: REP echoes what stands before the empty frame
-            return [calls[0].correlation.to_bytes(_CORRELATION_BYTES, "little"), b"", calls[0].payload]
-        return [encode_calls(FrameKind.REQUEST, self.peer.socket_id, calls)]
+            number = calls[0].correlation.to_bytes(_CORRELATION_BYTES, "little")
+            socket.send_multipart([number, b"", calls[0].payload], _NOBLOCK)
+        else:
+            socket.send(encode_calls(FrameKind.REQUEST, self.peer.socket_id, calls), _NOBLOCK)
 
     def _on_message(self, frames: list[bytes]) -> Rest | None:
         try:

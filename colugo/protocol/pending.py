@@ -19,7 +19,7 @@ class PendingRequests(Generic[T]):
 
     def __init__(self) -> None:
         self._requests: dict[int, tuple[T, Hashable]] = {}
-        self._by_server: dict[Hashable, set[int]] = {}
+        self._outstanding: dict[Hashable, int] = {}
         self._deadlines: list[tuple[float, int]] = []
         self._numbers = count(1)
 
@@ -36,29 +36,27 @@ class PendingRequests(Generic[T]):
     def assign(self, number: int, server: Hashable) -> None:
         """Note which server has it."""
         request, before = self._requests[number]
-        self._leave(number, before)
+        if before is not None:
+            self._leave(before)
         self._requests[number] = (request, server)
-        self._by_server.setdefault(server, set()).add(number)
+        self._outstanding[server] = self._outstanding.get(server, 0) + 1
 
     def get(self, number: int) -> T | None:
         """A pending request; None if it is answered, timed out or unknown."""
         found = self._requests.get(number)
         return None if found is None else found[0]
 
-    def server_of(self, number: int) -> Hashable:
-        """The server that has the request; None if none has, KeyError if it is not pending."""
-        return self._requests[number][1]
-
     def outstanding(self, server: Hashable) -> int:
         """How many requests the server has."""
-        return len(self._by_server.get(server, ()))
+        return self._outstanding.get(server, 0)
 
     def take(self, number: int) -> T | None:
         """Remove and return a request; None if it is answered, timed out or unknown."""
         found = self._requests.pop(number, None)
         if found is None:
             return None
-        self._leave(number, found[1])
+        if found[1] is not None:
+            self._leave(found[1])
         self._forget_answered()
         return found[0]
 
@@ -68,8 +66,9 @@ class PendingRequests(Generic[T]):
         return None if found is None or found[1] is not server else self.take(number)
 
     def take_server(self, server: Hashable) -> list[T]:
-        """Remove and return all requests that a server has."""
-        numbers = sorted(self._by_server.pop(server, ()))
+        """Remove and return all requests that a server has, in the order of their numbers."""
+        numbers = sorted(number for number, (_, its) in self._requests.items() if its is server)
+        self._outstanding.pop(server, None)
         requests = [self._requests.pop(number)[0] for number in numbers]
         self._forget_answered()
         return requests
@@ -80,14 +79,15 @@ class PendingRequests(Generic[T]):
             number = heapq.heappop(self._deadlines)[1]
             found = self._requests.pop(number, None)
             if found is not None:
-                self._leave(number, found[1])
+                if found[1] is not None:
+                    self._leave(found[1])
                 yield found
 
     def take_all(self) -> list[T]:
         """Remove and return everything."""
         requests = [request for request, _ in self._requests.values()]
         self._requests.clear()
-        self._by_server.clear()
+        self._outstanding.clear()
         self._deadlines.clear()
         return requests
 
@@ -102,9 +102,9 @@ class PendingRequests(Generic[T]):
             self._deadlines = [entry for entry in self._deadlines if entry[1] in self._requests]
             heapq.heapify(self._deadlines)
 
-    def _leave(self, number: int, server: Hashable) -> None:
-        members = self._by_server.get(server)
-        if members is not None:
-            members.discard(number)
-            if not members:
-                del self._by_server[server]
+    def _leave(self, server: Hashable) -> None:
+        left = self._outstanding[server] - 1
+        if left:
+            self._outstanding[server] = left
+        else:
+            del self._outstanding[server]
