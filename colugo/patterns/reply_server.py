@@ -236,6 +236,8 @@ class ReplyServer(Part):
         began = time.monotonic()
         self._answers.hold()
         for correlation, flags, payload in calls:
+            if self._closed:  # by a callback
+                return
             self._serve(Reply(self, identity, correlation, None), payload, text=bool(flags & FLAG_TEXT))
         self._answers.release()
         self._pace.took(time.monotonic() - began, len(calls))
@@ -251,7 +253,7 @@ class ReplyServer(Part):
             reply.error(error)
             return
         try:
-            result = handler(message, reply)
+            result = handler.callback(message) if handler.count == 1 else handler.callback(message, reply)
             if is_awaitable(result):
                 self._runtime.spawn(self._serve_awaitable(reply, result), f"request on {self.topic}")
             elif handler.count == 1:
