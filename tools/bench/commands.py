@@ -35,9 +35,9 @@ def main() -> None:
 
     All traffic stays on loopback. To have the others: pip install -e '.[bench]'
 
-    A command ends with status 0 when every round gave a figure, with 1 when one did not, something was lost or
-    damaged, or a process did not end well. Goals that are missed do not change the status: they depend on
-    the machine.
+    A command ends with status 0 when every round gave a figure, with 1 when one did not, something was lost
+    or damaged, or a process did not end well. Goals that are missed do not change the status: they depend
+    on the machine.
 
     \b
     Examples:
@@ -49,7 +49,9 @@ def main() -> None:
 def _common(command: F) -> F:
     """Options that all benchmarks have."""
     for option in (
-        click.option("--rounds", type=click.IntRange(1), help="How many of each, instead of the usual number."),
+        click.option(
+            "--rounds", type=click.IntRange(1), help="How many of each, instead of the usual number."
+        ),
         click.option("--seconds", type=click.FloatRange(0.01), help="How long a round takes, roughly."),
         click.option(
             "--peers",
@@ -76,6 +78,7 @@ def _sized(command: F) -> F:
 
 def _command(benchmark: Benchmark) -> click.Command:
     def run(
+        *,
         rounds: int | None,
         seconds: float | None,
         peers: Sequence[str],

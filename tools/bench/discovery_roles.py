@@ -1,4 +1,4 @@
-"""The processes of the discovery benchmark: `python -m tools.bench.discovery_roles ROLE LIBRARY NETWORK …`."""
+"""The processes that find each other: `python -m tools.bench.discovery_roles ROLE LIBRARY NETWORK …`."""
 
 import sys
 import threading

@@ -86,7 +86,7 @@ def _idle(options: Options) -> list[Scenario[Idle]]:
 
 IDLE = Benchmark(
     "idle",
-    "Percent of one core that a process takes, idle, with 50 publishers and 50 subscribers that are connected.",
+    "Percent of one core that an idle process takes, with 50 publishers and 50 subscribers, all connected.",
     DISCOVERY,
     5,
     _idle,

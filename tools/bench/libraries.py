@@ -51,9 +51,10 @@ def version(library: str) -> str | None:
     if library == OWN:
         return __version__
     try:
-        return [metadata.version(name) for name in LIBRARIES[library].distributions][0]
+        found = [metadata.version(name) for name in LIBRARIES[library].distributions]
     except metadata.PackageNotFoundError:
         return None
+    return found[0]
 
 
 def versions(libraries: Iterable[str]) -> dict[str, str]:

@@ -38,7 +38,7 @@ def _measured(everything: Sequence[Results]) -> str:
     commands = dict.fromkeys(results.command for results in everything)
     lines = [
         *(
-            f"Machine: {machine.processor}, {machine.cpus} cores for it; {machine.system}; Python {machine.python}."
+            f"Machine: {machine.processor}, {machine.cpus} cores; {machine.system}; Python {machine.python}."
             for machine in machines
         ),
         "Libraries: " + ", ".join(f"{library} {text}" for library, text in versions.items()) + ".",

@@ -45,7 +45,7 @@ def draw(everything: Sequence[Results], file: Path) -> None:
         for axis, results in zip(axes, line, strict=True):
             _panel(axis, results)
             libraries.update(dict.fromkeys(row.library for row in results.rows))
-        axes[0].set_ylabel(f"× {REFERENCE}")
+        axes[0].set_ylabel(f"{REFERENCE} = 1")
     _legend(figure, libraries)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, format="svg", metadata={"Date": None})

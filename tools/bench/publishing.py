@@ -1,5 +1,6 @@
 """How many messages a second: from one process to another, from one to many, and from many to one."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from tools.bench.benchmark import SIZES, Benchmark, Options
@@ -57,7 +58,7 @@ def _fan(shape: Shape, hub: Hub, benchmark: str, options: Options) -> list[Scena
 
 
 def _throughput(
-    name: str, size: int, seconds: float, goals: dict[str, tuple[Goal, ...]]
+    name: str, size: int, seconds: float, goals: Mapping[str, tuple[Goal, ...]]
 ) -> Measurement[Flow]:
     return Measurement(
         name,
@@ -75,9 +76,7 @@ def _fan_in(options: Options) -> list[Scenario[Flow]]:
     return _fan(Shape(publishers=options.fan), "subscriber", FAN_IN.name, options)
 
 
-PUBSUB = Benchmark(
-    "pubsub", "Messages per second from one process to another.", MESSAGES, _ROUNDS, _pubsub
-)
+PUBSUB = Benchmark("pubsub", "Messages per second from one process to another.", MESSAGES, _ROUNDS, _pubsub)
 FAN_OUT = Benchmark(
     "fan-out",
     "Messages per second from one process to eight, all that are received added up.",

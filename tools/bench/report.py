@@ -9,23 +9,21 @@ from tools.bench.libraries import OWN
 from tools.bench.results import Results, Row, met, ratio
 
 _TEXTS = ("measured", "library")
-_ENDS = (f"{OWN} ÷ it", "goal", "met")
+_ENDS = ("ratio", "goal", "met")
 _MANY = 20
 _PREFIXES = ((1e6, "M"), (1e3, "k"))
 
 
 def as_table(results: Results) -> Table:
-    """All rows in one table."""
-    table = Table(
-        title=title(results), caption=results.caption, box=SIMPLE_HEAD, padding=0, pad_edge=False
-    )
+    """All rows in one table; narrow enough for 80 columns."""
+    table = Table(title=title(results), caption=caption(results), box=SIMPLE_HEAD, padding=0, pad_edge=False)
     for heading in headings(results.rows):
-        table.add_column(heading, justify="left" if heading in _TEXTS else "right", no_wrap=heading != "goal")
+        table.add_column(heading, justify="left" if heading in _TEXTS else "right", no_wrap=True)
     colours = {"yes": "green", "no": "red"}
     for row in results.rows:
-        *texts, verdict = cells(row, results.rows)
+        *texts, goals, verdict = cells(row, results.rows)
         colour = colours.get(verdict)
-        table.add_row(*texts, f"[{colour}]{verdict}[/]" if colour else verdict)
+        table.add_row(*texts, goals.replace(", ", "\n"), f"[{colour}]{verdict}[/]" if colour else verdict)
     return table
 
 
@@ -36,13 +34,20 @@ def as_markdown(results: Results) -> str:
     lines = [names, rules, *(cells(row, results.rows) for row in results.rows)]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     problems = "".join(f"\n- {problem}" for problem in results.problems)
-    return f"### {results.benchmark}\n\n{results.caption}\n\n{table}\n" + (f"{problems}\n" if problems else "")
+    return f"### {results.benchmark}\n\n{caption(results)}\n\n{table}\n" + (
+        f"{problems}\n" if problems else ""
+    )
 
 
 def title(results: Results) -> str:
     """The benchmark and the versions of its libraries."""
     libraries = ", ".join(f"{library} {version}" for library, version in results.versions.items())
     return f"{results.benchmark}: {libraries}"
+
+
+def caption(results: Results) -> str:
+    """What the columns hold."""
+    return f"{results.caption} Ratio: the median of {OWN} as a multiple of this one."
 
 
 def headings(rows: Sequence[Row]) -> list[str]:

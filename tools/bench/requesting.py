@@ -25,7 +25,7 @@ def _start(library: str, port: int) -> Asking:
 def _round_trip(options: Options) -> list[Scenario[Asking]]:
     count = max(1, int(options.duration(_ROUND_S) * _TRIPS_PER_S))
     goals = {"pyzmq": at_most(1.4), "zenoh": at_most(1.2)}
-    measurement = Measurement[Asking](
+    measurement: Measurement[Asking] = Measurement(
         f"{_BYTES} B",
         lambda asking, _: asking.round_trips(_BYTES, count),
         [Figure("p50", goals), Figure("p99")],

@@ -78,7 +78,7 @@ class Row:
 
 
 def ratio(row: Row, rows: Sequence[Row]) -> float | None:
-    """colugo's median as a multiple of the row's, of the same measurement.
+    """The median of colugo as a multiple of the row's, of the same measurement.
 
     Returns:
         None if one of the two has no value.

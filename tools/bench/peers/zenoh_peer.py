@@ -170,11 +170,12 @@ class Peer:
 
 def _configuration(network: Network) -> zenoh.Config:
     config = zenoh.Config()
-    listen = "tcp/127.0.0.1:0"
-    if network.transport == "ipc":
-        # each session has a path of its own; others learn of it by scouting
-        listen = f"unixsock-stream/{network.socket_path}-{time.monotonic_ns()}"
+    tcp = network.transport == "tcp"
+    # each session has a path of its own; others learn of it by scouting
+    listen = "tcp/127.0.0.1:0" if tcp else f"unixsock-stream/{network.socket_path}-{time.monotonic_ns()}"
     for key, value in {
+        # by default, large messages go through shared memory whatever the transport
+        "transport/shared_memory/enabled": not tcp,
         "mode": "peer",
         "listen/endpoints": [listen],
         "scouting/multicast/interface": "lo",
