@@ -63,8 +63,11 @@ def member(make_peer: Callable[[], DiscoveringPeer], own_topic: str, other_topic
     peer.start()
     parts: list[Part] = []
 
+    def send() -> None:
+        sender.send(MESSAGE)
+
     def go() -> None:
-        parts.append(peer.repeat(SEND_EVERY_MS, lambda: sender.send(MESSAGE)))
+        parts.append(peer.repeat(SEND_EVERY_MS, send))
         say("going")
 
     _obey(peer, parts, {"go": go})

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from tools.bench.results import Results, Row
+from tools.bench.bars import REFERENCE, Groups, groups
+from tools.bench.results import Results
 
-REFERENCE = "pyzmq"
 _COLOURS = {
     "colugo": "#c2410c",
-    "pyzmq": "#64748b",
     "zmqstream": "#a8b3c2",
     "zenoh": "#2563a8",
     "nats": "#3d9a6d",
@@ -32,57 +31,44 @@ def draw(everything: Sequence[Results], file: Path) -> None:
         everything: the results; those that are no rates are left out.
         file: the SVG to write.
     """
-    chosen = {results.benchmark: results for results in everything if groups(results.rows)}
-    lines = [[chosen[name] for name in line if name in chosen] for line in _LINES]
+    bars = {results.benchmark: found for results in everything if (found := groups(results.rows))}
+    lines = [[name for name in line if name in bars] for line in _LINES]
     lines = [line for line in lines if line]
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "colugo", "font.family": "sans-serif"})
     figure = Figure(figsize=(11, 0.9 + 3.2 * len(lines)), layout="constrained", facecolor="white")
     figure.suptitle(f"Messages or replies per second, as a multiple of {REFERENCE}'s (logarithmic)")
-    libraries: dict[str, None] = {}
-    for part, line in zip(figure.subfigures(max(1, len(lines)), 1, squeeze=False)[:, 0], lines, strict=False):
-        widths = [len(groups(results.rows)) for results in line]
-        axes = part.subplots(1, len(line), squeeze=False, sharey=True, width_ratios=widths)[0]
-        for axis, results in zip(axes, line, strict=True):
-            _panel(axis, results)
-            libraries.update(dict.fromkeys(row.library for row in results.rows))
-        axes[0].set_ylabel(f"{REFERENCE} = 1")
-    _legend(figure, libraries)
+    parts = figure.subfigures(max(1, len(lines)), 1, squeeze=False)[:, 0]
+    for part, line in zip(parts, lines, strict=False):
+        _line(part, {name: bars[name] for name in line})
+    drawn = {library for its in bars.values() for ratios in its.values() for library in ratios}
+    _legend(figure, [library for library in _COLOURS if library in drawn])
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, format="svg", metadata={"Date": None})
 
 
-def groups(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """The bars: by what was measured, each library's median as a multiple of the reference's.
-
-    Args:
-        rows: of one benchmark; what has no value is left out, and so is what has no reference.
-    """
-    medians: dict[str, dict[str, float]] = {}
-    for row in rows:
-        if row.summary is not None:
-            medians.setdefault(row.name, {})[row.library] = row.summary.p50
-    return {
-        name: {library: median / its[REFERENCE] for library, median in its.items()}
-        for name, its in medians.items()
-        if its.get(REFERENCE)
-    }
+def _line(part: SubFigure, panels: Mapping[str, Groups]) -> None:
+    widths = [len(its) for its in panels.values()]
+    axes = part.subplots(1, len(panels), squeeze=False, sharey=True, width_ratios=widths)[0]
+    for axis, (title, its) in zip(axes, panels.items(), strict=True):
+        _panel(axis, its, title)
+    ratios = [ratio for its in panels.values() for group in its.values() for ratio in group.values()]
+    axes[0].set_ylim(min(1, *ratios) / _LABEL_ROOM, max(1, *ratios) * _LABEL_ROOM)
+    axes[0].set_ylabel(f"{REFERENCE} = 1")
 
 
-def _panel(axis: Axes, results: Results) -> None:
-    bars = groups(results.rows)
-    for place, ratios in enumerate(bars.values()):
-        _group(axis, place, ratios)
-    axis.set_title(results.benchmark, fontsize=11, loc="left", color="#333333")
+def _panel(axis: Axes, bars: Groups, title: str) -> None:
+    for place, its in enumerate(bars.values()):
+        _group(axis, place, its)
+    axis.set_title(title, fontsize=11, loc="left", color="#333333")
     axis.set_yscale("log")
     axis.margins(x=0.02)
-    axis.set_ylim(top=max(1, *(max(ratios.values()) for ratios in bars.values())) * _LABEL_ROOM)
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_minor_formatter(NullFormatter())
     axis.set_xticks(range(len(bars)), list(bars))
-    axis.tick_params(length=0, labelsize=9.5)
+    axis.tick_params(which="both", length=0, labelsize=9.5)
     axis.grid(axis="y", color="#e5e7eb", linewidth=0.8)
     axis.set_axisbelow(True)
-    axis.axhline(1, color=_COLOURS[REFERENCE], linewidth=1)
+    axis.axhline(1, color="#64748b", linewidth=1)
     axis.spines[["top", "right", "left"]].set_visible(False)
 
 
@@ -91,7 +77,7 @@ def _group(axis: Axes, place: int, ratios: Mapping[str, float]) -> None:
     for number, (library, ratio) in enumerate(ratios.items()):
         x = place + (number - (len(ratios) - 1) / 2) * width
         # from the line of the reference, up or down
-        axis.bar(x, ratio - 1, width * 0.92, bottom=1, color=_COLOURS.get(library, "#888888"))
+        axis.bar(x, ratio - 1, width * 0.92, bottom=1, color=_COLOURS[library])
         axis.annotate(
             f"{ratio:.2g}",
             (x, ratio),
@@ -105,5 +91,5 @@ def _group(axis: Axes, place: int, ratios: Mapping[str, float]) -> None:
 
 
 def _legend(figure: Figure, libraries: Iterable[str]) -> None:
-    patches = [Patch(color=_COLOURS.get(library, "#888888"), label=library) for library in libraries]
+    patches = [Patch(color=_COLOURS[library], label=library) for library in libraries]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)

@@ -42,7 +42,7 @@ _QOS = Qos(Policy.Reliability.Reliable(duration(seconds=_BLOCK_S)), Policy.Histo
 
 
 @dataclass
-class Message(IdlStruct, typename="colugo.bench.Message"):
+class Message(IdlStruct):
     """What is sent: the type that DDS has for bytes, of any length."""
 
     data: sequence[uint8]
