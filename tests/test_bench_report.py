@@ -149,7 +149,11 @@ def test_the_json_file_holds_each_value_and_failure_and_can_be_read_again(tmp_pa
 def test_a_page_gets_the_tables_between_its_marked_lines_however_often(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n\n{BEGIN}\nold\n{END}\n\nafter\n", encoding="utf-8")
-    results = _results(Row("64 B", "colugo", Samples([2.0])), problems=("64 B, zenoh, round 1: silence",))
+    rows = (
+        Row("64 B", "colugo", Samples([2.0]), _LIMITS),
+        Row("64 B", "zenoh", Samples([], ["round 1: silence"]), at_least(3)),
+    )
+    results = _results(*rows, problems=("64 B, zenoh, round 1: silence",))
     renew(page, [results])
     once = page.read_text(encoding="utf-8")
     renew(page, [results])
@@ -158,7 +162,13 @@ def test_a_page_gets_the_tables_between_its_marked_lines_however_often(tmp_path:
     assert once.endswith(f"{END}\n\nafter\n")
     assert "old" not in once
     assert as_markdown(results).rstrip() in once
-    for text in ("| 64 B | colugo | 1 | 0 | 2.00 |", "- 64 B, zenoh, round 1: silence", "`python -m x`"):
+    for text in (
+        "| 64 B | colugo | 1 | 0 | 2.00 |",
+        "- 64 B, zenoh, round 1: silence",
+        "`python -m x`",
+        "| discovery | 64 B |  | p50 ≤ 2 | 2.00 | yes |",
+        "| discovery | 64 B | zenoh | ≥ 3x | - | no |",
+    ):
         assert text in once
 
 

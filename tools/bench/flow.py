@@ -50,6 +50,8 @@ class Flow:
     def __init__(self, library: str, network: Network, shape: Shape) -> None:
         self._counts: dict[int, int] = {}
         with ExitStack() as stack:
+            # libzmq leaves it behind
+            stack.callback(network.socket_path.unlink, missing_ok=True)
             stack.enter_context(broker(library, network))
             role = "take_times" if shape.timed else "subscribe"
             self._subscribers = [

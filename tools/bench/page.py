@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.bench.report import as_markdown
+from tools.bench.report import as_markdown, goals_as_markdown
 from tools.bench.results import Results
 
 BEGIN = "<!-- measured: begin -->"
@@ -44,4 +44,6 @@ def _measured(everything: Sequence[Results]) -> str:
         "Libraries: " + ", ".join(f"{library} {text}" for library, text in versions.items()) + ".",
         "Commands: " + ", ".join(f"`{command}`" for command in commands) + ".",
     ]
-    return "\n\n".join(["\n".join(lines), *(as_markdown(results) for results in everything)]).rstrip()
+    return "\n\n".join(
+        ["\n".join(lines), goals_as_markdown(everything), *(as_markdown(results) for results in everything)]
+    ).rstrip()

@@ -1,12 +1,13 @@
 """Results as a table: on a terminal, and in Markdown."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from tools.bench.libraries import OWN
-from tools.bench.results import Results, Row, met, ratio
+from tools.bench.results import Results, Row, met, ratio, value_of
 
 _TEXTS = ("measured", "library")
 _ENDS = ("ratio", "goal", "met")
@@ -37,6 +38,21 @@ def as_markdown(results: Results) -> str:
     return f"### {results.benchmark}\n\n{caption(results)}\n\n{table}\n" + (
         f"{problems}\n" if problems else ""
     )
+
+
+def goals_as_markdown(everything: Sequence[Results]) -> str:
+    """All goals in one table, each with what it came to."""
+    lines = ["| benchmark | measured | beside | goal | came to | met |", "|---|---|---|---:|---:|---|"]
+    for results in everything:
+        for row in results.rows:
+            for goal in row.goals:
+                value = value_of(goal, row, results.rows)
+                unit = "x" if goal.of == "ratio" and value is not None else ""
+                beside = "" if row.library == OWN else row.library
+                verdict = "yes" if met(replace(row, goals=(goal,)), results.rows) else "no"
+                line = (results.benchmark, row.name, beside, str(goal), short(value) + unit, verdict)
+                lines.append("| " + " | ".join(line) + " |")
+    return "\n".join(lines)
 
 
 def title(results: Results) -> str:

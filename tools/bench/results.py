@@ -97,10 +97,23 @@ def met(row: Row, rows: Sequence[Row]) -> bool | None:
     if not row.goals:
         return None
     own = _own(row, rows)
-    if own is None or own.samples.failures or row.samples.failures or own.summary is None:
+    if own is None or own.samples.failures or row.samples.failures:
         return False
-    values = {"p50": own.summary.p50, "p99": own.summary.p99, "ratio": ratio(row, rows)}
-    return all((value := values[goal.of]) is not None and goal.met_by(value) for goal in row.goals)
+    values = ((goal, value_of(goal, row, rows)) for goal in row.goals)
+    return all(value is not None and goal.met_by(value) for goal, value in values)
+
+
+def value_of(goal: Goal, row: Row, rows: Sequence[Row]) -> float | None:
+    """What a goal of a row has come to.
+
+    Returns:
+        None if there is no value.
+    """
+    if goal.of == "ratio":
+        return ratio(row, rows)
+    own = _own(row, rows)
+    summary = own.summary if own else None
+    return None if summary is None else summary.p50 if goal.of == "p50" else summary.p99
 
 
 def _own(row: Row, rows: Sequence[Row]) -> Row | None:
