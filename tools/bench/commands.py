@@ -1,5 +1,6 @@
 """The command line of the benchmarks: a command each, one for all, and one for the page."""
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -176,7 +177,7 @@ def _run(benchmark: Benchmark, options: Options, file: Path | None) -> bool:
     """Run one and show it; whether all went well."""
     for library, distributions in benchmark.missing(options).items():
         click.echo(f"Left out: {library} is not installed (pip install {distributions})", err=True)
-    results = benchmark.run(options, "python -m tools.bench " + " ".join(sys.argv[1:]))
+    results = benchmark.run(options, shlex.join(["python", "-m", "tools.bench", *sys.argv[1:]]))
     _show(results)
     if file is not None:
         store.write(file, results)

@@ -32,7 +32,7 @@ def announce(make_peer: Callable[[], DiscoveringPeer]) -> None:
 
     def add(topic: str) -> None:
         began = time.monotonic_ns()
-        parts.append(peer.publisher(topic))
+        parts.append(peer.announcer(topic))
         say(f"opened {topic} {began}")
 
     _obey(peer, parts, {"open": add})
@@ -58,7 +58,7 @@ def watch(make_peer: Callable[[], DiscoveringPeer]) -> None:
 def member(make_peer: Callable[[], DiscoveringPeer], own_topic: str, other_topic: str) -> None:
     """Publish every millisecond from `go` to `close`, and read what another member publishes."""
     peer = make_peer()
-    sender = peer.publisher(own_topic)
+    sender = peer.announcer(own_topic)
     peer.watcher(other_topic, lambda: say("ready"))
     peer.start()
     parts: list[Part] = []

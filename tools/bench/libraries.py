@@ -47,14 +47,14 @@ LIBRARIES = {
 
 
 def version(library: str) -> str | None:
-    """Its version; None if something of it is not installed."""
+    """Its version, and that of what belongs to it; None if something of it is not installed."""
     if library == OWN:
         return __version__
     try:
-        found = [metadata.version(name) for name in LIBRARIES[library].distributions]
+        own, *others = ((name, metadata.version(name)) for name in LIBRARIES[library].distributions)
     except metadata.PackageNotFoundError:
         return None
-    return found[0]
+    return own[1] + "".join(f" with {name} {text}" for name, text in others)
 
 
 def versions(libraries: Iterable[str]) -> dict[str, str]:

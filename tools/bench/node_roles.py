@@ -35,7 +35,7 @@ def populate(make: Callable[[], DiscoveringPeer], own: str, other: str, sockets:
         if next(connected) == half:
             say("ready")
 
-    parts = [peer.publisher(f"{own}.{number}") for number in range(half)]
+    parts = [peer.announcer(f"{own}.{number}") for number in range(half)]
     watchers = [peer.watcher(f"{other}.{number}", on_connect) for number in range(half)]
     peer.start()
     obey({"cpu": lambda: say(f"cpu {time.process_time_ns()}")})
@@ -49,7 +49,7 @@ def crowd(make: Callable[[], DiscoveringPeer], prefix: str, count: str, files: s
     resource.setrlimit(resource.RLIMIT_NOFILE, (int(files), most))
     began = time.monotonic_ns()
     peer: DiscoveringPeer = make()
-    publishers = [peer.publisher(f"{prefix}.{number}") for number in range(int(count))]
+    publishers = [peer.announcer(f"{prefix}.{number}") for number in range(int(count))]
     peer.start()
     say(f"up {began}")
     obey({"memory": lambda: say(f"memory {psutil.Process().memory_info().rss}")})

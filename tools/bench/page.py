@@ -6,8 +6,8 @@ from pathlib import Path
 from tools.bench.report import as_markdown, goals_as_markdown
 from tools.bench.results import Results
 
-BEGIN = "<!-- measured: begin -->"
-END = "<!-- measured: end -->"
+BEGIN = "[//]: # (measured: begin)"
+END = "[//]: # (measured: end)"
 
 
 class MarkersError(Exception):
@@ -29,7 +29,7 @@ def renew(page: Path, everything: Sequence[Results]) -> None:
         raise MarkersError(f"it has to hold {BEGIN} and then {END}, once each")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{_measured(everything)}\n{END}{after}", encoding="utf-8")
+    page.write_text(f"{before}{BEGIN}\n\n{_measured(everything)}\n\n{END}{after}", encoding="utf-8")
 
 
 def _measured(everything: Sequence[Results]) -> str:
@@ -41,7 +41,9 @@ def _measured(everything: Sequence[Results]) -> str:
             f"Machine: {machine.processor}, {machine.cpus} cores; {machine.system}; Python {machine.python}."
             for machine in machines
         ),
+        "",
         "Libraries: " + ", ".join(f"{library} {text}" for library, text in versions.items()) + ".",
+        "",
         "Commands: " + ", ".join(f"`{command}`" for command in commands) + ".",
     ]
     return "\n\n".join(

@@ -79,11 +79,11 @@ def _fan_in(options: Options) -> list[Scenario[Flow]]:
 PUBSUB = Benchmark("pubsub", "Messages per second from one process to another.", MESSAGES, _ROUNDS, _pubsub)
 FAN_OUT = Benchmark(
     "fan-out",
-    "Messages per second from one process to eight, all that are received added up.",
+    "Messages per second from one process to several, all that are received added up; over tcp.",
     MESSAGES,
     _ROUNDS,
     _fan_out,
 )
 FAN_IN = Benchmark(
-    "fan-in", "Messages per second from eight processes to one, over tcp.", MESSAGES, _ROUNDS, _fan_in
+    "fan-in", "Messages per second from several processes to one, over tcp.", MESSAGES, _ROUNDS, _fan_in
 )

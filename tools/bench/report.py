@@ -34,10 +34,9 @@ def as_markdown(results: Results) -> str:
     rules = ("---" if name in _TEXTS else "---:" for name in names)
     lines = [names, rules, *(cells(row, results.rows) for row in results.rows)]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    problems = "".join(f"\n- {problem}" for problem in results.problems)
-    return f"### {results.benchmark}\n\n{caption(results)}\n\n{table}\n" + (
-        f"{problems}\n" if problems else ""
-    )
+    problems = "\n".join(f"- {problem}" for problem in results.problems)
+    parts = [f"### {results.benchmark}", caption(results), table, problems]
+    return "\n\n".join(part for part in parts if part)
 
 
 def goals_as_markdown(everything: Sequence[Results]) -> str:

@@ -133,7 +133,7 @@ class Machine:
 def this_machine() -> Machine:
     """The one this runs on."""
     return Machine(
-        system=platform.platform(),
+        system=f"{platform.system()} {platform.release().partition('-')[0]}",
         processor=_processor(),
         cpus=len(os.sched_getaffinity(0)),
         python=platform.python_version(),

@@ -64,8 +64,8 @@ class Crowd:
 
 def _topics(options: Options) -> list[Scenario[Crowd]]:
     goals = {
-        "up, s": Goal("p50", "most", 3),
-        "memory, kB": Goal("p50", "most", 60),
+        "s": Goal("p50", "most", 3),
+        "kB": Goal("p50", "most", 60),
     }
     return [
         Scenario(
@@ -73,7 +73,7 @@ def _topics(options: Options) -> list[Scenario[Crowd]]:
             Crowd,
             [
                 Measurement(
-                    f"{_PUBLISHERS} publishers",
+                    f"{_PUBLISHERS} topics",
                     lambda crowd, number: crowd.measure(number),
                     [Figure(name, {OWN: (goal,)}) for name, goal in goals.items()],
                 )

@@ -20,10 +20,7 @@ class Part(Protocol):
 
 
 class Publisher(Part, Protocol):
-    """Sends the messages of one topic."""
-
-    def send(self, message: bytes) -> object:
-        """Send to whoever is connected, without waiting; where the library's users would."""
+    """Sends the messages of one topic, none of which may be lost."""
 
     def send_all(self, message: bytes, count: int) -> None:
         """Send a message so many times, as fast as the library does without loss; from the main thread."""
@@ -82,8 +79,18 @@ class RequestPeer(Peer, Protocol):
         """Add a client, and return when it can ask."""
 
 
+class Announcer(Part, Protocol):
+    """A publisher as it comes, of which others can learn."""
+
+    def send(self, message: bytes) -> object:
+        """Send to whoever is connected; on the thread of `DiscoveringPeer.call`."""
+
+
 class DiscoveringPeer(Peer, Protocol):
     """One that tells who has come."""
+
+    def announcer(self, topic: str) -> Announcer:
+        """Add a publisher that watchers learn of; may come after the start."""
 
     def watcher(self, topic: str, on_connect: Callable[[], None]) -> Part:
         """Add a subscriber that does nothing but learn of the topic's publishers."""

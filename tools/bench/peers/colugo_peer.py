@@ -26,7 +26,6 @@ class _Publisher:
     def __init__(self, node: Node, publisher: colugo.Publisher) -> None:
         self._node = node
         self._publisher = publisher
-        self.send = publisher.send
         self.close = publisher.close
 
     def send_all(self, message: bytes, count: int) -> None:
@@ -88,7 +87,7 @@ class Peer:
         self._running = ExitStack()
 
     def publisher(self, topic: str) -> _Publisher:
-        """Add a publisher, which is advertised over mDNS."""
+        """Add a publisher."""
         return _Publisher(self._node, self._node.add_publisher(topic, **_LOSSLESS))
 
     def subscriber(self, topic: str, on_message: OnMessage) -> Subscriber:
@@ -104,6 +103,10 @@ class Peer:
         client = self._node.add_request_client(topic)
         self._node.run(client.ready())
         return _Client(self._node, client)
+
+    def announcer(self, topic: str) -> colugo.Publisher:
+        """Add a publisher, which is advertised over mDNS."""
+        return self._node.add_publisher(topic)
 
     def watcher(self, topic: str, on_connect: Callable[[], None]) -> Subscriber:
         """Add a subscriber whose `on_connect` tells."""

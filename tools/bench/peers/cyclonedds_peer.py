@@ -52,16 +52,13 @@ class _Publisher:
     def __init__(self, participant: DomainParticipant, topic: Topic[Message]) -> None:
         self._writer = DataWriter(participant, topic, qos=_QOS)
 
-    def send(self, message: bytes) -> object:
-        return self._writer.write(Message(message))
-
     def send_all(self, message: bytes, count: int) -> None:
         write, sample = self._writer.write, Message(message)
         for _ in range(count):
             write(sample)
 
     def pace(self, make: Callable[[], bytes], ticks: int, per_tick: int) -> None:
-        pace(self.send, make, ticks, per_tick)
+        pace(lambda message: self._writer.write(Message(message)), make, ticks, per_tick)
 
     def close(self) -> None:
         """Nothing: the peer's end is its end."""

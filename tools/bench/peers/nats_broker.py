@@ -16,10 +16,13 @@ max_payload: 8MB
 max_pending: 2GB
 write_deadline: "60s"
 """
+# Ends the server when standard input ends, and with it when the benchmark ends, however that is.
+_RUN = '"$0" -c "$1" & read -r _; kill $!; wait'
+_END_S = 5
 
 
 class Broker:
-    """Runs until it is closed, on loopback only; clients retry until it listens.
+    """Runs until it is closed, on loopback only.
 
     Args:
         network: whose port it takes.
@@ -30,7 +33,8 @@ class Broker:
         settings = Path(self._folder.name) / "nats.conf"
         settings.write_text(_SETTINGS.format(port=network.port), encoding="utf-8")
         self._process = subprocess.Popen(
-            [Path(sysconfig.get_path("scripts")) / "nats-server", "-c", settings],
+            ["/bin/sh", "-c", _RUN, Path(sysconfig.get_path("scripts")) / "nats-server", settings],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -40,9 +44,10 @@ class Broker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         try:
-            self._process.wait(5)
+            self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 import nats
 import nats.errors
@@ -31,14 +32,12 @@ class _Publisher(_Part):
         self._connection = connection
         self._topic = topic
 
-    def send(self, message: bytes) -> object:
-        return self._connection.publish(self._topic, message)
-
     def send_all(self, message: bytes, count: int) -> None:
         self._thread.run(self._send_all(message, count))
 
     def pace(self, make: Callable[[], bytes], ticks: int, per_tick: int) -> None:
-        self._thread.run(pace_on_loop(self.send, make, ticks, per_tick))
+        publish = partial(self._connection.publish, self._topic)
+        self._thread.run(pace_on_loop(publish, make, ticks, per_tick))
 
     async def _send_all(self, message: bytes, count: int) -> None:
         publish, topic = self._connection.publish, self._topic

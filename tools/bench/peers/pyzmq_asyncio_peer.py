@@ -17,9 +17,6 @@ class _Publisher:
         self._thread = thread
         self._socket = socket
 
-    def send(self, message: bytes) -> object:
-        return self._socket.send(message)
-
     def send_all(self, message: bytes, count: int) -> None:
         self._thread.run(self._send_all(message, count))
 

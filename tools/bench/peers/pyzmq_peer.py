@@ -10,14 +10,14 @@ from tools.bench.peers.base import REQUEST_TIMEOUT_S, OnMessage
 from tools.bench.peers.network import Network
 from tools.bench.peers.pacing import pace
 
-SEND_HWM = 100_000
+HWM = 100_000
 
 
 def publishing_socket(context: "zmq.Context[zmq.Socket[bytes]]", network: Network) -> "zmq.Socket[bytes]":
     """An XPUB that waits when a subscriber cannot take more, instead of dropping, bound or connected."""
     socket = context.socket(zmq.XPUB)
     socket.set(zmq.LINGER, 0)
-    socket.set(zmq.SNDHWM, SEND_HWM)
+    socket.set(zmq.SNDHWM, HWM)
     socket.set(zmq.XPUB_NODROP, 1)
     return attached(socket, network, hub=network.hub == "publisher")
 
@@ -42,7 +42,6 @@ def attached(socket: "zmq.Socket[bytes]", network: Network, *, hub: bool) -> "zm
 class _Publisher:
     def __init__(self, socket: "zmq.Socket[bytes]") -> None:
         self._socket = socket
-        self.send = socket.send
 
     def send_all(self, message: bytes, count: int) -> None:
         send = self._socket.send
@@ -129,8 +128,8 @@ class Peer:
         del topic
 
         def receive() -> None:
-            socket = self._context.socket(zmq.ROUTER)
-            socket.set(zmq.LINGER, 0)
+            # with the usual high-water mark, a ROUTER would drop replies
+            socket = self._requesting_socket(zmq.ROUTER)
             with attached(socket, self._network, hub=True):
                 while True:
                     socket.send_multipart(socket.recv_multipart())
@@ -140,8 +139,7 @@ class Peer:
     def client(self, topic: str) -> _Client:
         """Add a DEALER; its requests wait for the server by themselves."""
         del topic
-        socket = self._context.socket(zmq.DEALER)
-        socket.set(zmq.LINGER, 0)
+        socket = self._requesting_socket(zmq.DEALER)
         socket.set(zmq.RCVTIMEO, REQUEST_TIMEOUT_S * 1000)
         return _Client(self._keep(attached(socket, self._network, hub=False)))
 
@@ -153,6 +151,12 @@ class Peer:
         for socket in self._sockets:
             socket.close()
         self._context.term()
+
+    def _requesting_socket(self, kind: zmq.SocketType) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(kind)
+        socket.set(zmq.LINGER, 0)
+        socket.set_hwm(HWM)
+        return socket
 
     def _keep(self, socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
         self._sockets.append(socket)

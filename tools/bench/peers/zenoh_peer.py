@@ -18,16 +18,13 @@ _MATCH_S = 30.0
 
 
 class _Publisher:
-    """A publisher, and the liveliness token by which others learn of it."""
-
     def __init__(self, session: zenoh.Session, topic: str) -> None:
         self._publisher = session.declare_publisher(
             topic,
             congestion_control=zenoh.CongestionControl.BLOCK,
             reliability=zenoh.Reliability.RELIABLE,
         )
-        self._token = session.liveliness().declare_token(topic)
-        self.send = self._publisher.put
+        self.close = self._publisher.undeclare
 
     def send_all(self, message: bytes, count: int) -> None:
         put = self._publisher.put
@@ -36,6 +33,15 @@ class _Publisher:
 
     def pace(self, make: Callable[[], bytes], ticks: int, per_tick: int) -> None:
         pace(self._publisher.put, make, ticks, per_tick)
+
+
+class _Announcer:
+    """A publisher, and the liveliness token by which others learn of it."""
+
+    def __init__(self, session: zenoh.Session, topic: str) -> None:
+        self._publisher = session.declare_publisher(topic)
+        self._token = session.liveliness().declare_token(topic)
+        self.send = self._publisher.put
 
     def close(self) -> None:
         self._token.undeclare()
@@ -151,6 +157,10 @@ class Peer:
     def client(self, topic: str) -> _Client:
         """Add a querier, and wait for its queryable."""
         return _Client(self._session, topic)
+
+    def announcer(self, topic: str) -> _Announcer:
+        """Add a publisher, and its liveliness token."""
+        return _Announcer(self._session, topic)
 
     def watcher(self, topic: str, on_connect: Callable[[], None]) -> _Watcher:
         """Add a subscriber, and one of liveliness tokens, which tells."""

@@ -21,7 +21,6 @@ class _Publisher:
     def __init__(self, thread: LoopThread, stream: ZMQStream) -> None:
         self._thread = thread
         self._stream = stream
-        self.send = stream.send
         self.close = stream.close
 
     def send_all(self, message: bytes, count: int) -> None:
