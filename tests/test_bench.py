@@ -100,7 +100,7 @@ class _Faulty:
 
     def prepare(self) -> None:
         if self.library == "pyzmq":
-            raise RoundFailedError("1 of 9 messages lost")
+            raise RoundFailedError("1 of 9 messages lost", lost=1)
 
     def measure(self, number: int) -> tuple[float]:
         if number == 0:
@@ -122,12 +122,14 @@ def test_what_goes_wrong_is_told_beside_what_was_measured() -> None:
     outcome = run_scenarios([Scenario(["colugo", "pyzmq", "zenoh", "nats"], _Faulty, [measurement])], 2)
     assert [(row.library, row.samples.values, met(row, outcome.rows)) for row in outcome.rows] == [
         ("colugo", [2.0], False),
+        ("pyzmq", [], None),
         ("zenoh", [2.0], None),
     ]
+    assert [row.samples.lost for row in outcome.rows] == [0, 1, 0]
     assert outcome.problems == [
         "start, nats, at the start: a process ended without 'ready'",
-        "start, pyzmq, before the rounds: 1 of 9 messages lost",
         "start, colugo, round 1: silence",
+        "start, pyzmq, before the rounds: 1 of 9 messages lost",
         "start, zenoh, round 1: silence",
         "start, colugo, at the end: a process ended with status 3",
         "start, pyzmq, at the end: a process ended with status 3",

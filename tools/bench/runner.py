@@ -126,20 +126,27 @@ def _measure(
     measurement: Measurement[R], running: Mapping[str, R], rounds: int, outcome: Outcome, progress: Progress
 ) -> None:
     task = progress.add_task(measurement.name, total=rounds * len(running))
-    ready = dict(running)
+    unready: dict[str, list[Samples]] = {}
     for library, one in running.items():
         try:
             measurement.prepare(one)
         except (NoAnswerError, RoundFailedError) as error:
-            outcome.problems.append(f"{measurement.name}, {library}, before the rounds: {error}")
-            del ready[library]
-    measures = {library: partial(measurement.measure, one) for library, one in ready.items()}
-    samples = interleave(measures, len(measurement.figures), rounds, partial(progress.advance, task))
+            lost = error.lost if isinstance(error, RoundFailedError) else 0
+            failed = Samples(failures=[f"before the rounds: {error}"], lost=lost)
+            unready[library] = [failed] * len(measurement.figures)
+    measures = {
+        library: partial(measurement.measure, one)
+        for library, one in running.items()
+        if library not in unready
+    }
+    figures = len(measurement.figures)
+    samples = unready | interleave(measures, figures, rounds, partial(progress.advance, task))
     for number, figure in enumerate(measurement.figures):
-        for library, its in samples.items():
-            outcome.rows.append(_row(measurement.name, figure, library, its[number]))
-    for library, its in samples.items():
-        outcome.problems += [f"{measurement.name}, {library}, {failure}" for failure in its[0].failures]
+        for library in running:
+            outcome.rows.append(_row(measurement.name, figure, library, samples[library][number]))
+    for library in running:
+        failures = samples[library][0].failures
+        outcome.problems += [f"{measurement.name}, {library}, {failure}" for failure in failures]
 
 
 def _row(name: str, figure: Figure, library: str, samples: Samples) -> Row:
