@@ -19,10 +19,10 @@ BUILD_FILES = $(shell find . \( -name '.?*' -o -name node_modules -o -name 'baze
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv proto test test-slow test-all lint format demo bench lock clean
+.PHONY: help venv proto test test-slow test-all lint format demo bench bench-check lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 venv: .venv/.dev $(MESSAGES) ## Make .venv with colugo (editable) and the tools of its developers
 
@@ -58,8 +58,11 @@ endif
 demo: .venv/.demo ## Show processes that find each other, on this machine only
 	COLUGO_SCOPE=host $(BIN)/colugo demo
 
-bench: .venv/.dev $(MESSAGES) ## Measure discovery
-	$(BIN)/python -m tools.bench discovery
+bench: .venv/.bench ## Measure colugo beside other libraries, on this machine only: about 10 minutes
+	COLUGO_SCOPE=host $(BIN)/python -m tools.bench all
+
+bench-check: .venv/.bench ## See whether the benchmarks work: a short round of each
+	COLUGO_SCOPE=host $(BIN)/python -m tools.bench all --quick --into build/bench-check
 
 lock: ## Renew requirements_lock.txt with the newest releases
 	@python=$$(sh tools/find_python.sh $(PYTHON)) && rm -rf build/lock && "$$python" -m venv build/lock
@@ -89,6 +92,11 @@ clean: ## Remove everything that was made here, .venv included
 	@echo "Installing colugo and its developers' tools in .venv"
 	@$(PIP_INSTALL) $(LOCKED) --editable '.[dev]'
 	@touch .venv/.demo $@
+
+.venv/.bench: .venv/.made pyproject.toml requirements_lock.txt
+	@echo "Installing colugo and what it is measured against in .venv"
+	@$(PIP_INSTALL) $(LOCKED) --editable '.[bench]'
+	@touch $@
 
 proto/%_pb2.py: proto/%.proto tools/protoc.py .venv/.dev
 	$(BIN)/python tools/protoc.py -I. --python_out=. --pyi_out=. $<

@@ -1,19 +1,17 @@
-"""The benchmarks: their statistics, their report, and a short run as a process."""
+"""The benchmarks: their statistics, their rounds, and short runs as processes."""
 
-import io
 import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from tests.support import Program, seconds
 from tools.bench.processes import Child, NoAnswerError
-from tools.bench.report import Goal, Row, as_table, ratio, write_json
-from tools.bench.rounds import RoundFailedError, Samples, interleave
-from tools.bench.runner import Scenario
+from tools.bench.results import Goal, met
+from tools.bench.rounds import RoundFailedError, interleave
+from tools.bench.runner import Figure, Measurement, Scenario
 from tools.bench.runner import run as run_scenarios
 from tools.bench.statistics import percentile, summarize
 
@@ -63,139 +61,129 @@ def test_a_summary_is_in_order(values: list[float]) -> None:
 def test_rounds_take_turns_and_every_second_one_goes_backwards() -> None:
     calls: list[tuple[str, int]] = []
 
-    def measure(library: str, number: int) -> float:
+    def measure(library: str, number: int) -> tuple[float, float]:
         calls.append((library, number))
-        return number
+        return number, 10 * number
 
     done: list[None] = []
     samples = interleave(
         {"a": lambda number: measure("a", number), "b": lambda number: measure("b", number)},
+        2,
         3,
         lambda: done.append(None),
     )
     assert calls == [("a", 0), ("b", 0), ("b", 1), ("a", 1), ("a", 2), ("b", 2)]
     assert len(done) == 6
-    assert samples["a"].values == samples["b"].values == [0, 1, 2]
+    for library in ("a", "b"):
+        assert [its.values for its in samples[library]] == [[0, 1, 2], [0, 10, 20]]
 
 
-def test_a_failed_round_is_counted_with_its_reason() -> None:
-    def measure(number: int) -> float:
+def test_a_failed_round_is_counted_with_its_reason_and_its_loss() -> None:
+    def measure(number: int) -> tuple[float]:
         if number == 1:
-            raise RoundFailedError("silence")
-        return 1.5
+            raise RoundFailedError("3 of 7 messages lost", lost=3)
+        return (1.5,)
 
-    samples = interleave({"a": measure}, 3, lambda: None)["a"]
+    (samples,) = interleave({"a": measure}, 1, 3, lambda: None)["a"]
     assert samples.rounds == 3
     assert samples.values == [1.5, 1.5]
-    assert samples.failures == ["round 2: silence"]
+    assert samples.failures == ["round 2: 3 of 7 messages lost"]
+    assert samples.lost == 3
+
+
+class _Faulty:
+    def __init__(self, library: str, port: int) -> None:
+        assert 0 < port < 65536
+        if library == "nats":
+            raise NoAnswerError("a process ended without 'ready'")
+        self.library = library
+
+    def prepare(self) -> None:
+        if self.library == "pyzmq":
+            raise RoundFailedError("1 of 9 messages lost", lost=1)
+
+    def measure(self, number: int) -> tuple[float]:
+        if number == 0:
+            raise RoundFailedError("silence")
+        return (2.0,)
+
+    def close(self) -> None:
+        raise NoAnswerError("a process ended with status 3")
 
 
 def test_what_goes_wrong_is_told_beside_what_was_measured() -> None:
-    class Faulty:
-        def __init__(self, library: str, network: int) -> None:
-            assert 0 < network < 65536
-
-        def measure(self, number: int) -> float:
-            if number == 0:
-                raise RoundFailedError("silence")
-            return 2.0
-
-        def close(self) -> None:
-            raise NoAnswerError("a process ended with status 3")
-
-    outcome = run_scenarios([Scenario("start", Faulty, Goal(p50_ms=5))], ["colugo", "zenoh"], 2)
-    assert [(row.library, row.samples.values, row.met) for row in outcome.rows] == [
+    goal = Goal("p50", "most", 5)
+    measurement: Measurement[_Faulty] = Measurement(
+        "start",
+        lambda faulty, number: faulty.measure(number),
+        [Figure(goals={"colugo": (goal,)})],
+        lambda faulty: faulty.prepare(),
+    )
+    outcome = run_scenarios([Scenario(["colugo", "pyzmq", "zenoh", "nats"], _Faulty, [measurement])], 2)
+    assert [(row.library, row.samples.values, met(row, outcome.rows)) for row in outcome.rows] == [
         ("colugo", [2.0], False),
+        ("pyzmq", [], None),
         ("zenoh", [2.0], None),
     ]
+    assert [row.samples.lost for row in outcome.rows] == [0, 1, 0]
     assert outcome.problems == [
-        "start, colugo, at the end: a process ended with status 3",
-        "start, zenoh, at the end: a process ended with status 3",
+        "start, nats, at the start: a process ended without 'ready'",
         "start, colugo, round 1: silence",
+        "start, pyzmq, before the rounds: 1 of 9 messages lost",
         "start, zenoh, round 1: silence",
+        "start, colugo, at the end: a process ended with status 3",
+        "start, pyzmq, at the end: a process ended with status 3",
+        "start, zenoh, at the end: a process ended with status 3",
     ]
-
-
-@pytest.mark.parametrize(
-    ("samples", "met"),
-    [
-        (Samples([1, 2, 3]), True),
-        (Samples([1, 2, 9]), False),
-        (Samples([1, 4, 5]), False),
-        (Samples([1, 2, 3], ["round 4: silence"]), False),
-        (Samples([], ["round 1: silence"]), False),
-    ],
-    ids=["both kept", "p99 missed", "p50 missed", "a round failed", "all rounds failed"],
-)
-def test_a_goal_is_met_if_all_limits_are_kept_and_no_round_failed(
-    samples: Samples,
-    met: bool,  # noqa: FBT001 - a parameter of the test
-) -> None:
-    assert Row("start", "colugo", samples, Goal(p50_ms=2, p99_ms=5)).met is met
-
-
-def test_without_a_goal_nothing_is_met_or_missed() -> None:
-    assert Row("start", "zenoh", Samples([1])).met is None
-
-
-def test_a_ratio_compares_medians_of_the_same_measurement() -> None:
-    rows = [
-        Row("start", "colugo", Samples([3])),
-        Row("start", "zenoh", Samples([2])),
-        Row("other", "zenoh", Samples([1])),
-    ]
-    assert ratio(rows[0], rows, "zenoh") == 1.5
-    assert ratio(rows[0], rows[:1], "zenoh") is None
-    assert ratio(Row("start", "colugo", Samples([], ["silence"])), rows, "zenoh") is None
-
-
-def test_the_table_shows_figures_failures_and_goals_within_80_columns() -> None:
-    rows = [
-        Row("new process", "colugo", Samples([4.0, 6.0], ["round 3: silence"]), Goal(p50_ms=15, p99_ms=200)),
-        Row("new process", "zenoh", Samples([8.0])),
-        Row("new socket", "colugo", Samples([], ["round 1: silence"]), Goal(p50_ms=10)),
-    ]
-    console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(as_table("discovery", rows, reference="zenoh"))
-    lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
-    assert "new process colugo 3 1 4.0 4.0 6.0 6.0 p50 ≤ 15, no 0.50x" in lines
-    assert "new process zenoh 1 0 8.0 8.0 8.0 8.0 1.00x" in lines
-    assert "new socket colugo 1 1 - - - - p50 ≤ 10 no -" in lines
-
-
-def test_the_json_file_holds_each_value_and_failure(tmp_path: Path) -> None:
-    file = tmp_path / "result.json"
-    row = Row("new socket", "colugo", Samples([2.0, 1.0], ["round 3: silence"]), Goal(p50_ms=10))
-    write_json(file, "discovery", {"colugo": "1.2"}, [row], reference="zenoh")
-    content = json.loads(file.read_text(encoding="utf-8"))
-    assert content["benchmark"] == "discovery"
-    assert content["versions"] == {"colugo": "1.2"}
-    (found,) = content["rows"]
-    assert found["values"] == [2.0, 1.0]
-    assert found["failures"] == ["round 3: silence"]
-    assert found["summary"]["p50"] == 1.0
-    assert found["met"] is False
-    assert found["ratio_to_zenoh"] is None
 
 
 def test_a_process_that_fails_is_reported_with_its_last_words() -> None:
     with (
         pytest.raises(NoAnswerError, match=r"ended without 'ready'.*KeyError: 'nobody'"),
-        Child("tools.bench.discovery_roles", "nobody", "colugo", "1") as child,
+        Child("tools.bench.discovery_roles", "nobody", "colugo", '{"port": 1}') as child,
     ):
         child.expect("ready", within=seconds(15))
 
 
-def test_two_rounds_of_discovery_end_well_and_print_the_table(realm: str, tmp_path: Path) -> None:
-    file = tmp_path / "discovery.json"
-    arguments = ["-m", "tools.bench", "discovery", "--rounds", "2", "--json", str(file)]
-    with Program(arguments, realm=realm) as program:
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ("discovery --rounds 2 --peers colugo", ["new socket", "new process"]),
+        ("pubsub --rounds 1 --seconds 0.05 --peers pyzmq --transport tcp", ["64 B tcp", "1 MiB tcp"]),
+        ("requests --rounds 1 --seconds 0.05 --peers pyzmq", ["1 in flight", "1000 in flight"]),
+        ("latency --rounds 1 --seconds 0.1 --peers pyzmq-asyncio", ["64 B, p50", "64 B, p99"]),
+        ("idle --rounds 1 --seconds 0.1 --peers colugo", ["100 sockets"]),
+    ],
+    ids=["discovery", "pubsub", "requests", "latency", "idle"],
+)
+def test_a_short_run_ends_well_and_prints_and_writes_its_results(
+    arguments: str, names: list[str], realm: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "results.json"
+    with Program(["-m", "tools.bench", *arguments.split(), "--json", str(file)], realm=realm) as program:
         status = program.wait(within=50)
     output = "\n".join(program.lines)
     assert status == 0, output
-    table = [" ".join(line.split()) for line in program.lines]
-    for name in ("new socket", "new process"):
-        assert any(line.startswith(f"{name} colugo 2 0 ") for line in table), output
+    for name in names:
+        assert any(line.strip().startswith(f"{name} ") for line in program.lines), output
     rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
-    assert all(len(row["values"]) == 2 for row in rows)
-    assert all(value > 0 for row in rows for value in row["values"])
+    assert rows
+    assert all(value > 0 for row in rows for value in row["samples"]["values"])
+    assert all(row["samples"]["lost"] == 0 for row in rows)
+    if "pyzmq" in arguments:
+        assert all(row["ratio"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("report .", "no results in .; to make some: python -m tools.bench all"),
+        ("pubsub --peers carrier-pigeon", "'carrier-pigeon' is not one of 'colugo'"),
+        ("pubsub --size 3", "'3' is not one of '64 B'"),
+    ],
+    ids=["no results", "no such peer", "no such size"],
+)
+def test_what_cannot_be_done_is_said(arguments: str, complaint: str, realm: str) -> None:
+    with Program(["-m", "tools.bench", *arguments.split()], realm=realm) as program:
+        assert program.wait() != 0
+    assert complaint in "\n".join(program.lines)

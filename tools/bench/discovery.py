@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from typing import Any
 
-import click
-from rich.console import Console
-
+from tools.bench.benchmark import Benchmark, Options
 from tools.bench.discovery_roles import ROUND_S
-from tools.bench.libraries import REFERENCE, installed, left_out
+from tools.bench.libraries import DISCOVERY, OWN
+from tools.bench.peers.network import Network
 from tools.bench.processes import Child, NoAnswerError
-from tools.bench.report import Goal, as_table, write_json
+from tools.bench.results import Goal
 from tools.bench.rounds import RoundFailedError
-from tools.bench.runner import Scenario, run
+from tools.bench.runner import Figure, Measurement, Scenario
 
 MEMBERS = 5
 _START_S = 30.0
@@ -28,27 +27,28 @@ class NewSocket:
 
     Args:
         library: what the processes use.
-        network: the number of their network.
+        port: of their network.
     """
 
-    def __init__(self, library: str, network: int) -> None:
+    def __init__(self, library: str, port: int) -> None:
+        network = str(Network(port))
         with ExitStack() as stack:
-            self._watcher = stack.enter_context(Child(_ROLES, "watch", library, str(network)))
-            self._announcer = stack.enter_context(Child(_ROLES, "announce", library, str(network)))
+            self._watcher = stack.enter_context(Child(_ROLES, "watch", library, network))
+            self._announcer = stack.enter_context(Child(_ROLES, "announce", library, network))
             for child in (self._watcher, self._announcer):
                 child.expect("ready", within=_START_S)
             # once without measuring: the two have to know each other
             self._measure("warm.up")
             self._children = stack.pop_all()
 
-    def measure(self, number: int) -> float:
+    def measure(self, number: int) -> tuple[float]:
         """Measure a round, in milliseconds.
 
         Raises:
             RoundFailedError: if `on_connect` does not come in time.
         """
         try:
-            return self._measure(f"round.{number}")
+            return (self._measure(f"round.{number}"),)
         except NoAnswerError as error:
             raise RoundFailedError(str(error)) from error
 
@@ -75,16 +75,17 @@ class NewProcess:
 
     Args:
         library: what the processes use.
-        network: the number of their network.
+        port: of their network.
     """
 
-    def __init__(self, library: str, network: int) -> None:
+    def __init__(self, library: str, port: int) -> None:
+        network = str(Network(port))
         self._library = library
         self._network = network
         with ExitStack() as stack:
             self._members = [
                 stack.enter_context(
-                    Child(_ROLES, "member", library, str(network), _topic(number), _topic(number + 1))
+                    Child(_ROLES, "member", library, network, _topic(number), _topic(number + 1))
                 )
                 for number in range(MEMBERS)
             ]
@@ -92,7 +93,7 @@ class NewProcess:
                 child.expect("ready", within=_START_S)
             self._children = stack.pop_all()
 
-    def measure(self, number: int) -> float:
+    def measure(self, number: int) -> tuple[float]:
         """Measure a round, in milliseconds.
 
         Raises:
@@ -103,14 +104,14 @@ class NewProcess:
                 (took,) = child.expect("heard", within=_START_S + ROUND_S)
         except NoAnswerError as error:
             raise RoundFailedError(str(error)) from error
-        return int(took) / _NS_IN_MS
+        return (int(took) / _NS_IN_MS,)
 
     def close(self) -> None:
         """End the processes."""
         self._children.close()
 
     def _joining(self, number: int) -> Child:
-        return Child(_ROLES, "join", self._library, str(self._network), _topic(number))
+        return Child(_ROLES, "join", self._library, self._network, _topic(number))
 
     @contextmanager
     def _all_sending(self) -> Iterator[None]:
@@ -131,45 +132,26 @@ def _topic(number: int) -> str:
     return f"member.{number % MEMBERS}"
 
 
-_SCENARIOS = (
-    Scenario("new socket", NewSocket, Goal(p50_ms=10)),
-    Scenario("new process", NewProcess, Goal(p50_ms=15, p99_ms=200)),
+def _discovery(options: Options) -> list[Scenario[Any]]:
+    chosen = options.libraries(DISCOVERY, FINDING.name)
+    return [
+        Scenario(chosen, NewSocket, [_times("new socket", Goal("p50", "most", 10))]),
+        Scenario(
+            chosen,
+            NewProcess,
+            [_times("new process", Goal("p50", "most", 15), Goal("p99", "most", 200))],
+        ),
+    ]
+
+
+def _times(name: str, *goals: Goal) -> Measurement[Any]:
+    return Measurement(name, lambda running, number: running.measure(number), [Figure(goals={OWN: goals})])
+
+
+FINDING = Benchmark(
+    "discovery",
+    "Milliseconds until a new socket of a running network, and a new process, have found their peers.",
+    DISCOVERY,
+    100,
+    _discovery,
 )
-
-
-@click.command()
-@click.option("--rounds", type=click.IntRange(1), default=100, show_default=True, help="How many of each.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all here.")
-def discovery(rounds: int, json_file: Path | None) -> None:
-    """Measure how soon sockets find each other.
-
-    "new socket": from add_publisher in a running network to the other process's on_connect (zenoh: from
-    declare_publisher to the liveliness token at the other process).
-
-    "new process": from making a node in a fresh process, imports done, to its first message out of a
-    network of five processes that send every millisecond.
-
-    Ends with status 0 when every round gave a figure, with 1 when one did not or a process did not end well.
-    Goals that are missed do not change the status: they depend on the machine.
-
-    \b
-    Examples:
-      python -m tools.bench discovery
-      python -m tools.bench discovery --rounds 20 --json build/discovery.json
-    """  # noqa: D301 - click wants the character \b, which stops its wrapping
-    versions = installed()
-    for library, distribution in left_out().items():
-        click.echo(f"Left out: {library} is not installed (pip install {distribution})", err=True)
-    try:
-        outcome = run(_SCENARIOS, list(versions), rounds)
-    except NoAnswerError as error:
-        raise click.ClickException(str(error)) from error
-    title = "discovery: " + ", ".join(f"{library} {version}" for library, version in versions.items())
-    console = Console()
-    console.print(as_table(title, outcome.rows, reference=REFERENCE))
-    for problem in outcome.problems:
-        console.print(problem, markup=False)
-    if json_file is not None:
-        write_json(json_file, "discovery", versions, outcome.rows, reference=REFERENCE)
-    if outcome.problems:
-        raise SystemExit(1)

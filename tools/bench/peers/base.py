@@ -1,47 +1,102 @@
-"""What a library has to offer to be measured."""
+"""What a library has to offer to be measured.
+
+A process makes its peer on its main thread and tells it what to do from there; the library works on
+threads of its own. Callbacks come on any thread.
+"""
 
 from collections.abc import Callable
 from typing import Protocol
 
+OnMessage = Callable[[bytes], None]
+REQUEST_TIMEOUT_S = 2
+"""Each request has it, where a library knows time limits."""
+
 
 class Part(Protocol):
-    """Something of a peer that can be closed on its own, on the peer's thread."""
+    """Something of a peer that can be closed on its own, by `Peer.call`."""
 
     def close(self) -> None:
         """Take it away."""
 
 
-class Sender(Part, Protocol):
-    """Sends the messages of one topic."""
+class Publisher(Part, Protocol):
+    """Sends the messages of one topic, none of which may be lost."""
 
-    def send(self, message: bytes) -> None:
-        """Send to whoever is connected."""
+    def send_all(self, message: bytes, count: int) -> None:
+        """Send a message so many times, as fast as the library does without loss; from the main thread."""
+
+    def pace(self, make: Callable[[], bytes], ticks: int, per_tick: int) -> None:
+        """Send so many messages a millisecond, each made when it is its turn; from the main thread.
+
+        Args:
+            make: makes a message.
+            ticks: how many milliseconds.
+            per_tick: messages of each.
+        """
 
 
 class Peer(Protocol):
     """One participant of a network: made, furnished, started, closed.
 
-    Making it takes a number from 1 to 65535 which tells its network from all others on this host. Each
-    library does the work of starting where its users would meet it: in the making or in `start`.
-    Callbacks come on any thread. Nothing a peer sends may leave loopback.
+    It is made of its Network. Each library does the work of starting where its users would meet it: in
+    the making or in `start`. Nothing a peer sends may leave loopback.
     """
 
-    def publisher(self, topic: str) -> Sender:
-        """Add a publisher, of which others can learn."""
+    def publisher(self, topic: str) -> Publisher:
+        """Add a publisher; may come after the start."""
 
-    def subscriber(
-        self, topic: str, on_message: Callable[[bytes], None], on_connect: Callable[[], None] | None = None
-    ) -> Part:
-        """Add a subscriber; `on_connect` is called when it learns of a publisher of the topic."""
-
-    def repeat(self, delay_ms: int, action: Callable[[], None]) -> Part:
-        """Call back at a fixed rate until it is closed."""
-
-    def call(self, action: Callable[[], None]) -> None:
-        """Call back soon, on the thread where the library's users call it."""
+    def subscriber(self, topic: str, on_message: OnMessage) -> Part:
+        """Add a subscriber; may come after the start."""
 
     def start(self) -> None:
         """Return when it takes part."""
 
     def close(self) -> None:
         """Leave the network."""
+
+
+class RoundTrips(Protocol):
+    """Asks a server; from the main thread."""
+
+    def one_by_one(self, message: bytes, on_reply: OnMessage, count: int) -> list[int]:
+        """Ask so many times, each time when the reply before has come.
+
+        Returns:
+            How long each took, in nanoseconds.
+        """
+
+    def keep_in_flight(self, message: bytes, on_reply: OnMessage, count: int, in_flight: int) -> None:
+        """Ask so many times, with so many requests unanswered at any time; return when all have ended."""
+
+
+class RequestPeer(Peer, Protocol):
+    """One that knows requests and replies."""
+
+    def server(self, topic: str) -> Part:
+        """Add a server that answers every request with what it holds."""
+
+    def client(self, topic: str) -> RoundTrips:
+        """Add a client, and return when it can ask."""
+
+
+class Announcer(Part, Protocol):
+    """A publisher as it comes, of which others can learn."""
+
+    def send(self, message: bytes) -> object:
+        """Send to whoever is connected; on the thread of `DiscoveringPeer.call`."""
+
+
+class DiscoveringPeer(Peer, Protocol):
+    """One that tells who has come."""
+
+    def announcer(self, topic: str) -> Announcer:
+        """Add a publisher that watchers learn of; may come after the start."""
+
+    def watcher(self, topic: str, on_connect: Callable[[], None]) -> Part:
+        """Add a subscriber that does nothing but learn of the topic's publishers."""
+
+    def repeat(self, delay_ms: int, action: Callable[[], None]) -> Part:
+        """Call back at a fixed rate until it is closed."""
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Call back soon, on the thread where the library's users call it."""

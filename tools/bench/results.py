@@ -1,0 +1,172 @@
+"""What a benchmark gave, and what was to be reached."""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tools.bench.libraries import OWN
+from tools.bench.rounds import Samples
+from tools.bench.statistics import Summary, summarize
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What colugo is to reach.
+
+    Attributes:
+        of: "p50" or "p99" of its values, or "ratio": its median to that of the library of the row.
+        bound: whether the limit is the least or the most.
+        limit: in the unit of the values; a ratio has none.
+    """
+
+    of: Literal["p50", "p99", "ratio"]
+    bound: Literal["least", "most"]
+    limit: float
+
+    def __str__(self) -> str:
+        sign = "≥" if self.bound == "least" else "≤"
+        return f"{sign} {self.limit:g}x" if self.of == "ratio" else f"{self.of} {sign} {self.limit:g}"
+
+    def met_by(self, value: float) -> bool:
+        """Whether the value reaches it."""
+        return value >= self.limit if self.bound == "least" else value <= self.limit
+
+
+def at_least(ratio: float) -> tuple[Goal]:
+    """So many times the other library's median, or more."""
+    return (Goal("ratio", "least", ratio),)
+
+
+def at_most(ratio: float) -> tuple[Goal]:
+    """So many times the other library's median, or less."""
+    return (Goal("ratio", "most", ratio),)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure of one library.
+
+    Attributes:
+        name: what was measured.
+        library: with what.
+        samples: what came of it, in the benchmark's unit.
+        goals: what colugo is to reach, in itself or beside this library.
+        message_bytes: the payload of a message, where the values are messages per second.
+    """
+
+    name: str
+    library: str
+    samples: Samples
+    goals: tuple[Goal, ...] = ()
+    message_bytes: int | None = None
+
+    @property
+    def summary(self) -> Summary | None:
+        """None if no round gave a value."""
+        return summarize(self.samples.values)
+
+    @property
+    def megabytes(self) -> float | None:
+        """Megabytes a second, at the median; None where there are none."""
+        summary = self.summary
+        if summary is None or self.message_bytes is None:
+            return None
+        return summary.p50 * self.message_bytes / 1e6
+
+
+def ratio(row: Row, rows: Sequence[Row]) -> float | None:
+    """The median of colugo as a multiple of the row's, of the same measurement.
+
+    Returns:
+        None if one of the two has no value.
+    """
+    own = _own(row, rows)
+    mine, its = own.summary if own else None, row.summary
+    return mine.p50 / its.p50 if mine is not None and its is not None and its.p50 else None
+
+
+def met(row: Row, rows: Sequence[Row]) -> bool | None:
+    """Whether all goals of a row are reached, for which no round of colugo's or of the row's may fail.
+
+    Returns:
+        None if there is none.
+    """
+    if not row.goals:
+        return None
+    own = _own(row, rows)
+    if own is None or own.samples.failures or row.samples.failures:
+        return False
+    values = ((goal, value_of(goal, row, rows)) for goal in row.goals)
+    return all(value is not None and goal.met_by(value) for goal, value in values)
+
+
+def value_of(goal: Goal, row: Row, rows: Sequence[Row]) -> float | None:
+    """What a goal of a row has come to.
+
+    Returns:
+        None if there is no value.
+    """
+    if goal.of == "ratio":
+        return ratio(row, rows)
+    own = _own(row, rows)
+    summary = own.summary if own else None
+    return None if summary is None else summary.p50 if goal.of == "p50" else summary.p99
+
+
+def _own(row: Row, rows: Sequence[Row]) -> Row | None:
+    return next((other for other in rows if other.name == row.name and other.library == OWN), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where it was measured."""
+
+    system: str
+    processor: str
+    cpus: int
+    python: str
+
+
+def this_machine() -> Machine:
+    """The one this runs on."""
+    return Machine(
+        system=f"{platform.system()} {platform.release().partition('-')[0]}",
+        processor=_processor(),
+        cpus=len(os.sched_getaffinity(0)),
+        python=platform.python_version(),
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What one run of a benchmark gave.
+
+    Attributes:
+        benchmark: its name.
+        caption: what the figures are, and their unit.
+        command: how it was started.
+        machine: where it ran.
+        versions: of the libraries.
+        rows: in the order of the table.
+        problems: everything that went wrong, in sentences.
+    """
+
+    benchmark: str
+    caption: str
+    command: str
+    machine: Machine
+    versions: dict[str, str]
+    rows: list[Row]
+    problems: list[str]
