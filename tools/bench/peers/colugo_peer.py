@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import colugo
-from colugo import Node, Repeater, ReplyServer, RequestClient, RequestError, Subscriber
+from colugo import FlowError, Node, Repeater, ReplyServer, RequestClient, RequestError, Subscriber
 from tools.bench.peers.base import REQUEST_TIMEOUT_S, OnMessage
 from tools.bench.peers.network import Network
 from tools.bench.peers.pacing import pace_on_loop
@@ -17,7 +17,7 @@ _TIMEOUT_MS = REQUEST_TIMEOUT_S * 1000
 # What keeps a node to a transport.
 _NODE_OPTIONS: Mapping[str, Mapping[str, Any]] = {"tcp": {}, "ipc": {}}
 # What keeps a publisher from losing anything.
-_LOSSLESS: Mapping[str, Any] = {"hwm": 100_000_000}
+_LOSSLESS: Mapping[str, Any] = {"flow": "wait"}
 _BURST = 1000
 _BURST_BYTES = 1 << 22
 
@@ -35,11 +35,14 @@ class _Publisher:
         self._node.run(pace_on_loop(self._publisher.send, make, ticks, per_tick))
 
     async def _send_all(self, message: bytes, count: int) -> None:
-        send = self._publisher.send
+        send, send_wait = self._publisher.send, self._publisher.send_wait
         burst = max(1, min(_BURST, _BURST_BYTES // len(message)))
         for sent in range(0, count, burst):
             for _ in range(min(burst, count - sent)):
-                send(message)
+                try:
+                    send(message)
+                except FlowError:  # the quicker half of what send_wait does
+                    await send_wait(message)
             await asyncio.sleep(0)
 
 
