@@ -1,5 +1,6 @@
 """What the library asks of and knows about the machine it runs on."""
 
+import errno
 import hashlib
 import socket
 import sys
@@ -9,6 +10,7 @@ if sys.platform != "win32":
     import resource
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_OPEN_FILES = Path("/proc/self/fd")
 _NAMESPACES = ("/proc/self/ns/net", "/proc/self/ns/mnt")
 
 
@@ -18,12 +20,33 @@ def host_id() -> str:
     Made of the boot id and the network and mount namespaces (Linux), so that containers of one
     machine count as hosts of their own; elsewhere of the host name.
     """
-    try:
-        parts = [_BOOT_ID.read_bytes().strip().decode()]
-        parts += [str(Path(name).stat().st_ino) for name in _NAMESPACES]
-    except OSError:
-        parts = [socket.gethostname()]
+    parts = _namespaces() or [socket.gethostname()]
     return hashlib.blake2b("|".join(parts).encode(), digest_size=4).hexdigest()
+
+
+def knows_namespaces() -> bool:
+    """Whether the host id is equal only if network and files are the same (Linux)."""
+    return bool(_namespaces())
+
+
+def _namespaces() -> list[str]:
+    try:
+        return [
+            _BOOT_ID.read_bytes().strip().decode(),
+            *(str(Path(name).stat().st_ino) for name in _NAMESPACES),
+        ]
+    except OSError:
+        return []
+
+
+def files_are_scarce() -> bool:
+    """Whether less than an eighth of the files are left that this process may open (Linux)."""
+    try:
+        opened = _OPEN_FILES.stat().st_size or sum(1 for _ in _OPEN_FILES.iterdir())  # a size since Linux 6.2
+    except OSError as error:
+        return error.errno in {errno.EMFILE, errno.ENFILE}
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft != resource.RLIM_INFINITY and opened > soft * 7 // 8
 
 
 def raise_open_files_limit() -> int:
