@@ -104,12 +104,7 @@ class IpcFiles:
             return None
         try:
             path = self._folder(make=False) / socket_id.hex()
-            mode = path.lstat()
-            if (
-                mode.st_uid == os.geteuid()
-                and stat.S_ISSOCK(mode.st_mode)
-                and _probe(path) == errno.EPROTOTYPE
-            ):
+            if path.lstat().st_uid == os.geteuid() and _probe(path) == errno.EPROTOTYPE:
                 return f"{PREFIX}{path}"
         except _FolderError as error:
             self._tell(logging.WARNING, str(error))
