@@ -305,9 +305,11 @@ def test_restarted_on_its_port_with_and_without_ipc_each_message_comes_once(
             port = probe.add_publisher("p").endpoints[0].rsplit(":", 1)[1]
         async with Node("watcher") as watcher:
             peers, numbers = Collector(), Collector()
-            watcher.add_subscriber(
-                "t", lambda message, info: numbers((info.peer.socket_id, info.sequence)), peers
-            )
+
+            def number(_: str, info: MessageInfo) -> None:
+                numbers((info.peer.socket_id, info.sequence))
+
+            watcher.add_subscriber("t", number, peers)
             for count, ipc in enumerate((*order, *order), 1):
                 with Program(["-c", SERVER, port], realm=realm, env={"COLUGO_IPC": ipc}) as victim:
                     await peers.reach(count)
