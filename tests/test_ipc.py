@@ -53,6 +53,22 @@ node.start()
 """
 
 
+MANY = """
+import asyncio, logging, resource
+logging.basicConfig(level=20, format="%(message)s")
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, 600))
+from colugo.testing import Network
+async def main():
+    network = Network()
+    async with network.node("many") as many, network.node("reader") as reader:
+        publishers = [many.add_publisher(f"t.{number}") for number in range(60)]
+        subscriber = reader.add_subscriber("t.#")
+        await asyncio.gather(*(publisher.ready() for publisher in publishers))
+        print(sum(len(publisher.endpoints) == 2 for publisher in publishers), "of 60 have a file", flush=True)
+asyncio.run(main())
+"""
+
+
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where the test's files are; not pytest's own temporary path, which is too long for a socket."""
@@ -335,3 +351,14 @@ def test_one_that_runs_out_of_descriptors_takes_its_file_away_and_lives_on(folde
         assert wait_until(lambda: files(folder) == [])
         program.expect("full")
         run(main(program))
+
+
+def test_with_many_sockets_and_few_descriptors_some_have_a_file_and_all_are_met(
+    folder: Path, realm: str
+) -> None:
+    with Program(["-c", MANY], realm=realm) as program:
+        count = int(program.expect("of 60 have a file").split()[0])
+        assert 5 < count < 40
+        assert program.wait() == 0
+        assert sum("may not open enough files" in line for line in program.lines) == 1
+    assert files(folder) == []

@@ -1,6 +1,5 @@
 """What the library asks of and knows about the machine it runs on."""
 
-import errno
 import hashlib
 import socket
 import sys
@@ -39,14 +38,16 @@ def _namespaces() -> list[str]:
         return []
 
 
-def files_are_scarce() -> bool:
-    """Whether less than an eighth of the files are left that this process may open (Linux)."""
+def spare_files() -> int:
+    """How many more files this process may open until only an eighth of its limit is left (Linux)."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
     try:
         opened = _OPEN_FILES.stat().st_size or sum(1 for _ in _OPEN_FILES.iterdir())  # a size since Linux 6.2
-    except OSError as error:
-        return error.errno in {errno.EMFILE, errno.ENFILE}
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return soft != resource.RLIM_INFINITY and opened > soft * 7 // 8
+    except OSError:  # not even this one
+        return 0
+    return limit * 7 // 8 - opened
 
 
 def raise_open_files_limit() -> int:

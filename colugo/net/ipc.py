@@ -15,7 +15,7 @@ import zmq
 from tornado.ioloop import IOLoop
 
 from colugo.errors import ConfigurationError
-from colugo.net.host import files_are_scarce, knows_namespaces
+from colugo.net.host import knows_namespaces, spare_files
 
 PREFIX = "ipc://"
 _VARIABLE = "COLUGO_IPC"
@@ -28,6 +28,11 @@ _SWEEP_AGE_S = 60.0
 """Younger files are left alone: a file is there a moment before its socket can be found."""
 _BINDS_PER_COUNT = 32
 _WATCH_S = 1.0
+_ROOM_TO_BIND = 32
+_ROOM_TO_STAY = 8
+"""Descriptors that must be free for each bound file of this process: all may be connected to at once."""
+_bound: set[str] = set()
+"""The endpoints of all nodes of this process."""
 
 
 class _FolderError(Exception):
@@ -41,8 +46,8 @@ class IpcFiles:
     be advertised. If anything is in the way, there is no file, and peers connect over tcp.
 
     ZeroMQ aborts the process that has no descriptor left when somebody connects to its file (4.3.5,
-    `ipc_listener.cpp`; not so with tcp). So the files go away, for good, while there still are some:
-    connections that are up stay, others come over tcp.
+    `ipc_listener.cpp`; not so with tcp). So there are no more files than descriptors allow, and all of
+    a node go away, for good, while some are left: connections that are up stay, others come over tcp.
 
     Args:
         enabled: whether to use any; never where the host id cannot tell network and mount namespaces.
@@ -53,8 +58,9 @@ class IpcFiles:
         self._enabled = enabled and knows_namespaces()
         self._logger = logger
         self._told: set[str] = set()
-        self._bound: set[str] = set()
+        self._own: set[str] = set()
         self._binds = 0
+        self._room = 0
         self._loop: IOLoop | None = None
         self._timer: object | None = None
 
@@ -70,27 +76,28 @@ class IpcFiles:
         """
         if not self._enabled:
             return []
-        if self._binds % _BINDS_PER_COUNT == 0 and files_are_scarce():
-            self._give_up()
+        if not self._has_room():
+            self._tell(logging.INFO, "this process may not open enough files for all its sockets")
             return []
         try:
             folder = self._folder(make=True)
-            if self._binds == 0:
+            if not self._own:
                 _sweep(folder)
             endpoint = f"{PREFIX}{folder}/{socket_id.hex()}"
             zmq_socket.bind(endpoint)
         except (_FolderError, OSError, ValueError) as error:  # a ZMQError is an OSError
             self._tell(logging.WARNING if isinstance(error, _FolderError) else logging.INFO, str(error))
             return []
-        self._binds += 1
-        self._bound.add(endpoint)
+        self._own.add(endpoint)
+        _bound.add(endpoint)
         self._watch()
         return [endpoint]
 
     def remove(self, endpoints: list[str]) -> None:
         """Remove the files of a socket that is being closed; ZeroMQ leaves them behind."""
         for endpoint in endpoints:
-            self._bound.discard(endpoint)
+            self._own.discard(endpoint)
+            _bound.discard(endpoint)
             with suppress(OSError):
                 _path(endpoint).unlink()
 
@@ -123,20 +130,23 @@ class IpcFiles:
             self._loop.remove_timeout(self._timer)
         self._loop = None
 
+    def _has_room(self) -> bool:
+        if self._binds % _BINDS_PER_COUNT == 0:
+            self._room = spare_files()
+        self._binds += 1
+        return self._room >= _ROOM_TO_BIND * (len(_bound) + 1)
+
     def _watch(self) -> None:
-        if self._loop is not None and self._timer is None and self._bound:
+        if self._loop is not None and self._timer is None and self._own:
             self._timer = self._loop.call_later(_WATCH_S, self._look)
 
     def _look(self) -> None:
         self._timer = None
-        if files_are_scarce():
-            self._give_up()
+        if spare_files() < _ROOM_TO_STAY * len(_bound):
+            self._enabled = False
+            self.remove(list(self._own))
+            self._tell(logging.WARNING, "this process has nearly as many open files as it may have")
         self._watch()
-
-    def _give_up(self) -> None:
-        self._enabled = False
-        self.remove(list(self._bound))
-        self._tell(logging.WARNING, "the process has nearly as many open files as it may have")
 
     def _folder(self, *, make: bool) -> Path:
         base = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
