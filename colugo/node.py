@@ -12,6 +12,7 @@ from colugo.lifecycle import Lifecycle
 from colugo.net.directory import Directory
 from colugo.net.host import host_id
 from colugo.net.interfaces import Scope, resolve_scope
+from colugo.net.ipc import resolve_ipc
 from colugo.net.mdns import MdnsDirectory
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
@@ -47,6 +48,8 @@ class Node(Lifecycle):
             `COLUGO_SCOPE`, or `"lan"` without it.
         directory: where to advertise and discover; None means mDNS.
         max_message_bytes: larger messages are neither sent nor received (64 MiB).
+        ipc: whether nodes of one user on one host talk over Unix sockets instead of tcp (Linux); None
+            means `COLUGO_IPC`, `0` or `1`, or yes without it.
 
     Raises:
         ConfigurationError: if a value cannot work.
@@ -60,6 +63,7 @@ class Node(Lifecycle):
         scope: str | None = None,
         directory: Directory | None = None,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        ipc: bool | None = None,
     ) -> None:
         runtime = Runtime(
             check_name(name),
@@ -67,6 +71,7 @@ class Node(Lifecycle):
             scope=resolve_scope(scope),
             max_message_bytes=max_message_bytes,
             host_id=host_id(),
+            ipc=resolve_ipc(ipc),
         )
         super().__init__(runtime, lambda: directory or MdnsDirectory(runtime.scope))
         # weakly: a closed one is held by nobody else

@@ -23,7 +23,7 @@ from colugo.node import Node
 
 
 class Network:
-    """Nodes that find each other in memory instead of over mDNS; messages travel on loopback."""
+    """Nodes that find each other in memory instead of over mDNS; messages use real sockets of this host."""
 
     def __init__(self) -> None:
         self._network = MemoryNetwork()

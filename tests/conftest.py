@@ -16,3 +16,10 @@ def realm(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("COLUGO_REALM", name)
     monkeypatch.setenv("COLUGO_SCOPE", "host")
     return name
+
+
+@pytest.fixture(params=["ipc", "tcp"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How nodes and processes of the test talk on this host: what depends on it is tested with both."""
+    monkeypatch.setenv("COLUGO_IPC", "1" if request.param == "ipc" else "0")
+    return str(request.param)

@@ -185,3 +185,9 @@ class Program:
             self.lines.append(line.rstrip("\n"))
             self._queue.put(line)
         self._queue.put(None)
+
+
+def unix_connections(table: str, folder: Path) -> int:
+    """How many connections to socket files of a folder are in /proc/net/unix."""
+    lines = [line.split(maxsplit=7) for line in table.splitlines()]
+    return sum(len(line) == 8 and line[5] == "03" and line[7].startswith(f"{folder}/") for line in lines)

@@ -78,6 +78,7 @@ async def plain_context() -> AsyncIterator[zmq.asyncio.Context]:
         context.destroy(linger=0)
 
 
+@pytest.mark.usefixtures("transport")
 def test_one_that_is_ready_sends_and_leaves_at_once_loses_nothing() -> None:
     async def main() -> None:
         async with Node("reader") as reader:
@@ -95,6 +96,7 @@ def test_one_that_is_ready_sends_and_leaves_at_once_loses_nothing() -> None:
     run(main())
 
 
+@pytest.mark.usefixtures("transport")
 def test_a_slow_callback_still_gets_what_was_sent_before_the_publisher_left() -> None:
     async def main() -> None:
         async with Node("reader") as reader:
@@ -120,6 +122,7 @@ def test_a_slow_callback_still_gets_what_was_sent_before_the_publisher_left() ->
     run(main())
 
 
+@pytest.mark.usefixtures("transport")
 def test_replies_that_were_sent_before_the_server_left_all_arrive() -> None:
     async def main() -> None:
         async with Node("client") as asker:
@@ -136,7 +139,8 @@ def test_replies_that_were_sent_before_the_server_left_all_arrive() -> None:
 
 def test_a_connection_that_is_cut_again_and_again_is_noticed_and_comes_back_each_time() -> None:
     async def main() -> None:
-        async with Node("source") as source, Network().node("reader") as reader:
+        # the cable is one of tcp
+        async with Node("source") as source, Network().node("reader", ipc=False) as reader:
             events, messages = Collector(), Collector()
             publisher = source.add_publisher("t")
             cable = Cable(port_of(publisher))
@@ -203,6 +207,7 @@ def bound(plain: zmq.asyncio.Socket, port: int) -> bool:
     return True
 
 
+@pytest.mark.usefixtures("transport")
 def test_what_a_publisher_sends_after_ready_on_the_port_of_its_predecessor_arrives() -> None:
     """The old connection leads to the new socket before the new advertisement has come."""
 

@@ -326,6 +326,7 @@ node.start()
 """
 
 
+@pytest.mark.usefixtures("transport")
 def test_a_killed_publisher_is_noticed_and_its_restart_found(realm: str) -> None:
     async def main() -> None:
         async with Node("watcher") as watcher:
@@ -348,6 +349,7 @@ def test_a_killed_publisher_is_noticed_and_its_restart_found(realm: str) -> None
     run(main(), within=30)
 
 
+@pytest.mark.usefixtures("transport")
 def test_a_restart_on_the_same_port_is_a_new_peer_and_its_messages_arrive(realm: str) -> None:
     async def main() -> None:
         async with Node("probe") as probe:
@@ -371,6 +373,7 @@ SEVERAL_SOCKETS = PUBLISHER.replace(
 )
 
 
+@pytest.mark.usefixtures("transport")
 def test_all_sockets_of_a_killed_node_are_dropped_from_the_directory(realm: str) -> None:
     async def main() -> None:
         async with Node("watcher") as watcher:

@@ -323,6 +323,7 @@ node.start()
 """
 
 
+@pytest.mark.usefixtures("transport")
 def test_a_killed_server_fails_its_requests_at_once_and_its_restart_serves(realm: str) -> None:
     async def main() -> None:
         async with Node("client") as asker:
@@ -473,6 +474,7 @@ def test_large_requests_and_replies_survive() -> None:
     run(main())
 
 
+@pytest.mark.usefixtures("transport")
 def test_a_client_that_does_not_read_loses_replies_and_they_are_counted() -> None:
     """A raw DEALER that asks and never reads fills its pipe; the server goes on for others."""
 

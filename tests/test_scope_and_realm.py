@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from colugo import Node
 from colugo.net.interfaces import HOST, resolve_scope
-from tests.namespaces import Hosts, require_namespaces
-from tests.support import Collector, run
+from tests.namespaces import Host, Hosts, require_namespaces
+from tests.support import Collector, Program, run, unix_connections
 
 BOTH_WAYS = """
 import sys
@@ -108,6 +110,32 @@ def test_in_scope_lan_the_same_question_is_answered(realm: str) -> None:
         with two.program(["-c", ASK_MDNS, two.address, one.address, "5"], realm=realm) as question:
             question.expect("answered")
         assert one.counted_packets() > 0
+
+
+def test_files_that_two_hosts_share_are_not_used_between_them(realm: str) -> None:
+    """Only the network namespaces differ: the socket's file could be connected to, past the network."""
+    require_namespaces()
+    with Hosts(2) as (one, two), tempfile.TemporaryDirectory(prefix="cg", dir="/tmp") as shared:
+
+        def start(host: Host, name: str, other: str) -> Program:
+            return Program(
+                ["-c", BOTH_WAYS, name, other],
+                realm=realm,
+                env={"COLUGO_SCOPE": "lan", "XDG_RUNTIME_DIR": shared},
+                prefix=["nsenter", f"--net=/run/netns/{host.name}"],
+            )
+
+        def connections() -> int:
+            return unix_connections(one.run("cat", "/proc/net/unix"), Path(shared) / "colugo-0")
+
+        with start(one, "a", "b") as a:
+            with start(two, "b", "a") as b:
+                a.expect("heard b speaks")
+                b.expect("heard a speaks")
+                assert connections() == 0
+            with start(one, "b", "a") as b:
+                b.expect("heard a speaks")
+                assert connections() > 0
 
 
 def test_an_interface_or_address_by_name_is_a_scope(realm: str) -> None:

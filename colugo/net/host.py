@@ -9,6 +9,7 @@ if sys.platform != "win32":
     import resource
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_OPEN_FILES = Path("/proc/self/fd")
 _NAMESPACES = ("/proc/self/ns/net", "/proc/self/ns/mnt")
 
 
@@ -18,12 +19,35 @@ def host_id() -> str:
     Made of the boot id and the network and mount namespaces (Linux), so that containers of one
     machine count as hosts of their own; elsewhere of the host name.
     """
-    try:
-        parts = [_BOOT_ID.read_bytes().strip().decode()]
-        parts += [str(Path(name).stat().st_ino) for name in _NAMESPACES]
-    except OSError:
-        parts = [socket.gethostname()]
+    parts = _namespaces() or [socket.gethostname()]
     return hashlib.blake2b("|".join(parts).encode(), digest_size=4).hexdigest()
+
+
+def knows_namespaces() -> bool:
+    """Whether the host id is equal only if network and files are the same (Linux)."""
+    return bool(_namespaces())
+
+
+def _namespaces() -> list[str]:
+    try:
+        return [
+            _BOOT_ID.read_bytes().strip().decode(),
+            *(str(Path(name).stat().st_ino) for name in _NAMESPACES),
+        ]
+    except OSError:
+        return []
+
+
+def spare_files() -> int:
+    """How many more files this process may open until only an eighth of its limit is left (Linux)."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    try:
+        opened = _OPEN_FILES.stat().st_size or sum(1 for _ in _OPEN_FILES.iterdir())  # a size since Linux 6.2
+    except OSError:  # not even this one
+        return 0
+    return limit * 7 // 8 - opened
 
 
 def raise_open_files_limit() -> int:

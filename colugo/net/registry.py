@@ -73,6 +73,18 @@ class Registry:
             self._known[key] = advertisement
         elif self._known.pop(key, None) is None:
             return
+        self._tell(event.change, advertisement)
+
+    def repeat(self, advertisement: Advertisement) -> None:
+        """Tell the watches once more, unless it is gone or another socket has its port now."""
+        if self._known.get(advertisement.socket_id) == advertisement and not any(
+            other.port == advertisement.port and other.host_id == advertisement.host_id
+            for other in self._known.values()
+            if other is not self._known[advertisement.socket_id]
+        ):
+            self._tell(Change.UP, advertisement)
+
+    def _tell(self, change: Change, advertisement: Advertisement) -> None:
         watches = self._exact.get((advertisement.kind, advertisement.topic), [])
         for watch in [*watches, *(one for one in self._wild if one.fits(advertisement))]:
-            watch.on_change(event.change, advertisement)
+            watch.on_change(change, advertisement)

@@ -13,6 +13,7 @@ from tornado.ioloop import IOLoop
 from colugo.errors import ClosedError, ConfigurationError
 from colugo.net.directory import Directory
 from colugo.net.interfaces import Scope
+from colugo.net.ipc import IpcFiles
 from colugo.net.registry import Registry, Watch
 from colugo.net.sockets import Sockets
 from colugo.net.tasks import Tasks
@@ -43,9 +44,19 @@ class Runtime:
         scope: addresses to bind and advertise.
         max_message_bytes: larger messages are neither sent nor received.
         host_id: tells whether two nodes are on one host.
+        ipc: whether to use Unix sockets between nodes of one host.
     """
 
-    def __init__(self, name: str, *, realm: str, scope: Scope, max_message_bytes: int, host_id: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        realm: str,
+        scope: Scope,
+        max_message_bytes: int,
+        host_id: str,
+        ipc: bool = True,
+    ) -> None:
         if not isinstance(max_message_bytes, int) or max_message_bytes < _MIN_MESSAGE_BYTES:
             raise ConfigurationError(
                 f"max_message_bytes is at least {_MIN_MESSAGE_BYTES}, not {max_message_bytes!r}"
@@ -57,6 +68,7 @@ class Runtime:
         self.uuid = uuid.uuid4()
         self.logger = logging.getLogger(name)
         self.sockets = Sockets(max_message_bytes)
+        self.ipc = IpcFiles(enabled=ipc, logger=self.logger)
         self.registry = Registry(realm)
         self.callback_errors = 0
         self._count_lock = threading.Lock()
@@ -96,6 +108,7 @@ class Runtime:
         self._loop = IOLoop.current()
         self.owner = threading.get_ident()
         self._directory = directory
+        self.ipc.open(self._loop)
         waiting, self._on_open = self._on_open, []
         for action in waiting:
             action()
@@ -193,6 +206,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Cancel tasks, end the ZeroMQ context; the sockets must be closed already."""
+        self.ipc.close()
         await self._tasks.cancel()
         loop = asyncio.get_running_loop()
         ended = loop.create_future()

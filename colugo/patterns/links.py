@@ -3,9 +3,12 @@
 import asyncio
 import re
 import uuid
+from collections.abc import Container
 from dataclasses import dataclass
 
 from colugo.errors import ConfigurationError
+from colugo.net.addresses import choose_endpoint
+from colugo.net.ipc import PREFIX, is_file_missing
 from colugo.net.runtime import Runtime
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
 from colugo.protocol.frames import NO_ID
@@ -45,13 +48,38 @@ class Link:
             self.timer = None
 
 
+def find_endpoint(
+    runtime: Runtime, peer: Advertisement, *, taken: Container[str], current: str | None
+) -> str | None:
+    """Where to connect to a peer: its file if it is on this host, else one of its addresses.
+
+    Args:
+        runtime: the node's.
+        peer: the peer.
+        taken: the endpoints that there are links to. A peer whose port is among them is met there: a
+            link to the socket that had the port before may be connected to it already.
+        current: where the peer is connected now; None if it is not.
+    """
+    if current is not None and current.startswith(PREFIX):
+        return current
+    tcp = choose_endpoint(peer, runtime.scope, runtime.host_id)
+    if tcp is None or tcp in taken or peer.host_id != runtime.host_id:
+        return tcp
+    return runtime.ipc.find(peer.socket_id) or tcp
+
+
 def doubt_if_silent(runtime: Runtime, link: Link) -> None:
-    """As long as the link does not answer, let the directory look whether it is still advertised."""
+    """As long as the link does not answer, let the directory look whether it is still advertised.
+
+    If it is, and its file is gone, it is met over tcp.
+    """
 
     def look() -> None:
         if not link.connected and not link.leaving:
             runtime.suspect(link.peer)
             doubt_if_silent(runtime, link)
+            if is_file_missing(link.endpoint):
+                runtime.registry.repeat(link.peer)
 
     link.cancel_timer()
     if link.advertised:

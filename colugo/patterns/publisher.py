@@ -132,6 +132,7 @@ class Publisher(Part):
         except BaseException:
             self._socket.close()
             raise
+        self._ipc = runtime.ipc.bind(self._socket, self._id)
         self._advertisement = runtime.advertisement(
             Kind.PUBLISHER,
             topic,
@@ -145,8 +146,8 @@ class Publisher(Part):
 
     @property
     def endpoints(self) -> list[str]:
-        """Where it is bound, for peers that are given addresses instead of discovering them."""
-        return [endpoint(address, self._port) for address in self._runtime.scope.addresses]
+        """Where it is bound, for peers that are given one instead of discovering it: tcp, then ipc."""
+        return [endpoint(address, self._port) for address in self._runtime.scope.addresses] + self._ipc
 
     @property
     def subscribers(self) -> int:
@@ -235,6 +236,7 @@ class Publisher(Part):
     def _shut(self) -> None:
         """Withdraw and close; what was sent still leaves, for half a second at most."""
         self._runtime.withdraw(self._advertisement)
+        self._runtime.ipc.remove(self._ipc)
         if self._payloads:
             self._flush()
         self._out.close()

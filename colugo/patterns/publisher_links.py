@@ -6,13 +6,12 @@ from typing import Any
 
 import zmq
 
-from colugo.net.addresses import choose_endpoint
 from colugo.net.connector import Connector
 from colugo.net.directory import Change
 from colugo.net.reader import Rest
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.links import Link, doubt_if_silent, plain_peer
+from colugo.patterns.links import Link, doubt_if_silent, find_endpoint, plain_peer
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
 from colugo.protocol.publications import READER_PREFIX, Publication
 
@@ -151,7 +150,8 @@ class PublisherLinks:
             return
         link = self._find(peer)
         if change is Change.UP:
-            endpoint = choose_endpoint(peer, self._runtime.scope, self._runtime.host_id)
+            current = link.endpoint if link is not None and link.connected else None
+            endpoint = find_endpoint(self._runtime, peer, taken=self._links, current=current)
             if endpoint is not None:
                 self._found(peer, endpoint, link)
         elif link is not None:
@@ -219,8 +219,8 @@ class PublisherLinks:
         self._end(link, "withdrawn")
 
     def _end(self, link: Link, reason: str) -> None:
-        if link.peer.framing is Framing.COLUGO:
-            self.by_id.pop(link.peer.socket_id, None)
+        if self.by_id.get(link.peer.socket_id) is link:  # not one that has followed it
+            del self.by_id[link.peer.socket_id]
         if link.connected:
             self._disconnected(link, reason)
         if link.peer.framing is Framing.COLUGO:

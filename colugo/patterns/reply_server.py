@@ -146,6 +146,7 @@ class ReplyServer(Part):
         except BaseException:
             self._socket.close()
             raise
+        self._ipc = runtime.ipc.bind(self._socket, self._id)
         self._advertisement = runtime.advertisement(
             Kind.REPLY_SERVER, topic, self._port, codec=self._codec.name, socket_id=self._id
         )
@@ -154,8 +155,8 @@ class ReplyServer(Part):
 
     @property
     def endpoints(self) -> list[str]:
-        """Where it is bound, for peers that are given addresses instead of discovering them."""
-        return [endpoint(address, self._port) for address in self._runtime.scope.addresses]
+        """Where it is bound, for peers that are given one instead of discovering it: tcp, then ipc."""
+        return [endpoint(address, self._port) for address in self._runtime.scope.addresses] + self._ipc
 
     @property
     def stats(self) -> ReplyServerStats:
@@ -173,6 +174,7 @@ class ReplyServer(Part):
     def _shut(self) -> None:
         """Withdraw and close; replies that were sent still leave, for half a second at most."""
         self._runtime.withdraw(self._advertisement)
+        self._runtime.ipc.remove(self._ipc)
         self._answers.close()
         if self._reader is not None:
             self._reader.close()

@@ -4,12 +4,11 @@ from collections import deque
 from collections.abc import Callable
 
 from colugo.errors import FrameError
-from colugo.net.addresses import choose_endpoint
 from colugo.net.directory import Change
 from colugo.net.reader import Rest
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.links import plain_peer
+from colugo.patterns.links import find_endpoint, plain_peer
 from colugo.patterns.server_link import ServerLink
 from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.calls import Call
@@ -103,7 +102,8 @@ class ServerLinks:
                 self._leave_ring(link)
                 link.leave()
             return
-        endpoint = choose_endpoint(peer, self._runtime.scope, self._runtime.host_id)
+        current = link.endpoint if link is not None and link in self._ring else None
+        endpoint = find_endpoint(self._runtime, peer, taken=self._links, current=current)
         if endpoint is None:
             return
         if link is not None and link.endpoint == endpoint:

@@ -15,7 +15,7 @@ from tools.bench.peers.window import Window
 
 _TIMEOUT_MS = REQUEST_TIMEOUT_S * 1000
 # What keeps a node to a transport.
-_NODE_OPTIONS: Mapping[str, Mapping[str, Any]] = {"tcp": {}, "ipc": {}}
+_NODE_OPTIONS: Mapping[str, Mapping[str, Any]] = {"tcp": {"ipc": False}, "ipc": {}}
 # What keeps a publisher from losing anything.
 _LOSSLESS: Mapping[str, Any] = {"flow": "wait"}
 _BURST = 1000
