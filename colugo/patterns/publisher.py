@@ -132,7 +132,7 @@ class Publisher(Part):
         except BaseException:
             self._socket.close()
             raise
-        self._ipc = runtime.ipc.bind(self._socket, self._id)
+        self._ipc = runtime.ipc.bind(self._socket, socket_id)
         self._advertisement = runtime.advertisement(
             Kind.PUBLISHER,
             topic,
