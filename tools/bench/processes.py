@@ -49,6 +49,11 @@ class Child:
         self._reader = threading.Thread(target=self._read, name=f"output of {self._name}", daemon=True)
         self._reader.start()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def tell(self, line: str) -> None:
         """Send it a line.
 
