@@ -1,0 +1,304 @@
+"""Batches, late joiners, lists, views: what publish/subscribe promises beyond single messages."""
+
+import asyncio
+import threading
+from random import Random
+from typing import Any
+
+import pytest
+
+from colugo import ConfigurationError, MessageInfo, Node
+from colugo.protocol.frames import BATCH_BYTES, LARGE_BYTES
+from tests.support import Collector, run, seconds, until
+
+
+def test_messages_of_all_sizes_and_kinds_in_one_turn_arrive_in_order() -> None:
+    random = Random(1)
+    sizes = [0, 1, 64, LARGE_BYTES, LARGE_BYTES + 1, BATCH_BYTES, BATCH_BYTES + 1, 300_000]
+    messages: list[Any] = [random.randbytes(random.choice(sizes)) for _ in range(300)]
+    messages += [random.choice(["grüß", "text", b"bytes", b""]) for _ in range(2000)]
+    random.shuffle(messages)
+
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            received = Collector()
+            publisher = a.add_publisher("t")
+            subscriber = b.add_subscriber("t", received)
+            await publisher.ready()
+            for message in messages:
+                publisher.send(message)
+            assert await received.reach(len(messages)) == messages
+            assert publisher.stats.sent == len(messages)
+            assert publisher.stats.sent_bytes == sum(
+                len(message.encode() if isinstance(message, str) else message) for message in messages
+            )
+            assert subscriber.stats.lost == 0
+
+    run(main())
+
+
+def test_many_small_messages_of_one_turn_share_a_frame_and_the_first_goes_alone() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            frames: list[int] = []
+            received = Collector()
+            publisher = a.add_publisher("t")
+            subscriber = b.add_subscriber("t", lambda messages: frames.append(len(messages)), batch=True)
+            b.add_subscriber("t", received)
+            await publisher.ready(2)
+            await subscriber.ready()
+            for number in range(1000):
+                publisher.send(b"%03d" % number)
+            await received.reach(1000)
+            await until(lambda: sum(frames) == 1000)
+            assert frames == [1, 999]
+
+    run(main())
+
+
+def test_messages_from_many_threads_all_arrive_those_of_each_in_order() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            received = Collector()
+            publisher = a.add_publisher("t")
+            b.add_subscriber("t", received)
+            await publisher.ready()
+
+            def send(thread: int) -> None:
+                for number in range(2000):
+                    publisher.send(b"%d %d" % (thread, number))
+
+            threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            for number in range(2000):
+                publisher.send(b"own %d" % number)
+                if number % 100 == 0:
+                    await asyncio.sleep(0)
+            items = await received.reach(10_000)
+            for name in (b"own", *(b"%d" % number for number in range(4))):
+                own = [int(item.split()[1]) for item in items if item.split()[0] == name]
+                assert own == list(range(2000))
+            for thread in threads:
+                thread.join()
+
+    run(main())
+
+
+# --- late joiners
+
+
+@pytest.mark.parametrize("codec", [None, "json"])
+def test_a_late_joiner_gets_the_last_ones_and_then_what_comes(codec: str | None) -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            publisher = a.add_publisher("t", retain=3, codec=codec)
+            for number in range(10):
+                publisher.send(str(number))
+            await asyncio.sleep(0)
+            received: list[tuple[str, int | None]] = []
+            subscriber = b.add_subscriber(
+                "t", lambda message, info: received.append((message, info.sequence)), codec=codec
+            )
+            await subscriber.ready()
+            publisher.send("10")
+            await until(lambda: len(received) == 4)
+            assert received == [(str(number), number) for number in range(7, 11)]
+            assert subscriber.stats.lost == subscriber.stats.duplicates == 0
+
+    run(main())
+
+
+def test_every_late_joiner_under_traffic_gets_exactly_the_last_ones_in_order_and_none_twice() -> None:
+    run(late_joiners(60), within=60)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_thousand_late_joiners_of_a_thousand_get_exactly_the_last_ones() -> None:
+    run(late_joiners(1000), within=500)
+
+
+async def late_joiners(count: int, retain: int = 5) -> None:
+    """Let readers join one after another while messages are sent in every turn of the loop."""
+    async with Node("a") as a, Node("b") as b:
+        publisher = a.add_publisher("t", retain=retain)
+        stop = False
+
+        async def send() -> None:
+            number = 0
+            while not stop:
+                for _ in range(number % 4 + 1):
+                    publisher.send(b"%d" % number)
+                    number += 1
+                await asyncio.sleep(0)
+
+        sender = asyncio.create_task(send())
+        await until(lambda: publisher.stats.sent > retain)
+        for _ in range(count):
+            numbers: list[int] = []
+            bases: list[int] = []
+            joined: list[int] = []
+            subscriber = b.add_subscriber("t", lambda m, numbers=numbers: numbers.append(int(m)))
+            welcomed = subscriber._inflow._welcomed
+
+            def note(welcome: Any, bases: list[int] = bases, welcomed: Any = welcomed) -> None:
+                bases.append(welcome.first_sequence)
+                welcomed(welcome)
+
+            subscriber._inflow._welcomed = note  # type: ignore[method-assign]
+            await subscriber.ready()
+            at = publisher.stats.sent
+            await until(lambda numbers=numbers: len(numbers) > 20 + retain)
+            joined.append(at)
+            assert numbers == list(range(bases[0], bases[0] + len(numbers)))
+            assert bases[0] <= at
+            assert subscriber.stats.duplicates == subscriber.stats.lost == 0
+            subscriber.close()
+        stop = True
+        await sender
+
+
+def test_a_late_joiner_of_a_quiet_publisher_gets_large_and_small_text_and_bytes_as_they_were() -> None:
+    messages = ["a", b"b", "ü" * 40_000, b"c" * 100_000, b"", "d"]
+
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            publisher = a.add_publisher("t", retain=10)
+            for message in messages:
+                publisher.send(message)
+            received = Collector()
+            b.add_subscriber("t", received)
+            assert await received.reach(len(messages)) == messages
+
+    run(main())
+
+
+# --- lists, views, threads
+
+
+def test_a_batch_callback_gets_lists_and_what_is_known_of_the_first_message() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            batches: list[tuple[list[Any], MessageInfo]] = []
+            publisher = a.add_publisher("t", codec="json")
+            b.add_subscriber("t", lambda some, info: batches.append((some, info)), codec="json", batch=True)
+            await publisher.ready()
+            for number in range(50):
+                publisher.send({"n": number})
+            await until(lambda: sum(len(some) for some, _ in batches) == 50)
+            assert [message["n"] for some, _ in batches for message in some] == list(range(50))
+            for some, info in batches:
+                assert info.sequence == some[0]["n"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("executor", [False, True])
+def test_a_slow_batch_callback_gets_all_that_has_come_meanwhile(executor: bool) -> None:  # noqa: FBT001
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            batches: list[list[bytes]] = []
+            gate = threading.Event()
+            opened = asyncio.Event()
+
+            def take(messages: list[bytes]) -> None:
+                batches.append(messages)
+                gate.wait(seconds(5))
+
+            async def take_later(messages: list[bytes]) -> None:
+                batches.append(messages)
+                await opened.wait()
+
+            publisher = a.add_publisher("t")
+            callback: Any = take if executor else take_later
+            subscriber = b.add_subscriber("t", callback, batch=True, executor=executor)
+            await publisher.ready()
+            publisher.send(b"0")
+            await until(lambda: batches)
+            for number in range(1, 500):
+                publisher.send(b"%d" % number)
+            await until(lambda: subscriber.stats.received == 500)
+            gate.set()
+            opened.set()
+            await until(lambda: len(batches) == 2)
+            assert batches == [[b"0"], [b"%d" % number for number in range(1, 500)]]
+
+    run(main())
+
+
+def test_without_a_copy_large_messages_and_small_ones_are_memoryviews_and_text_is_text() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            received = Collector()
+            publisher = a.add_publisher("t")
+            b.add_subscriber("t", received, copy=False)
+            await publisher.ready()
+            for message in (b"small", b"x" * 100_000, "text", bytearray(b"y" * 40_000)):
+                publisher.send(message)
+            small, large, text, middle = await received.reach(4)
+            assert isinstance(small, memoryview)
+            assert isinstance(large, memoryview)
+            assert bytes(small) == b"small"
+            assert bytes(large) == b"x" * 100_000
+            assert text == "text"
+            assert bytes(middle) == b"y" * 40_000
+
+    run(main())
+
+
+# --- options that cannot work
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"retain": -1}, "retain is a number of messages from 0 on, not -1"),
+        ({"retain": 1.5}, "retain is a number"),
+        ({"hwm": 0}, "hwm is a whole number from 1 on, not 0"),
+        ({"max_bytes": 0}, "max_bytes is a whole number from 1 on, not 0"),
+        ({"stall_ms": 0}, "stall_ms is a whole number"),
+        ({"flow": "block"}, "flow is one of drop, wait, not 'block'"),
+        ({"flow": "wait", "conflate": True}, "conflate=True does not wait"),
+        ({"framing": "raw", "retain": 1}, "need readers of ours"),
+        ({"framing": "raw", "flow": "wait"}, "need readers of ours"),
+        ({"framing": "raw", "conflate": True}, "need readers of ours"),
+    ],
+    ids=str,
+)
+def test_a_publisher_refuses_options_that_cannot_work(options: dict[str, Any], reason: str) -> None:
+    async def main() -> None:
+        async with Node("a") as a:
+            with pytest.raises(ConfigurationError, match=reason):
+                a.add_publisher("t", **options)
+            a.add_publisher("t")
+
+    run(main())
+
+
+def test_a_subscriber_refuses_options_that_cannot_work() -> None:
+    async def later(message: object) -> None:
+        del message
+
+    async def main() -> None:
+        async with Node("a") as a:
+            for options, reason in (
+                ({"batch": True}, "need a callback"),
+                ({"executor": True}, "need a callback"),
+                ({"callback": later, "executor": True}, "is for plain functions"),
+            ):
+                with pytest.raises(ConfigurationError, match=reason):
+                    a.add_subscriber("t", **options)  # type: ignore[arg-type]
+
+    run(main())
+
+
+def test_send_wait_needs_a_publisher_that_waits() -> None:
+    async def main() -> None:
+        async with Node("a") as a:
+            publisher = a.add_publisher("t")
+            with pytest.raises(ConfigurationError, match='flow="wait"'):
+                await publisher.send_wait("x")
+            assert publisher.stats.sent == 0
+
+    run(main())
