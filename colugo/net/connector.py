@@ -14,6 +14,7 @@ from colugo.net.sockets import Sockets
 _EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 _EVENT = struct.Struct("=Hi")
 _READ_TO_END_S = 30.0
+_HELD_S = 0.01
 
 
 class Connector:
@@ -88,7 +89,7 @@ class Connector:
             if self._closed:
                 return
             if self._reader.has_input() and loop.time() < until:
-                loop.call_soon(step)
+                loop.call_later(_HELD_S if self._reader.held else 0, step)
             else:
                 then()
 

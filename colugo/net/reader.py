@@ -53,7 +53,9 @@ class SocketReader:
         self._closed = False
         self._kicked = False
         self._rest: Rest | None = None
-        self._held = False
+        self._draining = False
+        self.held = False
+        """Whether work has been left until `resume()`."""
         loop.add_handler(self._fd, self._ready, IOLoop.READ)
         self.kick()
 
@@ -70,8 +72,8 @@ class SocketReader:
 
     def resume(self) -> None:
         """Go on with work that has been left."""
-        if self._held:
-            self._held = False
+        if self.held:
+            self.held = False
             self.kick()
 
     def has_input(self) -> bool:
@@ -97,8 +99,20 @@ class SocketReader:
         self._drain()
 
     def _drain(self) -> None:
+        if self._draining:  # a callback has led here again
+            self.kick()
+            return
+        self._draining = True
+        try:
+            self._read(time.monotonic() + _SLICE_S)
+        except BaseException:
+            self.kick()  # the descriptor will not tell of what is left
+            raise
+        finally:
+            self._draining = False
+
+    def _read(self, until: float) -> None:
         socket = self._socket
-        until = time.monotonic() + _SLICE_S
         while not self._closed:
             events = int(socket.get(zmq.EVENTS))
             if events & _POLLOUT and self._on_writable is not None:
@@ -110,11 +124,7 @@ class SocketReader:
             frames = [socket.recv(_NOBLOCK, self._copy)]
             while socket.get(zmq.RCVMORE):
                 frames.append(socket.recv(_NOBLOCK, self._copy))
-            try:
-                rest = self._on_message(frames)
-            except BaseException:
-                self.kick()  # the descriptor will not tell of what is left
-                raise
+            rest = self._on_message(frames)
             if rest is not None and not self._go_on(rest, until):
                 return
             if time.monotonic() > until:
@@ -124,21 +134,16 @@ class SocketReader:
     def _go_on(self, rest: Rest, until: float) -> bool:
         """Work at what is left of a message; whether it is done."""
         self._rest = rest
-        if self._held:
+        if self.held:
             return False
-        try:
-            for held in rest:
-                if self._closed:
-                    return False
-                if held:
-                    self._held = True
-                    return False
-                if time.monotonic() > until:
-                    self.kick()
-                    return False
-        except BaseException:
-            self._rest = None
-            self.kick()
-            raise
+        for held in rest:
+            if self._closed:
+                return False
+            if held:
+                self.held = True
+                return False
+            if time.monotonic() > until:
+                self.kick()
+                return False
         self._rest = None
         return True

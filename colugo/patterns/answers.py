@@ -11,6 +11,7 @@ from colugo.protocol.calls import Call, encode_calls
 from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, Kind
 
 _NOBLOCK = int(zmq.NOBLOCK)
+_NOBLOCK_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 
 _MAX_BACKLOG = 10_000
 _RETRY_S = 0.01
@@ -120,7 +121,9 @@ class Answers:
     def _try_send(self, frames: list[bytes], count: int) -> bool:
         """Send if the client takes it or is gone; False if its pipe is full."""
         try:
-            self._socket.send_multipart(frames, _NOBLOCK)
+            for frame in frames[:-1]:
+                self._socket.send(frame, _NOBLOCK_MORE)
+            self._socket.send(frames[-1], _NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:

@@ -286,7 +286,7 @@ class Publisher(Part):
         if not self._payloads:
             self._admitted, most = self._out.admit(size)
             self._room = self._admitted
-            self._overhead = -(-self._admitted // most)
+            self._overhead = self._admitted // most + 1
             self._text = text
         self._payloads.append(payload)
         self._room -= size + self._overhead

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from threading import get_ident
 from typing import Any, Literal, get_args
@@ -211,17 +212,12 @@ class RequestClient(Part):
             if not future.done():
                 method(value)
 
-        def settle_soon(method: Callable[[Any], None], value: Any) -> None:
-            if self._runtime.running and loop is self._runtime.loop.asyncio_loop:  # type: ignore[attr-defined]
-                settle(method, value)
-            else:
-                loop.call_soon_threadsafe(settle, method, value)
+        def settle_there(method: Callable[[Any], None], value: Any) -> None:
+            loop.call_soon_threadsafe(settle, method, value)
 
+        do = settle if get_ident() == self._runtime.owner else settle_there
         request = self._submit(
-            message,
-            timeout_ms,
-            lambda reply: settle_soon(future.set_result, reply),
-            lambda error: settle_soon(future.set_exception, error),
+            message, timeout_ms, partial(do, future.set_result), partial(do, future.set_exception)
         )
         try:
             return await future

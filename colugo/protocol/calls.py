@@ -14,6 +14,7 @@ FLAG_REFUSED = 4
 _FLAGS = FLAG_TEXT | FLAG_ERROR | FLAG_REFUSED
 _KNOWN = frozenset(range(_FLAGS + 1))
 
+_ENTRY_BYTES = 13
 _HEADER = struct.Struct("<BBBB8sI")
 _ONE = struct.Struct("<BBBB8sIQIB")
 _correlation, _flags, _payload = map(itemgetter, range(3))
@@ -82,7 +83,7 @@ def decode_calls(frame: bytes, kind: int) -> Calls:
     if got != kind or reserved or not count:
         raise FrameError(f"not a {Kind(kind).name}: kind {got}, second byte {reserved}, {count} messages")
     check_count(count)
-    payloads_at = _HEADER.size + 13 * count
+    payloads_at = _HEADER.size + _ENTRY_BYTES * count
     if payloads_at > len(frame):
         raise FrameError(f"{count} entries do not fit into {len(frame)} bytes")
     numbers = struct.unpack_from(f"<{count}Q{count}I{count}B", frame, _HEADER.size)
