@@ -188,17 +188,26 @@ class ReplyServer(Part):
     def pack(self, message: Any) -> tuple[bytes, bool]:
         """The payload of a reply, and whether it is text."""
         payload, text = self._codec.pack(message)
-        check_size(payload, self._limit)
+        if len(payload) > self._limit:
+            check_size(payload, self._limit)
         return payload if type(payload) is bytes else bytes(payload), text
 
     def answer(
         self, identity: bytes, correlation: int, envelope: list[bytes] | None, body: list[bytes], flags: int
     ) -> None:
         """Send the answer to a request, which is its only one: `Reply` sees to that. From any thread."""
-        if get_ident() == self._runtime.owner:
-            self._send_reply(identity, correlation, envelope, body, flags)
+        if get_ident() != self._runtime.owner:
+            self._runtime.submit(self.answer, identity, correlation, envelope, body, flags)
+            return
+        if self._closed:
+            return
+        self._replies += 1
+        if flags & FLAG_ERROR:
+            self._errors += 1
+        if envelope is None:
+            self._answers.add(identity, Call(correlation, flags, body[0]))
         else:
-            self._runtime.submit(self._send_reply, identity, correlation, envelope, body, flags)
+            self._answers.send([identity, *envelope, *body], 1)
 
     def _on_message(self, frames: list[bytes]) -> Rest | None:
         identity = frames[0]
@@ -278,15 +287,3 @@ class ReplyServer(Part):
         self._handler.failed(error)
         if not reply.answered:
             reply.error(error)
-
-    def _send_reply(
-        self, identity: bytes, correlation: int, envelope: list[bytes] | None, body: list[bytes], flags: int
-    ) -> None:
-        if self._closed:
-            return
-        self._replies += 1
-        self._errors += bool(flags & FLAG_ERROR)
-        if envelope is not None:
-            self._answers.send([identity, *envelope, *body], 1)
-        else:
-            self._answers.add(identity, Call(correlation, flags, body[0]))
