@@ -31,6 +31,7 @@ class Connector:
         on_connected: gets the endpoint when its ZMTP handshake is done.
         on_lost: gets the endpoint when a connection that was up is gone.
         on_writable: called when the socket takes messages again.
+        on_drained: called when nothing more is read for now.
         sole_endpoint: the only one it will connect to; needed for host names, since the events name
             the numeric address that was found.
         copy: whether frames are bytes, else `zmq.Frame`.
@@ -46,6 +47,7 @@ class Connector:
         on_connected: Callable[[str], None],
         on_lost: Callable[[str], None],
         on_writable: Callable[[], None] | None = None,
+        on_drained: Callable[[], None] | None = None,
         sole_endpoint: str | None = None,
         copy: bool = True,
     ) -> None:
@@ -58,7 +60,7 @@ class Connector:
         self._closed = False
         self._monitor = sockets.monitor(socket, _EVENTS)
         self._monitor_reader = SocketReader(loop, self._monitor, self._event)
-        self._reader = SocketReader(loop, socket, on_message, on_writable, copy=copy)
+        self._reader = SocketReader(loop, socket, on_message, on_writable, on_drained, copy=copy)
         if sole_endpoint is not None:
             self.connect(sole_endpoint)
 

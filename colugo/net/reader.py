@@ -31,6 +31,7 @@ class SocketReader:
         on_message: gets the frames of each message. It may return what is left to do with it: nothing
             more is read before that is done.
         on_writable: called when the socket takes messages again; optional.
+        on_drained: called when nothing more is read for now; optional.
         copy: whether frames are bytes, else `zmq.Frame`.
     """
 
@@ -40,6 +41,7 @@ class SocketReader:
         socket: zmq.Socket[bytes],
         on_message: Callable[[list[Any]], Rest | None],
         on_writable: Callable[[], None] | None = None,
+        on_drained: Callable[[], None] | None = None,
         *,
         copy: bool = True,
     ) -> None:
@@ -48,6 +50,7 @@ class SocketReader:
         self._socket = socket
         self._on_message = on_message
         self._on_writable = on_writable
+        self._on_drained = on_drained
         self._copy = copy
         self._fd = socket.fileno()
         self._closed = False
@@ -105,6 +108,8 @@ class SocketReader:
         self._draining = True
         try:
             self._read(time.monotonic() + _SLICE_S)
+            if self._on_drained is not None:
+                self._on_drained()
         except BaseException:
             self.kick()  # the descriptor will not tell of what is left
             raise

@@ -2,7 +2,8 @@
 
 import logging
 
-_SHORT_S = 0.0005
+PATIENCE_S = 0.0005
+"""How long callbacks may take until what they have sent leaves, though more of them are to be called."""
 _LONG_S = 0.002
 _HELD_S = 0.1
 _MOST = 256
@@ -34,7 +35,7 @@ class Pace:
             seconds: the time.
             count: of how many messages.
         """
-        if seconds < _SHORT_S:
+        if seconds < PATIENCE_S:
             if count >= self.size:
                 self.size = min(2 * self.size, _MOST)
         elif seconds > _LONG_S:

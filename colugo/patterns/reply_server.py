@@ -15,7 +15,7 @@ from colugo.net.sockets import bind
 from colugo.patterns.answers import Answers
 from colugo.patterns.base import Complaints, Part, check_size
 from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, is_awaitable, reraise_if_cancelled
-from colugo.patterns.pace import Pace
+from colugo.patterns.pace import PATIENCE_S, Pace
 from colugo.protocol.advertisement import Kind, endpoint
 from colugo.protocol.calls import (
     FLAG_ERROR,
@@ -182,7 +182,9 @@ class ReplyServer(Part):
 
     def _open(self) -> None:
         if not self._closed:
-            self._reader = SocketReader(self._runtime.loop, self._socket, self._on_message)
+            self._reader = SocketReader(
+                self._runtime.loop, self._socket, self._on_message, on_drained=self._answers.release
+            )
             self._answers.open(self._reader)
 
     def pack(self, message: Any) -> tuple[bytes, bool]:
@@ -243,15 +245,17 @@ class ReplyServer(Part):
             yield False
 
     def _serve_some(self, identity: bytes, calls: list[Call]) -> None:
-        """Serve requests that came together; replies that are given at once leave together."""
+        """Serve requests; what is answered at once leaves when all that are there have been read."""
         began = time.monotonic()
         self._answers.hold()
         for correlation, flags, payload in calls:
             if self._closed:  # by a callback
                 return
             self._serve(Reply(self, identity, correlation, None), payload, text=bool(flags & FLAG_TEXT))
-        self._answers.release()
-        self._pace.took(time.monotonic() - began, len(calls))
+        took = time.monotonic() - began
+        self._pace.took(took, len(calls))
+        if took > PATIENCE_S:
+            self._answers.release()
 
     def _serve(self, reply: Reply, payload: bytes, *, text: bool) -> None:
         self._requests += 1

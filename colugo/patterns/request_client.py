@@ -23,7 +23,7 @@ from colugo.net.runtime import Runtime
 from colugo.patterns.base import Complaints, Part, as_endpoints, check_size
 from colugo.patterns.callbacks import Handler, optional_handler
 from colugo.patterns.gate import Gate
-from colugo.patterns.pace import Pace
+from colugo.patterns.pace import PATIENCE_S, Pace
 from colugo.patterns.server_link import ServerLink
 from colugo.patterns.server_links import ServerLinks
 from colugo.protocol.advertisement import Advertisement
@@ -112,10 +112,12 @@ class RequestClient(Part):
             on_connected=self._connected,
             on_lost=self._server_lost,
             on_replies=self._on_replies,
+            on_drained=self._flush,
             on_malformed=self._on_malformed,
         )
         self._pending: PendingRequests[_Request] = PendingRequests()
         self._waiting: dict[int, None] = {}
+        self._gathering: set[ServerLink] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._gate = Gate(f"the request client of {topic}")
@@ -336,7 +338,12 @@ class RequestClient(Part):
             self._waiting[number] = None
             return
         self._pending.assign(number, link)
-        link.send(Call(number, FLAG_TEXT if request.text else 0, request.payload))
+        call = Call(number, FLAG_TEXT if request.text else 0, request.payload)
+        if self._gathering is None:
+            link.send(call)
+        else:
+            self._gathering.add(link)
+            link.gather(call)
 
     def _on_replies(self, link: ServerLink, calls: list[Call]) -> Rest | None:
         if len(calls) <= self._pace.size:
@@ -351,14 +358,26 @@ class RequestClient(Part):
             yield False
 
     def _take(self, link: ServerLink, calls: list[Call]) -> None:
+        """Settle requests; what their callbacks ask leaves when all replies that are there have been read."""
         began = time.monotonic()
+        if self._gathering is None:
+            self._gathering = set()
         for call in calls:
             request = self._pending.answer(call.correlation, link)
             if request is None:
                 self._late += 1
             else:
                 self._settle(request, call, link)
-        self._pace.took(time.monotonic() - began, len(calls))
+        took = time.monotonic() - began
+        self._pace.took(took, len(calls))
+        if took > PATIENCE_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Send what has been gathered while replies were read."""
+        gathering, self._gathering = self._gathering, None
+        for link in gathering or ():
+            link.flush()
 
     def _settle(self, request: _Request, call: Call, link: ServerLink) -> None:
         if call.flags & FLAG_REFUSED:

@@ -35,6 +35,7 @@ class ServerLink:
         on_lost: called with `"lost"` or `"withdrawn"` when it no longer can.
         on_ended: called when this link has closed itself.
         on_replies: gets replies that arrived together; may return what is left to do.
+        on_drained: called when no more replies are read for now.
         on_malformed: gets the error of each frame that is none.
     """
 
@@ -48,6 +49,7 @@ class ServerLink:
         on_lost: Callable[["ServerLink", str], None],
         on_ended: Callable[["ServerLink"], None],
         on_replies: Callable[["ServerLink", list[Call]], Rest | None],
+        on_drained: Callable[[], None],
         on_malformed: Callable[["ServerLink", FrameError], None],
     ) -> None:
         self._runtime = runtime
@@ -57,6 +59,7 @@ class ServerLink:
         self._on_lost = on_lost
         self._on_ended = on_ended
         self._on_replies = on_replies
+        self._on_drained = on_drained
         self._on_malformed = on_malformed
         self._gathered: list[Call] = []
         self._gathered_bytes = 0
@@ -78,10 +81,16 @@ class ServerLink:
 
     def send(self, call: Call) -> None:
         """Send a request: at once if it is the first of a turn of the loop, else at the turn's end."""
+        self.gather(call)
+        if self._gathered and self._turn.begin():
+            self.flush()
+
+    def gather(self, call: Call) -> None:
+        """Send a request with the next `flush()`, if it is not more than a batch before that."""
         self._gathered.append(call)
         self._gathered_bytes += len(call.payload)
-        if self._turn.begin() or self._gathered_bytes >= BATCH_BYTES:
-            self._flush()
+        if self._gathered_bytes >= BATCH_BYTES:
+            self.flush()
 
     def forget(self, number: int) -> None:
         """Do not send this request any more, if it has not been."""
@@ -134,6 +143,7 @@ class ServerLink:
             on_connected=self._up,
             on_lost=self._down,
             on_writable=self._send_backlog,
+            on_drained=self._on_drained,
             sole_endpoint=self.endpoint,
         )
 
@@ -169,11 +179,14 @@ class ServerLink:
 
     def _end_turn(self) -> None:
         if not self._closed:
-            if self._gathered:
-                self._flush()
+            self.flush()
             self._connector.drain()  # sending may have consumed the signal of the descriptor
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what has been gathered."""
+        if not self._gathered or self._closed:
+            return
+        self._turn.begin()
         calls, self._gathered = self._gathered, []
         self._gathered_bytes = 0
         if not self._backlog and not self._raw and len(calls) <= MAX_COUNT:

@@ -25,6 +25,7 @@ class ServerLinks:
         on_connected: called when a server is connected.
         on_lost: called with `"lost"` or `"withdrawn"` when it no longer is.
         on_replies: gets replies that arrived together; may return what is left to do.
+        on_drained: called when no more replies are read for now.
         on_malformed: gets the error of each frame that is none.
     """
 
@@ -38,6 +39,7 @@ class ServerLinks:
         on_connected: Callable[[ServerLink], None],
         on_lost: Callable[[ServerLink, str], None],
         on_replies: Callable[[ServerLink, list[Call]], Rest | None],
+        on_drained: Callable[[], None],
         on_malformed: Callable[[ServerLink, FrameError], None],
     ) -> None:
         self._runtime = runtime
@@ -46,6 +48,7 @@ class ServerLinks:
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._on_replies = on_replies
+        self._on_drained = on_drained
         self._on_malformed = on_malformed
         self._watch = Watch(Kind.REPLY_SERVER, topic, self._on_change)
         self._links: dict[str, ServerLink] = {}
@@ -127,6 +130,7 @@ class ServerLinks:
             on_lost=self._lost,
             on_ended=self._ended,
             on_replies=self._on_replies,
+            on_drained=self._on_drained,
             on_malformed=self._on_malformed,
         )
 
