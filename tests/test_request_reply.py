@@ -485,11 +485,11 @@ def test_a_client_that_does_not_read_loses_replies_and_they_are_counted() -> Non
             lazy = context.socket(zmq.DEALER)
             lazy.set(zmq.RCVHWM, 10)
             lazy.connect(replier.endpoints[0])
-            for number in range(13_000):
+            for number in range(18_000):
                 lazy.send(encode_calls(Kind.REQUEST, NO_ID, [Call(number, 0, b"")]))
                 if number % 500 == 0:
                     await asyncio.sleep(0)
-            await until(lambda: replier.stats.requests == 13_000, within=20)
+            await until(lambda: replier.stats.requests == 18_000, within=20)
             assert replier.stats.dropped > 0
             assert await asker.add_request_client("t").request("x") == b"x" * 20_000
             lazy.close(0)
