@@ -94,7 +94,7 @@ class Reply:
             EncodeError: if the codec cannot take the message.
             MessageTooLargeError: if it is over the node's `max_message_bytes`.
         """
-        payload, text = self._server.pack(message)
+        payload, text = self._server._pack(message)  # noqa: SLF001 - a reply is a part of its server
         self._send([payload], FLAG_TEXT if text else 0)
 
     def error(self, error: BaseException) -> None:
@@ -113,7 +113,8 @@ class Reply:
         if self._answered:
             raise LifecycleError("this request has been answered already")
         self._answered = True
-        self._server.answer(self._identity, self._correlation, self._envelope, body, flags)
+        server = self._server
+        server._answer(self._identity, self._correlation, self._envelope, body, flags)  # noqa: SLF001 - as above
 
 
 class ReplyServer(Part):
@@ -187,19 +188,19 @@ class ReplyServer(Part):
             )
             self._answers.open(self._reader)
 
-    def pack(self, message: Any) -> tuple[bytes, bool]:
+    def _pack(self, message: Any) -> tuple[bytes, bool]:
         """The payload of a reply, and whether it is text."""
         payload, text = self._codec.pack(message)
         if len(payload) > self._limit:
             check_size(payload, self._limit)
         return payload if type(payload) is bytes else bytes(payload), text
 
-    def answer(
+    def _answer(
         self, identity: bytes, correlation: int, envelope: list[bytes] | None, body: list[bytes], flags: int
     ) -> None:
         """Send the answer to a request, which is its only one: `Reply` sees to that. From any thread."""
         if get_ident() != self._runtime.owner:
-            self._runtime.submit(self.answer, identity, correlation, envelope, body, flags)
+            self._runtime.submit(self._answer, identity, correlation, envelope, body, flags)
             return
         if self._closed:
             return
