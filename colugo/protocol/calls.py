@@ -14,7 +14,7 @@ FLAG_REFUSED = 4
 _FLAGS = FLAG_TEXT | FLAG_ERROR | FLAG_REFUSED
 _KNOWN = frozenset(range(_FLAGS + 1))
 
-_ENTRY_BYTES = 13
+_ENTRY = struct.Struct("<QIB")
 _HEADER = struct.Struct("<BBBB8sI")
 _ONE = struct.Struct("<BBBB8sIQIB")
 _correlation, _flags, _payload = map(itemgetter, range(3))
@@ -83,9 +83,15 @@ def decode_calls(frame: bytes, kind: int) -> Calls:
     if got != kind or reserved or not count:
         raise FrameError(f"not a {Kind(kind).name}: kind {got}, second byte {reserved}, {count} messages")
     check_count(count)
-    payloads_at = _HEADER.size + _ENTRY_BYTES * count
+    payloads_at = _HEADER.size + _ENTRY.size * count
     if payloads_at > len(frame):
         raise FrameError(f"{count} entries do not fit into {len(frame)} bytes")
+    if count == 1:
+        correlation, size, flags_of_one = _ENTRY.unpack_from(frame, _HEADER.size)
+        check_end(payloads_at + size, len(frame))
+        if flags_of_one not in _KNOWN:
+            raise FrameError(f"unknown flags {flags_of_one}")
+        return Calls(got, server, [Call(correlation, flags_of_one, frame[payloads_at:])])
     numbers = struct.unpack_from(f"<{count}Q{count}I{count}B", frame, _HEADER.size)
     lengths = numbers[count : 2 * count]
     check_end(payloads_at + sum(lengths), len(frame))

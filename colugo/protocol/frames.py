@@ -79,7 +79,9 @@ def cut(whole: Sliced, start: int, lengths: tuple[int, ...]) -> list[Sliced]:
         lengths: of the slices.
     """
     count = len(lengths)
-    if count > 1 and isinstance(whole, bytes) and lengths.count(lengths[0]) == count:
+    if count == 1:
+        return [whole[start:]]
+    if isinstance(whole, bytes) and lengths.count(lengths[0]) == count:
         # messages of one size are common, and like this they take a quarter of the time
         return list(struct.unpack_from(f"{lengths[0]}s" * count, whole, start))
     return [whole[begin:end] for begin, end in pairwise(accumulate(lengths, initial=start))]
