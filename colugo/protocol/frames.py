@@ -27,7 +27,7 @@ Sliced = TypeVar("Sliced", bytes, str, memoryview)
 
 
 class Kind(IntEnum):
-    """What a frame is: its fourth byte."""
+    """What a frame is."""
 
     DATA = 1
     WELCOME = 2

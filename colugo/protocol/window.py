@@ -8,7 +8,7 @@ and a reader that stalls costs the others nothing.
 
 from dataclasses import dataclass
 
-from colugo.protocol.publications import ALL_READERS, SEGMENTS
+from colugo.protocol.publications import ALL_READERS
 
 _WIDTH = 16
 """Segments the marks are cut into; loss can begin that fraction of a mark early."""
@@ -133,12 +133,11 @@ class Grant:
         """Take in an acknowledgement.
 
         Args:
-            segment: as on the wire, modulo `SEGMENTS`, or ALL_READERS for all that it was sent.
+            segment: its number, or ALL_READERS for all that it was sent.
 
         Returns:
             The number of the segment; None if it has not been sent such a one.
         """
         if segment == ALL_READERS:
             return self.last
-        number = self.begin + (segment - self.begin) % SEGMENTS
-        return number if number < self.end else None
+        return segment if self.begin <= segment < self.end else None
