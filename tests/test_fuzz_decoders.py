@@ -1,10 +1,15 @@
 """Every decoder of what strangers can send, fed with mutants of valid input.
 
 A decoder may accept a mutant or raise its one error; what it accepts has to be consistent. The mutants
-are the same in each run, and a failure shows the bytes.
+are the same in each run, and a failure shows the bytes. How many the slow tests make is said by
+COLUGO_MUTANTS. Ten million mutants of frames:
+
+    COLUGO_MUTANTS=10000000 make test-slow PYTEST="tests/test_fuzz_decoders.py -k mutated_frames"
 """
 
+import contextlib
 import dataclasses
+import os
 import traceback
 from collections import Counter
 from collections.abc import Callable
@@ -16,31 +21,45 @@ import msgspec
 import pytest
 
 from colugo.errors import AdvertisementError, DecodeError, FrameError
-from colugo.protocol import advertisement, codecs, error_report, frames
+from colugo.protocol import advertisement, calls, codecs, error_report, frames, publications
 from colugo.protocol.advertisement import Advertisement, Framing, from_txt, to_txt
-from colugo.protocol.codecs import resolve_codec
-from colugo.protocol.error_report import decode_error, decode_plain_error, encode_error, encode_plain_error
-from colugo.protocol.frames import (
+from colugo.protocol.calls import (
     FLAG_ERROR,
+    FLAG_REFUSED,
     FLAG_TEXT,
-    NO_ID,
-    READER_PREFIX,
     Call,
-    Kind,
     decode_calls,
-    decode_publication,
     encode_calls,
-    encode_publication,
     split_envelope,
 )
+from colugo.protocol.codecs import resolve_codec
+from colugo.protocol.error_report import decode_error, decode_plain_error, encode_error, encode_plain_error
+from colugo.protocol.frames import NO_ID, Kind
+from colugo.protocol.publications import (
+    ALL_READERS,
+    FLAG_ANSWER,
+    FLAG_CONFLATE,
+    FLAG_END,
+    FLAG_LARGE,
+    FLAG_WAIT,
+    READER_PREFIX,
+    Ack,
+    Publication,
+    decode_ack,
+    decode_publication,
+    encode_ack,
+    encode_publication,
+)
 from proto.lab_pb2 import Temperature
-from tests.memory import memory_limit
+from tests.memory import memory_limit, peak_bytes
 from tests.mutation import mutants
-from tests.tracing import code_lines, functions_of, lines_run
+from tests.tracing import branches, branches_run, code_lines, functions_of, lines_run
 
 ALL_MUTANTS = 200_000
-MANY_MUTANTS = 3_000_000
+MANY_MUTANTS = int(os.environ.get("COLUGO_MUTANTS", "3000000"))
 FEW_MUTANTS = 1_200
+SECONDS = 60 + MANY_MUTANTS / 20_000
+"""For a slow test, at most."""
 ID = b"\x00\x01\x02\x03\xfc\xfd\xfe\xff"
 MEMORY = 256 << 20
 """What no input of some hundred bytes may ask for."""
@@ -78,12 +97,50 @@ class Decoder:
 
 
 def read_publication(data: bytes) -> None:
-    start = 9 if data.startswith(READER_PREFIX) else 0
-    got = decode_publication(data, start)
+    """Read one frame or two, as bytes and as views."""
+    frame, mark, rest = data.partition(SECOND_FRAME)
+    start = 9 if frame.startswith(READER_PREFIX) else 0
+    large = rest if mark else None
+    with contextlib.suppress(FrameError):  # with a second frame where there was none, and without it
+        check_publication(frame, start, None if mark else b"")
+    got = check_publication(frame, start, large)
+    view = check_publication(memoryview(frame), start, None if large is None else memoryview(large))
+    assert got[:7] == view[:7]
+
+
+def check_publication(frame: Any, start: int, large: Any) -> Publication:
+    got = decode_publication(frame, start, large)
+    payloads = got.payloads()
     again = encode_publication(
-        got.publisher, got.first_sequence, got.sent_ns, got.payloads, text=got.text, kind=got.kind
+        got.publisher,
+        got.first_sequence,
+        got.sent_ns,
+        payloads,
+        kind=got.kind,
+        flags=got.flags,
+        segment=got.segment,
     )
-    assert again == data[start:]
+    assert again == frame[start:]
+    assert large is None or (len(payloads) == 1 and payloads[0] is large)
+    assert len(payloads) == len(got.lengths)
+    whole = b"".join(payloads)
+    if payloads and got.text:
+        texts = got.texts()
+        assert (texts is not None) is whole.isascii()
+        assert texts is None or [text.encode() for text in texts] == payloads
+    return got
+
+
+class NoneOfThese(Exception):  # noqa: N818 - it is an outcome, no error
+    """What was read is something else."""
+
+
+def read_ack(data: bytes) -> None:
+    ack = decode_ack(data)
+    if ack is None:
+        assert len(data) != len(ACKS[0]) or data[:2] != ACKS[0][:2]
+        raise NoneOfThese
+    assert encode_ack(ack) == (data, b"\x00" + data[1:])
 
 
 def read_calls(kind: Kind) -> Callable[[bytes], None]:
@@ -106,12 +163,30 @@ def read_envelope(data: bytes) -> None:
     assert b"" not in envelope[:-1]
 
 
+SECOND_FRAME = b"\x00#2\x00"
+NOW = 1_700_000_000_000_000_000
+LARGE_HEAD = encode_publication(
+    ID, 9, NOW, [b"large" * 9], flags=FLAG_LARGE | FLAG_END | FLAG_TEXT, segment=2**40
+)
+RETAINED_HEAD = encode_publication(ID, 9, NOW, [b"\xff" * 30], kind=Kind.RETAINED, flags=FLAG_LARGE)
+OWN = READER_PREFIX + ID
 PUBLICATIONS = [
-    encode_publication(ID, 5, 1_700_000_000_000_000_000, [b"21.5"], text=True),
-    encode_publication(ID, 2**40, 7, [b"", b"a", b"bc" * 40], text=False),
-    READER_PREFIX + ID + encode_publication(ID, 5, 6, [], text=False, kind=Kind.WELCOME),
+    encode_publication(ID, 5, NOW, [b"21.5"], flags=publications.FLAG_TEXT | FLAG_END, segment=3),
+    encode_publication(ID, 2**40, 7, [b"", b"a", b"bc" * 40], flags=FLAG_WAIT, segment=254),
+    encode_publication(ID, 6, NOW, [b"%03d" % number for number in range(70)], flags=publications.FLAG_TEXT),
+    encode_publication(ID, 6, NOW, ["21 °C".encode(), b"ab"], flags=publications.FLAG_TEXT | FLAG_CONFLATE),
+    LARGE_HEAD + SECOND_FRAME + b"large" * 9,
+    OWN + RETAINED_HEAD + SECOND_FRAME + b"\xff" * 30,
+    OWN + encode_publication(ID, 6, NOW, [b"a", b"b"], kind=Kind.RETAINED, flags=FLAG_END | FLAG_CONFLATE),
+    OWN + encode_publication(ID, 5, 6, [], kind=Kind.WELCOME),
+    OWN + encode_publication(ID, 5, NOW, [], kind=Kind.CUT),
+    encode_publication(ID, 5, NOW, [], kind=Kind.BEACON, flags=FLAG_ANSWER),
+    encode_publication(ID, 5, NOW, [], kind=Kind.BEACON, flags=FLAG_END, segment=77),
 ]
+ACKS = [encode_ack(Ack(ID, ID[::-1], NOW, segment))[0] for segment in (5, ALL_READERS)]
 CALLS = [Call(1, FLAG_TEXT, b"door"), Call(2**50, 0, b""), Call(3, FLAG_ERROR, b"x" * 40)]
+EQUAL_CALLS = [Call(number, FLAG_TEXT, b"%02d" % number) for number in range(66)]
+REPLIES = [Call(1, FLAG_TEXT, b"ok"), Call(2**64 - 1, FLAG_REFUSED, b"")]
 
 
 # --- TXT records
@@ -189,10 +264,15 @@ def codec(spec: Any, messages: list[Any], *, text: bool = False) -> Decoder:
 
 DECODERS = {
     "publication": Decoder(read_publication, PUBLICATIONS, FrameError),
-    "request": Decoder(read_calls(Kind.REQUEST), [encode_calls(Kind.REQUEST, NO_ID, CALLS)], FrameError),
+    "acknowledgement": Decoder(read_ack, ACKS, NoneOfThese),
+    "request": Decoder(
+        read_calls(Kind.REQUEST),
+        [encode_calls(Kind.REQUEST, NO_ID, some) for some in (CALLS[:1], CALLS, EQUAL_CALLS)],
+        FrameError,
+    ),
     "reply": Decoder(
         read_calls(Kind.REPLY),
-        [encode_calls(Kind.REPLY, ID, CALLS[:1]), encode_calls(Kind.REPLY, ID, CALLS)],
+        [encode_calls(Kind.REPLY, ID, some) for some in (CALLS[:1], CALLS, REPLIES)],
         FrameError,
     ),
     "envelope": Decoder(read_envelope, [b"|door", b"\x01\x02\x03\x04||door", b"door", b"hop|corr||a||b"]),
@@ -212,6 +292,7 @@ DECODERS = {
     # Its values name no module, so that no mutant finds anything to call.
     "pickle": codec("pickle", VALUES),
 }
+FRAMES = ["publication", "acknowledgement", "request", "reply"]
 by_name = pytest.mark.parametrize("name", DECODERS)
 
 
@@ -232,9 +313,8 @@ def fuzz(name: str, count: int, run: str = "") -> Counter[str]:
     return outcomes
 
 
-def check_outcomes(name: str, total: int, run: str = "") -> None:
-    """Give the decoder its part of so many mutants."""
-    count = -(-total // len(DECODERS))
+def check_outcomes(name: str, count: int, run: str = "") -> None:
+    """Give the decoder so many mutants."""
     with memory_limit(MEMORY):
         outcomes = fuzz(name, count, run)
     assert outcomes.total() == count
@@ -250,13 +330,34 @@ def test_every_valid_input_is_accepted(name: str) -> None:
 
 @by_name
 def test_a_mutant_is_accepted_and_consistent_or_refused_with_the_one_error(name: str) -> None:
-    check_outcomes(name, ALL_MUTANTS)
+    check_outcomes(name, -(-ALL_MUTANTS // len(DECODERS)))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(SECONDS)
 @by_name
 def test_millions_of_other_mutants_are_no_worse(name: str) -> None:
-    check_outcomes(name, MANY_MUTANTS, "other")
+    check_outcomes(name, -(-MANY_MUTANTS // len(DECODERS)), "other")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS)
+@pytest.mark.parametrize("name", FRAMES)
+def test_millions_of_mutated_frames_are_no_worse(name: str) -> None:
+    check_outcomes(name, -(-MANY_MUTANTS // len(FRAMES)), "frames")
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_what_a_mutated_frame_takes_of_memory_is_in_proportion_to_it(name: str) -> None:
+    decoder = DECODERS[name]
+
+    def decode(data: bytes) -> None:
+        with contextlib.suppress(FrameError, NoneOfThese):
+            decoder.decode(data)
+
+    for data in mutants(decoder.seeds, Random(name + "memory"), FEW_MUTANTS):
+        # of each short message there is an object, a view or both; and an error has its traceback
+        assert peak_bytes(lambda data=data: decode(data)) < 80 * len(data) + 12_000, data  # type: ignore[misc]
 
 
 def test_the_fuzzer_notices_another_error_and_shows_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,10 +380,13 @@ def test_mutants_are_the_same_in_each_run_and_most_differ_from_their_seeds() -> 
 
 DECODING: dict[str, list[Callable[..., object]]] = {
     "publication": [
-        function
-        for function in functions_of(frames)
-        if function.__name__.startswith(("decode_", "_", "split_"))
+        publications.decode_publication,
+        publications.decode_ack,
+        publications.Publication.payloads,
+        publications.Publication.texts,
     ],
+    "call": [calls.decode_calls, calls.split_envelope],
+    "frame": functions_of(frames),
     "txt": [advertisement.from_txt, advertisement._decode_id],
     "error": [error_report.decode_error, error_report.decode_plain_error],
     "codec": [
@@ -305,15 +409,27 @@ def test_the_mutants_reach_every_line_of_the_decoders(part: str) -> None:
     assert wanted - set(reached) == set()
 
 
+@pytest.mark.parametrize("part", ["publication", "call", "frame"])
+def test_the_mutants_reach_every_branch_of_the_decoders_of_frames(part: str) -> None:
+    functions = DECODING[part]
+    with branches_run(*functions) as reached:
+        for name in (*FRAMES, "envelope"):
+            fuzz(name, ALL_MUTANTS // len(DECODERS))
+    wanted = branches(*functions)
+    assert len(wanted) > 5
+    assert wanted - reached == set()
+
+
 def test_every_decoder_of_the_protocol_is_under_test() -> None:
     public = {
         function.__name__
-        for module in (frames, error_report, advertisement)
+        for module in (calls, publications, frames, error_report, advertisement)
         for function in functions_of(module)
         if function.__name__.startswith(("decode_", "from_", "split_"))
     }
     assert public == {
         "decode_publication",
+        "decode_ack",
         "decode_calls",
         "split_envelope",
         "decode_error",

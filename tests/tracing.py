@@ -1,5 +1,6 @@
-"""Which lines of some functions run, and how often: what coverage and step counts of tests stand on."""
+"""Which lines and branches of some functions run: what coverage and step counts of tests stand on."""
 
+import dis
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from typing import Any
 
 Line = tuple[str, int]
 """The name of a function, and the number of a line in its file."""
+Branch = tuple[str, int | None, int, bool]
+"""The name of a function, a line in its file, a jump in its code, and whether it is taken."""
 _Trace = Callable[[FrameType, str, Any], Any]
 
 
@@ -49,6 +52,66 @@ def lines_run(*functions: Callable[..., Any]) -> Iterator[Counter[Line]]:
         yield counts
     finally:
         sys.settrace(before)
+
+
+def branches(*functions: Callable[..., Any]) -> set[Branch]:
+    """Both ways to go on from each condition in the functions.
+
+    Left out is whether an exception is of the class that an `except` names.
+    """
+    return {
+        (code.co_qualname, line, at, taken)
+        for code in _codes(functions)
+        for at, (_, line) in _jumps(code).items()
+        for taken in (True, False)
+    }
+
+
+@contextmanager
+def branches_run(*functions: Callable[..., Any]) -> Iterator[set[Branch]]:
+    """Collect the ways that the functions take from their conditions within a `with` block."""
+    jumps = {code: _jumps(code) for code in _codes(functions)}
+    reached: set[Branch] = set()
+
+    def enter(frame: FrameType, event: str, argument: Any) -> _Trace | None:
+        code = frame.f_code
+        if code not in jumps:
+            return None
+        before = -1
+
+        def local(frame: FrameType, event: str, argument: Any) -> _Trace:
+            nonlocal before
+            if event == "opcode":
+                if before in jumps[code]:
+                    target, line = jumps[code][before]
+                    reached.add((code.co_qualname, line, before, frame.f_lasti == target))
+                before = frame.f_lasti
+            return local
+
+        frame.f_trace_opcodes = True
+        return local
+
+    tracing = sys.gettrace()
+    sys.settrace(enter)
+    try:
+        yield reached
+    finally:
+        sys.settrace(tracing)
+
+
+def _jumps(code: CodeType) -> dict[int, tuple[int, int | None]]:
+    """Where the conditional jumps of some code are, where they go, and their lines."""
+    jumps = {}
+    before = ""
+    line = None
+    for instruction in dis.get_instructions(code):
+        name = instruction.opname
+        if instruction.positions is not None:
+            line = instruction.positions.lineno
+        if "JUMP" in name and "_IF_" in name and before != "CHECK_EXC_MATCH":
+            jumps[instruction.offset] = (instruction.argval, line)
+        before = name
+    return jumps
 
 
 def _codes(functions: tuple[Callable[..., Any], ...]) -> set[CodeType]:
