@@ -130,8 +130,8 @@ def test_an_advertisement_reads_as_a_sentence_would_name_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"v": None}, "version '', this is '1'"),
-        ({"v": "2"}, "version '2', this is '1'"),
+        ({"v": None}, "version '', this is '2'"),
+        ({"v": "1"}, "version '1', this is '2'"),
         ({"k": "pubs"}, "'pubs'"),
         ({"k": None}, "''"),
         ({"t": None}, "empty"),

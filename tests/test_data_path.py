@@ -133,30 +133,35 @@ async def late_joiners(count: int, retain: int = 5) -> None:
                     number += 1
                 await asyncio.sleep(0)
 
+        joins: list[tuple[int, int]] = []
+        history = publisher._out._history  # type: ignore[union-attr]
+        find_first = history.first
+
+        def note(following: int) -> int:
+            joins.append((find_first(following), following))
+            return joins[-1][0]
+
+        history.first = note  # type: ignore[method-assign]
         sender = asyncio.create_task(send())
         await until(lambda: publisher.stats.sent > retain)
-        for _ in range(count):
-            numbers: list[int] = []
-            bases: list[int] = []
-            joined: list[int] = []
-            subscriber = b.add_subscriber("t", lambda m, numbers=numbers: numbers.append(int(m)))
-            welcomed = subscriber._inflow._welcomed
-
-            def note(welcome: Any, bases: list[int] = bases, welcomed: Any = welcomed) -> None:
-                bases.append(welcome.first_sequence)
-                welcomed(welcome)
-
-            subscriber._inflow._welcomed = note  # type: ignore[method-assign]
-            await subscriber.ready()
-            at = publisher.stats.sent
-            await until(lambda numbers=numbers: len(numbers) > 20 + retain)
-            joined.append(at)
-            assert numbers == list(range(bases[0], bases[0] + len(numbers)))
-            assert bases[0] <= at
-            assert subscriber.stats.duplicates == subscriber.stats.lost == 0
-            subscriber.close()
+        for number in range(1, count + 1):
+            numbers = await join_once(b, 20 + retain)
+            assert len(joins) == number
+            first, following = joins[-1]
+            assert first == following - retain
+            assert numbers == list(range(first, first + len(numbers)))
         stop = True
         await sender
+
+
+async def join_once(node: Node, count: int) -> list[int]:
+    """The numbers that a new subscriber gets, at least so many."""
+    numbers: list[int] = []
+    subscriber = node.add_subscriber("t", lambda message: numbers.append(int(message)))
+    await until(lambda: len(numbers) >= count)
+    assert subscriber.stats.duplicates == subscriber.stats.lost == 0
+    subscriber.close()
+    return numbers
 
 
 def test_a_late_joiner_of_a_quiet_publisher_gets_large_and_small_text_and_bytes_as_they_were() -> None:
@@ -288,7 +293,7 @@ def test_a_subscriber_refuses_options_that_cannot_work() -> None:
                 ({"callback": later, "executor": True}, "is for plain functions"),
             ):
                 with pytest.raises(ConfigurationError, match=reason):
-                    a.add_subscriber("t", **options)  # type: ignore[arg-type]
+                    a.add_subscriber("t", **options)
 
     run(main())
 

@@ -22,7 +22,6 @@ from colugo.protocol.publications import (
     FLAG_WAIT,
     JOIN_BYTES,
     READER_PREFIX,
-    SEGMENTS,
     Ack,
     Publication,
     decode_ack,
@@ -50,7 +49,7 @@ FLAGS = {
 SEGMENT_AT, VERSION_AT, KIND_AT, FLAGS_AT, COUNT_AT, LENGTHS_AT = 1, 9, 10, 11, 36, 40
 
 payloads = st.lists(st.binary(max_size=50), min_size=1, max_size=20)
-segments = st.integers(0, SEGMENTS - 1) | st.just(ALL_READERS)
+segments = st.integers(0, ALL_READERS - 1) | st.just(ALL_READERS)
 
 
 class Message(NamedTuple):
@@ -454,9 +453,9 @@ def test_the_bytes_of_an_acknowledgement_are_a_subscription_and_its_end() -> Non
 
 @given(socket_ids, socket_ids, uint64, segments)
 def test_an_acknowledgement_comes_back_as_it_was(
-    publisher: bytes, reader: bytes, joined_ns: int, segment: int
+    publisher: bytes, reader: bytes, expected: int, segment: int
 ) -> None:
-    ack = Ack(publisher, reader, joined_ns, segment)
+    ack = Ack(publisher, reader, expected, segment)
     begin, end = encode_ack(ack)
     assert decode_ack(begin) == ack
     assert decode_ack(end) is None

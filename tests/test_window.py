@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import tests.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.protocol.frames import BATCH_BYTES, LARGE_BYTES, MAX_COUNT
-from colugo.protocol.publications import ALL_READERS, SEGMENTS, live_prefix
+from colugo.protocol.publications import ALL_READERS, live_prefix
 from colugo.protocol.window import Grant, Segments
 
 
@@ -46,15 +46,13 @@ class SimulatedReader:
     def move(self, begin: int) -> None:
         """Subscribe it as a publisher does: a subscription ends only when the reader has said something."""
         end = begin + self.segments.width
-        self.subscriptions -= {
-            live_prefix(n % SEGMENTS) for n in range(self.grant.begin, min(begin, self.grant.end))
-        }
-        self.subscriptions |= {live_prefix(n % SEGMENTS) for n in range(max(begin, self.grant.end), end)}
+        self.subscriptions -= {live_prefix(n) for n in range(self.grant.begin, min(begin, self.grant.end))}
+        self.subscriptions |= {live_prefix(n) for n in range(max(begin, self.grant.end), end)}
         self.grant = Grant(begin, end)
 
     def offer(self, frame: Frame) -> None:
         """Let ZeroMQ do its part."""
-        if live_prefix(frame.segment % SEGMENTS) in self.subscriptions:
+        if live_prefix(frame.segment) in self.subscriptions:
             self.waiting.append(frame)
         else:
             self.skipped += range(frame.first, frame.first + len(frame.sizes))
@@ -65,7 +63,7 @@ class SimulatedReader:
         self.got += range(frame.first, frame.first + len(frame.sizes))
         if not frame.end:
             return
-        number = self.grant.handled(frame.segment % SEGMENTS)
+        number = self.grant.handled(frame.segment)
         assert number == frame.segment
         if self.grant.last is None:
             self.move(number + 1)

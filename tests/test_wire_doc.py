@@ -110,7 +110,7 @@ def test_the_frames_of_a_publisher_are_what_is_written_and_read(name: str) -> No
 
 
 def test_acknowledgements_are_what_is_written_and_read() -> None:
-    ack = Ack(SOCKET_ID, READER[1:], SENT_NS, 3)
+    ack = Ack(SOCKET_ID, READER[1:], 43, 3)
     assert encode_ack(ack) == (EXAMPLES["ack"], EXAMPLES["ack-end"])
     assert decode_ack(EXAMPLES["ack"]) == ack
     assert encode_ack(ack._replace(segment=ALL_READERS))[0] == EXAMPLES["ack-all"]
@@ -154,7 +154,7 @@ class PlainReader:
     def __init__(self, socket: zmq.asyncio.Socket) -> None:
         self.socket = socket
         self.publisher = b""
-        self.joined = b""
+        self.expected = 0
 
     async def join(self) -> Read:
         """Subscribe and return the welcome."""
@@ -166,10 +166,11 @@ class PlainReader:
         frame, *second = await self.socket.recv_multipart()
         own = frame.startswith(READER)
         body = frame[len(READER) :] if own else frame
-        magic, segment, version, kind, flags, publisher, first, sent_ns, count = HEADER.unpack_from(body)
+        magic, segment, version, kind, flags, publisher, first, _, count = HEADER.unpack_from(body)
         assert (magic, version) == (0xC1, 2)
         if kind == WELCOME:
-            self.publisher, self.joined = publisher, sent_ns.to_bytes(8, "little")
+            self.publisher = publisher
+        self.expected = first + count
         assert publisher == self.publisher
         lengths = struct.unpack_from(f"<{count}I", body, HEADER.size)
         rest = body[HEADER.size + 4 * count :] + b"".join(second)
@@ -183,7 +184,7 @@ class PlainReader:
 
     async def acknowledge(self, segment: bytes) -> None:
         """Say that it has handled a segment."""
-        said = b"\x2b" + self.publisher + READER[1:] + self.joined + segment
+        said = b"\x2b" + self.publisher + READER[1:] + self.expected.to_bytes(8, "little") + segment
         await self.socket.send(b"\x01" + said)
         await self.socket.send(b"\x00" + said)
 
@@ -296,7 +297,7 @@ def test_a_reader_that_is_behind_goes_on_when_it_has_said_that_it_handled_what_i
     run(main())
 
 
-def test_acknowledgements_of_another_reader_publisher_or_welcome_are_ignored() -> None:
+def test_acknowledgements_of_another_reader_publisher_or_segment_are_ignored() -> None:
     async def main() -> None:
         async with Node("lab") as node:
             publisher = node.add_publisher("lab.temperature", hwm=1)
@@ -305,8 +306,8 @@ def test_acknowledgements_of_another_reader_publisher_or_welcome_are_ignored() -
                 await reader.join()
                 publisher.send("0")
                 publisher.send("1")
-                said = b"\x01\x2b" + reader.publisher + READER[1:] + reader.joined + bytes(8)
-                for at in (2, 10, 18):
+                said = b"\x01\x2b" + reader.publisher + READER[1:] + bytes(16)
+                for at in (2, 10, 26):
                     await socket.send(said[:at] + bytes([said[at] ^ 1]) + said[at + 1 :])
                 await socket.send(b"\x01\x2b" + said)
                 # what is sent on one connection is read in its order: the join comes after all these

@@ -41,15 +41,13 @@ class Stream:
 
     Attributes:
         ledger: what has come and what is lost.
-        joined_ns: when the publisher has welcomed this reader, by the publisher's clock.
         handled: the segment that was acknowledged last; None if none was.
     """
 
-    __slots__ = ("handled", "joined_ns", "ledger")
+    __slots__ = ("handled", "ledger")
 
     def __init__(self, first: int) -> None:
         self.ledger = Ledger(first)
-        self.joined_ns = 0
         self.handled: int | None = None
 
 
@@ -155,7 +153,6 @@ class Inflow:
         again = stream is not None
         if stream is None:
             stream = self.streams[publisher] = Stream(first)
-        stream.joined_ns = welcome.sent_ns
         stream.handled = None
         if not self.links.welcomed(publisher):
             del self.streams[publisher]
@@ -269,7 +266,7 @@ class Inflow:
         self._say(publisher, stream, ALL_READERS)
 
     def _say(self, publisher: bytes, stream: Stream, segment: int) -> None:
-        self.links.say(encode_ack(Ack(publisher, self._reader_id, stream.joined_ns, segment)))
+        self.links.say(encode_ack(Ack(publisher, self._reader_id, stream.ledger.expected, segment)))
 
     def _gone(self, publisher: bytes) -> None:
         """A publisher is not coming back: what was counted goes into the sum."""

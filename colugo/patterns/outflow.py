@@ -14,14 +14,12 @@ from colugo.patterns.readers import Reader, Readers
 from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, Kind
 from colugo.protocol.history import History
 from colugo.protocol.publications import (
-    ALL_READERS,
     FLAG_ANSWER,
     FLAG_CONFLATE,
     FLAG_END,
     FLAG_LARGE,
     FLAG_TEXT,
     FLAG_WAIT,
-    SEGMENTS,
     encode_publication,
     is_large,
 )
@@ -46,6 +44,7 @@ class Outflow:
         stall_ms: patience with a reader for which the others wait; None if nobody waits.
         conflate: whether only the newest message counts.
         on_readers: gets the number of readers when it may have changed.
+        before_join: called before a reader is let in, to send what was sent before.
 
     Attributes:
         sequence: the number of the next message that goes out.
@@ -64,6 +63,7 @@ class Outflow:
         stall_ms: int | None,
         conflate: bool,
         on_readers: Callable[[int], None],
+        before_join: Callable[[], None],
     ) -> None:
         self._socket = socket
         self._publisher = publisher
@@ -81,6 +81,7 @@ class Outflow:
             sequence=lambda: self.sequence,
             history=self._history,
             on_progress=self._progress,
+            before_join=before_join,
             conflate=conflate,
         )
         self.sequence = 0
@@ -114,7 +115,7 @@ class Outflow:
         if self._beacon is not None:
             self._beacon.stop()
             if self.sequence:
-                self._send_beacon()
+                self._send_beacon(last=True)
         if self.flow is not None:
             self.flow.close()
 
@@ -160,7 +161,7 @@ class Outflow:
             now,
             payloads,
             flags=flags | FLAG_LARGE if large else flags,
-            segment=place.segment % SEGMENTS,
+            segment=place.segment,
         )
         if large:
             self._socket.send(frame, _NOBLOCK_MORE)
@@ -189,18 +190,30 @@ class Outflow:
 
     def _end_segment(self) -> None:
         """What comes next does not fit in: say so to those who read it."""
-        segment = self._segments.end() % SEGMENTS
-        self._socket.send(self._control(Kind.BEACON, FLAG_END, segment), _NOBLOCK)
-
-    def _send_beacon(self) -> None:
-        asks = self._readers.ask() or (self.flow is not None and self.flow.shut)
-        frame = self._control(Kind.BEACON, FLAG_ANSWER if asks else 0, ALL_READERS)
+        frame = encode_publication(
+            self._publisher,
+            self.sequence,
+            time.time_ns(),
+            [],
+            kind=Kind.BEACON,
+            flags=FLAG_END,
+            segment=self._segments.end(),
+        )
         self._socket.send(frame, _NOBLOCK)
 
-    def _control(self, kind: Kind, flags: int, segment: int) -> bytes:
-        return encode_publication(
-            self._publisher, self.sequence, time.time_ns(), [], kind=kind, flags=flags, segment=segment
+    def _send_beacon(self, *, last: bool = False) -> None:
+        asks = self._readers.behind > 0 or (self.flow is not None and self.flow.shut)
+        # who is behind a publisher that conflates gets the newest message yet, but not from one that closes
+        expected = self.sequence - 1 if self._flags & FLAG_CONFLATE and not last else self.sequence
+        frame = encode_publication(
+            self._publisher,
+            expected,
+            time.time_ns(),
+            [],
+            kind=Kind.BEACON,
+            flags=(self._flags & FLAG_CONFLATE) | (FLAG_ANSWER if asks else 0),
         )
+        self._socket.send(frame, _NOBLOCK)
 
     def _progress(self) -> None:
         self._on_readers(len(self._readers))

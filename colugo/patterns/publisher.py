@@ -127,6 +127,7 @@ class Publisher(Part):
                     stall_ms=patience,
                     conflate=conflate,
                     on_readers=self._gate.set,
+                    before_join=self._flush,
                 )
             self._port = bind(self._socket, runtime.scope.addresses, port)
         except BaseException:
@@ -237,8 +238,7 @@ class Publisher(Part):
         """Withdraw and close; what was sent still leaves, for half a second at most."""
         self._runtime.withdraw(self._advertisement)
         self._runtime.ipc.remove(self._ipc)
-        if self._payloads:
-            self._flush()
+        self._flush()
         self._out.close()
         self._gate.close()
         if self._reader is not None:
@@ -305,6 +305,8 @@ class Publisher(Part):
             self._gatherer = self._runtime.owner
 
     def _flush(self) -> None:
+        if not self._payloads:
+            return
         payloads, self._payloads = self._payloads, []
         size = self._admitted - self._room - len(payloads) * self._overhead
         self._room = -1
@@ -317,8 +319,7 @@ class Publisher(Part):
         self._gathering = self._turn_over = False
         if self._closed:
             return
-        if self._payloads:
-            self._flush()
+        self._flush()
         if self._reader is not None:
             self._reader.drain()  # sending may have consumed the signal of the descriptor
 

@@ -10,9 +10,9 @@ from colugo.protocol.frames import Kind
 from colugo.protocol.history import History
 from colugo.protocol.publications import (
     ALL_READERS,
+    FLAG_CONFLATE,
     JOIN_BYTES,
     READER_PREFIX,
-    SEGMENTS,
     Ack,
     decode_ack,
     encode_publication,
@@ -30,19 +30,15 @@ class Reader:
     Attributes:
         prefix: what frames for it alone begin with.
         connections: how many it has: for a moment two, when it has just come back.
-        joined_ns: when it was welcomed.
         grant: what it may be sent.
         skipped_from: the first sequence number that it was not sent, while it is behind.
-        asked: whether it has been asked how far it is, since it fell behind.
         progress: when it last said that it has handled something, seconds of `time.monotonic`.
     """
 
     prefix: bytes
     connections: int
-    joined_ns: int
     grant: Grant
     skipped_from: int = 0
-    asked: bool = False
     progress: float = 0.0
 
 
@@ -58,6 +54,7 @@ class Readers:
         sequence: gives the number of the next message.
         history: with what a new reader begins.
         on_progress: called when readers have come, gone, or handled something.
+        before_join: called before a reader is let in.
         conflate: whether a reader that was behind goes on with the newest message.
     """
 
@@ -70,6 +67,7 @@ class Readers:
         sequence: Callable[[], int],
         history: History,
         on_progress: Callable[[], None],
+        before_join: Callable[[], None],
         conflate: bool = False,
     ) -> None:
         self._socket = socket
@@ -78,6 +76,7 @@ class Readers:
         self._sequence = sequence
         self._history = history
         self._on_progress = on_progress
+        self._before_join = before_join
         self._conflate = conflate
         self._readers: dict[bytes, Reader] = {}
         self.dropped = 0
@@ -109,7 +108,7 @@ class Readers:
         if ack is None or ack.publisher != self._publisher:
             return  # a plain ZeroMQ SUB, which could not read our frames; or it is for another publisher
         reader = self._readers.get(READER_PREFIX + ack.reader)
-        if reader is not None and reader.joined_ns == ack.joined_ns:
+        if reader is not None:
             self._handled(reader, ack)
 
     def lacking(self, segment: int) -> list[Reader]:
@@ -124,13 +123,6 @@ class Readers:
         """Let a reader fall behind: it is sent nothing until it has handled what it was sent."""
         reader.grant.skip(self._segments.number - 1)
         reader.skipped_from = self._sequence()
-        reader.asked = False
-
-    def ask(self) -> bool:
-        """Note that a beacon asks those that are behind how far they are; whether there are any."""
-        for reader in self._readers.values():
-            reader.asked = reader.grant.behind
-        return self.behind > 0
 
     def cut_off(self, reader: Reader) -> None:
         """The same, because it holds up the others; it is told."""
@@ -140,17 +132,18 @@ class Readers:
 
     def _join(self, prefix: bytes) -> None:
         """Tell a reader where the stream is, and let it read from there."""
+        self._before_join()
         socket = self._socket
         now = time.time_ns()
         before = self._readers.get(prefix)
         self._close_gap(before)
         first = self._history.first(self._sequence())
+        flags = FLAG_CONFLATE if self._conflate else 0
         grant = Grant(self._segments.number, self._segments.number + self._segments.width)
-        self._readers[prefix] = Reader(
-            prefix, before.connections + 1 if before else 1, now, grant, progress=time.monotonic()
-        )
+        connections = before.connections + 1 if before else 1
+        self._readers[prefix] = Reader(prefix, connections, grant, progress=time.monotonic())
         socket.set(zmq.SUBSCRIBE, prefix)
-        welcome = encode_publication(self._publisher, first, now, [], kind=Kind.WELCOME)
+        welcome = encode_publication(self._publisher, first, now, [], kind=Kind.WELCOME, flags=flags)
         socket.send(prefix + welcome, zmq.NOBLOCK)
         for frames in self._history.frames():
             self._send_to(prefix, frames)
@@ -171,7 +164,8 @@ class Readers:
     def _handled(self, reader: Reader, ack: Ack) -> None:
         grant = reader.grant
         number = grant.handled(ack.segment)
-        if number is None or (ack.segment == ALL_READERS and not reader.asked):
+        # that it has handled all which it was sent before it fell behind, and not just before it was asked
+        if number is None or (ack.segment == ALL_READERS and ack.expected < reader.skipped_from):
             return
         reader.progress = time.monotonic()
         if grant.last is None:
@@ -194,7 +188,7 @@ class Readers:
     def _move(self, reader: Reader, begin: int, end: int) -> None:
         grant = reader.grant
         for segment in range(grant.begin, min(begin, grant.end)):
-            self._socket.set(zmq.UNSUBSCRIBE, live_prefix(segment % SEGMENTS))
+            self._socket.set(zmq.UNSUBSCRIBE, live_prefix(segment))
         self._subscribe(max(begin, grant.end), end)
         reader.grant = Grant(begin, end)
 
@@ -203,7 +197,7 @@ class Readers:
 
     def _subscribe(self, begin: int, end: int) -> None:
         for segment in range(begin, end):
-            self._socket.set(zmq.SUBSCRIBE, live_prefix(segment % SEGMENTS))
+            self._socket.set(zmq.SUBSCRIBE, live_prefix(segment))
 
     def _close_gap(self, reader: Reader | None) -> None:
         if reader is not None and reader.grant.behind:

@@ -11,7 +11,7 @@ from colugo.errors import AdvertisementError, ConfigurationError, TopicError
 from colugo.protocol.frames import ID_BYTES
 from colugo.protocol.topics import check_topic
 
-WIRE_VERSION = "1"
+WIRE_VERSION = "2"
 MAX_NAME_BYTES = 63
 MAX_REALM_BYTES = 24
 _MAX_LABEL_BYTES = 32

@@ -82,7 +82,7 @@ def cut(whole: Sliced, start: int, lengths: tuple[int, ...]) -> list[Sliced]:
     """
     if len(lengths) == 1:
         return [whole[start:]]
-    if isinstance(whole, bytes) and lengths.count(lengths[0]) == len(lengths):
+    if lengths and isinstance(whole, bytes) and lengths.count(lengths[0]) == len(lengths):
         return _cut_equal(whole, start, lengths[0], len(lengths))
     return [whole[begin:end] for begin, end in pairwise(accumulate(lengths, initial=start))]
 

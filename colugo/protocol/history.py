@@ -12,7 +12,6 @@ from colugo.protocol.publications import (
     FLAG_END,
     FLAG_LARGE,
     FLAG_TEXT,
-    SEGMENTS,
     encode_publication,
     is_large,
 )
@@ -70,7 +69,7 @@ class History:
         Args:
             segment: what it is to acknowledge.
         """
-        return self._encode([self._messages[-1]], FLAG_END | self._flags, segment % SEGMENTS)
+        return self._encode([self._messages[-1]], FLAG_END | self._flags, segment)
 
     def _encode(self, messages: list[tuple[int, Any, int, int]], flags: int, segment: int) -> list[bytes]:
         first, payload, text, sent_ns = messages[0]

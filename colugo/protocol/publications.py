@@ -19,13 +19,12 @@ from colugo.protocol.frames import (
 READER_PREFIX = b"@"
 """A reader subscribes to this and its id; what is for it alone begins with the same."""
 ACK_PREFIX = b"+"
-SEGMENTS = 2**64 - 1
-"""The numbers of segments are below this, so that none comes again: a reader that has stalled stays
+ALL_READERS = 2**64 - 1
+"""What stands for the segment in frames that go to all readers, however far behind.
+
+The numbers of segments are below it, and so large that none comes again: a reader that has stalled stays
 subscribed to the segments it was granted, and would be sent what came under their numbers later.
 """
-ALL_READERS = 2**64 - 1
-"""What stands for the segment in frames that go to all readers, however far behind."""
-
 FLAG_TEXT = 1
 FLAG_LARGE = 2
 FLAG_END = 4
@@ -185,13 +184,13 @@ class Ack(NamedTuple):
     Attributes:
         publisher: the id of the publisher that is meant; others ignore it.
         reader: the reader's id.
-        joined_ns: the `sent_ns` of the welcome it was given; one of an earlier connection is ignored.
+        expected: the sequence number of the next message that it expects.
         segment: its number, or ALL_READERS: it has handled all that it was sent.
     """
 
     publisher: bytes
     reader: bytes
-    joined_ns: int
+    expected: int
     segment: int
 
 

@@ -137,7 +137,8 @@ async def main() -> None:
     """Play the role until standard input ends."""
     role, realm, options = sys.argv[1:]
     async with Node(role, realm=realm) as node:
-        await {"publish": publish, "read": read}[role](node, **json.loads(options))
+        play: Any = {"publish": publish, "read": read}[role]
+        await play(node, **json.loads(options))
 
 
 if __name__ == "__main__":
