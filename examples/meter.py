@@ -3,7 +3,8 @@
     python examples/meter.py
     python examples/recorder.py      in a second terminal: writes them to a database
 
-With flow="wait", send_wait() waits while a reader has as much to do as may wait for it.
+With flow="wait", send_wait() waits while a reader has as much to do as may wait for it. Only a reader that
+does nothing at all for five seconds is left behind, and says so.
 """
 
 import asyncio
