@@ -1,16 +1,20 @@
 """Each example runs as a process of its own, talks to those it belongs to, and stops cleanly."""
 
+import contextlib
+import itertools
 import re
 import signal
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT, Program
 
-NO_PROGRAMS = {"host_reading"}
+NO_PROGRAMS = {"host_reading", "picture"}
 ELSEWHERE = {"demo"}
 """Tested with the command that it calls."""
 PROGRAMS = {path.stem for path in (ROOT / "examples").glob("*.py")} - NO_PROGRAMS - ELSEWHERE
@@ -59,6 +63,14 @@ CONVERSATIONS: list[Expected] = [
     {
         "host_monitor": r"sending .+: load [\d.]+, cpu \d+ %, memory [\d.]+ of [\d.]+ GB, received .*",
         "host_viewer": r".+: load [\d.]+, cpu \d+ %, memory [\d.]+ of [\d.]+ GB, received .*",
+    },
+    {
+        "camera": r"sending picture \d+ to 1 viewer\(s\)",
+        "viewer": r"[1-9]\d* pictures a second; picture (\d+): \(480, 640, 3\), mean \1\.0",
+    },
+    {
+        "meter": r"sent \d+000 readings to 1 reader\(s\)",
+        "recorder": r"wrote \d+ rows, the last one number \d+",
     },
 ]
 
@@ -237,7 +249,26 @@ def test_the_viewer_needs_no_psutil(realm: str) -> None:
         stops_cleanly(program)
 
 
-@pytest.mark.parametrize("example", ["host_viewer", "sub_proto"])
+def test_the_recorder_has_every_reading_in_its_file_when_it_has_stopped_twice(
+    cast: Cast, tmp_path: Path
+) -> None:
+    file = tmp_path / "readings.db"
+    meter = cast.start("meter")
+    for _ in range(2):
+        recorder = cast.start("recorder", str(file))
+        lines_like(recorder, r"wrote \d+ rows, .*", 3)
+        stops_cleanly(recorder)
+        assert "lost" not in "\n".join(recorder.lines)
+    stops_cleanly(meter)
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        numbers = [number for (number,) in database.execute("SELECT number FROM readings ORDER BY rowid")]
+    gaps = [b - a for a, b in itertools.pairwise(numbers) if b != a + 1]
+    assert len(numbers) >= 6000
+    assert len(gaps) == 1  # while no recorder was there
+    assert gaps[0] > 1
+
+
+@pytest.mark.parametrize("example", ["host_viewer", "sub_proto", "viewer"])
 def test_an_example_that_imports_others_runs_as_a_module_too(realm: str, example: str) -> None:
     with Program(["-m", f"examples.{example}"], realm=realm) as program:
         program.expect("scope host")

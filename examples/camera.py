@@ -1,0 +1,34 @@
+"""Publishes pictures, 20 a second: numpy arrays of 0.9 MB, all of whose points have the picture's number.
+
+    python examples/camera.py
+    python examples/viewer.py      in a second terminal, on this or another machine
+
+A viewer that does not keep up gets the newest picture (conflate=True). Needs numpy.
+"""
+
+import logging
+
+import numpy as np
+
+from colugo import Node
+from examples.picture import SHAPE, TOPIC, Pictures
+
+
+class Camera(Node):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.publisher = self.add_publisher(TOPIC, codec=Pictures(), conflate=True)
+        self.number = 0
+        self.add_repeater(50, self.take)
+
+    def take(self) -> None:
+        picture = np.full(SHAPE, self.number % 256, np.uint8)  # a new one: what is sent must not be changed
+        if self.number % 20 == 0:
+            print(f"sending picture {self.number} to {self.publisher.subscribers} viewer(s)")
+        self.publisher.send(picture)
+        self.number += 1
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    Camera("camera").start()
