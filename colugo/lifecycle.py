@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
@@ -112,11 +112,11 @@ class Lifecycle:
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
-    def run(self, coroutine: Coroutine[Any, Any, T], timeout_ms: float | None = None) -> T:
-        """Run a coroutine on the node's loop from another thread and return its result.
+    def run(self, awaitable: Awaitable[T], timeout_ms: float | None = None) -> T:
+        """Await something on the node's loop from another thread and return its result.
 
         Args:
-            coroutine: such as `publisher.ready()` or `client.request("x")`.
+            awaitable: such as `publisher.ready()` or `client.request("x")`.
             timeout_ms: milliseconds to wait; None for no limit.
 
         Raises:
@@ -124,6 +124,7 @@ class Lifecycle:
             ClosedError: if the node does not run.
             TimeoutError: when the time is up.
         """
+        coroutine = _as_coroutine(awaitable)
         try:
             loop: asyncio.AbstractEventLoop = self._runtime.loop.asyncio_loop  # type: ignore[attr-defined]
             if self._runtime.on_own_thread():
@@ -220,3 +221,10 @@ class Lifecycle:
         part = make()
         self._runtime.parts[part] = None
         return part
+
+
+def _as_coroutine(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    async def wait() -> T:
+        return await awaitable
+
+    return awaitable if asyncio.iscoroutine(awaitable) else wait()

@@ -8,7 +8,7 @@ _LONGEST_S = 10.0
 
 
 class Beacon:
-    """Calls back 1, 2, 4, 8, 10, 10 … seconds after the last message; once is not enough in a full pipe.
+    """Calls back when messages rest, after pauses of 1, 2, 4, 8, 10, 10 … s: one is lost in a full pipe.
 
     While messages are sent, it looks each second whether a reader is behind, and calls back then.
 

@@ -45,6 +45,7 @@ class Outflow:
         conflate: whether only the newest message counts.
         on_readers: gets the number of readers when it may have changed.
         before_join: called before a reader is let in, to send what was sent before.
+        on_cut: called when a reader is left behind for which the others have waited too long.
 
     Attributes:
         sequence: the number of the next message that goes out.
@@ -64,11 +65,13 @@ class Outflow:
         conflate: bool,
         on_readers: Callable[[int], None],
         before_join: Callable[[], None],
+        on_cut: Callable[[], None],
     ) -> None:
         self._socket = socket
         self._publisher = publisher
         self._flags = (FLAG_WAIT if stall_ms is not None else 0) | (FLAG_CONFLATE if conflate else 0)
         self._on_readers = on_readers
+        self._on_cut = on_cut
         self._retains = retain > 0 or conflate
         self._history = History(publisher, retain, conflate=conflate)
         self._segments = Segments(1 if conflate else hwm, max_bytes)
@@ -88,7 +91,7 @@ class Outflow:
         self.sent_bytes = 0
         self.flow: Flow[Reader] | None = None
         if stall_ms is not None:
-            self.flow = Flow(lambda: self._readers.lacking(self._wanted), self._readers.cut_off, stall_ms)
+            self.flow = Flow(lambda: self._readers.lacking(self._wanted), self._cut_off, stall_ms)
 
     @property
     def behind(self) -> int:
@@ -214,6 +217,10 @@ class Outflow:
             flags=(self._flags & FLAG_CONFLATE) | (FLAG_ANSWER if asks else 0),
         )
         self._socket.send(frame, _NOBLOCK)
+
+    def _cut_off(self, reader: Reader) -> None:
+        self._readers.cut_off(reader)
+        self._on_cut()
 
     def _progress(self) -> None:
         self._on_readers(len(self._readers))

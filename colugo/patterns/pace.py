@@ -46,7 +46,7 @@ class Pace:
     def _name(self, seconds: float, count: int) -> None:
         self._named = True
         self._logger.warning(
-            "%s has held the loop for %.0f ms (%d messages): nothing else ran meanwhile. "
+            "%s has held the loop for %.0f ms (messages: %d); nothing else ran meanwhile. "
             "Let it be a coroutine function that awaits, or give executor=True; said once",
             self._label,
             seconds * 1000,

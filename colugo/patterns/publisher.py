@@ -15,7 +15,7 @@ from colugo.errors import ConfigurationError, FlowError
 from colugo.net.reader import SocketReader
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import bind
-from colugo.patterns.base import Part, check_count, check_size
+from colugo.patterns.base import Complaints, Part, check_count, check_size
 from colugo.patterns.flow import Flow
 from colugo.patterns.gate import Gate
 from colugo.patterns.outflow import Outflow
@@ -30,7 +30,7 @@ DEFAULT_HWM = 100_000
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 DEFAULT_STALL_MS = 5_000
 _TURN_S = 0.005
-"""For how long `send_wait` may go on before the loop's other work has its turn."""
+"""For how long messages may go out one after another before the loop's other work has its turn."""
 
 FlowPolicy = Literal["drop", "wait"]
 
@@ -51,12 +51,12 @@ class PublisherStats:
     """What a publisher has done.
 
     Attributes:
-        sent: messages.
-        sent_bytes: bytes of their payloads.
+        sent: messages; with `conflate`, those included that a newer one replaced before they left.
+        sent_bytes: bytes of the payloads that have left or are about to.
         subscribers: readers that are connected now.
         behind: of those, how many are so far behind that nothing is sent to them now.
         dropped: messages that were not sent to a reader because it was too far behind; counted for each
-            such reader, when it takes part again or leaves.
+            such reader, when it takes part again or leaves. With `conflate` none is.
     """
 
     sent: int
@@ -109,6 +109,8 @@ class Publisher(Part):
         self._foreign: deque[tuple[Any, bool]] = deque()
         self._foreign_told = False
         self._conflate = conflate
+        self._stall_ms = stall_ms
+        self._complaints = Complaints(runtime)
         socket_id = os.urandom(ID_BYTES)
         patience = stall_ms if flow == "wait" else None
         self._socket = runtime.sockets.xpub(hwm if self._framing is Framing.RAW else 0, patience)
@@ -128,6 +130,7 @@ class Publisher(Part):
                     conflate=conflate,
                     on_readers=self._gate.set,
                     before_join=self._flush,
+                    on_cut=self._tell_cut,
                 )
             self._port = bind(self._socket, runtime.scope.addresses, port)
         except BaseException:
@@ -251,6 +254,10 @@ class Publisher(Part):
             self._reader = SocketReader(self._runtime.loop, self._socket, self._out.take)
             self._out.open(self._loop)
 
+    def _tell_cut(self) -> None:
+        text = f"the publisher of {self.topic} goes on without a reader that held up the others"
+        self._complaints.warn("cut", text, FlowError(f"it has handled nothing for {self._stall_ms} ms"))
+
     def _send_slowly(self, message: Any) -> None:
         """Send what is not just one more bytes object of the batch."""
         self._check_open()
@@ -260,7 +267,7 @@ class Publisher(Part):
             self._append(payload, text)
         elif self._out.flow is not None:
             raise FlowError(
-                f"the publisher of {self.topic} waits for its readers: from another thread than its node's, "
+                f"the publisher of {self.topic} waits for its readers: from another thread, use "
                 "node.run(publisher.send_wait(…))"
             )
         else:
@@ -271,9 +278,15 @@ class Publisher(Part):
 
     def _take_foreign(self) -> None:
         """Send what other threads have left here."""
-        self._foreign_told = False
+        until = time.monotonic() + _TURN_S
         while self._foreign and not self._closed:
             self._append(*self._foreign.popleft())
+            if time.monotonic() > until and self._loop is not None:
+                self._loop.call_soon(self._take_foreign)
+                return
+        self._foreign_told = False
+        if self._foreign and not self._closed:  # one that came between the last look and this
+            self._runtime.submit(self._take_foreign)
 
     def _append(self, payload: Any, text: bool) -> None:  # noqa: FBT001 - as pack gives it
         size = len(payload)

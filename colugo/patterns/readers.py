@@ -200,5 +200,5 @@ class Readers:
             self._socket.set(zmq.SUBSCRIBE, live_prefix(segment))
 
     def _close_gap(self, reader: Reader | None) -> None:
-        if reader is not None and reader.grant.behind:
+        if reader is not None and reader.grant.behind and not self._conflate:
             self.dropped += self._sequence() - reader.skipped_from
