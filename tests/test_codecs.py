@@ -1,6 +1,8 @@
 """Codecs: what is sent is what arrives, and what does not decode is a DecodeError and nothing else."""
 
 import pickle
+from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from colugo.errors import ConfigurationError, DecodeError, EncodeError
 from colugo.protocol import codecs
 from colugo.protocol.codecs import PLAIN, Codec, resolve_codec
+from colugo.protocol.frames import LARGE_BYTES
 from proto.lab_pb2 import Temperature
 from tests.memory import memory_limit, peak_bytes
 from tests.strategies import json_values, msgpack_values, texts
@@ -47,6 +50,18 @@ class Reversed(Codec):
         return data.decode("ascii")[::-1]
 
 
+class Buffered(Codec):
+    """A codec whose encoding is a buffer."""
+
+    name = "buffered"
+
+    def encode(self, message: Any) -> Any:
+        return message
+
+    def decode(self, data: Any) -> Any:
+        return data
+
+
 SPECS = [None, "json", "msgpack", "cbor", Temperature, Reading, Position, Reversed()]
 """All kinds of codecs but pickle, which lets a sender do anything."""
 readings = st.builds(
@@ -70,6 +85,7 @@ def over_the_wire(spec: Any, message: Any) -> Any:
     codec = resolve_codec(spec)
     payload, text = codec.pack(message)
     assert type(payload) is bytes
+    assert not text or codec is PLAIN
     return codec.unpack(payload, text=text)
 
 
@@ -86,6 +102,67 @@ def test_plain_text_arrives_as_str_and_bytes_as_bytes(message: str | bytes) -> N
 @pytest.mark.parametrize("message", [bytearray(b"abc"), memoryview(b"abc"), memoryview(b"a_b_c")[::2]])
 def test_other_bytes_arrive_as_bytes(message: Any) -> None:
     assert over_the_wire(None, message) == b"abc"
+
+
+@pytest.mark.parametrize("make", [bytearray, memoryview, lambda data: memoryview(bytearray(data))])
+@pytest.mark.parametrize("size", [0, 1, LARGE_BYTES, LARGE_BYTES + 1, 100_000])
+@pytest.mark.parametrize("spec", [None, "own"])
+def test_a_buffer_is_copied_up_to_32_kib_and_passed_on_as_a_view_if_it_is_larger(
+    spec: Any, size: int, make: Callable[[bytes], bytearray | memoryview]
+) -> None:
+    buffer = make(bytes(range(256)) * (size // 256 + 1))[:size]
+    codec = Buffered() if spec else PLAIN
+    payload, text = codec.pack(buffer)
+    assert text is False
+    assert payload == buffer
+    assert len(payload) == size
+    if size <= LARGE_BYTES:
+        assert type(payload) is bytes
+    else:
+        assert type(payload) is memoryview
+        assert payload.obj is (buffer.obj if isinstance(buffer, memoryview) else buffer)
+
+
+def test_a_large_buffer_takes_no_memory_and_a_small_one_may_be_changed_after_it_was_sent() -> None:
+    large = bytearray(MIB)
+    assert peak_bytes(lambda: PLAIN.pack(large)) < 1000
+    small = bytearray(b"abc")
+    payload, _ = PLAIN.pack(small)
+    small[0] = 0
+    assert payload == b"abc"
+
+
+def test_of_a_view_of_any_shape_the_bytes_are_passed_on() -> None:
+    numbers = memoryview(array("i", range(40_000)))
+    payload, _ = PLAIN.pack(numbers)
+    assert (payload.format, payload.shape) == ("B", (numbers.nbytes,))
+    assert payload == numbers.tobytes()
+    every_other = memoryview(bytes(range(256)) * 1000)[::2]
+    payload, _ = PLAIN.pack(every_other)
+    assert type(payload) is bytes
+    assert payload == every_other.tobytes()
+    table = numbers.cast("B").cast("i", (200, 200))
+    assert PLAIN.pack(table)[0] == table.tobytes()
+
+
+def outcome(codec: Codec, data: Any) -> str:
+    """What a payload decodes to, or why it does not."""
+    try:
+        message = codec.unpack(data, text=False)
+    except DecodeError as error:
+        return str(error)
+    return repr(bytes(message) if isinstance(message, memoryview) else message)
+
+
+@given(st.binary(max_size=200))
+def test_codecs_decode_views_as_they_decode_bytes(data: bytes) -> None:
+    for spec in (None, "json", "msgpack", "cbor", Temperature, Reading, Position):
+        codec = resolve_codec(spec)
+        assert outcome(codec, memoryview(data)) == outcome(codec, data)
+    for spec, message in ((None, data), ("msgpack", [data]), (Reading, Reading("lab", 21.5, raw=data))):
+        codec = resolve_codec(spec)
+        payload, _ = codec.pack(message)
+        assert outcome(codec, memoryview(payload)) == repr(message)
 
 
 @given(json_values)

@@ -57,6 +57,16 @@ class Table(RuleBasedStateMachine):
         assert self.table.take(number) == self.model[number].request
         self.end(number)
 
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), server=servers)
+    def answer(self, data: st.DataObject, server: str) -> None:
+        number = data.draw(self.numbers())
+        entry = self.model[number]
+        answered = self.table.answer(number, server)
+        assert answered == (entry.request if entry.server == server else None)
+        if answered is not None:
+            self.end(number)
+
     @rule(server=servers)
     def take_server(self, server: str) -> None:
         lost = [number for number, entry in self.model.items() if entry.server == server]
@@ -85,6 +95,8 @@ class Table(RuleBasedStateMachine):
         number = data.draw(st.sampled_from([0, 10**9, *self.ended[-3:]]))
         assert self.table.get(number) is None
         assert self.table.take(number) is None
+        assert self.table.answer(number, "x") is None
+        assert self.table.answer(number, None) is None
         with pytest.raises(KeyError):
             self.table.server_of(number)
         with pytest.raises(KeyError):
@@ -123,6 +135,18 @@ def test_numbers_of_requests_that_have_ended_are_not_given_again() -> None:
     assert table.add("b", 1.0) > first
 
 
+def test_only_the_server_that_has_a_request_now_answers_it_and_once() -> None:
+    table: PendingRequests[str] = PendingRequests()
+    number = table.add("a", 1.0)
+    assert table.answer(number, "x") is None
+    table.assign(number, "x")
+    table.assign(number, "y")
+    assert table.answer(number, "x") is None
+    assert table.answer(number, "y") == "a"
+    assert table.answer(number, "y") is None
+    assert (len(table), table.outstanding("x"), table.outstanding("y")) == (0, 0, 0)
+
+
 def test_a_request_that_is_added_while_others_expire_expires_in_its_turn() -> None:
     table: PendingRequests[str] = PendingRequests()
     table.add("first", 1.0)
@@ -136,7 +160,7 @@ def test_a_request_that_is_added_while_others_expire_expires_in_its_turn() -> No
     assert table.next_deadline() == 6.0
 
 
-@pytest.mark.parametrize("end", ["take", "take_server"])
+@pytest.mark.parametrize("end", ["take", "answer", "take_server"])
 def test_deadlines_of_requests_that_have_ended_do_not_pile_up(end: str) -> None:
     table: PendingRequests[int] = PendingRequests()
     kept = table.add(-1, 1e9)
@@ -145,6 +169,8 @@ def test_deadlines_of_requests_that_have_ended_do_not_pile_up(end: str) -> None:
         table.assign(one, "server")
         if end == "take":
             assert table.take(one) == number
+        elif end == "answer":
+            assert table.answer(one, "server") == number
         else:
             assert table.take_server("server") == [number]
     assert len(table) == 1

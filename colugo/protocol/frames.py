@@ -23,11 +23,13 @@ BATCH_BYTES = 64 * 1024
 LARGE_BYTES = 32 * 1024
 """A publication of more bytes goes as a frame of its own, which is not copied."""
 
+_BLOCK = 64
+
 Sliced = TypeVar("Sliced", bytes, str, memoryview)
 
 
 class Kind(IntEnum):
-    """What a frame is: its fourth byte."""
+    """What a frame is."""
 
     DATA = 1
     WELCOME = 2
@@ -78,8 +80,22 @@ def cut(whole: Sliced, start: int, lengths: tuple[int, ...]) -> list[Sliced]:
         start: where the first slice begins.
         lengths: of the slices.
     """
-    count = len(lengths)
-    if count > 1 and isinstance(whole, bytes) and lengths.count(lengths[0]) == count:
-        # messages of one size are common, and like this they take a quarter of the time
-        return list(struct.unpack_from(f"{lengths[0]}s" * count, whole, start))
+    if len(lengths) > 1 and isinstance(whole, bytes) and lengths.count(lengths[0]) == len(lengths):
+        return _cut_equal(whole, start, lengths[0], len(lengths))
     return [whole[begin:end] for begin, end in pairwise(accumulate(lengths, initial=start))]
+
+
+def _cut_equal(whole: bytes, start: int, size: int, count: int) -> list[bytes]:
+    """The same for messages of one size, which are common: it takes a third of the time.
+
+    In blocks, since `struct` keeps each format that it was given: one of all messages of a frame would be
+    many times the frame.
+    """
+    slices: list[bytes] = []
+    if count >= _BLOCK:
+        block = struct.Struct(f"{size}s" * _BLOCK)
+        for _ in range(count // _BLOCK):
+            slices += block.unpack_from(whole, start)
+            start += block.size
+    slices += struct.unpack_from(f"{size}s" * (count % _BLOCK), whole, start)
+    return slices

@@ -24,12 +24,13 @@ class History:
     Args:
         publisher: its id.
         retain: how many messages a late joiner gets.
-        conflate: whether the newest is kept in any case, for readers that were behind.
+        conflate: whether the newest is kept in any case, for readers that were behind, and gaps are no loss.
     """
 
     def __init__(self, publisher: bytes, retain: int, *, conflate: bool = False) -> None:
         self._publisher = publisher
         self._retain = retain
+        self._flags = FLAG_CONFLATE if conflate else 0
         self._messages: deque[tuple[int, Any, int, int]] = deque(maxlen=max(retain, 1 if conflate else 0))
 
     def add(self, first: int, payloads: list[Any], flags: int, sent_ns: int) -> None:
@@ -58,7 +59,7 @@ class History:
         if not self._retain:
             return []
         return [
-            self._encode(list(batch), 0, ALL_READERS)
+            self._encode(list(batch), self._flags, ALL_READERS)
             for _, group in groupby(self._messages, itemgetter(2, 3))
             for batch in _batches(list(group))
         ]
@@ -69,7 +70,7 @@ class History:
         Args:
             segment: what it is to acknowledge.
         """
-        return self._encode([self._messages[-1]], FLAG_END | FLAG_CONFLATE, segment % SEGMENTS)
+        return self._encode([self._messages[-1]], FLAG_END | self._flags, segment % SEGMENTS)
 
     def _encode(self, messages: list[tuple[int, Any, int, int]], flags: int, segment: int) -> list[bytes]:
         first, payload, text, sent_ns = messages[0]

@@ -19,9 +19,11 @@ from colugo.protocol.frames import (
 READER_PREFIX = b"@"
 """A reader subscribes to this and its id; what is for it alone begins with the same."""
 ACK_PREFIX = b"+"
-SEGMENTS = 255
-"""Live frames carry the number of their segment modulo this."""
-ALL_READERS = 255
+SEGMENTS = 2**64 - 1
+"""The numbers of segments are below this, so that none comes again: a reader that has stalled stays
+subscribed to the segments it was granted, and would be sent what came under their numbers later.
+"""
+ALL_READERS = 2**64 - 1
 """What stands for the segment in frames that go to all readers, however far behind."""
 
 FLAG_TEXT = 1
@@ -34,15 +36,16 @@ _DATA_FLAGS = FLAG_TEXT | FLAG_LARGE | FLAG_END | FLAG_WAIT | FLAG_CONFLATE
 _FLAGS = {
     Kind.DATA: _DATA_FLAGS,
     Kind.RETAINED: _DATA_FLAGS,
-    Kind.WELCOME: 0,
-    Kind.BEACON: FLAG_END | FLAG_ANSWER,
+    Kind.WELCOME: FLAG_CONFLATE,
+    Kind.BEACON: FLAG_END | FLAG_ANSWER | FLAG_CONFLATE,
     Kind.CUT: 0,
 }
 _WITH_PAYLOADS = (Kind.DATA, Kind.RETAINED)
 
-_HEADER = struct.Struct("<BBBBB8sQQI")
-_ONE = struct.Struct("<BBBBB8sQQII")
-_ACK = struct.Struct("<8s8sQB")
+_HEADER = struct.Struct("<BQBBB8sQQI")
+_ONE = struct.Struct("<BQBBB8sQQII")
+_PREFIX = struct.Struct("<BQ")
+_ACK = struct.Struct("<8s8sQQ")
 _ACK_BYTES = 1 + len(ACK_PREFIX) + _ACK.size
 JOIN_BYTES = 1 + len(READER_PREFIX) + ID_BYTES
 
@@ -56,7 +59,7 @@ class Publication(NamedTuple):
             (the last frame of its segment), FLAG_WAIT (the publisher waits for its readers),
             FLAG_CONFLATE (only the newest message counts), FLAG_ANSWER (readers are to say how far they
             are).
-        segment: modulo `SEGMENTS`, or ALL_READERS.
+        segment: its number, or ALL_READERS.
         publisher: the publisher's id, 8 bytes.
         first_sequence: the sequence number of the first message; of a frame without payloads: of the
             next one.
@@ -114,7 +117,7 @@ def encode_publication(
         payloads: bytes-like; none for WELCOME, BEACON and CUT.
         kind: a `Kind`.
         flags: FLAG_….
-        segment: modulo `SEGMENTS`, or ALL_READERS.
+        segment: its number, or ALL_READERS.
     """
     count = len(payloads)
     if count == 1:
@@ -166,9 +169,9 @@ def live_prefix(segment: int) -> bytes:
     """What a reader is subscribed to by its publisher, to get the frames of a segment.
 
     Args:
-        segment: modulo `SEGMENTS`, or ALL_READERS.
+        segment: its number, or ALL_READERS.
     """
-    return bytes((MAGIC, segment))
+    return _PREFIX.pack(MAGIC, segment)
 
 
 def is_large(payload: Any) -> bool:
@@ -183,7 +186,7 @@ class Ack(NamedTuple):
         publisher: the id of the publisher that is meant; others ignore it.
         reader: the reader's id.
         joined_ns: the `sent_ns` of the welcome it was given; one of an earlier connection is ignored.
-        segment: modulo `SEGMENTS`, or ALL_READERS: it has handled all that it was sent.
+        segment: its number, or ALL_READERS: it has handled all that it was sent.
     """
 
     publisher: bytes

@@ -8,7 +8,7 @@ and a reader that stalls costs the others nothing.
 
 from dataclasses import dataclass
 
-from colugo.protocol.publications import ALL_READERS, SEGMENTS
+from colugo.protocol.publications import ALL_READERS
 
 _WIDTH = 16
 """Segments the marks are cut into; loss can begin that fraction of a mark early."""
@@ -36,8 +36,8 @@ class Segments:
 
     Args:
         hwm: messages that may wait for one reader, from 1 on.
-        max_bytes: payload bytes that may wait for one reader, from 1 on; a single message that is larger
-            may wait when nothing else does.
+        max_bytes: payload bytes that may wait for one reader, from 1 on. A message that takes all segments
+            but one, or would take more, may have as much beside it as fits into that one.
 
     Attributes:
         number: of the segment that is being filled, or is filled next.
@@ -48,9 +48,10 @@ class Segments:
     __slots__ = ("_bytes", "_max_bytes", "_max_messages", "_messages", "number", "started", "width")
 
     def __init__(self, hwm: int, max_bytes: int) -> None:
+        hwm = min(hwm, max_bytes)  # each segment takes a byte at least, so there may be no more of them
         self._max_messages = 1 if hwm <= _MAX_WIDTH else -(-hwm // _WIDTH)
         self.width = hwm // self._max_messages
-        self._max_bytes = max(1, max_bytes // self.width)
+        self._max_bytes = max_bytes // self.width
         self.number = 0
         self.started = False
         self._messages = 0
@@ -72,7 +73,9 @@ class Segments:
         Args:
             size: of its payload, bytes.
         """
-        return min(max(1, -(-size // self._max_bytes)), max(1, self.width - 1))
+        # one segment less, so that it can follow an open one; with two, another as large would fit in then
+        most = max(min(2, self.width), self.width - 1)
+        return min(max(1, -(-size // self._max_bytes)), most)
 
     def place(self, count: int, size: int) -> Place:
         """Enter a batch that fits into the room, or one message that has the segment for itself.
@@ -130,12 +133,11 @@ class Grant:
         """Take in an acknowledgement.
 
         Args:
-            segment: as on the wire, modulo `SEGMENTS`, or ALL_READERS for all that it was sent.
+            segment: its number, or ALL_READERS for all that it was sent.
 
         Returns:
             The number of the segment; None if it has not been sent such a one.
         """
         if segment == ALL_READERS:
             return self.last
-        number = self.begin + (segment - self.begin) % SEGMENTS
-        return number if number < self.end else None
+        return segment if self.begin <= segment < self.end else None
