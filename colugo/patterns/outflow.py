@@ -30,9 +30,6 @@ from colugo.protocol.window import Segments
 _NOBLOCK = int(zmq.NOBLOCK)
 _NOBLOCK_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 
-_NO_COPY_BYTES = 64 * 1024
-"""From here on ZeroMQ is given the buffer itself; what that takes is more than copying fewer bytes."""
-
 
 class Outflow:
     """The stream of one publisher on its XPUB socket, which is set to `ZMQ_XPUB_MANUAL`.
@@ -164,7 +161,8 @@ class Outflow:
         )
         if large:
             self._socket.send(frame, _NOBLOCK_MORE)
-            self._socket.send(payloads[0], _NOBLOCK, copy=size < _NO_COPY_BYTES)
+            # a copy: pyzmq frees what it has not copied on a thread that falls behind, by a gigabyte
+            self._socket.send(payloads[0], _NOBLOCK)
         else:
             self._socket.send(frame, _NOBLOCK)
         if self._retains:
