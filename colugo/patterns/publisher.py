@@ -224,12 +224,15 @@ class Publisher(Part):
             LifecycleError: on another thread than the node's; there, use `node.run(…)`.
             ClosedError: if the node stops meanwhile.
         """
-        if self._out.flow is None:
+        flow = self._out.flow
+        if flow is None:
             raise ConfigurationError(f'send_wait needs add_publisher({self.topic!r}, flow="wait")')
+        if flow.turn.locked():
+            return self._wait_and_send(flow, message)
         try:
             self.send(message)
         except FlowError:
-            return self._wait_and_send(self._out.flow, message)
+            return self._wait_and_send(flow, message)
         return asyncio.sleep(0) if self._turn_over else _DONE
 
     def _shut(self) -> None:
@@ -322,13 +325,14 @@ class Publisher(Part):
 
     async def _wait_and_send(self, flow: Flow[Reader], message: Any) -> None:
         self._check_thread()
-        while True:
-            await flow.opened()
-            try:
-                self.send(message)
-            except FlowError:
-                continue
-            return
+        async with flow.turn:
+            while True:
+                await flow.opened()
+                try:
+                    self.send(message)
+                except FlowError:
+                    continue
+                return
 
 
 def _check_options(framing: Framing, flow: str, retain: int, *, conflate: bool) -> None:

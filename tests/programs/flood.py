@@ -1,4 +1,4 @@
-"""A publisher that sends many messages when it is told to, by SIGUSR1, and a few more when it is told again."""
+"""A publisher that sends many messages at SIGUSR1, and a few more at the next one."""
 
 import asyncio
 import json
@@ -37,7 +37,9 @@ async def main(options: dict[str, Any]) -> None:
         print("ready", flush=True)
         await told.get()
         await send(publisher, range(count), size=size, a_turn=a_turn)
-        print("sent", json.dumps({"sent": publisher.stats.sent, "behind": publisher.stats.behind}), flush=True)
+        print(
+            "sent", json.dumps({"sent": publisher.stats.sent, "behind": publisher.stats.behind}), flush=True
+        )
         await told.get()
         await send(publisher, range(count, count + TAIL), size=size, a_turn=a_turn)
         print("tail", flush=True)

@@ -1,4 +1,4 @@
-"""A subscriber that stalls: its callback holds the loop from SIGUSR1 to SIGUSR2, or it is stopped from outside."""
+"""A subscriber whose callback holds the loop from SIGUSR1 to SIGUSR2."""
 
 import asyncio
 import json
