@@ -240,7 +240,7 @@ class ReplyServer(Part):
                 return
             self._serve(Reply(self, identity, correlation, None), payload, text=bool(flags & FLAG_TEXT))
         self._answers.release()
-        self._pace.took(time.monotonic() - began, len(calls))
+        self._pace.took(time.monotonic() - began, len(calls), self._handler.callback)
 
     def _serve(self, reply: Reply, payload: bytes, *, text: bool) -> None:
         self._requests += 1

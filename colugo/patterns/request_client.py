@@ -356,13 +356,14 @@ class RequestClient(Part):
 
     def _take(self, link: ServerLink, calls: list[Call]) -> None:
         began = time.monotonic()
+        request = None
         for call in calls:
             request = self._pending.answer(call.correlation, link)
             if request is None:
                 self._late += 1
             else:
                 self._settle(request, call, link)
-        self._pace.took(time.monotonic() - began, len(calls))
+        self._pace.took(time.monotonic() - began, len(calls), request.on_reply if request else None)
 
     def _settle(self, request: _Request, call: Call, link: ServerLink) -> None:
         if call.flags & FLAG_REFUSED:
