@@ -151,7 +151,7 @@ def test_send_raises_when_a_reader_cannot_take_more_and_sends_again_when_it_can(
                 publisher.send(str(number))
             with pytest.raises(FlowError, match="send_wait"):
                 publisher.send("refused")
-            waiting = asyncio.create_task(publisher.send_wait("last"))
+            waiting = asyncio.ensure_future(publisher.send_wait("last"))
             await asyncio.sleep(0)
             assert not waiting.done()
             go.set()
@@ -198,7 +198,7 @@ def test_a_task_that_is_cancelled_while_it_waits_holds_up_nobody() -> None:
             with pytest.raises(FlowError):
                 publisher.send("refused")
             waiting = [
-                asyncio.create_task(publisher.send_wait(name)) for name in ("first", "second", "third")
+                asyncio.ensure_future(publisher.send_wait(name)) for name in ("first", "second", "third")
             ]
             await asyncio.sleep(0)
             waiting[0].cancel()

@@ -3,31 +3,11 @@
 import asyncio
 import json
 import logging
-import signal
 import sys
-import time
 from typing import Any
 
 from colugo import Node
-
-
-class Hold:
-    """Holds whoever calls it between two signals, however long that is."""
-
-    def __init__(self) -> None:
-        self._wanted = False
-        signal.signal(signal.SIGUSR1, lambda *_: self._want(wanted=True))
-        signal.signal(signal.SIGUSR2, lambda *_: self._want(wanted=False))
-
-    def here(self) -> None:
-        """Return when it is not wanted, or not any more."""
-        if self._wanted:
-            print("held", flush=True)
-            while self._wanted:
-                time.sleep(0.005)
-
-    def _want(self, *, wanted: bool) -> None:
-        self._wanted = wanted
+from tests.programs.hold import Hold
 
 
 async def main(options: dict[str, Any]) -> None:
