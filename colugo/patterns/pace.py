@@ -54,7 +54,8 @@ class Pace:
             callback = handler.callback
         self._logger.warning(
             "%s (%s) has held the loop for %.0f ms (%d messages): nothing else ran meanwhile. "
-            "Let it be a coroutine function that awaits, or work on a thread (a subscriber: executor=True); said once",
+            "Let it be a coroutine function that awaits, or work on a thread (subscribers: executor=True). "
+            "Said once",
             self._label,
             getattr(callback, "__qualname__", callback),
             seconds * 1000,
