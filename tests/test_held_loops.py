@@ -123,7 +123,7 @@ def test_a_callback_on_a_thread_and_one_that_awaits_hold_no_loop(caplog: pytest.
 
 
 def check_held(realm: str, who: str, hold_s: float) -> None:
-    """Hold the loop of a server or client under load: every request has its end, and new ones have replies."""
+    """Hold the loop of a server or client under load: all requests end, and new ones have replies."""
     with (
         program("server", realm, reply_bytes=20_000) as server,
         program("client", realm, in_flight=2000, request_bytes=1000) as client,
