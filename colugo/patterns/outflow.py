@@ -110,6 +110,7 @@ class Outflow:
         """Tell all readers where the stream has ended."""
         if self._beacon is not None:
             self._beacon.stop()
+            self._readers.send_newest()
             if self.sequence:
                 self._send_beacon()
         if self.flow is not None:
@@ -137,6 +138,7 @@ class Outflow:
             self._end_segment()
         if not segments.started:
             self._begin_segment(size)
+            self._readers.admitted = True
         return min(BATCH_BYTES, segments.room_bytes), min(segments.room, MAX_COUNT)
 
     def send(self, payloads: list[Any], size: int, *, text: bool) -> None:
@@ -148,6 +150,7 @@ class Outflow:
             text: whether they are UTF-8 text.
         """
         place = self._segments.place(len(payloads), size)
+        self._readers.admitted = False
         flags = self._flags | (FLAG_TEXT if text else 0) | (FLAG_END if place.end else 0)
         now = time.time_ns()
         large = is_large(payloads[0])
@@ -196,8 +199,12 @@ class Outflow:
         self._socket.send(frame, _NOBLOCK)
 
     def _control(self, kind: Kind, flags: int, segment: int) -> bytes:
+        following = self.sequence
+        if self._flags & FLAG_CONFLATE:  # a reader that is behind will get the newest yet
+            flags |= FLAG_CONFLATE
+            following -= 1
         return encode_publication(
-            self._publisher, self.sequence, time.time_ns(), [], kind=kind, flags=flags, segment=segment
+            self._publisher, following, time.time_ns(), [], kind=kind, flags=flags, segment=segment
         )
 
     def _progress(self) -> None:

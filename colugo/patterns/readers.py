@@ -82,6 +82,8 @@ class Readers:
         self._readers: dict[bytes, Reader] = {}
         self.dropped = 0
         """Messages that readers which were behind have not been sent."""
+        self.admitted = False
+        """Whether what goes into the segment waits for the end of the loop's turn."""
 
     def __len__(self) -> int:
         return len(self._readers)
@@ -138,6 +140,13 @@ class Readers:
         frame = encode_publication(self._publisher, self._sequence(), time.time_ns(), [], kind=Kind.CUT)
         self._socket.send(reader.prefix + frame, zmq.NOBLOCK)
 
+    def send_newest(self) -> None:
+        """There will be no more: those that are behind get the newest message, if it replaces all."""
+        if self._conflate:
+            for reader in self._readers.values():
+                if reader.grant.behind:
+                    self._send_to(reader.prefix, self._history.newest(self._segments.number - 1))
+
     def _join(self, prefix: bytes) -> None:
         """Tell a reader where the stream is, and let it read from there."""
         socket = self._socket
@@ -184,7 +193,7 @@ class Readers:
         """It has handled all that it was sent: it goes on with what comes now."""
         self._close_gap(reader)
         number = self._segments.number
-        if not self._conflate:
+        if not self._conflate or self.admitted:
             self._move(reader, number, number + self._segments.width)
             return
         # what it has not been sent is the newest message, which it has to handle before the next
