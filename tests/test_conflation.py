@@ -2,12 +2,18 @@
 
 import asyncio
 import signal
+from functools import partial
 
 import pytest
 
 from colugo import Node
 from tests.processes import MIB, MemoryWatch, answer, program
 from tests.support import Collector, run, until
+
+
+def ends_with(collector: Collector, message: str) -> bool:
+    """Whether this is the last one that came."""
+    return collector.items[-1:] == [message]
 
 
 def check_conflation(realm: str, *, count: int, size: int) -> None:
@@ -76,7 +82,25 @@ def test_after_quiet_the_very_last_message_has_arrived_at_readers_of_every_pace(
                 if number % a_turn == 0:
                     await asyncio.sleep(0)
             for collector in (quick, slow):
-                await until(lambda collector=collector: collector.items and collector.items[-1] == "1000")
+                await until(partial(ends_with, collector, "1000"))
                 assert sorted(collector.items, key=int) == collector.items
+
+    run(main())
+
+
+def test_a_reader_that_is_behind_gets_the_last_message_of_a_publisher_that_closes() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            received = Collector()
+            publisher = a.add_publisher("t", conflate=True)
+            subscriber = b.add_subscriber("t", received)
+            await publisher.ready()
+            for number in range(100):
+                publisher.send(str(number).encode() + bytes(10_000))
+                await asyncio.sleep(0) if number % 10 == 9 else None
+            publisher.close()
+            await until(lambda: received.items and received.items[-1].startswith(b"99\0"))
+            stats = subscriber.stats
+            assert (stats.lost, stats.received + stats.conflated) == (0, 100)
 
     run(main())

@@ -5,6 +5,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ def nothing_left() -> Iterator[None]:
         before,
         state(),
     )
+
+
+def has_sent(publisher: Publisher, count: int) -> bool:
+    """Whether it has sent more than these."""
+    return publisher.stats.sent > count
 
 
 async def send_for_ever(publisher: Publisher) -> None:
@@ -100,7 +106,7 @@ def on_threads(count: int) -> None:
                 asyncio.ensure_future(send_for_ever(publisher))  # noqa: RUF006 - it ends with the publisher
 
             a.loop.add_callback(begin)
-            assert wait_until(lambda publisher=publisher: publisher.stats.sent > 10)
+            assert wait_until(partial(has_sent, publisher, 10))
 
 
 @pytest.mark.parametrize("live", [on_one_loop, on_loops_of_their_own, on_threads])

@@ -13,7 +13,7 @@ from colugo.patterns.subscriber import Subscriber
 
 
 class Account:
-    """What was handled: how many messages of each sender, whose number comes last, and whether in order."""
+    """What was handled: how many messages of each sender, their last numbers, and what was out of order."""
 
     def __init__(self, pause_s: float) -> None:
         self._pause_s = pause_s
@@ -24,7 +24,7 @@ class Account:
 
     def take(self, message: bytes) -> None:
         """Handle one."""
-        sender, _, number = message.partition(b" ")
+        sender, number = message.split(b" ", 2)[:2]
         name = sender.decode()
         self.disorder += int(number) <= self.last.get(name, -1)
         self.last[name] = int(number)
