@@ -158,13 +158,15 @@ class Readers:
         self._readers[prefix] = Reader(
             prefix, before.connections + 1 if before else 1, now, grant, progress=time.monotonic()
         )
-        socket.set(zmq.SUBSCRIBE, prefix)
+        # all of them before anything is sent: sending takes in that another reader has gone, and from then on
+        # ZeroMQ does not know any more whose message was read last, and ignores this without a word
+        for wanted in (prefix, live_prefix(ALL_READERS)):
+            socket.set(zmq.SUBSCRIBE, wanted)
+        self._subscribe(grant.begin, grant.end)
         welcome = encode_publication(self._publisher, first, now, [], kind=Kind.WELCOME)
         socket.send(prefix + welcome, zmq.NOBLOCK)
         for frames in self._history.frames():
             self._send_to(prefix, frames)
-        socket.set(zmq.SUBSCRIBE, live_prefix(ALL_READERS))
-        self._subscribe(grant.begin, grant.end)
         self._on_progress()
 
     def _leave(self, prefix: bytes) -> None:
