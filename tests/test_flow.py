@@ -79,7 +79,7 @@ def check_wait(realm: str, *, count: int, senders: int, stall_ms: int) -> None:
 
 
 def test_who_keeps_up_loses_nothing_and_who_does_not_is_left_behind_and_counts_it(realm: str) -> None:
-    check_wait(realm, count=1_000, senders=3, stall_ms=300)
+    check_wait(realm, count=700, senders=3, stall_ms=300)
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_who_sends_in_a_tight_loop_leaves_turns_to_the_rest_of_the_loop() -> Non
             ended = asyncio.Event()
             turns = asyncio.create_task(count_turns(ended))
             loop = asyncio.get_running_loop()
-            until_then = loop.time() + 0.5
+            until_then = loop.time() + 0.3
             while loop.time() < until_then:
                 await publisher.send_wait(b"x")
             ended.set()

@@ -65,7 +65,7 @@ def check_isolation(realm: str, slow: str, count: int) -> None:
 
 @pytest.mark.parametrize("slow", SLOW)
 def test_a_slow_callback_does_not_delay_the_messages_of_others(realm: str, slow: str) -> None:
-    check_isolation(realm, slow, 500)
+    check_isolation(realm, slow, 300)
 
 
 @pytest.mark.slow
@@ -311,5 +311,25 @@ def test_a_reply_callback_that_raises_keeps_no_other_from_its_reply() -> None:
             assert await received.reach(9) == expected
             await failed.reach(1)
             assert node.callback_errors == 10
+
+    run(main())
+
+
+def test_readers_that_join_while_others_leave_get_what_is_sent() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            publisher = a.add_publisher("t")
+            before: list[Any] = []
+            for turn in range(150):
+                received = [Collector() for _ in range(4)]
+                new = [b.add_subscriber("t", collector) for collector in received]
+                for subscriber in before:
+                    subscriber.close()
+                for subscriber in new:
+                    await subscriber.ready()
+                publisher.send(str(turn))
+                for collector in received:
+                    assert await collector.reach(1) == [str(turn)]
+                before = new
 
     run(main())
