@@ -32,6 +32,7 @@ class SocketReader:
             more is read before that is done.
         on_writable: called when the socket takes messages again; optional.
         on_drained: called when nothing more is read for now; optional.
+        before_reading: called before it looks at the socket; optional.
         copy: whether frames are bytes, else `zmq.Frame`.
     """
 
@@ -43,6 +44,7 @@ class SocketReader:
         on_writable: Callable[[], None] | None = None,
         on_drained: Callable[[], None] | None = None,
         *,
+        before_reading: Callable[[], None] | None = None,
         copy: bool = True,
     ) -> None:
         self._loop = loop
@@ -51,6 +53,7 @@ class SocketReader:
         self._on_message = on_message
         self._on_writable = on_writable
         self._on_drained = on_drained
+        self._before_reading = before_reading
         self._copy = copy
         self._fd = socket.fileno()
         self._closed = False
@@ -107,6 +110,8 @@ class SocketReader:
             return
         self._draining = True
         try:
+            if self._before_reading is not None:
+                self._before_reading()
             self._read(time.monotonic() + _SLICE_S)
             if self._on_drained is not None:
                 self._on_drained()

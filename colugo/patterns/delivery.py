@@ -116,7 +116,7 @@ class DirectDelivery:
         """Call back."""
         began = time.monotonic()
         self._call(messages, sequences, origin)
-        self._pace.took(time.monotonic() - began, len(messages))
+        self._pace.took(time.monotonic() - began, len(messages), self._handler.callback)
 
     def hand_in_turns(
         self, messages: list[Any], sequences: Sequences, origin: Origin, *, wait: bool

@@ -40,6 +40,8 @@ class Flow(Generic[W]):
         self._timer: asyncio.TimerHandle | None = None
         self.shut = False
         """Whether nothing can be sent now."""
+        self.turn = asyncio.Lock()
+        """Held by the first of those who wait, so that no task leaves the others waiting for ever."""
 
     def shut_off(self) -> None:
         """Begin to wait."""

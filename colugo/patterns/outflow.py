@@ -28,9 +28,6 @@ from colugo.protocol.window import Segments
 _NOBLOCK = int(zmq.NOBLOCK)
 _NOBLOCK_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 
-_NO_COPY_BYTES = 64 * 1024
-"""From here on ZeroMQ is given the buffer itself; what that takes is more than copying fewer bytes."""
-
 
 class Outflow:
     """The stream of one publisher on its XPUB socket, which is set to `ZMQ_XPUB_MANUAL`.
@@ -44,7 +41,6 @@ class Outflow:
         stall_ms: patience with a reader for which the others wait; None if nobody waits.
         conflate: whether only the newest message counts.
         on_readers: gets the number of readers when it may have changed.
-        before_join: called before a reader is let in, to send what was sent before.
         on_cut: called when a reader is left behind for which the others have waited too long.
 
     Attributes:
@@ -64,7 +60,6 @@ class Outflow:
         stall_ms: int | None,
         conflate: bool,
         on_readers: Callable[[int], None],
-        before_join: Callable[[], None],
         on_cut: Callable[[], None],
     ) -> None:
         self._socket = socket
@@ -84,7 +79,6 @@ class Outflow:
             sequence=lambda: self.sequence,
             history=self._history,
             on_progress=self._progress,
-            before_join=before_join,
             conflate=conflate,
         )
         self.sequence = 0
@@ -117,6 +111,7 @@ class Outflow:
         """Tell all readers where the stream has ended."""
         if self._beacon is not None:
             self._beacon.stop()
+            self._readers.send_newest()
             if self.sequence:
                 self._send_beacon(last=True)
         if self.flow is not None:
@@ -144,6 +139,7 @@ class Outflow:
             self._end_segment()
         if not segments.started:
             self._begin_segment(size)
+            self._readers.admitted = True
         return min(BATCH_BYTES, segments.room_bytes), min(segments.room, MAX_COUNT)
 
     def send(self, payloads: list[Any], size: int, *, text: bool) -> None:
@@ -155,6 +151,7 @@ class Outflow:
             text: whether they are UTF-8 text.
         """
         place = self._segments.place(len(payloads), size)
+        self._readers.admitted = False
         flags = self._flags | (FLAG_TEXT if text else 0) | (FLAG_END if place.end else 0)
         now = time.time_ns()
         large = is_large(payloads[0])
@@ -168,7 +165,8 @@ class Outflow:
         )
         if large:
             self._socket.send(frame, _NOBLOCK_MORE)
-            self._socket.send(payloads[0], _NOBLOCK, copy=size < _NO_COPY_BYTES)
+            # a copy: pyzmq frees what it has not copied on a thread that falls behind, by a gigabyte
+            self._socket.send(payloads[0], _NOBLOCK)
         else:
             self._socket.send(frame, _NOBLOCK)
         if self._retains:

@@ -1,6 +1,10 @@
 """How many messages a plain callback gets before the loop's other work may have its turn."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
+
+from colugo.patterns.callbacks import Handler
 
 PATIENCE_S = 0.0005
 """How long callbacks may take until what they have sent leaves, though more of them are to be called."""
@@ -28,12 +32,13 @@ class Pace:
         self._named = False
         self.size = 1
 
-    def took(self, seconds: float, count: int) -> None:
+    def took(self, seconds: float, count: int, callback: Callable[..., Any] | None = None) -> None:
         """Take in how long it has taken.
 
         Args:
             seconds: the time.
             count: of how many messages.
+            callback: that of the last one.
         """
         if seconds < PATIENCE_S:
             if count >= self.size:
@@ -41,14 +46,19 @@ class Pace:
         elif seconds > _LONG_S:
             self.size = max(1, self.size // 4)
             if seconds > _HELD_S and not self._named:
-                self._name(seconds, count)
+                self._name(seconds, count, callback)
 
-    def _name(self, seconds: float, count: int) -> None:
+    def _name(self, seconds: float, count: int, callback: Callable[..., Any] | None) -> None:
         self._named = True
+        handler = getattr(callback, "__self__", None)
+        if isinstance(handler, Handler):
+            callback = handler.callback
         self._logger.warning(
-            "%s has held the loop for %.0f ms (messages: %d); nothing else ran meanwhile. "
-            "Let it be a coroutine function that awaits, or give executor=True; said once",
+            "%s (%s) has held the loop for %.0f ms (messages: %d); nothing else ran meanwhile. "
+            "Let it be a coroutine function that awaits, or work on a thread (subscribers: executor=True). "
+            "Said once",
             self._label,
+            getattr(callback, "__qualname__", callback),
             seconds * 1000,
             count,
         )

@@ -129,7 +129,6 @@ class Publisher(Part):
                     stall_ms=patience,
                     conflate=conflate,
                     on_readers=self._gate.set,
-                    before_join=self._flush,
                     on_cut=self._tell_cut,
                 )
             self._port = bind(self._socket, runtime.scope.addresses, port)
@@ -229,12 +228,15 @@ class Publisher(Part):
             LifecycleError: on another thread than the node's; there, use `node.run(…)`.
             ClosedError: if the node stops meanwhile.
         """
-        if self._out.flow is None:
+        flow = self._out.flow
+        if flow is None:
             raise ConfigurationError(f'send_wait needs add_publisher({self.topic!r}, flow="wait")')
+        if flow.turn.locked():
+            return self._wait_and_send(flow, message)
         try:
             self.send(message)
         except FlowError:
-            return self._wait_and_send(self._out.flow, message)
+            return self._wait_and_send(flow, message)
         return asyncio.sleep(0) if self._turn_over else _DONE
 
     def _shut(self) -> None:
@@ -251,7 +253,13 @@ class Publisher(Part):
     def _open(self) -> None:
         if not self._closed:
             self._loop = asyncio.get_running_loop()
-            self._reader = SocketReader(self._runtime.loop, self._socket, self._out.take)
+            self._reader = SocketReader(
+                self._runtime.loop,
+                self._socket,
+                self._out.take,
+                # who joins now gets what is retained, and no message that was sent before
+                before_reading=self._flush,
+            )
             self._out.open(self._loop)
 
     def _tell_cut(self) -> None:
@@ -338,13 +346,14 @@ class Publisher(Part):
 
     async def _wait_and_send(self, flow: Flow[Reader], message: Any) -> None:
         self._check_thread()
-        while True:
-            await flow.opened()
-            try:
-                self.send(message)
-            except FlowError:
-                continue
-            return
+        async with flow.turn:
+            while True:
+                await flow.opened()
+                try:
+                    self.send(message)
+                except FlowError:
+                    continue
+                return
 
 
 def _check_options(framing: Framing, flow: str, retain: int, *, conflate: bool) -> None:

@@ -117,7 +117,7 @@ class PublisherLinks:
 
     def say(self, frames: Iterable[bytes]) -> None:
         """Send messages to all publishers of ours."""
-        if self._framed is not None:
+        if self._framed is not None and not self._closed:  # a callback may have closed it
             for frame in frames:
                 self._framed.socket.send(frame, zmq.NOBLOCK)
             self._framed.kick()

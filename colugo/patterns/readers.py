@@ -54,7 +54,6 @@ class Readers:
         sequence: gives the number of the next message.
         history: with what a new reader begins.
         on_progress: called when readers have come, gone, or handled something.
-        before_join: called before a reader is let in.
         conflate: whether a reader that was behind goes on with the newest message.
     """
 
@@ -67,7 +66,6 @@ class Readers:
         sequence: Callable[[], int],
         history: History,
         on_progress: Callable[[], None],
-        before_join: Callable[[], None],
         conflate: bool = False,
     ) -> None:
         self._socket = socket
@@ -76,11 +74,12 @@ class Readers:
         self._sequence = sequence
         self._history = history
         self._on_progress = on_progress
-        self._before_join = before_join
         self._conflate = conflate
         self._readers: dict[bytes, Reader] = {}
         self.dropped = 0
         """Messages that readers which were behind have not been sent."""
+        self.admitted = False
+        """Whether what goes into the segment waits for the end of the loop's turn."""
 
     def __len__(self) -> int:
         return len(self._readers)
@@ -130,9 +129,15 @@ class Readers:
         frame = encode_publication(self._publisher, self._sequence(), time.time_ns(), [], kind=Kind.CUT)
         self._socket.send(reader.prefix + frame, zmq.NOBLOCK)
 
+    def send_newest(self) -> None:
+        """There will be no more: those that are behind get the newest message, if it replaces all."""
+        if self._conflate:
+            for reader in self._readers.values():
+                if reader.grant.behind:
+                    self._send_to(reader.prefix, self._history.newest(self._segments.number - 1))
+
     def _join(self, prefix: bytes) -> None:
         """Tell a reader where the stream is, and let it read from there."""
-        self._before_join()
         socket = self._socket
         now = time.time_ns()
         before = self._readers.get(prefix)
@@ -142,13 +147,15 @@ class Readers:
         grant = Grant(self._segments.number, self._segments.number + self._segments.width)
         connections = before.connections + 1 if before else 1
         self._readers[prefix] = Reader(prefix, connections, grant, progress=time.monotonic())
-        socket.set(zmq.SUBSCRIBE, prefix)
+        # all of them before anything is sent: sending takes in that another reader has gone, and from then on
+        # ZeroMQ does not know any more whose message was read last, and ignores this without a word
+        for wanted in (prefix, live_prefix(ALL_READERS)):
+            socket.set(zmq.SUBSCRIBE, wanted)
+        self._subscribe(grant.begin, grant.end)
         welcome = encode_publication(self._publisher, first, now, [], kind=Kind.WELCOME, flags=flags)
         socket.send(prefix + welcome, zmq.NOBLOCK)
         for frames in self._history.frames():
             self._send_to(prefix, frames)
-        socket.set(zmq.SUBSCRIBE, live_prefix(ALL_READERS))
-        self._subscribe(grant.begin, grant.end)
         self._on_progress()
 
     def _leave(self, prefix: bytes) -> None:
@@ -178,7 +185,7 @@ class Readers:
         """It has handled all that it was sent: it goes on with what comes now."""
         self._close_gap(reader)
         number = self._segments.number
-        if not self._conflate:
+        if not self._conflate or self.admitted:
             self._move(reader, number, number + self._segments.width)
             return
         # what it has not been sent is the newest message, which it has to handle before the next

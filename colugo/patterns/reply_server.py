@@ -216,7 +216,9 @@ class ReplyServer(Part):
         identity = frames[0]
         envelope, body = split_envelope(frames[1:])
         if envelope and len(body) == 1:
+            began = time.monotonic()
             self._serve(Reply(self, identity, 0, envelope), body[0], text=False)
+            self._pace.took(time.monotonic() - began, 1, self._handler.callback)
             return None
         try:
             if len(body) != 1:
@@ -254,7 +256,7 @@ class ReplyServer(Part):
                 return
             self._serve(Reply(self, identity, correlation, None), payload, text=bool(flags & FLAG_TEXT))
         took = time.monotonic() - began
-        self._pace.took(took, len(calls))
+        self._pace.took(took, len(calls), self._handler.callback)
         if took > PATIENCE_S:
             self._answers.release()
 

@@ -362,6 +362,7 @@ class RequestClient(Part):
         began = time.monotonic()
         if self._gathering is None:
             self._gathering = set()
+        request = None
         for call in calls:
             request = self._pending.answer(call.correlation, link)
             if request is None:
@@ -369,7 +370,7 @@ class RequestClient(Part):
             else:
                 self._settle(request, call, link)
         took = time.monotonic() - began
-        self._pace.took(took, len(calls))
+        self._pace.took(took, len(calls), request.on_reply if request else None)
         if took > PATIENCE_S:
             self._flush()
 
