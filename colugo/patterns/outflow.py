@@ -8,6 +8,7 @@ from typing import Any
 import zmq
 
 from colugo.errors import FlowError
+from colugo.net.lending import Lending
 from colugo.patterns.beacon import Beacon
 from colugo.patterns.flow import Flow
 from colugo.patterns.readers import Reader, Readers
@@ -27,6 +28,8 @@ from colugo.protocol.window import Segments
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _NOBLOCK_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+
+_LENT_FRACTION = 4
 
 
 class Outflow:
@@ -70,6 +73,7 @@ class Outflow:
         self._retains = retain > 0 or conflate
         self._history = History(publisher, retain, conflate=conflate)
         self._segments = Segments(1 if conflate else hwm, max_bytes)
+        self._lending = Lending(max_bytes // _LENT_FRACTION)
         self._wanted = 0
         self._beacon: Beacon | None = None
         self._readers = Readers(
@@ -165,8 +169,7 @@ class Outflow:
         )
         if large:
             self._socket.send(frame, _NOBLOCK_MORE)
-            # a copy: pyzmq frees what it has not copied on a thread that falls behind, by a gigabyte
-            self._socket.send(payloads[0], _NOBLOCK)
+            self._lending.send(self._socket, payloads[0])
         else:
             self._socket.send(frame, _NOBLOCK)
         if self._retains:
