@@ -85,6 +85,32 @@ def test_messages_from_many_threads_all_arrive_those_of_each_in_order() -> None:
     run(main())
 
 
+def test_threads_that_send_without_end_leave_the_loop_its_turns() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            publisher = a.add_publisher("t")
+            b.add_subscriber("t", lambda message: None)
+            await publisher.ready()
+            stop = threading.Event()
+
+            def send() -> None:
+                while not stop.is_set():
+                    publisher.send(b"x")
+
+            threads = [threading.Thread(target=send) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            try:
+                for _ in range(20):
+                    await asyncio.sleep(0.001)
+            finally:
+                stop.set()
+                for thread in threads:
+                    thread.join()
+
+    run(main())
+
+
 # --- late joiners
 
 

@@ -14,7 +14,7 @@ import zmq
 from colugo.errors import ConfigurationError, FlowError
 from colugo.net.reader import SocketReader
 from colugo.net.runtime import Runtime
-from colugo.net.sockets import bind
+from colugo.net.sockets import LINGER_MS, bind
 from colugo.patterns.base import Complaints, Part, check_count, check_size
 from colugo.patterns.flow import Flow
 from colugo.patterns.gate import Gate
@@ -193,7 +193,7 @@ class Publisher(Part):
 
         Args:
             message: str, bytes, or what the codec takes. A bytearray or memoryview over 32 KiB is not
-                copied: it must not be changed until it has left.
+                always copied: it must not be changed until it has left.
 
         Raises:
             EncodeError: if the codec cannot take it.
@@ -243,6 +243,7 @@ class Publisher(Part):
         """Withdraw and close; what was sent still leaves, for half a second at most."""
         self._runtime.withdraw(self._advertisement)
         self._runtime.ipc.remove(self._ipc)
+        self._send_foreign(LINGER_MS / 1000)
         self._flush()
         self._out.close()
         self._gate.close()
@@ -286,15 +287,20 @@ class Publisher(Part):
 
     def _take_foreign(self) -> None:
         """Send what other threads have left here."""
-        until = time.monotonic() + _TURN_S
-        while self._foreign and not self._closed:
-            self._append(*self._foreign.popleft())
-            if time.monotonic() > until and self._loop is not None:
-                self._loop.call_soon(self._take_foreign)
-                return
+        if self._closed:
+            return
+        self._send_foreign(_TURN_S)
+        if self._foreign and self._loop is not None:
+            self._loop.call_soon(self._take_foreign)
+            return
         self._foreign_told = False
-        if self._foreign and not self._closed:  # one that came between the last look and this
+        if self._foreign:  # one that came between the last look and this
             self._runtime.submit(self._take_foreign)
+
+    def _send_foreign(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self._foreign and time.monotonic() < until:
+            self._append(*self._foreign.popleft())
 
     def _append(self, payload: Any, text: bool) -> None:  # noqa: FBT001 - as pack gives it
         size = len(payload)
