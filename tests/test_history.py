@@ -108,7 +108,7 @@ def test_the_frames_are_the_newest_messages_with_their_numbers_and_times(
     assert history.first(following) == (sent[-retain:][0].sequence if sent else following)
     for got in publications:
         assert (got.kind, got.segment, got.publisher) == (Kind.RETAINED, ALL_READERS, ID)
-        assert got.flags & ~FLAG_TEXT & ~FLAG_LARGE == (FLAG_CONFLATE if conflate else 0)
+        assert got.flags & ~FLAG_TEXT & ~FLAG_LARGE & ~FLAG_WAIT == (FLAG_CONFLATE if conflate else 0)
         large = [length for length in got.lengths if length > LARGE_BYTES]
         assert bool(got.flags & FLAG_LARGE) is bool(large)
         assert len(got.lengths) == 1 or sum(got.lengths) <= BATCH_BYTES

@@ -127,7 +127,7 @@ def test_the_bytes_of_a_publication_are_those_of_the_documents() -> None:
         flags=FLAG_TEXT | FLAG_END,
         segment=772,
     ) == (
-        b"\xc1\x04\x03\x00\x00\x00\x00\x00\x00"
+        b"\xc1\x00\x00\x00\x00\x00\x00\x03\x04"
         b"\x02\x01\x05"
         b"\x01\x02\x03\x04\x05\x06\x07\x08"
         b"\x02\x01\x00\x00\x00\x00\x00\x00"
@@ -445,7 +445,7 @@ ACK = Ack(ID, b"reader-1", NOW, 258)
 
 def test_the_bytes_of_an_acknowledgement_are_a_subscription_and_its_end() -> None:
     begin, end = encode_ack(ACK)
-    assert begin == b"\x01+publishrreader-1" + NOW.to_bytes(8, "little") + b"\x02\x01" + bytes(6)
+    assert begin == b"\x01+publishrreader-1" + NOW.to_bytes(8, "little") + bytes(6) + b"\x01\x02"
     assert end == b"\x00" + begin[1:]
     assert begin[1:2] == ACK_PREFIX != READER_PREFIX
     assert len(begin) > JOIN_BYTES

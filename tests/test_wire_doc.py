@@ -131,7 +131,7 @@ def test_the_error_reads_as_the_page_says() -> None:
 
 # --- a reader that knows nothing but the page
 
-HEADER = struct.Struct("<BQBBB8sQQI")
+HEADER = struct.Struct("<B8sBBB8sQQI")
 ALL = b"\xff" * 8
 DATA, WELCOME, RETAINED, BEACON, CUT = range(1, 6)
 TEXT, LARGE, END, WAIT, CONFLATE, ANSWER = (1 << bit for bit in range(6))
@@ -166,7 +166,8 @@ class PlainReader:
         frame, *second = await self.socket.recv_multipart()
         own = frame.startswith(READER)
         body = frame[len(READER) :] if own else frame
-        magic, segment, version, kind, flags, publisher, first, _, count = HEADER.unpack_from(body)
+        magic, number, version, kind, flags, publisher, first, _, count = HEADER.unpack_from(body)
+        segment = int.from_bytes(number)
         assert (magic, version) == (0xC1, 2)
         if kind == WELCOME:
             self.publisher = publisher
@@ -191,7 +192,7 @@ class PlainReader:
     async def handled(self, read: Read) -> None:
         """Acknowledge if the frame asks for it."""
         if read.flags & END:
-            await self.acknowledge(read.segment.to_bytes(8, "little"))
+            await self.acknowledge(read.segment.to_bytes(8))
 
 
 def test_the_subscription_is_answered_by_a_welcome_and_then_by_live_frames() -> None:
@@ -269,7 +270,7 @@ def test_a_reader_that_acknowledges_each_segment_gets_all_segments(hwm: int) -> 
     run(main())
 
 
-@pytest.mark.parametrize("answer", [b"\x03" + bytes(7), ALL], ids=["the last segment", "all"])
+@pytest.mark.parametrize("answer", [bytes(7) + b"\x03", ALL], ids=["the last segment", "all"])
 def test_a_reader_that_is_behind_goes_on_when_it_has_said_that_it_handled_what_it_was_sent(
     answer: bytes,
 ) -> None:
@@ -287,8 +288,8 @@ def test_a_reader_that_is_behind_goes_on_when_it_has_said_that_it_handled_what_i
                     assert frame[1:] == (number, DATA, TEXT | END, number, [b"%d" % number])
                 assert await reader.next() == (False, 2**64 - 1, BEACON, ANSWER, 10, [])
                 assert publisher.stats.behind == 1
-                await reader.acknowledge(b"\x00" + bytes(7))
-                await reader.acknowledge(b"\x09" + bytes(7))
+                await reader.acknowledge(bytes(8))
+                await reader.acknowledge(bytes(7) + b"\x09")
                 await reader.acknowledge(answer)
                 await until(lambda: publisher.stats.behind == 0)
                 publisher.send("more")

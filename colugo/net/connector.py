@@ -75,21 +75,31 @@ class Connector:
         self._monitor_reader.drain()
         return endpoint in self._up
 
-    def read_to_end(self, then: Callable[[], None]) -> None:
+    def read_to_end(self, then: Callable[[], None], progress: Callable[[], int] = lambda: 0) -> None:
         """Call `then` when nothing unread is left, in turns with the loop's other work.
 
         Leaving an endpoint discards what it has sent and nobody has read yet. Others may go on
-        sending on the same socket, so there is an end to it, after half a minute.
+        sending on the same socket, so there is an end to it, when nothing of this one has come for half a
+        minute of reading.
+
+        Args:
+            then: what to do in the end.
+            progress: gives a number that grows as long as something comes from this endpoint.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + _READ_TO_END_S
+        seen = progress()
 
         def step() -> None:
+            nonlocal until, seen
             if self._closed:
                 return
             self._reader.drain()
             if self._closed:
                 return
+            if self._reader.held or progress() != seen:
+                until = loop.time() + _READ_TO_END_S
+                seen = progress()
             if self._reader.has_input() and loop.time() < until:
                 loop.call_later(_HELD_S if self._reader.held else 0, step)
             else:

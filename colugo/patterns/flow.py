@@ -44,11 +44,8 @@ class Flow(Generic[W]):
         """Held by the first of those who wait, so that no task leaves the others waiting for ever."""
 
     def shut_off(self) -> None:
-        """Begin to wait."""
-        if not self.shut:
-            self.shut = True
-            self._since = time.monotonic()
-            self._look_later(self._stall_s)
+        """Nothing can be sent now: whoever wants to has to wait."""
+        self.shut = True
 
     def look(self) -> None:
         """Go on if all can take more."""
@@ -60,6 +57,9 @@ class Flow(Generic[W]):
         if not self.shut:
             await asyncio.sleep(0)
             return
+        if self._timer is None:  # patience begins with the first who waits
+            self._since = time.monotonic()
+            self._look_later(self._stall_s)
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         await future

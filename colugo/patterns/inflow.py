@@ -110,6 +110,7 @@ class Inflow:
             on_connected=on_connected,
             on_disconnected=on_disconnected,
             on_gone=self._gone,
+            read_so_far=self._read_so_far,
             copy=not views,
         )
 
@@ -165,7 +166,8 @@ class Inflow:
         """Take what came before its advertisement, all at once: what comes next must not overtake it."""
         stream = self.streams.get(publication.publisher)
         if stream is not None:
-            self._take(publication, link, stream, self._delivery.hand)
+            for _ in self._take(publication, link, stream, self._delivery.hand) or ():
+                pass  # it does not hold: what is over the queue's limit is dropped
 
     def _take(self, publication: Publication, link: Link, stream: Stream, hand: Hand) -> Rest | None:
         skip = self._enter(publication, link, stream)
@@ -267,6 +269,10 @@ class Inflow:
 
     def _say(self, publisher: bytes, stream: Stream, segment: int) -> None:
         self.links.say(encode_ack(Ack(publisher, self._reader_id, stream.ledger.expected, segment)))
+
+    def _read_so_far(self, publisher: bytes) -> int:
+        stream = self.streams.get(publisher)
+        return 0 if stream is None else stream.ledger.expected
 
     def _gone(self, publisher: bytes) -> None:
         """A publisher is not coming back: what was counted goes into the sum."""

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from colugo.errors import ConfigurationError
@@ -68,16 +68,23 @@ def find_endpoint(
     return runtime.ipc.find(peer.socket_id) or tcp
 
 
-def doubt_if_silent(runtime: Runtime, link: Link) -> None:
+def doubt_if_silent(runtime: Runtime, link: Link, retry: Callable[[Link], None] | None = None) -> None:
     """As long as the link does not answer, let the directory look whether it is still advertised.
 
     If it is, and its file is gone, it is met over tcp.
+
+    Args:
+        runtime: the node's.
+        link: the link.
+        retry: called then, too.
     """
 
     def look() -> None:
         if not link.connected and not link.leaving:
             runtime.suspect(link.peer)
-            doubt_if_silent(runtime, link)
+            doubt_if_silent(runtime, link, retry)
+            if retry is not None:
+                retry(link)
             if is_file_missing(link.endpoint):
                 runtime.registry.repeat(link.peer)
 

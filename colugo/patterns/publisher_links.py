@@ -17,6 +17,7 @@ from colugo.protocol.publications import READER_PREFIX, Publication
 
 _MAX_EARLY = 16
 _MAX_EARLY_BYTES = 4 * 1024 * 1024
+_KEPT_BYTES = 200
 _EARLY_WAIT_S = 5.0
 """How long what a publisher sends is kept, until its advertisement comes."""
 
@@ -40,6 +41,7 @@ class PublisherLinks:
         on_connected: called when a publisher is connected.
         on_disconnected: called with `"lost"` or `"withdrawn"` when it no longer is.
         on_gone: called with the id of a publisher of ours that is not coming back.
+        read_so_far: gives a number that grows as long as something comes from the publisher with that id.
         copy: whether frames are bytes, else `zmq.Frame`.
     """
 
@@ -57,6 +59,7 @@ class PublisherLinks:
         on_connected: Callable[[Link], None],
         on_disconnected: Callable[[Link, str], None],
         on_gone: Callable[[bytes], None],
+        read_so_far: Callable[[bytes], int],
         copy: bool,
     ) -> None:
         self._runtime = runtime
@@ -69,6 +72,7 @@ class PublisherLinks:
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
         self._on_gone = on_gone
+        self._read_so_far = read_so_far
         self._copy = copy
         self._watch = Watch(Kind.PUBLISHER, topic, self._on_change)
         self._links: dict[str, Link] = {}
@@ -130,7 +134,7 @@ class PublisherLinks:
     def keep_early(self, publication: Publication) -> bool:
         """Keep a batch of a publisher whose advertisement has not come yet; whether there was room."""
         batches = self._early.get(publication.publisher)
-        size = sum(publication.lengths)
+        size = _memory(publication)
         if batches is None or self._early_bytes + size > _MAX_EARLY_BYTES:
             return False
         self._early_bytes += size
@@ -139,7 +143,7 @@ class PublisherLinks:
 
     def _forget_early(self, publisher: bytes) -> list[Publication]:
         batches = self._early.pop(publisher, [])
-        self._early_bytes -= sum(sum(batch.lengths) for batch in batches)
+        self._early_bytes -= sum(map(_memory, batches))
         if publisher not in self.by_id:
             self._on_unknown(sum(len(batch.lengths) for batch in batches))
             self._on_gone(publisher)
@@ -167,10 +171,11 @@ class PublisherLinks:
             before.peer = peer
             before.leaving = False
             if not before.connected:
-                doubt_if_silent(self._runtime, before)
+                doubt_if_silent(self._runtime, before, self._rejoin)
             return
-        if before is not None:
-            self._drop(before)
+        if before is not None:  # one connection at a time: what is acknowledged counts for both
+            self._drop(before, partial(self._on_change, Change.UP, peer))
+            return
         occupant = self._links.get(endpoint)
         if occupant is not None and occupant.peer.framing is peer.framing:
             self._succeed(occupant, Link(peer, endpoint))
@@ -189,7 +194,7 @@ class PublisherLinks:
         self._end(old, "lost")
         if self._closed:
             return
-        doubt_if_silent(self._runtime, new)
+        doubt_if_silent(self._runtime, new, self._rejoin)
         if self._connector(new).is_up(new.endpoint) and (
             new.peer.framing is Framing.RAW or new.peer.socket_id in self._early
         ):
@@ -199,16 +204,18 @@ class PublisherLinks:
         self._links[link.endpoint] = link
         if link.peer.framing is Framing.COLUGO:
             self.by_id[link.peer.socket_id] = link
-        doubt_if_silent(self._runtime, link)
+        doubt_if_silent(self._runtime, link, self._rejoin)
         self._connector(link).connect(link.endpoint)
 
-    def _drop(self, link: Link) -> None:
+    def _drop(self, link: Link, then: Callable[[], None] | None = None) -> None:
         """Leave it, after reading what has come from it."""
         link.leaving = True
         link.cancel_timer()
-        self._connector(link).read_to_end(partial(self._leave, link))
+        self._connector(link).read_to_end(
+            partial(self._leave, link, then), partial(self._read_so_far, link.peer.socket_id)
+        )
 
-    def _leave(self, link: Link) -> None:
+    def _leave(self, link: Link, then: Callable[[], None] | None) -> None:
         if self._links.get(link.endpoint) is not link or not link.leaving:
             return
         del self._links[link.endpoint]
@@ -217,6 +224,15 @@ class PublisherLinks:
         if raw is not None:
             raw.close()
         self._end(link, "withdrawn")
+        if then is not None:
+            then()
+
+    def _rejoin(self, link: Link) -> None:
+        """A connection without a welcome: one that came too early, and was forgotten. Ask for another."""
+        connector = self._connector(link)
+        if link.peer.framing is Framing.COLUGO and connector.is_up(link.endpoint):
+            connector.disconnect(link.endpoint)
+            connector.connect(link.endpoint)
 
     def _end(self, link: Link, reason: str) -> None:
         if self.by_id.get(link.peer.socket_id) is link:  # not one that has followed it
@@ -296,11 +312,16 @@ class PublisherLinks:
             self._disconnected(link, "lost")
         if link.advertised:
             self._runtime.suspect(link.peer)
-            doubt_if_silent(self._runtime, link)
+            doubt_if_silent(self._runtime, link, self._rejoin)
 
     def _disconnected(self, link: Link, reason: str) -> None:
         link.connected = False
         self._on_disconnected(link, reason)
+
+
+def _memory(publication: Publication) -> int:
+    """About how many bytes it takes to keep it."""
+    return len(publication.body) + 8 * len(publication.lengths) + _KEPT_BYTES
 
 
 def _wait_for_welcome(endpoint: str) -> None:

@@ -21,6 +21,10 @@ from colugo.protocol.publications import (
 from colugo.protocol.window import Grant, Segments
 
 _POLLIN = int(zmq.POLLIN)
+_READ_AT_ONCE = 1000
+_SUBSCRIPTIONS = (b"\x00", b"\x01")
+_MOST_CONNECTIONS = 3
+"""One that asks to join again and again on the same connection gets no more welcomes than that."""
 
 
 @dataclass(eq=False, slots=True)
@@ -76,6 +80,7 @@ class Readers:
         self._on_progress = on_progress
         self._conflate = conflate
         self._readers: dict[bytes, Reader] = {}
+        self._unsure = False
         self.dropped = 0
         """Messages that readers which were behind have not been sent."""
         self.admitted = False
@@ -90,13 +95,18 @@ class Readers:
         return sum(reader.grant.behind for reader in self._readers.values())
 
     def read(self) -> None:
-        """Take in what readers have said."""
+        """Take in what readers have said; a flood is left to the loop's own reading."""
         socket = self._socket
-        while int(socket.get(zmq.EVENTS)) & _POLLIN:
+        for _ in range(_READ_AT_ONCE):
+            if not int(socket.get(zmq.EVENTS)) & _POLLIN:
+                return
             self.take(socket.recv(zmq.NOBLOCK))
 
     def take(self, message: bytes) -> None:
         """Take in a message that has just been read from the socket."""
+        if message[:1] not in _SUBSCRIPTIONS or self._unsure:
+            self._doubt()
+            return
         if len(message) == JOIN_BYTES and message[1:2] == READER_PREFIX:
             if message[0] == 1:
                 self._join(message[1:])
@@ -109,6 +119,13 @@ class Readers:
         reader = self._readers.get(READER_PREFIX + ack.reader)
         if reader is not None:
             self._handled(reader, ack)
+
+    def _doubt(self) -> None:
+        """A message that is no subscription shifts what ZeroMQ takes for the connection of those behind it.
+
+        Nothing is done for any of them, until none is left; who has asked to join in vain asks again.
+        """
+        self._unsure = bool(int(self._socket.get(zmq.EVENTS)) & _POLLIN)
 
     def lacking(self, segment: int) -> list[Reader]:
         """Those that keep up and have not been granted a segment."""
@@ -141,6 +158,8 @@ class Readers:
         socket = self._socket
         now = time.time_ns()
         before = self._readers.get(prefix)
+        if before is not None and before.connections >= _MOST_CONNECTIONS:
+            return
         self._close_gap(before)
         first = self._history.first(self._sequence())
         flags = FLAG_CONFLATE if self._conflate else 0

@@ -12,9 +12,12 @@ from colugo.protocol.publications import (
     FLAG_END,
     FLAG_LARGE,
     FLAG_TEXT,
+    FLAG_WAIT,
     encode_publication,
     is_large,
 )
+
+_KEPT_FLAGS = FLAG_TEXT | FLAG_WAIT
 
 
 class History:
@@ -38,12 +41,14 @@ class History:
         Args:
             first: the sequence number of the first.
             payloads: of the messages; a buffer that may change is copied.
-            flags: FLAG_TEXT or 0.
+            flags: FLAG_TEXT and FLAG_WAIT count.
             sent_ns: when.
         """
         left_out = max(0, len(payloads) - (self._messages.maxlen or 0))
         kept = [bytes(payload) for payload in payloads[left_out:]]
-        self._messages.extend(zip(count(first + left_out), kept, repeat(flags & FLAG_TEXT), repeat(sent_ns)))
+        self._messages.extend(
+            zip(count(first + left_out), kept, repeat(flags & _KEPT_FLAGS), repeat(sent_ns))
+        )
 
     def first(self, following: int) -> int:
         """The sequence number with which a late joiner begins.

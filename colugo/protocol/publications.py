@@ -41,10 +41,13 @@ _FLAGS = {
 }
 _WITH_PAYLOADS = (Kind.DATA, Kind.RETAINED)
 
-_HEADER = struct.Struct("<BQBBB8sQQI")
-_ONE = struct.Struct("<BQBBB8sQQII")
-_PREFIX = struct.Struct("<BQ")
-_ACK = struct.Struct("<8s8sQQ")
+# The segment is the one number with the high bytes first: so what readers are subscribed to begins alike,
+# which ZeroMQ keeps once.
+_HEADER = struct.Struct("<B8sBBB8sQQI")
+_ONE = struct.Struct("<B8sBBB8sQQII")
+_ACK = struct.Struct("<8s8sQ8s")
+_SEGMENT_BYTES = 8
+_MAGIC_BYTE = bytes([MAGIC])
 _ACK_BYTES = 1 + len(ACK_PREFIX) + _ACK.size
 JOIN_BYTES = 1 + len(READER_PREFIX) + ID_BYTES
 
@@ -119,11 +122,12 @@ def encode_publication(
         segment: its number, or ALL_READERS.
     """
     count = len(payloads)
+    number = segment.to_bytes(_SEGMENT_BYTES)
     if count == 1:
         size = len(payloads[0])
-        header = _ONE.pack(MAGIC, segment, VERSION, kind, flags, publisher, first_sequence, sent_ns, 1, size)
+        header = _ONE.pack(MAGIC, number, VERSION, kind, flags, publisher, first_sequence, sent_ns, 1, size)
         return header if flags & FLAG_LARGE else header + payloads[0]
-    header = _HEADER.pack(MAGIC, segment, VERSION, kind, flags, publisher, first_sequence, sent_ns, count)
+    header = _HEADER.pack(MAGIC, number, VERSION, kind, flags, publisher, first_sequence, sent_ns, count)
     return b"".join([header, struct.pack(f"<{count}I", *map(len, payloads)), *payloads])
 
 
@@ -139,7 +143,7 @@ def decode_publication(frame: bytes | memoryview, start: int = 0, large: Any = N
         FrameError: if it is anything else, or of another version.
     """
     try:
-        magic, segment, version, kind, flags, publisher, first, sent_ns, count = _HEADER.unpack_from(
+        magic, number, version, kind, flags, publisher, first, sent_ns, count = _HEADER.unpack_from(
             frame, start
         )
     except struct.error:
@@ -148,6 +152,7 @@ def decode_publication(frame: bytes | memoryview, start: int = 0, large: Any = N
     if flags & ~_FLAGS.get(kind, 0) or kind not in _FLAGS or (kind in _WITH_PAYLOADS) != (count > 0):
         raise FrameError(f"not a publication: kind {kind}, flags {flags}, {count} messages")
     check_count(count)
+    segment = int.from_bytes(number)
     lengths_at = start + _HEADER.size
     payloads_at = lengths_at + 4 * count
     size = len(frame)
@@ -170,7 +175,7 @@ def live_prefix(segment: int) -> bytes:
     Args:
         segment: its number, or ALL_READERS.
     """
-    return _PREFIX.pack(MAGIC, segment)
+    return _MAGIC_BYTE + segment.to_bytes(_SEGMENT_BYTES)
 
 
 def is_large(payload: Any) -> bool:
@@ -200,7 +205,8 @@ def encode_ack(ack: Ack) -> tuple[bytes, bytes]:
     A message of another kind would not do: with `ZMQ_XPUB_MANUAL` only a subscription tells the
     publisher which connection it came by. Its end at once keeps ZeroMQ from remembering it.
     """
-    body = ACK_PREFIX + _ACK.pack(*ack)
+    publisher, reader, expected, segment = ack
+    body = ACK_PREFIX + _ACK.pack(publisher, reader, expected, segment.to_bytes(_SEGMENT_BYTES))
     return b"\x01" + body, b"\x00" + body
 
 
@@ -208,4 +214,5 @@ def decode_ack(frame: bytes) -> Ack | None:
     """Read the first of these frames; None if it is something else."""
     if len(frame) != _ACK_BYTES or frame[:2] != b"\x01" + ACK_PREFIX:
         return None
-    return Ack(*_ACK.unpack_from(frame, 2))
+    publisher, reader, expected, segment = _ACK.unpack_from(frame, 2)
+    return Ack(publisher, reader, expected, int.from_bytes(segment))
