@@ -192,9 +192,11 @@ class Lifecycle:
                 self._stopping = True
                 self._request_stop = None
             try:
-                for part in list(self._runtime.parts):
+                parts = list(self._runtime.parts)
+                for part in parts:
                     part.quiesce()
-                await self._runtime.close_directory()
+                finishing = (part.finish() for part in parts)
+                await asyncio.gather(self._runtime.close_directory(), *finishing)
             finally:
                 self._close_parts()
                 await self._runtime.close()

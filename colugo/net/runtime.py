@@ -28,6 +28,9 @@ class Closable(Protocol):
     def quiesce(self) -> None:
         """Begin nothing new: the node is about to close."""
 
+    async def finish(self) -> None:
+        """Wait for what has to be done before it is closed; not for long."""
+
     def close_now(self) -> None:
         """Close, on the node's thread; a second time is a no-op."""
 

@@ -84,6 +84,9 @@ class Part:
     def quiesce(self) -> None:
         """Begin nothing new, while the node says goodbye and answers what is under way."""
 
+    async def finish(self) -> None:
+        """Wait, while the node stops, for what has to be done before `close_now`; not for long."""
+
     def close_now(self) -> None:
         """Close, on the node's thread; a second time is a no-op."""
         if not self._closed:

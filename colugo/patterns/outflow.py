@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import zmq
@@ -75,6 +76,7 @@ class Outflow:
         self._segments = Segments(1 if conflate else hwm, max_bytes)
         self._lending = Lending(max_bytes // _LENT_FRACTION)
         self._wanted = 0
+        self._progressed = asyncio.Event()
         self._beacon: Beacon | None = None
         self._readers = Readers(
             socket,
@@ -120,6 +122,25 @@ class Outflow:
                 self._send_beacon(last=True)
         if self.flow is not None:
             self.flow.close()
+
+    async def drain(self, seconds: float) -> int:
+        """Wait until all readers that are not behind have handled everything.
+
+        Args:
+            seconds: how long to wait at most.
+
+        Returns:
+            How many have not.
+        """
+        if self._segments.started:
+            self._end_segment()
+        end = self._segments.number
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._readers.unhandled(end):
+                    self._progressed.clear()
+                    await self._progressed.wait()
+        return self._readers.unhandled(end)
 
     def take(self, frames: list[bytes]) -> None:
         """Take in what a reader has said, just read from the socket."""
@@ -224,6 +245,7 @@ class Outflow:
         self._on_cut()
 
     def _progress(self) -> None:
+        self._progressed.set()
         self._on_readers(len(self._readers))
         if self.flow is not None:
             self.flow.look()

@@ -42,6 +42,11 @@ class PlainOutflow:
     def close(self) -> None:
         """Nothing to do."""
 
+    async def drain(self, seconds: float) -> int:
+        """Nothing to do: it is not known of plain readers."""
+        del seconds
+        return 0
+
     def take(self, frames: list[bytes]) -> None:
         """Take a subscription, `1` and a filter, or its end, `0` and a filter."""
         message = frames[0]

@@ -239,6 +239,16 @@ class Publisher(Part):
             return self._wait_and_send(flow, message)
         return asyncio.sleep(0) if self._turn_over else _DONE
 
+    async def finish(self) -> None:
+        """With `flow="wait"`, wait until all readers have handled what was sent, for `stall_ms` at most."""
+        if self._out.flow is None or self._closed:
+            return
+        self._flush()
+        left = await self._out.drain(self._stall_ms / 1000)
+        if left:
+            text = f"the publisher of {self.topic} ends before {left} of its readers have handled everything"
+            self._runtime.logger.warning("%s, after %d ms", text, self._stall_ms)
+
     def _shut(self) -> None:
         """Withdraw and close; what was sent still leaves, for half a second at most."""
         self._runtime.withdraw(self._advertisement)

@@ -135,6 +135,12 @@ class Readers:
             if reader.grant.end <= segment and not reader.grant.behind
         ]
 
+    def unhandled(self, segment: int) -> int:
+        """How many keep up, and have not handled everything before this segment."""
+        return sum(
+            reader.grant.begin < segment and not reader.grant.behind for reader in self._readers.values()
+        )
+
     def skip(self, reader: Reader) -> None:
         """Let a reader fall behind: it is sent nothing until it has handled what it was sent."""
         reader.grant.skip(self._segments.number - 1)
