@@ -6,9 +6,13 @@ from random import Random
 from typing import Any
 
 import pytest
+import zmq
 
 from colugo import ConfigurationError, MessageInfo, Node
+from colugo.patterns.readers import Readers
 from colugo.protocol.frames import BATCH_BYTES, LARGE_BYTES
+from colugo.protocol.history import History
+from colugo.protocol.window import Segments
 from tests.support import Collector, run, seconds, until
 
 
@@ -333,3 +337,130 @@ def test_send_wait_needs_a_publisher_that_waits() -> None:
             assert publisher.stats.sent == 0
 
     run(main())
+
+
+# --- what happens around the edges
+
+
+def test_a_node_that_stops_waits_for_slow_readers_of_a_publisher_that_waits() -> None:
+    async def main() -> None:
+        async with Node("b") as b:
+            handled = 0
+
+            async def handle(message: bytes) -> None:
+                nonlocal handled
+                await asyncio.sleep(0.0005)
+                handled += 1
+
+            subscriber = b.add_subscriber("t", handle, queue=10)
+            async with Node("a") as a:
+                publisher = a.add_publisher("t", flow="wait", hwm=2000)
+                await publisher.ready()
+                for number in range(3000):
+                    await publisher.send_wait(b"%d" % number)
+                assert handled < 3000
+            await until(lambda: handled == 3000)
+            assert subscriber.stats.lost == subscriber.stats.dropped == 0
+
+    run(main())
+
+
+def test_a_node_that_stops_does_not_wait_for_readers_that_do_not_get_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        async with Node("b") as b:
+            held = asyncio.Event()
+
+            async def handle(message: bytes) -> None:
+                del message
+                await held.wait()
+
+            b.add_subscriber("t", handle, queue=1)
+            async with Node("a") as a:
+                publisher = a.add_publisher("t", flow="wait", hwm=10, stall_ms=100)
+                await publisher.ready()
+                for number in range(5):
+                    await publisher.send_wait(b"%d" % number)
+            assert "ends before 1 of its readers have handled everything" in caplog.text
+            held.set()
+
+    run(main())
+
+
+def test_what_is_retained_of_a_publisher_that_waits_waits_for_a_queue_too() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            publisher = a.add_publisher("t", flow="wait", retain=300)
+            for number in range(300):
+                await publisher.send_wait(b"%d" % number)
+            subscriber = b.add_subscriber("t", queue=10)
+            assert [int(await anext(subscriber)) for _ in range(300)] == list(range(300))
+            assert subscriber.stats.dropped == 0
+
+    run(main())
+
+
+def test_a_large_message_is_not_overtaken_by_small_ones_for_ever() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            publisher = a.add_publisher("t", flow="wait", max_bytes=160_000)
+            b.add_subscriber("t", lambda message: None)
+            await publisher.ready()
+            sent = asyncio.Event()
+
+            async def send_small() -> None:
+                while not sent.is_set():
+                    await publisher.send_wait(bytes(1000))
+
+            async def send_large() -> None:
+                await publisher.send_wait(bytes(150_000))
+                sent.set()
+
+            await asyncio.gather(send_small(), send_small(), send_large())
+
+    run(main())
+
+
+class Upstream:
+    """Stands for an XPUB socket on which messages have arrived, and notes what is subscribed."""
+
+    def __init__(self, *messages: bytes) -> None:
+        self.messages = list(messages)
+        self.subscribed: list[bytes] = []
+
+    def get(self, option: int) -> int:
+        assert option == zmq.EVENTS
+        return zmq.POLLIN if self.messages else 0
+
+    def recv(self, flags: int) -> bytes:
+        del flags
+        return self.messages.pop(0)
+
+    def set(self, option: int, value: bytes) -> None:
+        assert option == zmq.SUBSCRIBE
+        self.subscribed.append(value)
+
+    def send(self, frame: bytes, flags: int) -> None:
+        """A welcome."""
+
+
+def test_nobody_is_let_in_behind_a_message_that_is_no_subscription_until_all_have_been_read() -> None:
+    """With `ZMQ_XPUB_MANUAL` such a message shifts whom ZeroMQ takes for the sender of those behind it."""
+    first, second = b"\x01@AAAAAAAA", b"\x01@BBBBBBBB"
+    socket: Any = Upstream(b"\x02hello", first, b"\x01something")
+    readers = Readers(
+        socket,
+        b"publishr",
+        Segments(10, 1000),
+        sequence=lambda: 0,
+        history=History(b"publishr", 0),
+        on_progress=lambda: None,
+    )
+    readers.read()
+    assert not socket.subscribed
+    assert len(readers) == 0
+    socket.messages = [second]
+    readers.read()
+    assert second[1:] in socket.subscribed
+    assert len(readers) == 1

@@ -167,7 +167,7 @@ def test_a_stop_lets_all_that_wait_fail(stop: str) -> None:
         async with Node("b") as b:
             subscriber = b.add_subscriber("t", queue=1)
             async with Node("a") as a:
-                publisher = a.add_publisher("t", flow="wait", hwm=5)
+                publisher = a.add_publisher("t", flow="wait", hwm=5, stall_ms=300)
                 await publisher.ready()
 
                 async def send_for_ever() -> None:

@@ -1,6 +1,7 @@
 """What arrives at a subscriber: frames become messages, and what is missing is counted."""
 
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 from itertools import repeat
@@ -22,6 +23,7 @@ from colugo.protocol.publications import (
     FLAG_CONFLATE,
     FLAG_END,
     FLAG_WAIT,
+    NO_SEGMENT,
     READER_PREFIX,
     Ack,
     Publication,
@@ -30,6 +32,8 @@ from colugo.protocol.publications import (
 )
 
 _MOST_FRAMES = 2
+_SAY_EVERY_S = 0.02
+"""How often a publisher that waits hears at most that a reader is getting on; `stall_ms` may be short."""
 _DECODED_AT_ONCE = 64
 
 
@@ -42,13 +46,15 @@ class Stream:
     Attributes:
         ledger: what has come and what is lost.
         handled: the segment that was acknowledged last; None if none was.
+        said_at: when something was said to the publisher last, seconds of `time.monotonic`.
     """
 
-    __slots__ = ("handled", "ledger")
+    __slots__ = ("handled", "ledger", "said_at")
 
     def __init__(self, first: int) -> None:
         self.ledger = Ledger(first)
         self.handled: int | None = None
+        self.said_at = 0.0
 
 
 class Inflow:
@@ -174,10 +180,12 @@ class Inflow:
         rest = None
         if skip < len(publication.lengths):
             rest = self._hand(publication, link, skip, hand)
-        if publication.flags & FLAG_END:
-            if rest is not None:
-                return self._then_ack(rest, publication, stream)
+        if rest is not None:
+            rest = self._in_turns(rest, publication, stream)
+        elif publication.flags & FLAG_END:
             self._ack(publication, stream)
+        elif publication.flags & FLAG_WAIT:
+            self._get_on(publication, stream)
         elif publication.flags & FLAG_ANSWER:
             self._answer(publication.publisher, stream)
         elif publication.kind == Kind.CUT:
@@ -253,9 +261,18 @@ class Inflow:
         self._complaints.warn(what, what, error)
         self._on_undecodable(error, info)
 
-    def _then_ack(self, rest: Rest, publication: Publication, stream: Stream) -> Rest:
-        yield from rest
-        self._ack(publication, stream)
+    def _in_turns(self, rest: Rest, publication: Publication, stream: Stream) -> Rest:
+        for held in rest:
+            if publication.flags & FLAG_WAIT:
+                self._get_on(publication, stream)
+            yield held
+        if publication.flags & FLAG_END:
+            self._ack(publication, stream)
+
+    def _get_on(self, publication: Publication, stream: Stream) -> None:
+        """Tell a publisher that waits, now and then, that this reader is not stuck."""
+        if time.monotonic() - stream.said_at > _SAY_EVERY_S:
+            self._say(publication.publisher, stream, NO_SEGMENT)
 
     def _ack(self, publication: Publication, stream: Stream) -> None:
         stream.handled = publication.segment
@@ -268,6 +285,7 @@ class Inflow:
         self._say(publisher, stream, ALL_READERS)
 
     def _say(self, publisher: bytes, stream: Stream, segment: int) -> None:
+        stream.said_at = time.monotonic()
         self.links.say(encode_ack(Ack(publisher, self._reader_id, stream.ledger.expected, segment)))
 
     def _read_so_far(self, publisher: bytes) -> int:

@@ -123,11 +123,12 @@ class Outflow:
         if self.flow is not None:
             self.flow.close()
 
-    async def drain(self, seconds: float) -> int:
+    async def drain(self, patience: float, most: float) -> int:
         """Wait until all readers that are not behind have handled everything.
 
         Args:
-            seconds: how long to wait at most.
+            patience: seconds to wait while none of them gets on.
+            most: seconds to wait in all.
 
         Returns:
             How many have not.
@@ -135,10 +136,11 @@ class Outflow:
         if self._segments.started:
             self._end_segment()
         end = self._segments.number
+        until = time.monotonic() + most
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self._readers.unhandled(end):
-                    self._progressed.clear()
+            while self._readers.unhandled(end):
+                self._progressed.clear()
+                async with asyncio.timeout(min(patience, until - time.monotonic())):
                     await self._progressed.wait()
         return self._readers.unhandled(end)
 

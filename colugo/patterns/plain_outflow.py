@@ -42,9 +42,9 @@ class PlainOutflow:
     def close(self) -> None:
         """Nothing to do."""
 
-    async def drain(self, seconds: float) -> int:
+    async def drain(self, patience: float, most: float) -> int:
         """Nothing to do: it is not known of plain readers."""
-        del seconds
+        del patience, most
         return 0
 
     def take(self, frames: list[bytes]) -> None:

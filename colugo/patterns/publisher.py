@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 import zmq
 
-from colugo.errors import ConfigurationError, FlowError
+from colugo.errors import ClosedError, ConfigurationError, FlowError
 from colugo.net.reader import SocketReader
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import LINGER_MS, bind
@@ -29,6 +29,8 @@ from colugo.protocol.topics import check_topic
 DEFAULT_HWM = 100_000
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 DEFAULT_STALL_MS = 5_000
+_DRAIN_S = 60.0
+"""How long a node that stops waits for readers at most."""
 _TURN_S = 0.005
 """For how long messages may go out one after another before the loop's other work has its turn."""
 
@@ -109,6 +111,7 @@ class Publisher(Part):
         self._foreign: deque[tuple[Any, bool]] = deque()
         self._foreign_told = False
         self._conflate = conflate
+        self._ending = False
         self._stall_ms = stall_ms
         self._complaints = Complaints(runtime)
         socket_id = os.urandom(ID_BYTES)
@@ -240,14 +243,19 @@ class Publisher(Part):
         return asyncio.sleep(0) if self._turn_over else _DONE
 
     async def finish(self) -> None:
-        """With `flow="wait"`, wait until all readers have handled what was sent, for `stall_ms` at most."""
+        """With `flow="wait"`, wait until all readers have handled what was sent.
+
+        One that does not get on for `stall_ms` is waited for no longer, and none for more than a minute.
+        """
         if self._out.flow is None or self._closed:
             return
         self._flush()
-        left = await self._out.drain(self._stall_ms / 1000)
+        self._ending = True
+        self._out.flow.close()
+        left = await self._out.drain(self._stall_ms / 1000, _DRAIN_S)
         if left:
-            text = f"the publisher of {self.topic} ends before {left} of its readers have handled everything"
-            self._runtime.logger.warning("%s, after %d ms", text, self._stall_ms)
+            text = "the publisher of %s ends before %d of its readers have handled everything"
+            self._runtime.logger.warning(text, self.topic, left)
 
     def _shut(self) -> None:
         """Withdraw and close; what was sent still leaves, for half a second at most."""
@@ -280,6 +288,8 @@ class Publisher(Part):
     def _send_slowly(self, message: Any) -> None:
         """Send what is not just one more bytes object of the batch."""
         self._check_open()
+        if self._ending:
+            raise ClosedError(f"the node {self._runtime.name!r} is being stopped")
         payload, text = self._codec.pack(message)
         check_size(payload, self._limit)
         if get_ident() == self._runtime.owner:

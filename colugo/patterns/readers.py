@@ -194,13 +194,13 @@ class Readers:
         self._on_progress()
 
     def _handled(self, reader: Reader, ack: Ack) -> None:
+        reader.progress = time.monotonic()
         grant = reader.grant
         number = grant.handled(ack.segment)
         # that it has handled all which it was sent before it fell behind, and not just before it was asked
         if number is None or (ack.segment == ALL_READERS and ack.expected < reader.skipped_from):
-            return
-        reader.progress = time.monotonic()
-        if grant.last is None:
+            pass
+        elif grant.last is None:
             self._move(reader, number + 1, number + 1 + self._segments.width)
         elif number >= grant.last:
             self._resume(reader)

@@ -25,6 +25,9 @@ ALL_READERS = 2**64 - 1
 The numbers of segments are below it, and so large that none comes again: a reader that has stalled stays
 subscribed to the segments it was granted, and would be sent what came under their numbers later.
 """
+NO_SEGMENT = ALL_READERS - 1
+"""What a reader acknowledges that is getting on with a segment."""
+
 FLAG_TEXT = 1
 FLAG_LARGE = 2
 FLAG_END = 4
@@ -190,7 +193,8 @@ class Ack(NamedTuple):
         publisher: the id of the publisher that is meant; others ignore it.
         reader: the reader's id.
         expected: the sequence number of the next message that it expects.
-        segment: its number, or ALL_READERS: it has handled all that it was sent.
+        segment: its number; ALL_READERS: it has handled all that it was sent; NO_SEGMENT: it has handled
+            something.
     """
 
     publisher: bytes
