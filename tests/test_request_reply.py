@@ -463,6 +463,35 @@ def test_requests_may_be_sent_from_any_thread() -> None:
         assert asker.run(client.request("x"), timeout_ms=5000) == "x"
 
 
+def test_a_request_of_a_loop_that_has_been_closed_harms_no_other_one() -> None:
+    async def main() -> None:
+        held: dict[str, Reply] = {}
+        async with Node("server") as server, Node("client") as asker:
+            server.add_reply_server("t", held.__setitem__)
+            client = asker.add_request_client("t")
+            await client.ready()
+
+            def ask_and_leave(message: str, timeout_ms: int) -> None:
+                loop = asyncio.new_event_loop()
+                task = loop.create_task(client.request(message, timeout_ms))
+                loop.call_soon(loop.stop)
+                loop.run_forever()
+                loop.close()
+
+            await asyncio.to_thread(ask_and_leave, "expires", 50)
+            with pytest.raises(RequestTimeout):
+                await client.request("silence", 100)
+            assert client.stats.timeouts == 2
+            await asyncio.to_thread(ask_and_leave, "left", 60_000)
+            others = [asyncio.create_task(client.request(str(number), 10_000)) for number in range(10)]
+            await until(lambda: len(held) == 13)
+            for message, reply in held.items():
+                reply(message)
+            assert await asyncio.gather(*others) == [str(number) for number in range(10)]
+
+    run(main())
+
+
 def test_large_requests_and_replies_survive() -> None:
     async def main() -> None:
         async with Node("server") as server, Node("client") as asker:
