@@ -466,6 +466,7 @@ def test_requests_may_be_sent_from_any_thread() -> None:
 def test_a_request_of_a_loop_that_has_been_closed_harms_no_other_one() -> None:
     async def main() -> None:
         held: dict[str, Reply] = {}
+        left: list[asyncio.Task[Any]] = []
         async with Node("server") as server, Node("client") as asker:
             server.add_reply_server("t", held.__setitem__)
             client = asker.add_request_client("t")
@@ -473,7 +474,7 @@ def test_a_request_of_a_loop_that_has_been_closed_harms_no_other_one() -> None:
 
             def ask_and_leave(message: str, timeout_ms: int) -> None:
                 loop = asyncio.new_event_loop()
-                task = loop.create_task(client.request(message, timeout_ms))
+                left.append(loop.create_task(client.request(message, timeout_ms)))
                 loop.call_soon(loop.stop)
                 loop.run_forever()
                 loop.close()
@@ -488,6 +489,21 @@ def test_a_request_of_a_loop_that_has_been_closed_harms_no_other_one() -> None:
             for message, reply in held.items():
                 reply(message)
             assert await asyncio.gather(*others) == [str(number) for number in range(10)]
+
+    run(main())
+
+
+def test_requests_that_were_sent_in_the_turn_of_the_close_still_leave() -> None:
+    async def main() -> None:
+        got = Collector()
+        async with Node("server") as server, Node("client") as asker:
+            server.add_reply_server("t", lambda message, reply: got(message))
+            client = asker.add_request_client("t")
+            await client.ready()
+            for number in range(5):
+                client.send(str(number))
+            client.close()
+            assert await got.reach(5) == [str(number) for number in range(5)]
 
     run(main())
 

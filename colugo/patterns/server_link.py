@@ -129,6 +129,7 @@ class ServerLink:
     def close(self) -> None:
         """Close without a report; requests that were sent still leave."""
         if not self._closed:
+            self.flush()
             self._closed = True
             self._link.cancel_timer()
             self._connector.close()
@@ -170,6 +171,7 @@ class ServerLink:
         self._link.connected = False
         self._backlog.clear()
         self._gathered.clear()
+        self._gathered_bytes = 0
         self._connector.close(0)
         self._connector = self._connect()
         if self._link.advertised:
