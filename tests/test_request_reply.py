@@ -24,7 +24,7 @@ from colugo import (
     RequestTimeout,
 )
 from colugo.net.reader import SocketReader
-from colugo.protocol.calls import Call, encode_calls
+from colugo.protocol.calls import FLAG_TEXT, Call, encode_calls
 from colugo.protocol.frames import NO_ID, Kind
 from tests.support import Collector, Program, run, seconds, until
 
@@ -437,6 +437,59 @@ def test_a_cancelled_request_is_forgotten() -> None:
             await until(lambda: client.stats.pending == 1)
             waiting.cancel()
             await until(lambda: client.stats.pending == 0)
+
+    run(main())
+
+
+@pytest.mark.usefixtures("transport")
+def test_cancelled_requests_that_have_not_left_are_not_sent_any_more() -> None:
+    async def main() -> None:
+        woken, busy = threading.Event(), threading.Event()
+        got: list[str] = []
+
+        def answer(message: str) -> str:
+            got.append(message[:1])
+            busy.set()
+            woken.wait(seconds(10))
+            return ""
+
+        with Node("server").running() as server:
+            server.add_reply_server("t", answer)
+            async with Node("client") as asker:
+                client = asker.add_request_client("t")
+                first = asyncio.create_task(client.request("1", 30_000))
+                assert await asyncio.to_thread(busy.wait, seconds(10))
+                tasks = [asyncio.create_task(client.request("2" * 60_000, 30_000)) for _ in range(4000)]
+                await until(lambda: client.stats.pending == 4001)
+                (link,) = client._links.connected
+                waiting = len(link._backlog)
+                assert waiting > 0
+                for task in tasks:
+                    task.cancel()
+                await until(lambda: client.stats.pending == 1)
+                assert not link._backlog
+                woken.set()
+                assert await first == ""
+                assert await client.request("3", 30_000) == ""
+                assert len(got) <= 4002 - waiting
+
+    run(main(), within=40)
+
+
+def test_a_forgotten_request_is_taken_from_what_has_been_gathered() -> None:
+    async def main() -> None:
+        got = Collector()
+        async with Node("server") as server, Node("client") as asker:
+            server.add_reply_server("t", lambda message, reply: got(message))
+            client = asker.add_request_client("t")
+            await client.ready()
+            (link,) = client._links.connected
+            for number in (1, 2, 3):
+                link.gather(Call(number, FLAG_TEXT, str(number).encode()))
+            link.forget(2)
+            assert link._gathered_bytes == 2
+            link.flush()
+            assert await got.reach(2) == ["1", "3"]
 
     run(main())
 

@@ -404,8 +404,11 @@ class RequestClient(Part):
         self._complaints.warn(link.endpoint, f"a reply of {link.peer} is malformed", error)
 
     def _forget(self, request: _Request) -> None:
+        server = self._pending.server(request.number)
         self._pending.take(request.number)
         self._waiting.pop(request.number, None)
+        if isinstance(server, ServerLink):
+            server.forget(request.number)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
