@@ -24,7 +24,8 @@ from colugo import (
     RequestTimeout,
 )
 from colugo.net.reader import SocketReader
-from colugo.protocol.calls import FLAG_TEXT, Call, encode_calls
+from colugo.patterns.answers import Answers
+from colugo.protocol.calls import FLAG_REFUSED, FLAG_TEXT, Call, decode_calls, encode_calls
 from colugo.protocol.frames import NO_ID, Kind
 from tests.support import Collector, Program, run, seconds, until
 
@@ -557,6 +558,48 @@ def test_requests_that_were_sent_in_the_turn_of_the_close_still_leave() -> None:
                 client.send(str(number))
             client.close()
             assert await got.reach(5) == [str(number) for number in range(5)]
+
+    run(main())
+
+
+def test_requests_for_another_server_are_refused_in_turns_with_the_loops_other_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("colugo.net.reader._SLICE_S", 0)
+    turn = 0
+    refused: list[tuple[int, Call]] = []
+    add = Answers.add
+
+    def added(answers: Answers, identity: bytes, call: Call) -> None:
+        refused.append((turn, call))
+        add(answers, identity, call)
+
+    monkeypatch.setattr(Answers, "add", added)
+
+    async def main() -> None:
+        nonlocal turn
+        async with Node("server") as server:
+            replier = server.add_reply_server("t", lambda message: message)
+            context = zmq.Context()
+            stranger = context.socket(zmq.DEALER)
+            stranger.connect(replier.endpoints[0])
+            requests = [Call(number, 0, b"") for number in range(1000)]
+            stranger.send(encode_calls(Kind.REQUEST, b"otherone", requests))
+            while len(refused) < 1000:
+                turn += 1
+                await asyncio.sleep(0)
+            assert [call for _, call in refused] == [
+                Call(number, FLAG_REFUSED, b"") for number in range(1000)
+            ]
+            assert max(Counter(turn for turn, _ in refused).values()) < 1000
+            replies: list[Call] = []
+            while len(replies) < 1000:
+                await until(lambda: stranger.poll(0))
+                replies += decode_calls(stranger.recv(), Kind.REPLY).calls
+            assert sorted(replies) == [call for _, call in refused]
+            assert replier.stats.refused == 1000
+            stranger.close(0)
+            context.term()
 
     run(main())
 
