@@ -637,3 +637,39 @@ def test_a_client_that_does_not_read_loses_replies_and_they_are_counted() -> Non
             context.term()
 
     run(main(), within=40)
+
+
+@pytest.mark.usefixtures("transport")
+def test_what_waits_for_a_client_that_does_not_read_is_bounded_in_bytes_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("colugo.patterns.answers._MAX_BACKLOG_BYTES", 1_000_000)
+
+    async def main() -> None:
+        async with Node("server") as server:
+            replier = server.add_reply_server("t", lambda message: b"x" * 20_000)
+            context = zmq.Context()
+            lazy = context.socket(zmq.DEALER)
+            lazy.set(zmq.RCVHWM, 10)
+            lazy.connect(replier.endpoints[0])
+            for number in range(8000):
+                lazy.send(encode_calls(Kind.REQUEST, NO_ID, [Call(number, 0, b"")]))
+                if number % 500 == 0:
+                    await asyncio.sleep(0)
+            await until(lambda: replier.stats.requests == 8000)
+            (waiting,) = replier._answers._backlog.values()
+            assert waiting.size <= 1_000_000
+            assert waiting.size == sum(len(part) for frames, _, _ in waiting.messages for part in frames)
+            dropped = replier.stats.dropped
+            assert dropped > 0
+            received = 0
+            while received < 8000 - dropped:
+                await until(lambda: lazy.poll(0))
+                received += len(decode_calls(lazy.recv(), Kind.REPLY).calls)
+            await until(lambda: not replier._answers._backlog)
+            assert replier.stats.dropped == dropped
+            assert not lazy.poll(0)
+            lazy.close(0)
+            context.term()
+
+    run(main(), within=40)
