@@ -604,6 +604,76 @@ def test_requests_for_another_server_are_refused_in_turns_with_the_loops_other_w
     run(main())
 
 
+@pytest.mark.parametrize("at_a_time", [1, 256])
+@pytest.mark.parametrize("what", ["client", "node"])
+def test_a_callback_may_close_its_client_or_node_in_the_midst_of_replies(at_a_time: int, what: str) -> None:
+    async def main() -> None:
+        held: list[Reply] = []
+        got, ended = Collector(), Collector()
+        async with Node("server") as server, Node("client") as asker:
+
+            def hold(message: str, reply: Reply) -> None:
+                held.append(reply)
+                if len(held) == 10:  # their replies leave together
+                    for number, answer in enumerate(held):
+                        answer(str(number))
+                if message == "last":
+                    ended(message)
+
+            def close(reply: str) -> None:
+                got(reply)
+                if reply == "3":
+                    client.send("last", got)
+                    if what == "client":
+                        client.close()
+                    else:
+                        asker.stop()
+
+            server.add_reply_server("t", hold)
+            client = asker.add_request_client("t")
+            await client.ready()
+            client._pace.size = at_a_time
+            for _ in range(10):
+                client.send("x", close)
+            assert await ended.reach(1) == ["last"]
+            await until(lambda: client.closed)
+            assert got.items[:4] == ["0", "1", "2", "3"]
+            assert len(got.items) == 4 or what == "node"  # a node says goodbye before it closes
+            assert client._gathering is None
+            assert client.stats.pending == 0
+
+    run(main())
+
+
+class Interruption(BaseException):
+    """What no callback should raise."""
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_what_a_callback_asked_before_it_raised_leaves_all_the_same(leaves: bool) -> None:  # noqa: FBT001
+    async def main() -> None:
+        raised = Collector()
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: raised(context["exception"]))
+        replies = Collector()
+        async with Node("a") as a, Node("b") as b, Node("client") as asker:
+            a.add_reply_server("t", lambda message: "a")
+            b.add_reply_server("t", lambda message: "b")
+            client = asker.add_request_client("t")
+            await client.ready(2)
+
+            def stumble(reply: str) -> None:
+                if leaves:
+                    next(link for link in client._links.connected if link.peer.node == reply).end()
+                client.send("x", replies)
+                raise Interruption
+
+            client.send("x", stumble)
+            await replies.reach(1)
+            assert [type(error) for error in raised.items] == [Interruption]
+
+    run(main())
+
+
 def test_large_requests_and_replies_survive() -> None:
     async def main() -> None:
         async with Node("server") as server, Node("client") as asker:

@@ -365,12 +365,16 @@ class RequestClient(Part):
         if self._gathering is None:
             self._gathering = set()
         request = None
-        for call in calls:
-            request = self._pending.answer(call.correlation, link)
-            if request is None:
-                self._late += 1
-            else:
-                self._settle(request, call, link)
+        try:
+            for call in calls:
+                request = self._pending.answer(call.correlation, link)
+                if request is None:
+                    self._late += 1
+                else:
+                    self._settle(request, call, link)
+        except BaseException:
+            self._flush()  # the reader of a link that was closed meanwhile will not see to it
+            raise
         took = time.monotonic() - began
         self._pace.took(took, len(calls), request.on_reply if request else None)
         if took > PATIENCE_S:
