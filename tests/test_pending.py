@@ -94,6 +94,7 @@ class Table(RuleBasedStateMachine):
     def ask_for_one_that_has_ended(self, data: st.DataObject) -> None:
         number = data.draw(st.sampled_from([0, 10**9, *self.ended[-3:]]))
         assert self.table.get(number) is None
+        assert self.table.server(number) is None
         assert self.table.take(number) is None
         assert self.table.answer(number, "x") is None
         assert self.table.answer(number, None) is None
@@ -105,6 +106,7 @@ class Table(RuleBasedStateMachine):
         assert len(self.table) == len(self.model)
         for number, entry in self.model.items():
             assert self.table.get(number) == entry.request
+            assert self.table.server(number) == entry.server
         for server in SERVERS:
             count = sum(entry.server == server for entry in self.model.values())
             assert self.table.outstanding(server) == count

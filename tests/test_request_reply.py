@@ -24,7 +24,8 @@ from colugo import (
     RequestTimeout,
 )
 from colugo.net.reader import SocketReader
-from colugo.protocol.calls import Call, encode_calls
+from colugo.patterns.answers import Answers
+from colugo.protocol.calls import FLAG_REFUSED, FLAG_TEXT, Call, decode_calls, encode_calls
 from colugo.protocol.frames import NO_ID, Kind
 from tests.support import Collector, Program, run, seconds, until
 
@@ -441,6 +442,59 @@ def test_a_cancelled_request_is_forgotten() -> None:
     run(main())
 
 
+@pytest.mark.usefixtures("transport")
+def test_cancelled_requests_that_have_not_left_are_not_sent_any_more() -> None:
+    async def main() -> None:
+        woken, busy = threading.Event(), threading.Event()
+        got: list[str] = []
+
+        def answer(message: str) -> str:
+            got.append(message[:1])
+            busy.set()
+            woken.wait(seconds(10))
+            return ""
+
+        with Node("server").running() as server:
+            server.add_reply_server("t", answer)
+            async with Node("client") as asker:
+                client = asker.add_request_client("t")
+                first = asyncio.create_task(client.request("1", 30_000))
+                assert await asyncio.to_thread(busy.wait, seconds(10))
+                tasks = [asyncio.create_task(client.request("2" * 60_000, 30_000)) for _ in range(4000)]
+                await until(lambda: client.stats.pending == 4001)
+                (link,) = client._links.connected
+                waiting = len(link._backlog)
+                assert waiting > 0
+                for task in tasks:
+                    task.cancel()
+                await until(lambda: client.stats.pending == 1)
+                assert not link._backlog
+                woken.set()
+                assert await first == ""
+                assert await client.request("3", 30_000) == ""
+                assert len(got) <= 4002 - waiting
+
+    run(main(), within=40)
+
+
+def test_a_forgotten_request_is_taken_from_what_has_been_gathered() -> None:
+    async def main() -> None:
+        got = Collector()
+        async with Node("server") as server, Node("client") as asker:
+            server.add_reply_server("t", lambda message, reply: got(message))
+            client = asker.add_request_client("t")
+            await client.ready()
+            (link,) = client._links.connected
+            for number in (1, 2, 3):
+                link.gather(Call(number, FLAG_TEXT, str(number).encode()))
+            link.forget(2)
+            assert link._gathered_bytes == 2
+            link.flush()
+            assert await got.reach(2) == ["1", "3"]
+
+    run(main())
+
+
 @pytest.mark.parametrize("timeout_ms", [0, -1, True, None, "100", float("nan")])
 def test_a_timeout_that_is_none_is_refused(timeout_ms: Any) -> None:
     async def main() -> None:
@@ -461,6 +515,163 @@ def test_requests_may_be_sent_from_any_thread() -> None:
 
         assert run(ask()) == [str(number) for number in range(20)]
         assert asker.run(client.request("x"), timeout_ms=5000) == "x"
+
+
+def test_a_request_of_a_loop_that_has_been_closed_harms_no_other_one() -> None:
+    async def main() -> None:
+        held: dict[str, Reply] = {}
+        left: list[asyncio.Task[Any]] = []
+        async with Node("server") as server, Node("client") as asker:
+            server.add_reply_server("t", held.__setitem__)
+            client = asker.add_request_client("t")
+            await client.ready()
+
+            def ask_and_leave(message: str, timeout_ms: int) -> None:
+                loop = asyncio.new_event_loop()
+                left.append(loop.create_task(client.request(message, timeout_ms)))
+                loop.call_soon(loop.stop)
+                loop.run_forever()
+                loop.close()
+
+            await asyncio.to_thread(ask_and_leave, "expires", 50)
+            with pytest.raises(RequestTimeout):
+                await client.request("silence", 100)
+            assert client.stats.timeouts == 2
+            await asyncio.to_thread(ask_and_leave, "left", 60_000)
+            others = [asyncio.create_task(client.request(str(number), 10_000)) for number in range(10)]
+            await until(lambda: len(held) == 13)
+            for message, reply in held.items():
+                reply(message)
+            assert await asyncio.gather(*others) == [str(number) for number in range(10)]
+
+    run(main())
+
+
+def test_requests_that_were_sent_in_the_turn_of_the_close_still_leave() -> None:
+    async def main() -> None:
+        got = Collector()
+        async with Node("server") as server, Node("client") as asker:
+            server.add_reply_server("t", lambda message, reply: got(message))
+            client = asker.add_request_client("t")
+            await client.ready()
+            for number in range(5):
+                client.send(str(number))
+            client.close()
+            assert await got.reach(5) == [str(number) for number in range(5)]
+
+    run(main())
+
+
+def test_requests_for_another_server_are_refused_in_turns_with_the_loops_other_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("colugo.net.reader._SLICE_S", 0)
+    turn = 0
+    refused: list[tuple[int, Call]] = []
+    add = Answers.add
+
+    def added(answers: Answers, identity: bytes, call: Call) -> None:
+        refused.append((turn, call))
+        add(answers, identity, call)
+
+    monkeypatch.setattr(Answers, "add", added)
+
+    async def main() -> None:
+        nonlocal turn
+        async with Node("server") as server:
+            replier = server.add_reply_server("t", lambda message: message)
+            context = zmq.Context()
+            stranger = context.socket(zmq.DEALER)
+            stranger.connect(replier.endpoints[0])
+            requests = [Call(number, 0, b"") for number in range(1000)]
+            stranger.send(encode_calls(Kind.REQUEST, b"otherone", requests))
+            while len(refused) < 1000:
+                turn += 1
+                await asyncio.sleep(0)
+            assert [call for _, call in refused] == [
+                Call(number, FLAG_REFUSED, b"") for number in range(1000)
+            ]
+            assert max(Counter(turn for turn, _ in refused).values()) < 1000
+            replies: list[Call] = []
+            while len(replies) < 1000:
+                await until(lambda: stranger.poll(0))
+                replies += decode_calls(stranger.recv(), Kind.REPLY).calls
+            assert sorted(replies) == [call for _, call in refused]
+            assert replier.stats.refused == 1000
+            stranger.close(0)
+            context.term()
+
+    run(main())
+
+
+@pytest.mark.parametrize("at_a_time", [1, 256])
+@pytest.mark.parametrize("what", ["client", "node"])
+def test_a_callback_may_close_its_client_or_node_in_the_midst_of_replies(at_a_time: int, what: str) -> None:
+    async def main() -> None:
+        held: list[Reply] = []
+        got, ended = Collector(), Collector()
+        async with Node("server") as server, Node("client") as asker:
+
+            def hold(message: str, reply: Reply) -> None:
+                held.append(reply)
+                if len(held) == 10:  # their replies leave together
+                    for number, answer in enumerate(held):
+                        answer(str(number))
+                if message == "last":
+                    ended(message)
+
+            def close(reply: str) -> None:
+                got(reply)
+                if reply == "3":
+                    client.send("last", got)
+                    if what == "client":
+                        client.close()
+                    else:
+                        asker.stop()
+
+            server.add_reply_server("t", hold)
+            client = asker.add_request_client("t")
+            await client.ready()
+            client._pace.size = at_a_time
+            for _ in range(10):
+                client.send("x", close)
+            assert await ended.reach(1) == ["last"]
+            await until(lambda: client.closed)
+            assert got.items[:4] == ["0", "1", "2", "3"]
+            assert len(got.items) == 4 or what == "node"  # a node says goodbye before it closes
+            assert client._gathering is None
+            assert client.stats.pending == 0
+
+    run(main())
+
+
+class Interruption(BaseException):
+    """What no callback should raise."""
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_what_a_callback_asked_before_it_raised_leaves_all_the_same(leaves: bool) -> None:  # noqa: FBT001
+    async def main() -> None:
+        raised = Collector()
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: raised(context["exception"]))
+        replies = Collector()
+        async with Node("a") as a, Node("b") as b, Node("client") as asker:
+            a.add_reply_server("t", lambda message: "a")
+            b.add_reply_server("t", lambda message: "b")
+            client = asker.add_request_client("t")
+            await client.ready(2)
+
+            def stumble(reply: str) -> None:
+                if leaves:
+                    next(link for link in client._links.connected if link.peer.node == reply).end()
+                client.send("x", replies)
+                raise Interruption
+
+            client.send("x", stumble)
+            await replies.reach(1)
+            assert [type(error) for error in raised.items] == [Interruption]
+
+    run(main())
 
 
 def test_large_requests_and_replies_survive() -> None:
@@ -492,6 +703,42 @@ def test_a_client_that_does_not_read_loses_replies_and_they_are_counted() -> Non
             await until(lambda: replier.stats.requests == 18_000, within=20)
             assert replier.stats.dropped > 0
             assert await asker.add_request_client("t").request("x") == b"x" * 20_000
+            lazy.close(0)
+            context.term()
+
+    run(main(), within=40)
+
+
+@pytest.mark.usefixtures("transport")
+def test_what_waits_for_a_client_that_does_not_read_is_bounded_in_bytes_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("colugo.patterns.answers._MAX_BACKLOG_BYTES", 1_000_000)
+
+    async def main() -> None:
+        async with Node("server") as server:
+            replier = server.add_reply_server("t", lambda message: b"x" * 20_000)
+            context = zmq.Context()
+            lazy = context.socket(zmq.DEALER)
+            lazy.set(zmq.RCVHWM, 10)
+            lazy.connect(replier.endpoints[0])
+            for number in range(8000):
+                lazy.send(encode_calls(Kind.REQUEST, NO_ID, [Call(number, 0, b"")]))
+                if number % 500 == 0:
+                    await asyncio.sleep(0)
+            await until(lambda: replier.stats.requests == 8000)
+            (waiting,) = replier._answers._backlog.values()
+            assert waiting.size <= 1_000_000
+            assert waiting.size == sum(len(part) for frames, _, _ in waiting.messages for part in frames)
+            dropped = replier.stats.dropped
+            assert dropped > 0
+            received = 0
+            while received < 8000 - dropped:
+                await until(lambda: lazy.poll(0))
+                received += len(decode_calls(lazy.recv(), Kind.REPLY).calls)
+            await until(lambda: not replier._answers._backlog)
+            assert replier.stats.dropped == dropped
+            assert not lazy.poll(0)
             lazy.close(0)
             context.term()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass, field
 
 import zmq
 
@@ -14,7 +15,17 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _NOBLOCK_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 
 _MAX_BACKLOG = 10_000
+_MAX_BACKLOG_BYTES = 64 * 1024 * 1024
 _RETRY_S = 0.01
+
+
+@dataclass(eq=False, slots=True)
+class _Backlog:
+    """What waits for one client: messages, each with how many replies it is and its bytes."""
+
+    messages: deque[tuple[list[bytes], int, int]] = field(default_factory=deque)
+    count: int = 0
+    size: int = 0
 
 
 class Answers:
@@ -36,8 +47,7 @@ class Answers:
         self._gathered_bytes = 0
         self._held = False
         self._turn = Turn(self._end_turn)
-        self._backlog: dict[bytes, deque[tuple[list[bytes], int]]] = {}
-        self._waiting: dict[bytes, int] = {}
+        self._backlog: dict[bytes, _Backlog] = {}
         self._retry_timer: asyncio.TimerHandle | None = None
         self.dropped = 0
 
@@ -96,14 +106,17 @@ class Answers:
         if waiting is None:
             if self._try_send(frames, count):
                 return
-            waiting = self._backlog[identity] = deque()
-            self._waiting[identity] = 0
+            waiting = self._backlog[identity] = _Backlog()
             self._retry_later()
-        if waiting and self._waiting[identity] + count > _MAX_BACKLOG:
+        size = sum(map(len, frames))
+        if waiting.messages and (
+            waiting.count + count > _MAX_BACKLOG or waiting.size + size > _MAX_BACKLOG_BYTES
+        ):
             self.dropped += count
             return
-        waiting.append((frames, count))
-        self._waiting[identity] += count
+        waiting.messages.append((frames, count, size))
+        waiting.count += count
+        waiting.size += size
 
     def _end_turn(self) -> None:
         self._flush()
@@ -143,9 +156,11 @@ class Answers:
             return
         self._turn.begin()
         for identity, waiting in list(self._backlog.items()):
-            while waiting and self._try_send(*waiting[0]):
-                self._waiting[identity] -= waiting.popleft()[1]
-            if not waiting:
-                del self._backlog[identity], self._waiting[identity]
+            while waiting.messages and self._try_send(*waiting.messages[0][:2]):
+                _, count, size = waiting.messages.popleft()
+                waiting.count -= count
+                waiting.size -= size
+            if not waiting.messages:
+                del self._backlog[identity]
         if self._backlog:
             self._retry_later()

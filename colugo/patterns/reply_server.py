@@ -31,6 +31,8 @@ from colugo.protocol.frames import ID_BYTES, NO_ID
 from colugo.protocol.frames import Kind as FrameKind
 from colugo.protocol.topics import check_topic
 
+_REFUSED_AT_ONCE = 256
+
 _UNUSED = LifecycleError("a value that nobody gets: with two parameters, it answers by reply(value)")
 
 
@@ -233,9 +235,7 @@ class ReplyServer(Part):
         calls = requests.calls
         if requests.server not in (self._id, NO_ID):
             self._refused += len(calls)
-            for call in calls:
-                self._answers.add(identity, Call(call.correlation, FLAG_REFUSED, b""))
-            return None
+            return self._refuse_in_turns(identity, calls)
         if len(calls) <= self._pace.size:
             self._serve_some(identity, calls)
             return None
@@ -245,6 +245,13 @@ class ReplyServer(Part):
         rest = iter(calls)
         while part := list(islice(rest, self._pace.size)):
             self._serve_some(identity, part)
+            yield False
+
+    def _refuse_in_turns(self, identity: bytes, calls: list[Call]) -> Rest:
+        for begin in range(0, len(calls), _REFUSED_AT_ONCE):
+            self._answers.hold()
+            for call in calls[begin : begin + _REFUSED_AT_ONCE]:
+                self._answers.add(identity, Call(call.correlation, FLAG_REFUSED, b""))
             yield False
 
     def _serve_some(self, identity: bytes, calls: list[Call]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -215,7 +216,8 @@ class RequestClient(Part):
                 method(value)
 
         def settle_there(method: Callable[[Any], None], value: Any) -> None:
-            loop.call_soon_threadsafe(settle, method, value)
+            with suppress(RuntimeError):  # that loop has been closed: nobody waits there any more
+                loop.call_soon_threadsafe(settle, method, value)
 
         do = settle if get_ident() == self._runtime.owner else settle_there
         request = self._submit(
@@ -363,12 +365,16 @@ class RequestClient(Part):
         if self._gathering is None:
             self._gathering = set()
         request = None
-        for call in calls:
-            request = self._pending.answer(call.correlation, link)
-            if request is None:
-                self._late += 1
-            else:
-                self._settle(request, call, link)
+        try:
+            for call in calls:
+                request = self._pending.answer(call.correlation, link)
+                if request is None:
+                    self._late += 1
+                else:
+                    self._settle(request, call, link)
+        except BaseException:
+            self._flush()  # the reader of a link that was closed meanwhile will not see to it
+            raise
         took = time.monotonic() - began
         self._pace.took(took, len(calls), request.on_reply if request else None)
         if took > PATIENCE_S:
@@ -402,8 +408,11 @@ class RequestClient(Part):
         self._complaints.warn(link.endpoint, f"a reply of {link.peer} is malformed", error)
 
     def _forget(self, request: _Request) -> None:
+        server = self._pending.server(request.number)
         self._pending.take(request.number)
         self._waiting.pop(request.number, None)
+        if isinstance(server, ServerLink):
+            server.forget(request.number)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -418,13 +427,15 @@ class RequestClient(Part):
         self._timer = None
         # a timer may fire one clock tick early (asyncio's _clock_resolution)
         now = time.monotonic() + 0.001
-        for request, server in self._pending.take_expired(now):
-            self._timeouts += 1
-            self._waiting.pop(request.number, None)
-            if isinstance(server, ServerLink):
-                server.forget(request.number)
-            request.on_error(RequestTimeoutError(self._why_timeout(request, server)))
-        self._set_timer()
+        try:
+            for request, server in self._pending.take_expired(now):
+                self._timeouts += 1
+                self._waiting.pop(request.number, None)
+                if isinstance(server, ServerLink):
+                    server.forget(request.number)
+                request.on_error(RequestTimeoutError(self._why_timeout(request, server)))
+        finally:  # whatever a handler has raised, the others' time goes on
+            self._set_timer()
 
     def _why_timeout(self, request: _Request, server: object) -> str:
         if isinstance(server, ServerLink):

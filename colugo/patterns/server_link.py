@@ -61,7 +61,7 @@ class ServerLink:
         self._on_replies = on_replies
         self._on_drained = on_drained
         self._on_malformed = on_malformed
-        self._gathered: list[Call] = []
+        self._gathered: dict[int, Call] = {}
         self._gathered_bytes = 0
         self._backlog: dict[int, Call] = {}
         self._turn = Turn(self._end_turn)
@@ -87,7 +87,7 @@ class ServerLink:
 
     def gather(self, call: Call) -> None:
         """Send a request with the next `flush()`, if it is not more than a batch before that."""
-        self._gathered.append(call)
+        self._gathered[call.correlation] = call
         self._gathered_bytes += len(call.payload)
         if self._gathered_bytes >= BATCH_BYTES:
             self.flush()
@@ -95,6 +95,9 @@ class ServerLink:
     def forget(self, number: int) -> None:
         """Do not send this request any more, if it has not been."""
         self._backlog.pop(number, None)
+        call = self._gathered.pop(number, None)
+        if call is not None:
+            self._gathered_bytes -= len(call.payload)
 
     def leave(self) -> None:
         """The server is no longer advertised: take what it still sends, and end when it is lost."""
@@ -129,6 +132,7 @@ class ServerLink:
     def close(self) -> None:
         """Close without a report; requests that were sent still leave."""
         if not self._closed:
+            self.flush()
             self._closed = True
             self._link.cancel_timer()
             self._connector.close()
@@ -170,6 +174,7 @@ class ServerLink:
         self._link.connected = False
         self._backlog.clear()
         self._gathered.clear()
+        self._gathered_bytes = 0
         self._connector.close(0)
         self._connector = self._connect()
         if self._link.advertised:
@@ -187,16 +192,16 @@ class ServerLink:
         if not self._gathered or self._closed:
             return
         self._turn.begin()
-        calls, self._gathered = self._gathered, []
+        gathered, self._gathered = self._gathered, {}
         self._gathered_bytes = 0
-        if not self._backlog and not self._raw and len(calls) <= MAX_COUNT:
+        if not self._backlog and not self._raw and len(gathered) <= MAX_COUNT:
             try:
-                self._send(calls)
+                self._send(list(gathered.values()))
             except zmq.Again:
                 pass
             else:
                 return
-        self._backlog.update((call.correlation, call) for call in calls)
+        self._backlog.update(gathered)
         self._send_backlog()
 
     def _send_backlog(self) -> None:

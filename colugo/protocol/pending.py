@@ -46,6 +46,11 @@ class PendingRequests(Generic[T]):
         found = self._requests.get(number)
         return None if found is None else found[0]
 
+    def server(self, number: int) -> Hashable:
+        """The server that has a pending request; None if none has it yet, or it is not pending."""
+        found = self._requests.get(number)
+        return None if found is None else found[1]
+
     def outstanding(self, server: Hashable) -> int:
         """How many requests the server has."""
         return self._outstanding.get(server, 0)
