@@ -104,14 +104,14 @@ class Readers:
 
     def take(self, message: bytes) -> None:
         """Take in a message that has just been read from the socket."""
+        joins = len(message) == JOIN_BYTES and message[1:2] == READER_PREFIX
+        if joins and message[0] == 0:
+            self._leave(message[1:])
         if message[:1] not in _SUBSCRIPTIONS or self._unsure:
             self._doubt()
             return
-        if len(message) == JOIN_BYTES and message[1:2] == READER_PREFIX:
-            if message[0] == 1:
-                self._join(message[1:])
-            elif message[0] == 0:
-                self._leave(message[1:])
+        if joins:
+            self._join(message[1:])
             return
         ack = decode_ack(message)
         if ack is None or ack.publisher != self._publisher:

@@ -123,13 +123,13 @@ for _benchmark in BENCHMARKS:
 def every(
     rounds: int | None, seconds: float | None, peers: Sequence[str], folder: Path, *, quick: bool
 ) -> None:
-    r"""Run all benchmarks, and write their results and a plot.
+    """Run all benchmarks, and write their results and a plot.
 
     \b
     Examples:
       python -m tools.bench all
       python -m tools.bench all --quick --into build/bench-check
-    """
+    """  # noqa: D301 - click wants the character \b, which stops its wrapping
     options = Options(rounds, seconds, _with_own(peers), quick=quick)
     well = [_run(benchmark, options, folder / f"{benchmark.name}.json") for benchmark in BENCHMARKS]
     _plot(_read(folder), folder / _PLOT)
@@ -147,13 +147,13 @@ def every(
 )
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the throughputs here.")
 def report(folder: Path, page: Path | None, plot: Path | None) -> None:
-    r"""Show the results in a folder, or put them into a page.
+    """Show the results in a folder, or put them into a page.
 
     \b
     Examples:
       python -m tools.bench report build/bench
       python -m tools.bench report build/bench --into docs/performance.md --plot docs/performance.svg
-    """
+    """  # noqa: D301 - as above
     everything = _read(folder)
     if not everything:
         raise click.ClickException(f"no results in {folder}; to make some: python -m tools.bench all")
