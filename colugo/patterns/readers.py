@@ -111,7 +111,8 @@ class Readers:
             self._doubt()
             return
         if joins:
-            self._join(message[1:])
+            if message[0] == 1:
+                self._join(message[1:])
             return
         ack = decode_ack(message)
         if ack is None or ack.publisher != self._publisher:

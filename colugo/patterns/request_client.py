@@ -76,6 +76,11 @@ def _ignore(reply: object) -> None:
     """What becomes of a reply that nobody asked to get."""
 
 
+def _check_timeout(timeout_ms: object) -> None:
+    if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int | float) or not timeout_ms > 0:
+        raise ConfigurationError(f"a timeout is a number of milliseconds above 0, not {timeout_ms!r}")
+
+
 class RequestClient(Part):
     """Asks the reply servers of a topic; made by `Node.add_request_client`.
 
@@ -119,6 +124,7 @@ class RequestClient(Part):
         self._pending: PendingRequests[_Request] = PendingRequests()
         self._waiting: dict[int, None] = {}
         self._gathering: set[ServerLink] | None = None
+        self._opened = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._gate = Gate(f"the request client of {topic}")
@@ -269,6 +275,7 @@ class RequestClient(Part):
         request.on_error(error)
 
     def _open(self) -> None:
+        self._opened = True
         if not self._closed:
             self._links.open()
 
@@ -302,11 +309,12 @@ class RequestClient(Part):
         on_reply: Callable[[Any], None],
         on_error: Callable[[RequestError], None],
     ) -> _Request:
-        if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int | float) or not timeout_ms > 0:
-            raise ConfigurationError(f"a timeout is a number of milliseconds above 0, not {timeout_ms!r}")
+        if type(timeout_ms) is not int or timeout_ms <= 0:
+            _check_timeout(timeout_ms)
         self._check_open()
         payload, text = self._codec.pack(message)
-        check_size(payload, self._limit)
+        if len(payload) > self._limit:
+            check_size(payload, self._limit)
         if type(payload) is not bytes:  # it may be changed before it has left
             payload = bytes(payload)
         request = _Request(payload, text, timeout_ms, on_reply, on_error)
@@ -320,7 +328,7 @@ class RequestClient(Part):
         if self._closed:
             self._fail_closed(request)
             return
-        if not self._runtime.running:  # the timeout runs from the start of the node on
+        if not self._opened:  # the timeout runs from the start of the node on
             self._runtime.when_open(lambda: self._start_request(request))
             return
         self._sent += 1
