@@ -94,7 +94,7 @@ class Answers:
             self._flush()
 
     def send(self, frames: list[bytes], count: int) -> None:
-        """Send a message, or keep it until the client takes it.
+        """Send a message, or keep it until the client takes it; of too many, the oldest are dropped.
 
         Args:
             frames: the client's identity, then what it is to get.
@@ -109,14 +109,16 @@ class Answers:
             waiting = self._backlog[identity] = _Backlog()
             self._retry_later()
         size = sum(map(len, frames))
-        if waiting.messages and (
-            waiting.count + count > _MAX_BACKLOG or waiting.size + size > _MAX_BACKLOG_BYTES
-        ):
-            self.dropped += count
-            return
         waiting.messages.append((frames, count, size))
         waiting.count += count
         waiting.size += size
+        while len(waiting.messages) > 1 and (
+            waiting.count > _MAX_BACKLOG or waiting.size > _MAX_BACKLOG_BYTES
+        ):  # the oldest first: their requests are the likeliest to have timed out
+            _, oldest, oldest_size = waiting.messages.popleft()
+            waiting.count -= oldest
+            waiting.size -= oldest_size
+            self.dropped += oldest
 
     def _end_turn(self) -> None:
         self._flush()
