@@ -17,7 +17,7 @@ _TIMEOUT_MS = REQUEST_TIMEOUT_S * 1000
 # What keeps a node to a transport.
 _NODE_OPTIONS: Mapping[str, Mapping[str, Any]] = {"tcp": {"ipc": False}, "ipc": {}}
 # What keeps a publisher from losing anything.
-_LOSSLESS: Mapping[str, Any] = {"flow": "wait"}
+_LOSSLESS: Mapping[str, Any] = {"flow": "wait", "hwm": 1_000_000}
 _BURST = 1000
 _BURST_BYTES = 1 << 22
 
