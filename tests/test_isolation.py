@@ -1,6 +1,7 @@
 """What one callback does, others do not feel: slow ones, ones that raise, and ones that close."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -331,5 +332,30 @@ def test_readers_that_join_while_others_leave_get_what_is_sent() -> None:
                 for collector in received:
                     assert await collector.reach(1) == [str(turn)]
                 before = new
+
+    run(main())
+
+
+def test_what_a_thread_has_not_got_to_when_its_subscriber_is_closed_is_counted_as_dropped() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            entered, go_on = threading.Event(), threading.Event()
+
+            def work(message: bytes) -> None:
+                del message
+                entered.set()
+                go_on.wait(seconds(5))
+
+            publisher = a.add_publisher("t")
+            subscriber = b.add_subscriber("t", work, executor=True)
+            await publisher.ready()
+            for number in range(50):
+                publisher.send(b"%d" % number)
+            await until(lambda: subscriber.stats.received == 50 and entered.is_set())
+            subscriber.close()
+            go_on.set()
+            await until(lambda: subscriber.stats.dropped > 0)
+            handled = subscriber.stats.received - subscriber.stats.dropped
+            assert 1 <= handled < 50
 
     run(main())

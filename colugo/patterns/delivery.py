@@ -114,6 +114,8 @@ class DirectDelivery:
 
     def hand(self, messages: list[Any], sequences: Sequences, origin: Origin) -> None:
         """Call back."""
+        if self._closed:  # by another callback
+            return
         began = time.monotonic()
         self._call(messages, sequences, origin)
         self._pace.took(time.monotonic() - began, len(messages), self._handler.callback)
@@ -273,8 +275,9 @@ class QueuedDelivery:
         if self._batch:
             handler.run(*_arguments(items, batch=True))
             return
-        for item in items:
+        for number, item in enumerate(items):
             if self._closed:
+                self.inbox.dropped += len(items) - number
                 return
             handler.run(*_arguments([item], batch=False))
 
