@@ -147,11 +147,13 @@ def check_held(realm: str, who: str, hold_s: float) -> None:
     assert account["answered at last"] == 100
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize("who", ["server", "client"])
 def test_every_request_ends_and_the_link_works_after_a_hold(realm: str, who: str) -> None:
     check_held(realm, who, 1)
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["server", "client"])
 def test_every_request_ends_and_the_link_works_after_a_hold_of_ten_seconds(realm: str, who: str) -> None:

@@ -70,6 +70,7 @@ class Scenario:
         random = self._random
         self._size = random.choice((64, 4096, 100_000))
         self._codec = random.choice((None, "json"))
+        self._ipc = seed % 2 == 0
         self.publishers = [self._publisher() for _ in range(random.randint(1, 2))]
         self.readers = [self._reader() for _ in range(random.randint(1, 3))]
         for child in (*self.publishers, *self.readers):
@@ -90,6 +91,7 @@ class Scenario:
                 size=self._size,
                 options=marks | retain,
                 port=None,
+                ipc=self._ipc,
             )
         )
 
@@ -102,6 +104,7 @@ class Scenario:
                 kind=random.choice(KINDS),
                 queue=random.choice((10, 1000)),
                 codec=self._codec,
+                ipc=self._ipc,
             )
         )
 

@@ -81,6 +81,7 @@ def check_stall(
     assert max(taken) <= marks.memory(size), taken
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize(
     ("how", "marks", "count", "size"),
     [(STOPPED, SMALL, 200_000, 64), (HELD, DEFAULT, 12_000, 64 * 1024)],
@@ -91,6 +92,7 @@ def test_a_stalled_subscriber_takes_no_more_memory_than_its_marks_and_counts_its
     check_stall(realm, how, marks, count=count, size=size)
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", [HELD, STOPPED])
@@ -110,6 +112,7 @@ def test_messages_in_frames_of_their_own_take_no_more_than_is_said(
     check_stall(realm, how, marks, count=300_000, size=64, a_turn=1)
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", [HELD, STOPPED])

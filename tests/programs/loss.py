@@ -136,9 +136,10 @@ def _say(word: str, value: object) -> None:
 async def main() -> None:
     """Play the role until standard input ends."""
     role, realm, options = sys.argv[1:]
-    async with Node(role, realm=realm) as node:
+    given = json.loads(options)
+    async with Node(role, realm=realm, ipc=given.pop("ipc")) as node:
         play: Any = {"publish": publish, "read": read}[role]
-        await play(node, **json.loads(options))
+        await play(node, **given)
 
 
 if __name__ == "__main__":
