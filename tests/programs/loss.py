@@ -113,12 +113,12 @@ def _totals(subscriber: Subscriber, counts: Counts) -> dict[str, Any]:
         "out_of_order": counts.out_of_order,
         "received": {peer.socket_id.hex(): one.received for peer, one in stats.by_publisher.items()},
         "lost": {peer.socket_id.hex(): one.lost for peer, one in stats.by_publisher.items()},
-        "all_received": stats.received,
+        "arrived": sum(one.ledger.received for one in subscriber._inflow.streams.values())
+        + subscriber._inflow.past.received,
         "dropped": stats.dropped,
         "undecodable": stats.undecodable,
         "malformed": stats.malformed,
         "unknown": stats.unknown,
-        "waiting": len(subscriber._delivery.inbox) if hasattr(subscriber._delivery, "inbox") else 0,
     }
 
 
