@@ -167,6 +167,7 @@ class Host:
         realm: str,
         scope: str = "lan",
         env: Mapping[str, str] | None = None,
+        told: bool = False,
     ) -> Program:
         """Start a Python program in it."""
         return Program(
@@ -174,6 +175,7 @@ class Host:
             realm=realm,
             env={"COLUGO_SCOPE": scope, **(env or {})},
             prefix=["ip", "netns", "exec", self.name],
+            told=told,
         )
 
 
