@@ -1,5 +1,6 @@
 """Nodes that are killed: all others know at once, forget them soon, and meet them when they are back."""
 
+import math
 import random
 import statistics
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.namespaces import Host, Hosts, require_namespaces
-from tests.peers import Peer, in_mesh, meshed, timely
+from tests.peers import Event, Peer, in_mesh, meshed, timely
 
 KINDS = ("pub", "rep")
 SINGLE_KILLS = 20
@@ -71,15 +72,18 @@ class Life:
 
     Attributes:
         peer: the process.
-        ended: when it was killed.
+        killed: when it was.
+        followed: when the node was started again.
     """
 
     peer: Peer
-    ended: float = 0.0
+    killed: float = math.inf
+    followed: float = math.inf
 
-    def sockets(self) -> set[str]:
-        """What is advertised of it."""
-        return {one["socket"] for one in self.peer.found("connected", peer=self.peer.name)}
+    def seen(self, stay: Peer, event: str) -> list[Event]:
+        """What one that stayed has said of it."""
+        events = stay.found(event, self.peer.spawned, peer=self.peer.name)
+        return [one for one in events if one["t"] < self.followed]
 
 
 class Village:
@@ -98,21 +102,19 @@ class Village:
     @property
     def present(self) -> list[Peer]:
         """Those that run."""
-        return [lives[-1].peer for lives in self.lives if not lives[-1].ended]
+        return [lives[-1].peer for lives in self.lives if lives[-1].killed == math.inf]
 
     def kill_one(self) -> None:
         """Let a random time pass, and kill one of those that run."""
         until = time.monotonic() + self._chance.uniform(0.0, 0.8)
-        while time.monotonic() < until:
+        while time.monotonic() < until or len(self._due) == len(self.lives) - STAY:
             self._return_due()
             time.sleep(0.005)
-        while not (running := [n for n in range(STAY, len(self.lives)) if not self.lives[n][-1].ended]):
-            self._return_due()
-            time.sleep(0.005)
-        number = self._chance.choice(running)
+        away = {number for _, number in self._due}
+        number = self._chance.choice([n for n in range(STAY, len(self.lives)) if n not in away])
         life = self.lives[number][-1]
-        life.ended = life.peer.kill()
-        self._due.append((life.ended + self._chance.uniform(0.0, 1.5), number))
+        life.killed = life.peer.kill()
+        self._due.append((life.killed + self._chance.uniform(0.0, 1.5), number))
 
     def return_all(self) -> None:
         """Start those that are not running."""
@@ -128,6 +130,8 @@ class Village:
 
     def _start(self, number: int) -> None:
         peer = self._stack.enter_context(in_mesh(self._hosts[number], f"node{number}"))
+        for before in self.lives[number][-1:]:
+            before.followed = peer.spawned
         self.lives[number].append(Life(peer))
 
     def settle(self) -> None:
@@ -145,26 +149,22 @@ class Village:
 
 
 def check_life(stay: Peer, life: Life) -> tuple[list[float], list[float]]:
-    """How long one that stayed took to find a node that returned, and to lose it; nothing of it is left."""
-    began = life.peer.found("starts")
-    connected = {
-        event["socket"]: event["t"]
-        for event in stay.found("connected", peer=life.peer.name)
-        if life.peer.spawned <= event["t"] and (not life.ended or event["t"] <= life.ended + FORGOTTEN_S)
-    }
-    found = [t - began[0]["t"] for t in connected.values()] if began else []
-    if not life.ended:
-        assert len(connected) == len(KINDS), (life.peer.name, connected)
+    """How long one that stayed took to find this node, and to lose it; nothing of it is left."""
+    connected = life.seen(stay, "connected")
+    began = [event["t"] for event in life.peer.found("starts")]
+    if began and life.killed - began[0] > FOUND_S:
+        assert len(connected) == len(KINDS), (stay.name, life, connected)
+    found = [event["t"] - began[0] for event in connected]
+    if life.killed == math.inf:
         return found, []
     lost = []
-    for socket in connected:
-        (event,) = stay.found("disconnected", socket=socket)
-        assert event["reason"] == "lost"
-        lost.append(event["t"] - life.ended)
-    for event in stay.found("listed", peer=life.peer.name):
-        if life.peer.spawned <= event["t"] <= life.ended:
-            gone = stay.wait("unlisted", FORGOTTEN_S, socket=event["socket"])
-            assert timely(gone["t"] - life.ended, FORGOTTEN_S), (life.peer.name, gone["t"] - life.ended)
+    for event in connected:
+        (gone,) = stay.found("disconnected", socket=event["socket"])
+        assert gone["reason"] == "lost"
+        lost.append(gone["t"] - life.killed)
+    for event in life.seen(stay, "listed"):
+        unlisted = stay.wait("unlisted", FORGOTTEN_S, socket=event["socket"])
+        assert timely(unlisted["t"] - life.killed, FORGOTTEN_S), (stay.name, life, event, unlisted)
     return found, lost
 
 

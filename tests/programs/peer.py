@@ -18,6 +18,7 @@ from zeroconf import Zeroconf
 
 from colugo import MessageInfo, Node
 from colugo.errors import RequestError
+from colugo.patterns.publisher import DEFAULT_HWM
 from colugo.protocol.advertisement import Advertisement
 
 LOOK_MS = 10
@@ -40,7 +41,7 @@ class Peer(Node):
 
     Args:
         options: `name`; `publish`, `subscribe`, `serve`, `ask`: a topic each, or not given; `timeout_ms` of a
-            request.
+            request; `hwm` of the publisher, and `bytes` of what it sends.
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -53,7 +54,8 @@ class Peer(Node):
         self._failing: str | None = ""
         self._repeaters: dict[str, Any] = {}
         self._number = 0
-        self.publisher = self.add_publisher(options["publish"]) if "publish" in options else None
+        hwm = options.get("hwm", DEFAULT_HWM)
+        self.publisher = self.add_publisher(options["publish"], hwm=hwm) if "publish" in options else None
         self.subscriber = (
             self.add_subscriber(
                 options["subscribe"],
