@@ -43,8 +43,13 @@ class Registry:
 
     @property
     def known(self) -> list[Advertisement]:
-        """All advertisements of the realm."""
-        return list(self._known.values())
+        """All advertisements of the realm, but for those of the nodes' own endpoints."""
+        return [one for one in self._known.values() if one.kind is not Kind.NODE]
+
+    @property
+    def nodes(self) -> list[Advertisement]:
+        """The advertisements of the endpoints of the realm's nodes."""
+        return [one for one in self._known.values() if one.kind is Kind.NODE]
 
     def watch(self, watch: Watch) -> None:
         """Add a watch; it is told at once what fits already."""
@@ -62,7 +67,7 @@ class Registry:
             del self._exact[watch.kind, watch.topic]
 
     def on_event(self, event: DirectoryEvent) -> None:
-        """Take in a directory's event."""
+        """Take in a directory's event. What is lost is not known any more, but a watch may wait for it."""
         advertisement = event.advertisement
         if advertisement.realm != self._realm:
             return
