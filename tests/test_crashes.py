@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.namespaces import Host, Hosts, require_namespaces
-from tests.peers import Event, Peer, in_mesh, meshed, timely
+from tests.peers import ADVERTISED, Event, Peer, in_mesh, meshed, timely
 
 KINDS = ("pub", "rep")
 SINGLE_KILLS = 20
@@ -142,7 +142,7 @@ class Village:
                 lambda counted: (
                     counted["publisher"]["subscribers"] == counted["client"]["servers"] == count
                     and counted["subscriber"]["publishers"] == count
-                    and len(counted["directory"]) == 2 * count
+                    and len(counted["directory"]) == ADVERTISED * count
                 ),
                 30,
             )
