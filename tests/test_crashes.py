@@ -55,7 +55,7 @@ def test_a_killed_node_is_lost_in_milliseconds_and_found_again_within_a_second()
                 lost += lost_after(peer, victim, since)
                 unread.append(peer.wait("subscribers", since=since, now=len(stay))["t"] - since)
             for peer in stay:
-                for kind in KINDS:
+                for kind in (*KINDS, "node"):
                     gone = peer.wait("unlisted", since=since, kind=kind, peer="victim")
                     assert timely(gone["t"] - since, FORGOTTEN_S)
         for what, times in (("lost", lost), ("reader gone", unread), ("found", found)):

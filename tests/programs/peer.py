@@ -94,7 +94,7 @@ class Peer(Node):
         process = psutil.Process()
         counted: dict[str, Any] = {
             "directory": sorted(
-                f"{one.kind} {one.node} {one.socket_id.hex()}" for one in self.advertisements
+                f"{one.kind} {one.node} {one.socket_id.hex()}" for one in (*self.advertisements, *self.nodes)
             ),
             "callback_errors": self.callback_errors,
             "memory": process.memory_info().rss,
@@ -166,7 +166,7 @@ class Peer(Node):
         if readers != self._readers:
             tell("subscribers", before=self._readers, now=readers)
             self._readers = readers
-        known = {one.socket_id.hex(): one for one in self.advertisements}
+        known = {one.socket_id.hex(): one for one in (*self.advertisements, *self.nodes)}
         for socket, one in known.items():
             if socket not in self._seen:
                 tell("listed", **describe(one))
