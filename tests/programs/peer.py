@@ -18,7 +18,6 @@ from zeroconf import Zeroconf
 
 from colugo import MessageInfo, Node
 from colugo.errors import RequestError
-from colugo.patterns.publisher import DEFAULT_HWM
 from colugo.protocol.advertisement import Advertisement
 
 LOOK_MS = 10
@@ -54,8 +53,8 @@ class Peer(Node):
         self._failing: str | None = ""
         self._repeaters: dict[str, Any] = {}
         self._number = 0
-        hwm = options.get("hwm", DEFAULT_HWM)
-        self.publisher = self.add_publisher(options["publish"], hwm=hwm) if "publish" in options else None
+        settings = {name: options[name] for name in ("hwm", "port") if name in options}
+        self.publisher = self.add_publisher(options["publish"], **settings) if "publish" in options else None
         self.subscriber = (
             self.add_subscriber(
                 options["subscribe"],
