@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.namespaces import Host, Hosts, require_namespaces
-from tests.peers import ADVERTISED, Event, Peer, in_mesh, meshed, timely
+from tests.peers import ADVERTISED, ASK, FROM, Event, Peer, in_mesh, meshed, timely
 
 KINDS = ("pub", "rep")
 SINGLE_KILLS = 20
@@ -64,6 +64,25 @@ def test_a_killed_node_is_lost_in_milliseconds_and_found_again_within_a_second()
         assert timely(max(lost), 1.0)
         assert timely(max(unread), 1.0)
         assert timely(max(found), FOUND_S)
+
+
+@pytest.mark.slow
+def test_a_killed_node_that_only_listened_and_asked_is_forgotten_too() -> None:
+    """Nobody connects to it, so that no connection of theirs breaks: only its own do."""
+    require_namespaces()
+    with (
+        Hosts(2) as hosts,
+        in_mesh(hosts[0], "stays") as stays,
+        Peer(hosts[1], "listener", subscribe=f"{FROM}.#", ask=ASK) as listener,
+    ):
+        stays.wait("listed", kind="node", peer="listener")
+        listener.wait("connected", kind="pub", peer="stays")
+        listener.wait("connected", kind="rep", peer="stays")
+        stays.wait("subscribers", now=2)
+        since = listener.kill()
+        assert timely(stays.wait("subscribers", since=since, now=1)["t"] - since, 1.0)
+        gone = stays.wait("unlisted", since=since, kind="node", peer="listener")
+        assert timely(gone["t"] - since, FORGOTTEN_S)
 
 
 @dataclass
@@ -215,4 +234,5 @@ def test_a_hundred_kills_among_ten_nodes_leave_no_ghost_and_nothing_grows() -> N
             assert more["memory"] < 4 * MIB
             assert more["descriptors"] <= 0
             assert more["tasks"] <= 2
+            assert more["cached"] <= 0
             assert now["callback_errors"] == 0
