@@ -13,20 +13,20 @@ COUNT = 3
 
 
 def lose_2_percent(host: Host) -> None:
-    host.cable.lose(0.02)
+    host.cable.lose(0.02, "out")  # on the way from any host to any other
 
 
 def lose_10_percent(host: Host) -> None:
-    host.cable.lose(0.1)
+    host.cable.lose(0.1, "out")
 
 
 def delay_and_reorder(host: Host) -> None:
-    host.cable.delay(50)
-    host.cable.reorder(0.25, 20)
+    host.cable.delay(50, "out")
+    host.cable.reorder(0.25, 20, "out")
 
 
 def all_at_once(host: Host) -> None:
-    host.cable.lose(0.05)
+    host.cable.lose(0.05, "out")
     delay_and_reorder(host)
 
 
