@@ -148,15 +148,17 @@ class Host:
         return int(self.run("cat", f"/sys/class/net/{interface}/statistics/tx_packets"))
 
     def count_packets(self) -> None:
-        """Begin to count the IPv4 packets that leave by its interface, but for IGMP's: the kernel
-        repeats those at random times whenever any program has joined a group."""
-        self.run("nft", "add table ip count")
-        self.run("nft", "add chain ip count out { type filter hook output priority 0; }")
-        self.run("nft", "add rule ip count out oifname eth0 ip protocol != igmp counter")
+        """Begin to count the packets that leave by its interface, but for IGMP's and ICMPv6's.
+
+        The kernel repeats those at random times whenever any program has joined a group.
+        """
+        self.run("nft", "add table inet count")
+        self.run("nft", "add chain inet count out { type filter hook output priority 0; }")
+        self.run("nft", "add rule inet count out oifname eth0 meta l4proto != { igmp, icmpv6 } counter")
 
     def counted_packets(self) -> int:
         """How many packets have left since then."""
-        found = re.search(r"packets (\d+)", self.run("nft", "list", "chain", "ip", "count", "out"))
+        found = re.search(r"packets (\d+)", self.run("nft", "list", "chain", "inet", "count", "out"))
         assert found is not None
         return int(found[1])
 

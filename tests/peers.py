@@ -16,6 +16,8 @@ from tests.support import SCALE, seconds
 Event = Mapping[str, Any]
 
 FROM, ASK = "from", "ask"
+ADVERTISED = 3
+"""Of one in the mesh: its publisher, its reply server, and the node's own endpoint."""
 
 
 class Peer:

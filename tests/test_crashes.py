@@ -1,5 +1,6 @@
 """Nodes that are killed: all others know at once, forget them soon, and meet them when they are back."""
 
+import math
 import random
 import statistics
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.namespaces import Host, Hosts, require_namespaces
-from tests.peers import Peer, in_mesh, meshed, timely
+from tests.peers import ADVERTISED, ASK, FROM, Event, Peer, in_mesh, meshed, timely
 
 KINDS = ("pub", "rep")
 SINGLE_KILLS = 20
@@ -54,7 +55,7 @@ def test_a_killed_node_is_lost_in_milliseconds_and_found_again_within_a_second()
                 lost += lost_after(peer, victim, since)
                 unread.append(peer.wait("subscribers", since=since, now=len(stay))["t"] - since)
             for peer in stay:
-                for kind in KINDS:
+                for kind in (*KINDS, "node"):
                     gone = peer.wait("unlisted", since=since, kind=kind, peer="victim")
                     assert timely(gone["t"] - since, FORGOTTEN_S)
         for what, times in (("lost", lost), ("reader gone", unread), ("found", found)):
@@ -65,21 +66,43 @@ def test_a_killed_node_is_lost_in_milliseconds_and_found_again_within_a_second()
         assert timely(max(found), FOUND_S)
 
 
+@pytest.mark.slow
+def test_a_killed_node_that_only_listened_and_asked_is_forgotten_too() -> None:
+    """Nobody connects to it, so that no connection of theirs breaks: only its own do."""
+    require_namespaces()
+    with (
+        Hosts(2) as hosts,
+        in_mesh(hosts[0], "stays") as stays,
+        Peer(hosts[1], "listener", subscribe=f"{FROM}.#", ask=ASK) as listener,
+    ):
+        stays.wait("listed", kind="node", peer="listener")
+        listener.wait("connected", kind="pub", peer="stays")
+        listener.wait("connected", kind="rep", peer="stays")
+        stays.wait("subscribers", now=2)
+        since = listener.kill()
+        assert timely(stays.wait("subscribers", since=since, now=1)["t"] - since, 1.0)
+        gone = stays.wait("unlisted", since=since, kind="node", peer="listener")
+        assert timely(gone["t"] - since, FORGOTTEN_S)
+
+
 @dataclass
 class Life:
     """One start of a node.
 
     Attributes:
         peer: the process.
-        ended: when it was killed.
+        killed: when it was.
+        followed: when the node was started again.
     """
 
     peer: Peer
-    ended: float = 0.0
+    killed: float = math.inf
+    followed: float = math.inf
 
-    def sockets(self) -> set[str]:
-        """What is advertised of it."""
-        return {one["socket"] for one in self.peer.found("connected", peer=self.peer.name)}
+    def seen(self, stay: Peer, event: str) -> list[Event]:
+        """What one that stayed has said of it."""
+        events = stay.found(event, self.peer.spawned, peer=self.peer.name)
+        return [one for one in events if one["t"] < self.followed]
 
 
 class Village:
@@ -98,21 +121,19 @@ class Village:
     @property
     def present(self) -> list[Peer]:
         """Those that run."""
-        return [lives[-1].peer for lives in self.lives if not lives[-1].ended]
+        return [lives[-1].peer for lives in self.lives if lives[-1].killed == math.inf]
 
     def kill_one(self) -> None:
         """Let a random time pass, and kill one of those that run."""
         until = time.monotonic() + self._chance.uniform(0.0, 0.8)
-        while time.monotonic() < until:
+        while time.monotonic() < until or len(self._due) == len(self.lives) - STAY:
             self._return_due()
             time.sleep(0.005)
-        while not (running := [n for n in range(STAY, len(self.lives)) if not self.lives[n][-1].ended]):
-            self._return_due()
-            time.sleep(0.005)
-        number = self._chance.choice(running)
+        away = {number for _, number in self._due}
+        number = self._chance.choice([n for n in range(STAY, len(self.lives)) if n not in away])
         life = self.lives[number][-1]
-        life.ended = life.peer.kill()
-        self._due.append((life.ended + self._chance.uniform(0.0, 1.5), number))
+        life.killed = life.peer.kill()
+        self._due.append((life.killed + self._chance.uniform(0.0, 1.5), number))
 
     def return_all(self) -> None:
         """Start those that are not running."""
@@ -128,6 +149,8 @@ class Village:
 
     def _start(self, number: int) -> None:
         peer = self._stack.enter_context(in_mesh(self._hosts[number], f"node{number}"))
+        for before in self.lives[number][-1:]:
+            before.followed = peer.spawned
         self.lives[number].append(Life(peer))
 
     def settle(self) -> None:
@@ -138,33 +161,29 @@ class Village:
                 lambda counted: (
                     counted["publisher"]["subscribers"] == counted["client"]["servers"] == count
                     and counted["subscriber"]["publishers"] == count
-                    and len(counted["directory"]) == 2 * count
+                    and len(counted["directory"]) == ADVERTISED * count
                 ),
                 30,
             )
 
 
 def check_life(stay: Peer, life: Life) -> tuple[list[float], list[float]]:
-    """How long one that stayed took to find a node that returned, and to lose it; nothing of it is left."""
-    began = life.peer.found("starts")
-    connected = {
-        event["socket"]: event["t"]
-        for event in stay.found("connected", peer=life.peer.name)
-        if life.peer.spawned <= event["t"] and (not life.ended or event["t"] <= life.ended + FORGOTTEN_S)
-    }
-    found = [t - began[0]["t"] for t in connected.values()] if began else []
-    if not life.ended:
-        assert len(connected) == len(KINDS), (life.peer.name, connected)
+    """How long one that stayed took to find this node, and to lose it; nothing of it is left."""
+    connected = life.seen(stay, "connected")
+    began = [event["t"] for event in life.peer.found("starts")]
+    if began and life.killed - began[0] > FOUND_S:
+        assert len(connected) == len(KINDS), (stay.name, life, connected)
+    found = [event["t"] - began[0] for event in connected]
+    if life.killed == math.inf:
         return found, []
     lost = []
-    for socket in connected:
-        (event,) = stay.found("disconnected", socket=socket)
-        assert event["reason"] == "lost"
-        lost.append(event["t"] - life.ended)
-    for event in stay.found("listed", peer=life.peer.name):
-        if life.peer.spawned <= event["t"] <= life.ended:
-            gone = stay.wait("unlisted", FORGOTTEN_S, socket=event["socket"])
-            assert timely(gone["t"] - life.ended, FORGOTTEN_S), (life.peer.name, gone["t"] - life.ended)
+    for event in connected:
+        (gone,) = stay.found("disconnected", socket=event["socket"])
+        assert gone["reason"] == "lost"
+        lost.append(gone["t"] - life.killed)
+    for event in life.seen(stay, "listed"):
+        unlisted = stay.wait("unlisted", FORGOTTEN_S, socket=event["socket"])
+        assert timely(unlisted["t"] - life.killed, FORGOTTEN_S), (stay.name, life, event, unlisted)
     return found, lost
 
 
@@ -215,4 +234,5 @@ def test_a_hundred_kills_among_ten_nodes_leave_no_ghost_and_nothing_grows() -> N
             assert more["memory"] < 4 * MIB
             assert more["descriptors"] <= 0
             assert more["tasks"] <= 2
+            assert more["cached"] <= 0
             assert now["callback_errors"] == 0

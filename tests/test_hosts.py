@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.namespaces import Hosts, require_namespaces
-from tests.peers import Peer, in_mesh, meshed
+from tests.peers import ADVERTISED, Peer, in_mesh, meshed
 
 NAMES = "abcde"
 ROUNDS = 15
@@ -30,7 +30,7 @@ def test_all_hosts_hear_and_answer_each_other(count: int, ipv6: bool) -> None:  
             assert counted["publisher"]["subscribers"] == counted["client"]["servers"] == count
             assert counted["client"]["timeouts"] == counted["client"]["lost"] == 0
             assert counted["subscriber"]["lost"] == counted["subscriber"]["duplicates"] == 0
-            assert len(counted["directory"]) == 2 * count
+            assert len(counted["directory"]) == ADVERTISED * count
         for peer in peers:
             peer.stop()
 
@@ -47,7 +47,7 @@ def all_meet(present: dict[str, Peer], came: float) -> None:
             lambda counted: (
                 counted["publisher"]["subscribers"] == counted["client"]["servers"] == count  # noqa: B023 - at once
                 and counted["subscriber"]["publishers"] == count  # noqa: B023
-                and len(counted["directory"]) == 2 * count  # noqa: B023
+                and len(counted["directory"]) == ADVERTISED * count  # noqa: B023
             )
         )
         assert counted["callback_errors"] == 0

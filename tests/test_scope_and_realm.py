@@ -102,6 +102,25 @@ def test_in_scope_host_not_one_packet_leaves_even_if_asked(realm: str) -> None:
         assert one.counted_packets() == 0
 
 
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_in_scope_host_the_interface_has_sent_nothing(realm: str, ipv6: bool) -> None:  # noqa: FBT001
+    require_namespaces()
+    with Hosts(2, ipv6=ipv6) as (one, _):
+        one.count_packets()
+        before = one.sent_packets()
+        with (
+            one.program(["-c", BOTH_WAYS, "a", "b"], realm=realm, scope="host") as a,
+            one.program(["-c", BOTH_WAYS, "b", "a"], realm=realm, scope="host") as b,
+        ):
+            a.expect("heard b speaks")
+            b.expect("heard a speaks")
+            assert a.interrupt() == 0
+            assert b.interrupt() == 0
+        assert one.counted_packets() == 0
+        if not ipv6:  # with it, the kernel itself looks for neighbours and routers
+            assert one.sent_packets() == before
+
+
 def test_in_scope_lan_the_same_question_is_answered(realm: str) -> None:
     require_namespaces()
     with Hosts(2) as (one, two), one.program(["-c", BOTH_WAYS, "a", "a"], realm=realm) as a:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from zeroconf import (
     DNSIncoming,
+    DNSService,
     NotRunningException,
     ServiceInfo,
     ServiceStateChange,
@@ -207,6 +208,9 @@ class MdnsLink:
         records = list(cache.async_entries_with_name(name))
         pointer = cache.current_entry_with_name_and_alias(SERVICE_TYPE, name)
         cache.async_remove_records([*records, *([pointer] if pointer else [])])
+        for server in {record.server for record in records if isinstance(record, DNSService)}:
+            if not cache.async_entries_with_server(server):  # its last one
+                cache.async_remove_records(list(cache.async_entries_with_name(server)))
 
     def _on_answer(self, message: DNSIncoming) -> None:
         """Hand the answers of a one-shot query to zeroconf's cache, from which the browser learns of them."""

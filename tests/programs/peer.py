@@ -40,7 +40,7 @@ class Peer(Node):
 
     Args:
         options: `name`; `publish`, `subscribe`, `serve`, `ask`: a topic each, or not given; `timeout_ms` of a
-            request.
+            request; `hwm` of the publisher, and `bytes` of what it sends.
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -53,9 +53,8 @@ class Peer(Node):
         self._failing: str | None = ""
         self._repeaters: dict[str, Any] = {}
         self._number = 0
-        self.publisher = (
-            self.add_publisher(options["publish"], port=options.get("port")) if "publish" in options else None
-        )
+        settings = {name: options[name] for name in ("hwm", "port") if name in options}
+        self.publisher = self.add_publisher(options["publish"], **settings) if "publish" in options else None
         self.subscriber = (
             self.add_subscriber(
                 options["subscribe"],
@@ -94,7 +93,7 @@ class Peer(Node):
         process = psutil.Process()
         counted: dict[str, Any] = {
             "directory": sorted(
-                f"{one.kind} {one.node} {one.socket_id.hex()}" for one in self.advertisements
+                f"{one.kind} {one.node} {one.socket_id.hex()}" for one in (*self.advertisements, *self.nodes)
             ),
             "callback_errors": self.callback_errors,
             "memory": process.memory_info().rss,
@@ -166,7 +165,7 @@ class Peer(Node):
         if readers != self._readers:
             tell("subscribers", before=self._readers, now=readers)
             self._readers = readers
-        known = {one.socket_id.hex(): one for one in self.advertisements}
+        known = {one.socket_id.hex(): one for one in (*self.advertisements, *self.nodes)}
         for socket, one in known.items():
             if socket not in self._seen:
                 tell("listed", **describe(one))
