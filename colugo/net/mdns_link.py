@@ -21,6 +21,7 @@ from colugo.net.directory import Change, DirectoryEvent, Listener
 from colugo.net.interfaces import Scope
 from colugo.net.mdns_announcer import Announcer
 from colugo.net.mdns_query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine, mdns_addresses
+from colugo.net.mdns_sweep import Sweep
 from colugo.net.mdns_verifier import Verifier
 from colugo.net.scope_watch import ScopeWatch
 from colugo.net.tasks import Tasks
@@ -57,6 +58,8 @@ class MdnsLink:
         self._browser: AsyncServiceBrowser | None = None
         self._querier: OneShotQuerier | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._sweep = Sweep(self._known, self._announcer.owns, lambda: self._scope, self._verifier)
+        self._sweeping: asyncio.Task[None] | None = None
         self._watch: ScopeWatch | None = None
         self._moving = asyncio.Lock()
         self._throttle = Throttle(60.0)
@@ -91,6 +94,7 @@ class MdnsLink:
             del links[self._scope.wanted]
         if self._watch is not None:
             self._watch.leave(self._follow)
+        self._verifier.close()
         await self._tasks.cancel()
         if self._querier is not None:
             self._querier.close()
@@ -120,6 +124,8 @@ class MdnsLink:
             await zeroconf.zeroconf.async_wait_for_start()
             confine(zeroconf.zeroconf, host_only=self._scope.host_only)
             self._announcer.start(zeroconf)
+            if self._sweeping is None:
+                self._sweeping = self._tasks.spawn(self._sweep.run(), "sweep")
         except (OSError, NotRunningException, RuntimeError) as error:
             log.warning(
                 "mDNS does not work on %s (%s): this node finds others only where connect= names them",

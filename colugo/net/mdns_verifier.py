@@ -16,6 +16,7 @@ from colugo.protocol.advertisement import Advertisement
 _TRIES = 3
 _WAIT_S = 0.4
 _MAX_TOLERATED = 2
+_AGAIN_S = 2.0
 
 
 class Verifier:
@@ -46,7 +47,12 @@ class Verifier:
         self._ask = ask
         self._gone = gone
         self._verifying: dict[str, asyncio.Event] = {}
+        self._closed = False
         self._tolerated: Counter[str] = Counter()
+
+    def close(self) -> None:
+        """Look after nothing more."""
+        self._closed = True
 
     def verify(self, names: list[str]) -> None:
         """Look after these sockets of one node, unless that is under way."""
@@ -75,6 +81,10 @@ class Verifier:
             for name in unanswered:
                 self._verifying.pop(name, None)
 
+    def _again(self, name: str) -> None:
+        if name in self._known and not self._closed:
+            self.verify([name])
+
     async def _try_ports(self, unanswered: dict[str, asyncio.Event]) -> None:
         """Nobody speaks for them any more: see whether their host does."""
         found: Answer | None = None
@@ -89,6 +99,7 @@ class Verifier:
                 continue
             if found is Answer.ACCEPTED and self._tolerated[name] < _MAX_TOLERATED:
                 self._tolerated[name] += 1  # mDNS may be disturbed
+                asyncio.get_running_loop().call_later(_AGAIN_S, self._again, name)
                 continue
             del self._tolerated[name]
             self._gone(name, Change.LOST if found is Answer.SILENT else Change.DOWN)

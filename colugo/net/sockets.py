@@ -23,9 +23,9 @@ _LIVENESS = {
     zmq.TCP_KEEPALIVE_IDLE: 1,
     zmq.TCP_KEEPALIVE_INTVL: 1,
     zmq.TCP_KEEPALIVE_CNT: 3,
-    zmq.TCP_MAXRT: 3000,
+    zmq.TCP_MAXRT: 3900,
 }
-"""A peer that has silently gone is noticed after 3 to 5 s. No ZMTP heartbeats: they can abort the process."""
+"""A peer that has silently gone is noticed after 4 to 5 s. No ZMTP heartbeats: they can abort the process."""
 
 
 class Sockets:

@@ -66,6 +66,7 @@ class ServerLink:
         self._backlog: dict[int, Call] = {}
         self._turn = Turn(self._end_turn)
         self._closed = False
+        self._broken = False
         self._connector = self._connect()
         doubt_if_silent(runtime, self._link)
 
@@ -101,9 +102,10 @@ class ServerLink:
 
     def leave(self) -> None:
         """The server is no longer advertised: take what it still sends, and end when it is lost."""
+        up = self._connector.is_up(self.endpoint)  # a loss that is known already comes first
         self._link.leaving = True
         self._link.cancel_timer()
-        if not self._connector.is_up(self.endpoint):
+        if not up:
             self.end()
 
     def park(self, give_up: Callable[[], None]) -> None:
@@ -143,7 +145,7 @@ class ServerLink:
         self._on_ended(self)
         if self._link.connected:
             self._link.connected = False
-            self._on_lost(self, "withdrawn")
+            self._on_lost(self, "lost" if self._broken else "withdrawn")
 
     def close(self) -> None:
         """Close without a report; requests that were sent still leave."""
@@ -183,6 +185,7 @@ class ServerLink:
         if self._link.leaving:
             self.end()
         else:
+            self._broken = True
             self._connector.read_to_end(self._renew)
 
     def _renew(self) -> None:
@@ -194,6 +197,7 @@ class ServerLink:
         self._backlog.clear()
         self._gathered.clear()
         self._gathered_bytes = 0
+        self._broken = False
         self._connector.close(0)
         self._connector = self._connect()
         if self._link.advertised:
