@@ -1,6 +1,7 @@
 """What the sockets of one node share: its loop, identity, ZeroMQ context, tasks and directory."""
 
 import asyncio
+import dataclasses
 import logging
 import threading
 import uuid
@@ -81,6 +82,8 @@ class Runtime:
         self.callback_errors = 0
         self._count_lock = threading.Lock()
         self.closed = False
+        self.discovery_note = ""
+        """How others are found, if that is not only by mDNS."""
         self.parts: dict[Closable, None] = {}
         """What is closed with the node, in the order of its making."""
         self.owner = threading.get_ident()
@@ -131,6 +134,12 @@ class Runtime:
             Kind.NODE, NODE_TOPIC, self.endpoint.port, codec="json", socket_id=self.endpoint.socket_id
         )
         self._advertised[own.socket_id] = own
+
+    def say_linked(self, *, linked: bool) -> None:
+        """Advertise whether this node has links to others that mDNS does not reach."""
+        own = self._advertised.get(self.endpoint.socket_id)
+        if own is not None and own.linked is not linked:
+            self.advertise(dataclasses.replace(own, linked=linked))
 
     def _describe(self) -> dict[str, str]:
         """The answer to who this is."""
@@ -215,7 +224,7 @@ class Runtime:
 
     def announce(self) -> None:
         """Log where the node is, and who can meet it there."""
-        note = f"; {self.scope.note}" if self.scope.note else ""
+        note = "".join(f"; {one}" for one in (self.scope.note, self.discovery_note) if one)
         reach = "this host" if self.scope.host_only else "whoever is on that network"
         self.logger.info("scope %s, realm %s, open to %s%s", self.scope, self.realm, reach, note)
 
