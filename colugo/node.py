@@ -76,6 +76,7 @@ class Node(Lifecycle):
         peers: Iterable[str] | None = None,
         mdns: bool | None = None,
     ) -> None:
+        given, with_mdns = resolve_peers(peers), resolve_mdns(mdns)
         runtime = Runtime(
             check_name(name),
             realm=check_realm(realm if realm is not None else os.environ.get("COLUGO_REALM") or "default"),
@@ -85,7 +86,7 @@ class Node(Lifecycle):
             ipc=resolve_ipc(ipc),
             port=resolve_port(port),
         )
-        discovery = Discovery(runtime, resolve_peers(peers), mdns=resolve_mdns(mdns))
+        discovery = Discovery(runtime, given, mdns=with_mdns)
         if directory is None:
             runtime.discovery_note = discovery.note
         super().__init__(runtime, lambda: directory or discovery.make())

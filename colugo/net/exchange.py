@@ -142,9 +142,7 @@ class Exchange:
         if failed == errno.EHOSTUNREACH and isinstance(link, bytes):
             self._ended(link)
         elif failed and message is not _NOTHING:
-            # what it was sent is not there: all of it again, with the next tick
-            self._membership.close_link(link)
-            self._membership.open_link(link, self._loop.time())
+            self._membership.restart_link(link)  # with the next tick
         return not failed
 
     # --- ticks

@@ -28,6 +28,7 @@ class Announcer:
         self._zeroconf: AsyncZeroconf | None = None
         self._own: dict[str, ServiceInfo] = {}
         self._unannounced: dict[str, ServiceInfo] = {}
+        self._changed: dict[str, ServiceInfo] = {}
         self._announcing: dict[str, asyncio.Task[None]] = {}
         self._withdrawn: dict[str, float] = {}
         self._pacer: asyncio.Task[None] | None = None
@@ -48,11 +49,15 @@ class Announcer:
         return name in self._withdrawn
 
     def add(self, info: ServiceInfo) -> bool:
-        """Announce soon, without probing; False if it is announced already."""
-        if info.name in self._own:
+        """Announce soon, without probing; False if the same is announced already."""
+        before = self._own.get(info.name)
+        if before is not None and before.text == info.text:
             return False
         self._own[info.name] = info
-        self._unannounced[info.name] = info
+        if before is None or info.name in self._unannounced:
+            self._unannounced[info.name] = info
+        else:
+            self._changed[info.name] = info
         self._pace()
         return True
 
@@ -63,6 +68,7 @@ class Announcer:
             info = self._own.pop(name, None)
             if info is None:
                 continue
+            self._changed.pop(name, None)
             self._withdrawn[name] = self._loop.time() + _FORGET_WITHDRAWN_S
             if self._unannounced.pop(name, None) is None:
                 announced.append(info)
@@ -75,12 +81,17 @@ class Announcer:
 
     async def _announce(self, zeroconf: AsyncZeroconf) -> None:
         """Register what waits, a burst at a time: all at once would overrun the network's receivers."""
-        while self._unannounced:
+        while self._unannounced or self._changed:
             for name in list(self._unannounced)[:_BURST]:
                 info = self._unannounced.pop(name, None)
                 if info is not None:
                     await self._register(zeroconf, info)
-            if self._unannounced:
+            for name in list(self._changed)[:_BURST]:
+                info = self._changed.pop(name, None)
+                if info is not None:
+                    updated = await zeroconf.async_update_service(info)
+                    self._tasks.keep(asyncio.ensure_future(updated), f"announce again {name}")
+            if self._unannounced or self._changed:
                 await asyncio.sleep(_PACE_S)
 
     async def _register(self, zeroconf: AsyncZeroconf, info: ServiceInfo) -> None:

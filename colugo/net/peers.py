@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from colugo.errors import ConfigurationError
 from colugo.protocol.advertisement import endpoint
 
-_PEER = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>\d{1,5})")
+_PEER = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 _MAX_PORT = 65535
 _MAX_HOST_CHARS = 253
 
@@ -96,7 +96,7 @@ def _parse(text: object, source: str) -> Peer:
         except ValueError as error:
             raise ConfigurationError(f"{source}: {error} in {text!r}") from error
     elif len(host) > _MAX_HOST_CHARS or not all(host.split(".")):
-        raise ConfigurationError(f"{source}: {host!r} is not the name of a host")
+        raise ConfigurationError(f"{source}: {host!r} is not the name of a host, in {text!r}")
     return Peer(host, port)
 
 
@@ -109,12 +109,12 @@ def resolve_mdns(mdns: bool | None) -> bool:  # noqa: FBT001 - as given to Node
     Raises:
         ConfigurationError: if that is neither.
     """
-    if isinstance(mdns, bool):
+    if mdns is not None:
         return mdns
-    text = os.environ.get("COLUGO_MDNS", "").strip() if mdns is None else mdns
-    if text not in ("", "0", "1"):
-        raise ConfigurationError(f"mDNS is on (1) or off (0), not {text!r}")
-    return text != "0"
+    text = os.environ.get("COLUGO_MDNS", "").strip() or "1"
+    if text not in {"0", "1"}:
+        raise ConfigurationError(f"COLUGO_MDNS is 0 or 1, not {text!r}")
+    return text == "1"
 
 
 async def _resolve(host: str) -> list[str]:

@@ -61,11 +61,13 @@ class StaticDirectory:
     def advertise(self, advertisement: Advertisement) -> None:
         """Tell everyone who is linked."""
         self._own[advertisement.socket_id] = advertisement
+        self._tell(Change.UP, advertisement)
         self._publish_soon()
 
     def withdraw(self, advertisement: Advertisement) -> None:
         """Tell everyone that it is gone."""
         if self._own.pop(advertisement.socket_id, None) is not None:
+            self._tell(Change.DOWN, advertisement)
             self._publish_soon()
 
     def suspect(self, advertisement: Advertisement) -> None:
@@ -116,13 +118,17 @@ class StaticDirectory:
     # --- what others have
 
     def _changed(self, up: bool, advertisement: Advertisement) -> None:  # noqa: FBT001 - as OnChange says
-        if self._listener is None:
+        if advertisement.node_id.hex() == self._own_id:  # told already
             return
-        self._listener(DirectoryEvent(Change.UP if up else Change.DOWN, advertisement))
+        self._tell(Change.UP if up else Change.DOWN, advertisement)
         if advertisement.kind is Kind.NODE:
             self._choose_soon()
             if up:
                 self._look_after_predecessors(advertisement)
+
+    def _tell(self, change: Change, advertisement: Advertisement) -> None:
+        if self._listener is not None:
+            self._listener(DirectoryEvent(change, advertisement))
 
     def _look_after_predecessors(self, node: Advertisement) -> None:
         """Who had the port of a new node before is probably dead."""

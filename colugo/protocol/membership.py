@@ -134,6 +134,11 @@ class Membership:
             self._beat(now)
         self.urgent = True
 
+    def restart_link(self, link: Hashable) -> None:
+        """What was sent by this link has not arrived: all of it once more."""
+        if link in self._links:
+            self._links[link] = MemberLink(self._members)
+
     def close_link(self, link: Hashable) -> None:
         """It has ended."""
         self._links.pop(link, None)
