@@ -9,6 +9,14 @@ from colugo import Node
 from tests.support import new_realm
 
 os.environ["COLUGO_SCOPE"] = "host"
+DISCOVERY = os.environ.get("COLUGO_TEST_DISCOVERY", "mdns")
+assert DISCOVERY in {"mdns", "static"}, f"COLUGO_TEST_DISCOVERY is mdns or static, not {DISCOVERY!r}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is about mDNS itself when there is none."""
+    if DISCOVERY == "static":
+        items[:] = [item for item in items if item.get_closest_marker("mdns") is None]
 
 
 @pytest.fixture(autouse=True)
@@ -23,11 +31,9 @@ def realm(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(autouse=True)
 def discovery(realm: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """With `COLUGO_TEST_DISCOVERY=static`, mDNS is off, and a node of the test's realm is everyone's peer."""
-    how = os.environ.get("COLUGO_TEST_DISCOVERY", "mdns")
-    if how == "mdns":
+    if DISCOVERY == "mdns":
         yield
         return
-    assert how == "static", f"COLUGO_TEST_DISCOVERY is mdns or static, not {how!r}"
     with Node("hub", mdns=False, scope="host", ipc=False).running() as hub:
         monkeypatch.setenv("COLUGO_MDNS", "0")
         monkeypatch.setenv("COLUGO_PEERS", f"127.0.0.1:{hub.run(_port(hub))}")
