@@ -14,8 +14,8 @@ from colugo.net.discovery import Discovery
 from colugo.net.host import host_id
 from colugo.net.interfaces import Scope, resolve_scope
 from colugo.net.ipc import resolve_ipc
-from colugo.net.node_endpoint import resolve_port
 from colugo.net.peers import resolve_mdns, resolve_peers
+from colugo.net.port_choice import resolve_port
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
 from colugo.patterns.delayed import DelayedCallback

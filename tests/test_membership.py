@@ -16,6 +16,7 @@ from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.control import MAX_CONTROL_BYTES, decode_body, decode_control, encode_control
 from colugo.protocol.entries import MAX_SOCKETS, Entries, Entry, SocketRecord
 from colugo.protocol.frames import Kind as FrameKind
+from colugo.protocol.member_link import State
 from colugo.protocol.membership import (
     BEAT_S,
     EXPIRE_S,
@@ -49,16 +50,18 @@ class Peer:
     def __init__(self, now: float, sockets: int = 1) -> None:
         self.id = next(_made).to_bytes(16, "big").hex()
         self.there: dict[bytes, Advertisement] = {}
+        self.ends: list[State] = []
         self.table = Membership(self.id, REALM, self._change, now)
         self.own = [advertisement(self.id) for _ in range(sockets)]
         self.table.publish(self.own, now)
 
-    def _change(self, up: bool, one: Advertisement) -> None:  # noqa: FBT001 - as its type says
-        if up:
+    def _change(self, state: State, one: Advertisement) -> None:
+        if state is State.ALIVE:
             assert self.there.get(one.socket_id) != one
             self.there[one.socket_id] = one
         else:
             del self.there[one.socket_id]
+            self.ends.append(state)
 
 
 class Net:
@@ -230,7 +233,7 @@ def test_who_is_refused_is_accused_and_everyone_knows() -> None:
     peers = line(net, 5)
     dead = peers[-1]
     net.kill(dead)
-    assert peers[0].table.accuse(dead.id, net.now, refused=True)
+    assert peers[0].table.accuse(dead.id, net.now)
     net.exchange()
     net.check_agreement()
 
@@ -239,26 +242,34 @@ def test_who_only_seems_dead_comes_back_and_is_not_accused_for_that_again() -> N
     net = Net()
     peers = line(net, 4)
     accuser, accused = peers[0], peers[-1]
-    assert accuser.table.accuse(accused.id, net.now, refused=True)
+    assert accuser.table.accuse(accused.id, net.now)
     assert accused.id not in accuser.table.alive
     net.exchange()
     net.check_agreement()
-    assert not accuser.table.accuse(accused.id, net.now, refused=True)
+    assert not accuser.table.accuse(accused.id, net.now)
     net.kill(accused)
     net.now += FRESH_S
-    assert accuser.table.accuse(accused.id, net.now, refused=True)
+    assert accuser.table.accuse(accused.id, net.now)
 
 
-def test_silence_is_no_accusation_as_long_as_beats_come() -> None:
+def test_nobody_accuses_itself_or_who_is_not_there() -> None:
     net = Net()
     one, two = line(net, 2)
-    assert not one.table.accuse(two.id, net.now, refused=False)
-    assert not one.table.accuse(one.id, net.now, refused=True)
-    assert not one.table.accuse("0" * 32, net.now, refused=True)
+    assert not one.table.accuse(one.id, net.now)
+    assert not one.table.accuse("0" * 32, net.now)
     net.kill(two)
-    net.now += FRESH_S
-    assert one.table.accuse(two.id, net.now, refused=False)
-    assert not one.table.accuse(two.id, net.now, refused=False)
+    assert one.table.accuse(two.id, net.now)
+    assert not one.table.accuse(two.id, net.now)
+
+
+def test_who_leaves_is_told_from_who_is_silent() -> None:
+    net = Net()
+    one, two, three = line(net, 3)
+    net.leave(three)
+    net.exchange()
+    net.kill(two)
+    net.wait(EXPIRE_S + 1)
+    assert one.ends == [State.GONE, State.EXPIRED]
 
 
 def test_old_news_from_a_part_that_was_cut_off_does_not_bring_back_the_dead() -> None:
@@ -266,7 +277,7 @@ def test_old_news_from_a_part_that_was_cut_off_does_not_bring_back_the_dead() ->
     one, two, three = line(net, 3)
     net.cut(one, two)
     net.kill(three)
-    two.table.accuse(three.id, net.now, refused=True)
+    two.table.accuse(three.id, net.now)
     net.exchange()
     assert three.id in one.table.alive
     net.connect(one, two)
@@ -414,7 +425,7 @@ class Story:
     def accuse(self) -> None:
         accuser = self.peer()
         accused = self.draw(st.sampled_from(sorted(accuser.table.alive)))
-        accuser.table.accuse(accused, self.net.now, refused=self.draw(st.booleans()))
+        accuser.table.accuse(accused, self.net.now)
 
     def publish(self) -> None:
         peer = self.peer()

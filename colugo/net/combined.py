@@ -7,6 +7,8 @@ from functools import partial
 from colugo.net.directory import Change, Directory, DirectoryEvent, Listener
 from colugo.protocol.advertisement import Advertisement
 
+_MAX_LOST = 4096
+
 
 class CombinedDirectory:
     """What any of several directories knows; of what several of them know, the first one's word counts.
@@ -23,6 +25,7 @@ class CombinedDirectory:
         self._overhear = overhear
         self._listener: Listener | None = None
         self._known: dict[bytes, dict[int, Advertisement]] = {}
+        self._lost_by: dict[tuple[bytes, int], None] = {}
 
     async def open(self, listener: Listener) -> None:
         """Begin with all of them."""
@@ -45,6 +48,12 @@ class CombinedDirectory:
         for directory in self._directories:
             directory.suspect(advertisement)
 
+    def vouch(self, advertisement: Advertisement) -> None:
+        """Let those take it for advertised again that had lost it."""
+        for number, directory in enumerate(self._directories):
+            if (advertisement.socket_id, number) in self._lost_by:
+                directory.vouch(advertisement)
+
     async def close(self) -> None:
         """Withdraw what is left and stop."""
         await asyncio.gather(*(directory.close() for directory in self._directories))
@@ -53,6 +62,11 @@ class CombinedDirectory:
         if number == 0:
             self._overhear(event)
         key = event.advertisement.socket_id
+        self._lost_by.pop((key, number), None)
+        if event.change is Change.LOST:
+            self._lost_by[key, number] = None
+            if len(self._lost_by) > _MAX_LOST:
+                del self._lost_by[next(iter(self._lost_by))]
         by_source = self._known.setdefault(key, {})
         before = _first(by_source)
         if event.change is Change.UP:
@@ -60,7 +74,7 @@ class CombinedDirectory:
         else:
             by_source.pop(number, None)
         now = _first(by_source)
-        if now is None:
+        if now is None:  # if only lost by one of them, it may come back
             del self._known[key]
             self._tell(DirectoryEvent(event.change, event.advertisement))
         elif now != before or event.change is Change.UP:

@@ -5,7 +5,6 @@ import errno
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import zmq
@@ -19,8 +18,10 @@ from colugo.errors import (
     RemoteError,
     RequestTimeoutError,
 )
+from colugo.net.binding import Binding
+from colugo.net.port_choice import PortChoice
 from colugo.net.reader import SocketReader
-from colugo.net.sockets import Sockets, bind
+from colugo.net.sockets import Sockets
 from colugo.protocol.control import (
     MAX_ANSWER_BYTES,
     MAX_CONTROL_BYTES,
@@ -35,47 +36,11 @@ from colugo.protocol.error_report import ErrorReport, report_error
 from colugo.protocol.frames import ID_BYTES, Kind
 from colugo.protocol.throttle import Throttle
 
+Bind = Callable[[zmq.Socket[bytes], int | None], Binding]
+
 _HWM = 1000
 _LOG_PERIOD_S = 60.0
-_MAX_PORT = 65535
 _GONE = (errno.EAGAIN, errno.EHOSTUNREACH)
-
-
-@dataclass(frozen=True, slots=True)
-class PortChoice:
-    """Which port an endpoint is to have.
-
-    Attributes:
-        port: the port; None for a free one.
-        shared: whether several programs were told the same one: who finds it taken chooses a free one.
-    """
-
-    port: int | None = None
-    shared: bool = False
-
-
-ANY_PORT = PortChoice()
-
-
-def resolve_port(port: int | None) -> PortChoice:
-    """The port of a node's endpoint.
-
-    Args:
-        port: from 1 to 65535; None means the environment variable `COLUGO_PORT`, or a free one without it.
-
-    Raises:
-        ConfigurationError: if that is no port.
-    """
-    text = os.environ.get("COLUGO_PORT", "").strip()
-    if port is None and text:
-        if text.isascii() and text.isdigit() and 0 < int(text) <= _MAX_PORT:
-            return PortChoice(int(text), shared=True)
-        raise ConfigurationError(f"COLUGO_PORT is a number from 1 to {_MAX_PORT}, not {text!r}")
-    if port is not None and (
-        isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= _MAX_PORT
-    ):
-        raise ConfigurationError(f"port= is a number from 1 to {_MAX_PORT}, not {port!r}")
-    return PortChoice(port)
 
 
 class NodeEndpoint:
@@ -97,15 +62,17 @@ class NodeEndpoint:
         self._socket: zmq.Socket[bytes] | None = None
         self._reader: SocketReader | None = None
         self.socket_id = os.urandom(ID_BYTES)
-        self.port = 0
-        """Where it is bound; 0 if it is not open."""
+        self._binding: Binding | None = None
         self.malformed = 0
         """Frames that were not understood."""
         self.dropped = 0
         """Answers to those who had gone or took none."""
 
-    def open(self, addresses: tuple[str, ...]) -> None:
+    def open(self, bind: Bind) -> None:
         """Bind, on the running loop.
+
+        Args:
+            bind: binds the socket to a port, None for a free one, and advertises it.
 
         Raises:
             BindError: if the port cannot be had.
@@ -115,24 +82,33 @@ class NodeEndpoint:
         socket.set(zmq.SNDHWM, _HWM)
         socket.set(zmq.RCVHWM, _HWM)
         try:
-            self.port = self._bind(socket, addresses)
+            self._binding = self._bind(socket, bind)
         except BaseException:
             socket.close()
             raise
         self._socket = socket
         self._reader = SocketReader(IOLoop.current(), socket, self._on_message)
 
-    def _bind(self, socket: zmq.Socket[bytes], addresses: tuple[str, ...]) -> int:
+    def _bind(self, socket: zmq.Socket[bytes], bind: Bind) -> Binding:
         try:
-            return bind(socket, addresses, self._choice.port)
+            return bind(socket, self._choice.port)
         except BindError as error:
             if not self._choice.shared or error.errno != errno.EADDRINUSE:
                 raise
-        port = bind(socket, addresses, None)
-        self._logger.info(
-            "COLUGO_PORT: another program has port %s; this node's endpoint has %s", self._choice.port, port
-        )
-        return port
+        binding = bind(socket, None)
+        text = "COLUGO_PORT: another program has port %s; this node's endpoint has %s"
+        self._logger.info(text, self._choice.port, binding.port)
+        return binding
+
+    @property
+    def port(self) -> int:
+        """Where it is bound; 0 if it is not open."""
+        return self._binding.port if self._binding is not None else 0
+
+    def say_linked(self, *, linked: bool) -> None:
+        """Advertise whether the node has links to others that mDNS does not reach."""
+        if self._binding is not None:
+            self._binding.say_linked(linked=linked)
 
     def serve(self, question: str, handler: Callable[[], Any]) -> None:
         """Answer a question from now on.
@@ -182,7 +158,9 @@ class NodeEndpoint:
         if self._reader is not None and self._socket is not None:
             self._reader.close()
             self._socket.close()
-        self._reader = self._socket = None
+        if self._binding is not None:
+            self._binding.close()
+        self._reader = self._socket = self._binding = None
 
     def complain(self, subject: str, text: str) -> None:
         """Log a warning, once a minute for each subject."""

@@ -145,7 +145,6 @@ class PeerLink:
         socket.set(zmq.IMMEDIATE, 1)  # what waits for a connection would be old when there is one
         socket.set(zmq.SNDHWM, _HWM)
         socket.set(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
-        socket.set(zmq.IPV6, int("[" in endpoint))
         try:
             self._connector = Connector(
                 IOLoop.current(),

@@ -5,21 +5,24 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
+from colugo.net.addresses import candidates
 from colugo.net.directory import Change, DirectoryEvent, Listener
 from colugo.net.exchange import Exchange
 from colugo.net.peer_link import PeerLink
 from colugo.net.peers import Peer
-from colugo.net.probing import Finding, probe_node
+from colugo.net.probing import is_dead
 from colugo.net.runtime import Runtime
 from colugo.net.tasks import Tasks
 from colugo.protocol.advertisement import Advertisement, Kind, endpoint
 from colugo.protocol.entries import MAX_SOCKETS
+from colugo.protocol.member_link import State
 from colugo.protocol.membership import Membership
 
 LINKS = 2
 """To how many nodes one links that it was not given: two, so that none of them is needed."""
 _UP_WITHIN_S = 3.0
 _PASS_OVER_S = 30.0
+_CHANGES = {State.ALIVE: Change.UP, State.GONE: Change.DOWN, State.EXPIRED: Change.LOST}
 
 
 class StaticDirectory:
@@ -74,6 +77,9 @@ class StaticDirectory:
         """Look whether its node is dead; if it is, everyone is told."""
         self._probe(advertisement.node_id.hex())
 
+    def vouch(self, advertisement: Advertisement) -> None:
+        """Nothing to do: with the connection, the links to its node come back, and tell of it."""
+
     def hear(self, event: DirectoryEvent) -> None:
         """Take in what mDNS tells of nodes: one that has links to others says so, and is linked to."""
         node = event.advertisement
@@ -117,13 +123,13 @@ class StaticDirectory:
 
     # --- what others have
 
-    def _changed(self, up: bool, advertisement: Advertisement) -> None:  # noqa: FBT001 - as OnChange says
+    def _changed(self, state: State, advertisement: Advertisement) -> None:
         if advertisement.node_id.hex() == self._own_id:  # told already
             return
-        self._tell(Change.UP if up else Change.DOWN, advertisement)
+        self._tell(_CHANGES[state], advertisement)
         if advertisement.kind is Kind.NODE:
             self._choose_soon()
-            if up:
+            if state is State.ALIVE:
                 self._look_after_predecessors(advertisement)
 
     def _tell(self, change: Change, advertisement: Advertisement) -> None:
@@ -160,11 +166,9 @@ class StaticDirectory:
     async def _look_after(self, node: str) -> None:
         try:
             known = self._known_nodes()[node]
-            finding = await probe_node(self._runtime.sockets, known, self._runtime.host_id)
-            if finding is Finding.ALIVE or self._membership is None or self._exchange is None:
-                return
-            now = asyncio.get_running_loop().time()
-            if self._membership.accuse(node, now, refused=finding is Finding.REFUSED):
+            dead = await is_dead(self._runtime, known)
+            if dead and self._membership is not None and self._exchange is not None:
+                self._membership.accuse(node, asyncio.get_running_loop().time())
                 self._exchange.flush()
         finally:
             self._probing.discard(node)
@@ -199,7 +203,7 @@ class StaticDirectory:
                 self._chosen[node] = link
                 asyncio.get_running_loop().call_later(_UP_WITHIN_S, self._check, node, link)
         if self._own_id in self._nearby:  # else there is no mDNS
-            self._runtime.say_linked(linked=bool(linked - self._nearby.keys()))
+            self._runtime.endpoint.say_linked(linked=bool(linked - self._nearby.keys()))
 
     def _unlink_others(self, nodes: list[str]) -> None:
         """Leave those that are no more or passed over, and when two are up, those of higher ids."""
@@ -226,4 +230,7 @@ class StaticDirectory:
 
     async def _find_node(self, node: str) -> list[str]:
         known = self._known_nodes().get(node) or self._nearby.get(node)
-        return [] if known is None else [endpoint(one, known.port) for one in known.addresses]
+        if known is None:
+            return []
+        addresses = candidates(known, self._runtime.scope, self._runtime.host_id)
+        return [endpoint(one, known.port) for one in addresses]

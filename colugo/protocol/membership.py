@@ -19,13 +19,13 @@ EXPIRE_S = 10.0
 TOMBSTONE_S = 30.0
 """How long what was forgotten is remembered as such, so that it does not come back by another way."""
 FRESH_S = 4.5
-"""A node whose beat is not older is alive, unless its host says that its port is closed."""
+"""A node whose beat is not older is alive, even if it cannot be found at its address."""
 LATE_S = 2.5
 """After a pause of our own, others are heard first before they are said to be silent."""
 MAX_NODES = 4096
 MAX_SOCKETS_ALTOGETHER = 65536
 
-OnChange = Callable[[bool, Advertisement], None]
+OnChange = Callable[[State, Advertisement], None]
 
 
 class Membership:
@@ -34,8 +34,8 @@ class Membership:
     Args:
         own: the node's id, 32 hexadecimal digits.
         realm: sockets of others are left out.
-        on_change: called with True and each advertisement that is new or changed, and with False and each
-            that is no more; those of this node included.
+        on_change: called with ALIVE and each advertisement that is new or changed, and with GONE or EXPIRED
+            and each that is no more; those of this node included.
         now: the time.
     """
 
@@ -101,22 +101,20 @@ class Membership:
             elif age >= TOMBSTONE_S:
                 self._forget(node)
 
-    def accuse(self, node: str, now: float, *, refused: bool) -> bool:
-        """Say that a node is gone, since it does not answer.
+    def accuse(self, node: str, now: float) -> bool:
+        """Say that a node is dead: its host says that there is nobody at its port, or somebody else.
 
         Args:
             node: its id.
             now: the time.
-            refused: whether its host has said so; else there was only silence.
 
         Returns:
-            Whether that was taken in: not as long as its beats come by another way, or if it was a mistake
-            before.
+            Whether that was taken in: not if it was a mistake before and its beats come.
         """
         member = self.find(node)
         if member is None or member is self._own:
             return False
-        if now - member.heard_at < FRESH_S and (not refused or node in self._mistaken):
+        if node in self._mistaken and now - member.heard_at < FRESH_S:
             return False
         self._accused.add(node)
         member.heard_at = now
@@ -242,18 +240,20 @@ class Membership:
             member is not None or len(self._members) < MAX_NODES
         )
 
-    def _replace(self, member: Member, now_there: dict[bytes, Advertisement]) -> None:
+    def _replace(
+        self, member: Member, now_there: dict[bytes, Advertisement], why: State = State.GONE
+    ) -> None:
         before, member.advertisements = member.advertisements, now_there
         for socket_id, advertisement in before.items():
             if socket_id not in now_there:
-                self._on_change(False, advertisement)
+                self._on_change(why, advertisement)
         for socket_id, advertisement in now_there.items():
             if before.get(socket_id) != advertisement:
-                self._on_change(True, advertisement)
+                self._on_change(State.ALIVE, advertisement)
 
     def _end(self, member: Member, state: State) -> None:
         member.state = state
-        self._replace(member, {})
+        self._replace(member, {}, state)
 
     def _forget(self, node: str) -> None:
         del self._members[node]
