@@ -1,7 +1,6 @@
 """The examples in docs/wire.md are what the code writes and reads."""
 
 import asyncio
-import dataclasses
 import json
 import re
 import struct

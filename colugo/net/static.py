@@ -22,6 +22,8 @@ LINKS = 2
 """To how many nodes one links that it was not given: two, so that none of them is needed."""
 _UP_WITHIN_S = 3.0
 _PASS_OVER_S = 30.0
+_HEAD_START_S = 0.25
+"""Connections of sockets break together with links; their loss is to be told first, as one."""
 _CHANGES = {State.ALIVE: Change.UP, State.GONE: Change.DOWN, State.EXPIRED: Change.LOST}
 
 
@@ -165,8 +167,9 @@ class StaticDirectory:
 
     async def _look_after(self, node: str) -> None:
         try:
-            known = self._known_nodes()[node]
-            dead = await is_dead(self._runtime, known)
+            await asyncio.sleep(_HEAD_START_S)
+            known = self._known_nodes().get(node)
+            dead = known is not None and await is_dead(self._runtime, known)
             if dead and self._membership is not None and self._exchange is not None:
                 self._membership.accuse(node, asyncio.get_running_loop().time())
                 self._exchange.flush()
