@@ -38,7 +38,7 @@ def connected_after(peer: Peer, other: Peer) -> float:
     began = other.wait("started")["t"]
     times = [peer.wait("connected", kind=kind, peer=other.name)["t"] - began for kind in ("pub", "rep")]
     print(f"{peer.name} was connected with publisher and server of {other.name} after {times} s")
-    return max(times)
+    return float(max(times))
 
 
 @pytest.mark.parametrize("live", [0, 3])

@@ -79,7 +79,7 @@ class Routes:
         self._answered.pop(_host(peer), None)
 
     def doubt(self, peer: Advertisement, where: str) -> None:
-        """The peer has not answered there. If its port did, it is somebody else's: try others for a minute."""
+        """The peer has not answered there. If its port did, it is somebody else's: leave it for a minute."""
         known = self._answered.pop(_host(peer), None)
         now = asyncio.get_running_loop().time()
         self._aside = {key: until for key, until in self._aside.items() if until > now}
