@@ -447,7 +447,6 @@ def test_the_log_says_how_others_are_found(caplog: pytest.LogCaptureFixture) -> 
 # --- strangers on the endpoint
 
 ID = "1" * 32
-GREETING = Greeting(ID, "stranger", "realm")
 
 
 def greeting(realm: str) -> bytes:
