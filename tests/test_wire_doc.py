@@ -1,6 +1,7 @@
 """The examples in docs/wire.md are what the code writes and reads."""
 
 import asyncio
+import json
 import re
 import struct
 from collections.abc import AsyncIterator
@@ -15,7 +16,9 @@ from colugo import Node
 from colugo.protocol import calls, publications
 from colugo.protocol.advertisement import Advertisement, Framing, Kind, to_txt
 from colugo.protocol.calls import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call, decode_calls, encode_calls
-from colugo.protocol.error_report import decode_error, encode_error
+from colugo.protocol.control import Answer, Question, decode_body, decode_control, encode_control
+from colugo.protocol.entries import Entries, Entry, Greeting, Refusal, SocketRecord
+from colugo.protocol.error_report import decode_error, encode_error, report_error
 from colugo.protocol.frames import LARGE_BYTES, MAX_COUNT, VERSION
 from colugo.protocol.frames import Kind as FrameKind
 from colugo.protocol.publications import (
@@ -72,6 +75,20 @@ CALLS = {
     "refused": (FrameKind.REPLY, [Call(7, FLAG_REFUSED, b"")]),
 }
 OTHER_SERVER = bytes.fromhex("1112131415161718")
+NODE_ID = "0102030405060708090a0b0c0d0e0f10"
+SOCKET = SocketRecord({"v": "2", "t": "t"}, ["192.0.2.7"], 4711)
+CONTROL = {
+    "question": (FrameKind.QUESTION, Question(7, "node")),
+    "answer": (FrameKind.ANSWER, Answer(7, "hello")),
+    "answer-error": (FrameKind.ANSWER, Answer(7, error=report_error(KeyError("door")))),
+    "greeting": (FrameKind.GREETING, Greeting(NODE_ID, "sensor", "default")),
+    "refusal": (FrameKind.REFUSAL, Refusal("its realm is 'a', not 'b'")),
+    "refusal-again": (FrameKind.REFUSAL, Refusal("there is no link to you", again=True)),
+    "entries": (FrameKind.ENTRIES, Entries([Entry(NODE_ID, 5, 4, 20, sockets=[SOCKET])])),
+    "entries-beat": (FrameKind.ENTRIES, Entries([Entry(NODE_ID, 6, 4)])),
+    "entries-gone": (FrameKind.ENTRIES, Entries([Entry(NODE_ID, 7, 4, gone=True)])),
+    "entries-wanted": (FrameKind.ENTRIES, Entries(wanted=[NODE_ID])),
+}
 
 
 @asynccontextmanager
@@ -96,6 +113,7 @@ def test_every_example_is_checked() -> None:
         "ack-all",
         *PUBLICATIONS,
         *CALLS,
+        *CONTROL,
     } == set(EXAMPLES)
 
 
@@ -122,6 +140,42 @@ def test_requests_and_replies_are_what_is_written_and_read(name: str) -> None:
     server = OTHER_SERVER if name == "refused" else SOCKET_ID
     assert encode_calls(kind, server, some) == EXAMPLES[name]
     assert decode_calls(EXAMPLES[name], kind) == (kind, server, some)
+
+
+@pytest.mark.parametrize("name", CONTROL)
+def test_the_frames_of_an_endpoint_are_what_is_written_and_read(name: str) -> None:
+    kind, body = CONTROL[name]
+    assert encode_control(kind, body) == EXAMPLES[name]
+    found, encoded = decode_control(EXAMPLES[name])
+    assert found is kind
+    assert decode_body(encoded, type(body)) == body
+
+
+def test_a_dealer_that_knows_only_the_page_greets_and_is_told_of_the_node() -> None:
+    async def main() -> None:
+        async with Node("one", realm="default", mdns=False) as one:
+            (own,) = one.nodes
+            async with plain_socket(zmq.DEALER, own.endpoints[0]) as dealer:
+                await dealer.send(EXAMPLES["greeting"])
+                greeting = await dealer.recv()
+                assert greeting[:4] == bytes.fromhex("c1000222")
+                assert json.loads(greeting[4:]) == {
+                    "node": one.uuid.hex,
+                    "name": "one",
+                    "realm": "default",
+                }
+                entries = await dealer.recv()
+                assert entries[:4] == bytes.fromhex("c1000223")
+                (entry,) = json.loads(entries[4:])["entries"]
+                assert entry["node"] == one.uuid.hex
+                assert [record["txt"] for record in entry["sockets"]] == [to_txt(own)]
+                await dealer.send(EXAMPLES["entries"])
+                await dealer.send(EXAMPLES["question"])
+                while (answer := await dealer.recv())[3] != 0x21:
+                    pass
+                assert json.loads(answer[4:])["result"]["id"] == one.uuid.hex
+
+    run(main())
 
 
 def test_the_error_reads_as_the_page_says() -> None:
@@ -395,7 +449,9 @@ def test_requests_in_one_frame_are_all_answered() -> None:
 
 
 def test_the_page_names_every_key_of_the_txt_record_and_no_other() -> None:
-    advertisement = Advertisement(bytes(8), Kind.PUBLISHER, "t", "n", bytes(16), framing=Framing.RAW)
+    advertisement = Advertisement(
+        bytes(8), Kind.PUBLISHER, "t", "n", bytes(16), framing=Framing.RAW, linked=True
+    )
     section = PAGE.partition("## TXT record")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(to_txt(advertisement))
 

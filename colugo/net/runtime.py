@@ -16,7 +16,8 @@ from colugo.net.binding import Binding, Follower
 from colugo.net.directory import Directory
 from colugo.net.interfaces import Scope
 from colugo.net.ipc import IpcFiles
-from colugo.net.node_endpoint import ANY_PORT, NodeEndpoint, PortChoice
+from colugo.net.node_endpoint import NodeEndpoint
+from colugo.net.port_choice import ANY_PORT, PortChoice
 from colugo.net.registry import Registry, Watch
 from colugo.net.routes import Routes
 from colugo.net.scope_watch import ScopeWatch
@@ -85,6 +86,8 @@ class Runtime:
         self.callback_errors = 0
         self._count_lock = threading.Lock()
         self.closed = False
+        self.discovery_note = ""
+        """How others are found, if that is not only by mDNS."""
         self.parts: dict[Closable, None] = {}
         """What is closed with the node, in the order of its making."""
         self.followers: dict[Follower, None] = {}
@@ -247,7 +250,7 @@ class Runtime:
 
     def announce(self) -> None:
         """Log where the node is, and who can meet it there."""
-        note = f"; {self.scope.note}" if self.scope.note else ""
+        note = "".join(f"; {one}" for one in (self.scope.note, self.discovery_note) if one)
         reach = "this host" if self.scope.host_only else "whoever is on that network"
         self.logger.info("scope %s, realm %s, open to %s%s", self.scope, self.realm, reach, note)
 
