@@ -1,6 +1,6 @@
 """The directory: where sockets are advertised and found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -36,6 +36,10 @@ class Directory(Protocol):
 
     Implementations: `colugo.net.mdns.MdnsDirectory` and, for tests, `colugo.net.memory.MemoryDirectory`.
     """
+
+    @property
+    def ignored(self) -> Mapping[str, str]:
+        """Records that are malformed or of another version: name and reason."""
 
     async def open(self, listener: Listener) -> None:
         """Begin; what is known already and all that changes from now on goes to the listener."""

@@ -1,5 +1,7 @@
 """The directory on mDNS/DNS-SD: one instance of `_colugo._tcp.local.` a bound socket."""
 
+from collections.abc import Mapping
+
 from colugo.net.directory import Listener
 from colugo.net.interfaces import Scope
 from colugo.net.mdns_link import MdnsLink
@@ -20,6 +22,11 @@ class MdnsDirectory:
         self._link: MdnsLink | None = None
         self._listener: Listener | None = None
         self._own: dict[bytes, Advertisement] = {}
+
+    @property
+    def ignored(self) -> Mapping[str, str]:
+        """Records that are malformed or of another version: instance name and reason."""
+        return {} if self._link is None else self._link.ignored
 
     async def open(self, listener: Listener) -> None:
         """Ask the network at once, by a one-shot query, and browse from then on."""

@@ -31,6 +31,7 @@ _CLOSE_AFTER_S = 0.02
 _ASK_AGAIN_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
 """After a loss, until everything is found again: the browser's own next query may be an hour away."""
 _RESOLVE_MS = 3000
+_MOST_IGNORED = 1000
 _VERIFY_TRIES = 3
 _VERIFY_WAIT_S = 0.4
 
@@ -56,6 +57,8 @@ class MdnsLink:
         self._querier: OneShotQuerier | None = None
         self._starting: asyncio.Task[None] | None = None
         self._throttle = Throttle(60.0)
+        self.ignored: dict[str, str] = {}
+        """Records that are malformed or of another version: instance name and reason."""
 
     @classmethod
     def of(cls, scope: Scope) -> "MdnsLink":
@@ -191,6 +194,7 @@ class MdnsLink:
         if self._announcer.owns(name):
             return
         if state_change is ServiceStateChange.Removed:
+            self.ignored.pop(name, None)
             self._down(name)
             return
         info = AsyncServiceInfo(service_type, name)
@@ -213,12 +217,15 @@ class MdnsLink:
             txt = {key.decode(): value.decode() if value else None for key, value in info.properties.items()}
             advertisement = from_txt(txt, tuple(info.parsed_addresses()), info.port)
         except (AdvertisementError, UnicodeDecodeError) as error:
+            if info.name in self.ignored or len(self.ignored) < _MOST_IGNORED:
+                self.ignored[info.name] = str(error)
             held = self._throttle.admit("malformed", self._loop.time())
             if held is not None:
                 log.warning(
                     "ignored the malformed mDNS record %s: %s (%d more like it)", info.name, error, held
                 )
             return
+        self.ignored.pop(info.name, None)
         self._up(info.name, advertisement)
 
     def _up(self, name: str, advertisement: Advertisement) -> None:

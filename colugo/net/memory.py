@@ -1,7 +1,7 @@
 """A directory in memory, for tests: a network of nodes of one process, without a network."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tornado.ioloop import IOLoop
 
@@ -54,6 +54,11 @@ class MemoryDirectory:
         self._own: dict[bytes, Advertisement] = {}
         self._loop: IOLoop | None = None
         self._listener: Listener | None = None
+
+    @property
+    def ignored(self) -> Mapping[str, str]:
+        """Nothing: what is in memory is understood."""
+        return {}
 
     async def open(self, listener: Listener) -> None:
         """Join the network."""

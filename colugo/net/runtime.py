@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -18,12 +18,16 @@ from colugo.net.registry import Registry, Watch
 from colugo.net.sockets import Sockets
 from colugo.net.tasks import Tasks
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
+from colugo.protocol.description import PartDescription
 
 _MIN_MESSAGE_BYTES = 1024
 
 
 class Closable(Protocol):
     """What is closed with the node."""
+
+    def describe(self) -> PartDescription | None:
+        """What the node says of it when it is asked; None if it is no socket."""
 
     def quiesce(self) -> None:
         """Begin nothing new: the node is about to close."""
@@ -191,6 +195,11 @@ class Runtime:
         """The socket does not answer: let the directory look."""
         if self._directory is not None:
             self._directory.suspect(advertisement)
+
+    @property
+    def ignored(self) -> Mapping[str, str]:
+        """Records that the directory does not understand: name and reason."""
+        return {} if self._directory is None else self._directory.ignored
 
     def watch(self, watch: Watch) -> None:
         """Begin a watch when the node runs."""

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterable
 
 from colugo.errors import ClosedError, ConfigurationError, LifecycleError, MessageTooLargeError
 from colugo.net.runtime import Runtime
+from colugo.protocol.description import PartDescription
 from colugo.protocol.throttle import Throttle
 
 _LOG_PERIOD_S = 60.0
@@ -80,6 +81,10 @@ class Part:
         """Close; a second time is a no-op. May be called from any thread."""
         if not self._closed:
             self._runtime.submit(self.close_now)
+
+    def describe(self) -> PartDescription | None:
+        """What the node says of it when it is asked; None if it is no socket."""
+        return None
 
     def quiesce(self) -> None:
         """Begin nothing new, while the node says goodbye and answers what is under way."""

@@ -2,15 +2,17 @@
 
 import asyncio
 import re
+import time
 import uuid
 from collections.abc import Callable, Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from colugo.errors import ConfigurationError
 from colugo.net.addresses import choose_endpoint
 from colugo.net.ipc import PREFIX, is_file_missing
 from colugo.net.runtime import Runtime
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
+from colugo.protocol.description import LinkDescription
 from colugo.protocol.frames import NO_ID
 
 _ANSWER_WAIT_S = 2.0
@@ -28,6 +30,7 @@ class Link:
         connected: whether it has answered and not been lost since.
         leaving: whether it is no longer advertised: it is not connected to again once it is lost.
         timer: the next look at it.
+        since: when `connected` has changed last, seconds of `time.monotonic`.
     """
 
     peer: Advertisement
@@ -35,11 +38,28 @@ class Link:
     connected: bool = False
     leaving: bool = False
     timer: asyncio.TimerHandle | None = None
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def advertised(self) -> bool:
         """Whether it was discovered; else it was given by its address."""
         return bool(self.peer.topic)
+
+    def set_connected(self, *, connected: bool) -> None:
+        """Enter that it has answered, or has been lost."""
+        self.connected = connected
+        self.since = time.monotonic()
+
+    def describe(self) -> LinkDescription:
+        """What the node says of it."""
+        return LinkDescription(
+            socket_id=self.peer.socket_id.hex(),
+            node=self.peer.node,
+            topic=self.peer.topic,
+            endpoint=self.endpoint,
+            connected=self.connected,
+            since_ms=round((time.monotonic() - self.since) * 1000),
+        )
 
     def cancel_timer(self) -> None:
         """Stop looking."""
