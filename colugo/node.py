@@ -8,12 +8,14 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from colugo.errors import DuplicateTopicError
+from colugo.introspection import describe
 from colugo.lifecycle import Lifecycle
 from colugo.net.directory import Directory
 from colugo.net.host import host_id
 from colugo.net.interfaces import Scope, resolve_scope
 from colugo.net.ipc import resolve_ipc
 from colugo.net.mdns import MdnsDirectory
+from colugo.net.node_endpoint import resolve_port
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
 from colugo.patterns.delayed import DelayedCallback
@@ -29,6 +31,7 @@ from colugo.patterns.reply_server import ReplyServer
 from colugo.patterns.request_client import Balance, RequestClient
 from colugo.patterns.subscriber import DEFAULT_QUEUE, Subscriber
 from colugo.protocol.advertisement import Advertisement, check_name, check_realm
+from colugo.protocol.description import DESCRIBE, to_plain
 
 B = TypeVar("B", Publisher, ReplyServer)
 
@@ -50,6 +53,9 @@ class Node(Lifecycle):
         max_message_bytes: larger messages are neither sent nor received (64 MiB).
         ipc: whether nodes of one user on one host talk over Unix sockets instead of tcp (Linux); None
             means `COLUGO_IPC`, `0` or `1`, or yes without it.
+        port: TCP port of the node's own endpoint, over which other nodes and tools ask what it knows; if it
+            is taken, the start raises BindError. None means `COLUGO_PORT`, or a free one without it. The
+            first program of a host has the port of `COLUGO_PORT`, the others have free ones.
 
     Raises:
         ConfigurationError: if a value cannot work.
@@ -64,6 +70,7 @@ class Node(Lifecycle):
         directory: Directory | None = None,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         ipc: bool | None = None,
+        port: int | None = None,
     ) -> None:
         runtime = Runtime(
             check_name(name),
@@ -72,7 +79,9 @@ class Node(Lifecycle):
             max_message_bytes=max_message_bytes,
             host_id=host_id(),
             ipc=resolve_ipc(ipc),
+            port=resolve_port(port),
         )
+        runtime.endpoint.serve(DESCRIBE, lambda: to_plain(describe(runtime)))
         super().__init__(runtime, lambda: directory or MdnsDirectory(runtime.scope))
         # weakly: a closed one is held by nobody else
         self._bound: WeakValueDictionary[tuple[str, str], Publisher | ReplyServer] = WeakValueDictionary()
@@ -111,6 +120,11 @@ class Node(Lifecycle):
     def advertisements(self) -> list[Advertisement]:
         """The sockets known in this realm, this node's own included."""
         return self._runtime.registry.known
+
+    @property
+    def nodes(self) -> list[Advertisement]:
+        """The nodes known in this realm by their own endpoints, this one included."""
+        return self._runtime.registry.nodes
 
     # --- sockets
 

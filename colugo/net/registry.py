@@ -49,8 +49,13 @@ class Registry:
 
     @property
     def known(self) -> list[Advertisement]:
-        """All advertisements of the realm."""
-        return list(self._known.values())
+        """All advertisements of the realm, but for those of the nodes' own endpoints."""
+        return [one for one in self._known.values() if one.kind is not Kind.NODE]
+
+    @property
+    def nodes(self) -> list[Advertisement]:
+        """The advertisements of the endpoints of the realm's nodes."""
+        return [one for one in self._known.values() if one.kind is Kind.NODE]
 
     def watch(self, watch: Watch) -> None:
         """Add a watch; it is told at once what fits already."""

@@ -14,10 +14,11 @@ from colugo.errors import ClosedError, ConfigurationError
 from colugo.net.directory import Directory
 from colugo.net.interfaces import Scope
 from colugo.net.ipc import IpcFiles
+from colugo.net.node_endpoint import ANY_PORT, NodeEndpoint, PortChoice
 from colugo.net.registry import Registry, Watch
 from colugo.net.sockets import Sockets
 from colugo.net.tasks import Tasks
-from colugo.protocol.advertisement import Advertisement, Framing, Kind
+from colugo.protocol.advertisement import NODE_TOPIC, Advertisement, Framing, Kind
 from colugo.protocol.description import PartDescription
 
 _MIN_MESSAGE_BYTES = 1024
@@ -52,6 +53,7 @@ class Runtime:
         max_message_bytes: larger messages are neither sent nor received.
         host_id: tells whether two nodes are on one host.
         ipc: whether to use Unix sockets between nodes of one host.
+        port: of the node's own endpoint.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Runtime:
         max_message_bytes: int,
         host_id: str,
         ipc: bool = True,
+        port: PortChoice = ANY_PORT,
     ) -> None:
         if not isinstance(max_message_bytes, int) or max_message_bytes < _MIN_MESSAGE_BYTES:
             raise ConfigurationError(
@@ -76,6 +79,8 @@ class Runtime:
         self.logger = logging.getLogger(name)
         self.sockets = Sockets(max_message_bytes)
         self.ipc = IpcFiles(enabled=ipc, logger=self.logger)
+        self.endpoint = NodeEndpoint(self.sockets, port, self.logger)
+        self.endpoint.serve("node", self._describe)
         self.registry = Registry(realm)
         self.callback_errors = 0
         self._count_lock = threading.Lock()
@@ -115,6 +120,7 @@ class Runtime:
         self._loop = IOLoop.current()
         self.owner = threading.get_ident()
         self._directory = directory
+        self._open_endpoint()
         self.ipc.open(self._loop)
         waiting, self._on_open = self._on_open, []
         for action in waiting:
@@ -122,6 +128,17 @@ class Runtime:
         await directory.open(self.registry.on_event)
         for advertisement in list(self._advertised.values()):
             directory.advertise(advertisement)
+
+    def _open_endpoint(self) -> None:
+        self.endpoint.open(self.scope.addresses)
+        own = self.advertisement(
+            Kind.NODE, NODE_TOPIC, self.endpoint.port, codec="json", socket_id=self.endpoint.socket_id
+        )
+        self._advertised[own.socket_id] = own
+
+    def _describe(self) -> dict[str, str]:
+        """The answer to who this is."""
+        return {"name": self.name, "id": self.uuid.hex, "realm": self.realm, "host_id": self.host_id}
 
     def when_open(self, action: Callable[[], None]) -> None:
         """Do it now if the loop runs, else as soon as it does."""
@@ -219,6 +236,7 @@ class Runtime:
     async def close(self) -> None:
         """Cancel tasks, end the ZeroMQ context; the sockets must be closed already."""
         self.ipc.close()
+        self.endpoint.close()
         await self._tasks.cancel()
         loop = asyncio.get_running_loop()
         ended = loop.create_future()

@@ -27,8 +27,11 @@ class Kind(StrEnum):
 
     PUBLISHER = "pub"
     REPLY_SERVER = "rep"
+    NODE = "node"
 
 
+NODE_TOPIC = "node"
+"""The topic of each node's own endpoint, for there is one in every TXT record."""
 _NOUNS = {Kind.PUBLISHER: "publisher", Kind.REPLY_SERVER: "reply server"}
 
 
@@ -45,7 +48,7 @@ class Advertisement:
 
     Attributes:
         socket_id: 8 random bytes, new each time a socket is made: a restart is another socket.
-        kind: publisher or reply server.
+        kind: publisher, reply server, or the node's own endpoint.
         topic: its topic; empty for a plain ZeroMQ endpoint given by `connect=`.
         node: name of its node.
         node_id: UUID of its node, 16 bytes.
@@ -76,6 +79,8 @@ class Advertisement:
 
     def __str__(self) -> str:
         where = f" at {self.endpoints[0]}" if self.addresses else ""
+        if self.kind is Kind.NODE:
+            return f"node {self.node}{where}"
         return (
             f"{_NOUNS[self.kind]} {self.topic or '(plain ZeroMQ)'} of {self.node or 'an unnamed peer'}{where}"
         )

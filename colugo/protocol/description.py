@@ -4,11 +4,14 @@ Whoever reads one must cope with fields that a newer node has added, and with th
 an older one does not send. Ids are hexadecimal; times are milliseconds, but for the wall clock.
 """
 
+import ipaddress
 from typing import Any
 
 import msgspec
 
 from colugo.errors import DecodeError
+from colugo.protocol.advertisement import check_realm
+from colugo.protocol.topics import Pattern, check_topic
 
 DESCRIBE = "describe"
 """The question that a node's own endpoint answers with a `NodeDescription`."""
@@ -290,6 +293,21 @@ def from_plain(data: Any) -> NodeDescription:
         DecodeError: if it is not a description; says what is wrong where.
     """
     try:
-        return msgspec.convert(data, NodeDescription)
-    except msgspec.ValidationError as error:
+        description = msgspec.convert(data, NodeDescription)
+        check_realm(description.realm)
+        for known in description.known:
+            _check_known(known)
+        for part in (*description.publishers, *description.reply_servers, *description.request_clients):
+            check_topic(part.topic)
+        for subscriber in description.subscribers:
+            Pattern(subscriber.topic)
+    except (msgspec.ValidationError, ValueError) as error:
         raise DecodeError(f"not a description of a node: {error}") from error
+    return description
+
+
+def _check_known(known: KnownSocket) -> None:
+    check_topic(known.topic)
+    check_realm(known.realm)
+    for address in known.addresses:
+        ipaddress.ip_address(address)

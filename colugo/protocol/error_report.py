@@ -21,7 +21,7 @@ class ErrorReport(msgspec.Struct, frozen=True):
 
 def encode_error(error: BaseException) -> bytes:
     """The payload of an error reply."""
-    return msgspec.msgpack.encode(_report(error))
+    return msgspec.msgpack.encode(report_error(error))
 
 
 def decode_error(payload: bytes) -> RemoteError:
@@ -35,7 +35,7 @@ def decode_error(payload: bytes) -> RemoteError:
 
 def encode_plain_error(error: BaseException) -> list[bytes]:
     """The frames of an error for a plain ZeroMQ REQ, which knows no errors: an empty one, then the text."""
-    report = _report(error)
+    report = report_error(error)
     return [b"", f"{report.type_name}: {report.message}".encode()]
 
 
@@ -47,8 +47,8 @@ def decode_plain_error(frames: list[bytes]) -> RemoteError | None:
     return RemoteError(type_name, message)
 
 
-def _report(error: BaseException) -> ErrorReport:
-    """Of any exception: also one whose text UTF-8 cannot carry, or that raises when it is asked for it."""
+def report_error(error: BaseException) -> ErrorReport:
+    """What travels of any exception: also of one whose text UTF-8 cannot carry, or that raises."""
     if isinstance(error, RemoteError):
         return ErrorReport(_utf8(error.type_name), _utf8(error.message))
     try:

@@ -38,6 +38,8 @@ class Kind(IntEnum):
     CUT = 5
     REQUEST = 16
     REPLY = 17
+    QUESTION = 32
+    ANSWER = 33
 
 
 def check_header(magic: int, version: int) -> None:

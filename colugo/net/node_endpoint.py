@@ -1,0 +1,294 @@
+"""The socket that each node has for itself: tools ask it questions, and other nodes link to it."""
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+from tornado.ioloop import IOLoop
+
+from colugo.errors import (
+    BindError,
+    ConfigurationError,
+    FrameError,
+    LifecycleError,
+    RemoteError,
+    RequestTimeoutError,
+)
+from colugo.net.reader import SocketReader
+from colugo.net.sockets import Sockets, bind
+from colugo.protocol.control import (
+    MAX_ANSWER_BYTES,
+    MAX_CONTROL_BYTES,
+    Answer,
+    Question,
+    decode_body,
+    decode_control,
+    encode_control,
+    is_of_other_version,
+)
+from colugo.protocol.error_report import ErrorReport, report_error
+from colugo.protocol.frames import ID_BYTES, Kind
+from colugo.protocol.throttle import Throttle
+
+_HWM = 1000
+_LOG_PERIOD_S = 60.0
+_MAX_PORT = 65535
+_GONE = (errno.EAGAIN, errno.EHOSTUNREACH)
+
+
+@dataclass(frozen=True, slots=True)
+class PortChoice:
+    """Which port an endpoint is to have.
+
+    Attributes:
+        port: the port; None for a free one.
+        shared: whether several programs were told the same one: who finds it taken chooses a free one.
+    """
+
+    port: int | None = None
+    shared: bool = False
+
+
+ANY_PORT = PortChoice()
+
+
+def resolve_port(port: int | None) -> PortChoice:
+    """The port of a node's endpoint.
+
+    Args:
+        port: from 1 to 65535; None means the environment variable `COLUGO_PORT`, or a free one without it.
+
+    Raises:
+        ConfigurationError: if that is no port.
+    """
+    text = os.environ.get("COLUGO_PORT", "").strip()
+    if port is None and text:
+        if text.isascii() and text.isdigit() and 0 < int(text) <= _MAX_PORT:
+            return PortChoice(int(text), shared=True)
+        raise ConfigurationError(f"COLUGO_PORT is a number from 1 to {_MAX_PORT}, not {text!r}")
+    if port is not None and (
+        isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= _MAX_PORT
+    ):
+        raise ConfigurationError(f"port= is a number from 1 to {_MAX_PORT}, not {port!r}")
+    return PortChoice(port)
+
+
+class NodeEndpoint:
+    """A node's own ROUTER, on tcp only; what strangers send to it is checked, and never raises.
+
+    Args:
+        sockets: where the socket is made.
+        choice: its port.
+        logger: the node's.
+    """
+
+    def __init__(self, sockets: Sockets, choice: PortChoice, logger: logging.Logger) -> None:
+        self._sockets = sockets
+        self._choice = choice
+        self._logger = logger
+        self._handlers: dict[str, Callable[[], Any]] = {}
+        self._routes: dict[Kind, Callable[[bytes, bytes], None]] = {Kind.QUESTION: self._answer}
+        self._throttle = Throttle(_LOG_PERIOD_S)
+        self._socket: zmq.Socket[bytes] | None = None
+        self._reader: SocketReader | None = None
+        self.socket_id = os.urandom(ID_BYTES)
+        self.port = 0
+        """Where it is bound; 0 if it is not open."""
+        self.malformed = 0
+        """Frames that were not understood."""
+        self.dropped = 0
+        """Answers to those who had gone or took none."""
+
+    def open(self, addresses: tuple[str, ...]) -> None:
+        """Bind, on the running loop.
+
+        Raises:
+            BindError: if the port cannot be had.
+        """
+        socket = self._sockets.router()
+        socket.set(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
+        socket.set(zmq.SNDHWM, _HWM)
+        socket.set(zmq.RCVHWM, _HWM)
+        try:
+            self.port = self._bind(socket, addresses)
+        except BaseException:
+            socket.close()
+            raise
+        self._socket = socket
+        self._reader = SocketReader(IOLoop.current(), socket, self._on_message)
+
+    def _bind(self, socket: zmq.Socket[bytes], addresses: tuple[str, ...]) -> int:
+        try:
+            return bind(socket, addresses, self._choice.port)
+        except BindError as error:
+            if not self._choice.shared or error.errno != errno.EADDRINUSE:
+                raise
+        port = bind(socket, addresses, None)
+        self._logger.info(
+            "COLUGO_PORT: another program has port %s; this node's endpoint has %s", self._choice.port, port
+        )
+        return port
+
+    def serve(self, question: str, handler: Callable[[], Any]) -> None:
+        """Answer a question from now on.
+
+        Args:
+            question: its name.
+            handler: called without arguments, on the loop; returns what JSON can carry. If it raises, who
+                asks gets the error.
+
+        Raises:
+            LifecycleError: if the question is answered already.
+        """
+        if question in self._handlers:
+            raise LifecycleError(f"the question {question!r} is answered already")
+        self._handlers[question] = handler
+
+    def route(self, kind: Kind, handler: Callable[[bytes, bytes], None]) -> None:
+        """Hand frames of a kind over.
+
+        Args:
+            kind: which.
+            handler: called with the connection's identity and the body; may raise FrameError.
+        """
+        self._routes[kind] = handler
+
+    def send(self, identity: bytes, frame: bytes) -> int:
+        """Send to a connection; never blocks.
+
+        Returns:
+            0 if it was sent; `errno.EAGAIN` if that connection's queue is full, `errno.EHOSTUNREACH` if it
+            has ended.
+        """
+        if self._socket is None or self._reader is None:
+            return errno.EHOSTUNREACH
+        try:
+            self._socket.send_multipart([identity, frame], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in _GONE:
+                raise
+            return error.errno
+        finally:
+            self._reader.kick()
+        return 0
+
+    def close(self) -> None:
+        """Close; answers that were sent still leave, for half a second at most."""
+        if self._reader is not None and self._socket is not None:
+            self._reader.close()
+            self._socket.close()
+        self._reader = self._socket = None
+
+    def complain(self, subject: str, text: str) -> None:
+        """Log a warning, once a minute for each subject."""
+        held = self._throttle.admit(subject, asyncio.get_running_loop().time())
+        if held is not None:
+            more = f" ({held} more like it in the last minute)" if held else ""
+            self._logger.warning("%s%s", text, more)
+
+    def _on_message(self, frames: list[bytes]) -> None:
+        try:
+            if len(frames) != 2:  # noqa: PLR2004 - identity and frame
+                raise FrameError(f"a message of {len(frames) - 1} frames")  # noqa: TRY301
+            kind, body = decode_control(frames[1])
+            if kind not in self._routes:
+                raise FrameError(f"a frame of the kind {kind.name} has no place here")  # noqa: TRY301
+            self._routes[kind](frames[0], body)
+        except FrameError as error:
+            self.malformed += 1
+            self.complain("malformed", f"the node's endpoint got something it does not understand: {error}")
+            if len(frames) == 2 and is_of_other_version(frames[1]):  # noqa: PLR2004 - as above
+                # in our version, whose number tells the other side what to look for
+                self._reply(frames[0], Answer(0, error=report_error(error)))
+
+    def _answer(self, identity: bytes, body: bytes) -> None:
+        question = decode_body(body, Question)
+        handler = self._handlers.get(question.question)
+        if handler is None:
+            known = ", ".join(sorted(self._handlers))
+            error = ErrorReport(
+                "LookupError", f"no question {question.question!r}; this node answers: {known}"
+            )
+            self._reply(identity, Answer(question.number, error=error))
+            return
+        try:
+            answer = Answer(question.number, result=handler())
+        except Exception as error:
+            self._logger.exception("the answer to %r failed", question.question)
+            answer = Answer(question.number, error=report_error(error))
+        self._reply(identity, answer)
+
+    def _reply(self, identity: bytes, answer: Answer) -> None:
+        try:
+            frame = encode_control(Kind.ANSWER, answer)
+            if len(frame) > MAX_ANSWER_BYTES:
+                raise ValueError(f"the answer has {len(frame)} bytes; it may have {MAX_ANSWER_BYTES}")  # noqa: TRY301
+        except (TypeError, ValueError, RecursionError, UnicodeEncodeError) as error:
+            frame = encode_control(Kind.ANSWER, Answer(answer.number, error=report_error(error)))
+        if self.send(identity, frame):
+            self.dropped += 1
+
+
+async def ask(sockets: Sockets, endpoint: str, question: str, timeout_ms: float) -> Any:
+    """Ask a node's endpoint, of whatever realm.
+
+    Args:
+        sockets: a node's, or some of one's own.
+        endpoint: such as `tcp://192.0.2.7:4711`.
+        question: its name.
+        timeout_ms: milliseconds to wait for the answer.
+
+    Returns:
+        The answer: what JSON has.
+
+    Raises:
+        ConfigurationError: if that is no endpoint.
+        RequestTimeoutError: if nobody answers in time.
+        RemoteError: if the node answers with an error.
+        FrameError: if it is of another version, or no node.
+    """
+    answered: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
+
+    def on_message(frames: list[bytes]) -> None:
+        if not answered.done():
+            answered.set_result(frames)
+
+    socket = sockets.dealer()
+    socket.set(zmq.LINGER, 0)
+    socket.set(zmq.MAXMSGSIZE, MAX_ANSWER_BYTES)
+    reader: SocketReader | None = None
+    try:
+        try:
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            raise ConfigurationError(f"{endpoint!r} is not an endpoint: {error}") from error
+        reader = SocketReader(IOLoop.current(), socket, on_message)
+        socket.send(encode_control(Kind.QUESTION, Question(0, question)), zmq.NOBLOCK)
+        reader.kick()
+        async with asyncio.timeout(timeout_ms / 1000):
+            frames = await answered
+    except TimeoutError as error:
+        raise RequestTimeoutError(f"{endpoint} has not answered within {timeout_ms:g} ms") from error
+    finally:
+        if reader is not None:
+            reader.close()
+        socket.close()
+    return _read_answer(endpoint, frames)
+
+
+def _read_answer(endpoint: str, frames: list[bytes]) -> Any:
+    try:
+        kind, body = decode_control(frames[0])
+        if len(frames) != 1 or kind is not Kind.ANSWER:
+            raise FrameError("that is no answer")  # noqa: TRY301
+        answer = decode_body(body, Answer)
+    except FrameError as error:
+        raise FrameError(f"{endpoint}: {error}") from error
+    if answer.error is not None:
+        raise RemoteError(answer.error.type_name, f"{answer.error.message} (at {endpoint})")
+    return answer.result

@@ -1,0 +1,403 @@
+"""Each node has an endpoint of its own: it is advertised, answers questions, and stands strangers."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import zmq
+import zmq.asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from colugo import (
+    BindError,
+    ConfigurationError,
+    LifecycleError,
+    Node,
+    RemoteError,
+    RequestTimeoutError,
+)
+from colugo.errors import FrameError
+from colugo.net.node_endpoint import NodeEndpoint, ask
+from colugo.net.sockets import Sockets
+from colugo.protocol.control import (
+    MAX_CONTROL_BYTES,
+    Answer,
+    Question,
+    decode_body,
+    decode_control,
+    encode_control,
+    is_of_other_version,
+)
+from colugo.protocol.frames import MAGIC, VERSION, Kind
+from colugo.testing import Network
+from tests.strategies import json_values
+from tests.support import run, seconds, until
+
+ASK_MS = 5000
+
+
+def endpoint_of(node: Node) -> NodeEndpoint:
+    return node._runtime.endpoint
+
+
+def where(node: Node) -> str:
+    return f"tcp://127.0.0.1:{endpoint_of(node).port}"
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def asking(of: Node) -> AsyncIterator[Any]:
+    """A function that asks a node, with sockets of its own."""
+    sockets = Sockets(1024)
+
+    async def ask_it(question: str, timeout_ms: float = ASK_MS) -> Any:
+        return await ask(sockets, where(of), question, seconds(timeout_ms))
+
+    try:
+        yield ask_it
+    finally:
+        sockets.close()
+
+
+# --- being known
+
+
+def test_nodes_without_sockets_know_each_other() -> None:
+    async def main() -> None:
+        async with Node("one") as one, Node("two") as two:
+            await until(lambda: {a.node for a in one.nodes} == {a.node for a in two.nodes} == {"one", "two"})
+            assert one.advertisements == two.advertisements == []
+            assert {a.node_id for a in one.nodes} == {one.uuid.bytes, two.uuid.bytes}
+            assert {a.port for a in one.nodes} == {endpoint_of(one).port, endpoint_of(two).port}
+            assert str(next(a for a in two.nodes if a.node == "one")) == f"node one at {where(one)}"
+
+    run(main())
+
+
+def test_a_node_that_stops_is_known_no_longer() -> None:
+    async def main() -> None:
+        async with Node("stays") as stays:
+            async with Node("goes"):
+                await until(lambda: len(stays.nodes) == 2)
+            await until(lambda: [a.node for a in stays.nodes] == ["stays"])
+
+    run(main())
+
+
+def test_nodes_of_a_network_in_memory_are_known_too(colugo_network: Network) -> None:
+    async def main() -> None:
+        async with colugo_network.node("one") as one, colugo_network.node("two"):
+            await until(lambda: {a.node for a in one.nodes} == {"one", "two"})
+
+    run(main())
+
+
+# --- the port
+
+
+def test_the_port_can_be_chosen() -> None:
+    port = free_port()
+
+    async def main() -> None:
+        async with Node("one", port=port) as one:
+            assert endpoint_of(one).port == port
+            assert [a.port for a in one.nodes] == [port]
+
+    run(main())
+
+
+def test_a_chosen_port_that_is_taken_is_an_error_and_nothing_is_left_behind() -> None:
+    async def main() -> None:
+        async with Node("one") as one:
+            port = endpoint_of(one).port
+            with pytest.raises(BindError, match=rf"port {port}: another socket has that port"):
+                async with Node("two", port=port):
+                    pass
+            assert [a.node for a in one.nodes] == ["one"]
+
+    run(main())
+
+
+def test_of_programs_with_one_colugo_port_the_first_has_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("COLUGO_PORT", str(port))
+    caplog.set_level(logging.INFO)
+
+    async def main() -> None:
+        async with Node("one") as one, Node("two") as two:
+            assert endpoint_of(one).port == port
+            assert endpoint_of(two).port not in (0, port)
+            assert f"another program has port {port}; this node's endpoint has {endpoint_of(two).port}" in (
+                caplog.text
+            )
+
+    run(main())
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, "80", True, 1.5])
+def test_what_is_no_port_is_refused(port: Any) -> None:
+    with pytest.raises(ConfigurationError, match="port= is a number from 1 to 65535"):
+        Node("one", port=port)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "65536", "x", "1.5", "٣"])
+def test_what_is_no_port_in_the_environment_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUGO_PORT", text)
+    with pytest.raises(ConfigurationError, match="COLUGO_PORT is a number from 1 to 65535, not"):
+        Node("one")
+
+
+# --- questions
+
+
+def test_a_node_tells_who_it_is_whatever_realm_who_asks_is_in() -> None:
+    async def main() -> None:
+        async with Node("one", realm="its-own") as one, asking(one) as ask_it:
+            answer = await ask_it("node")
+            assert answer["name"] == "one"
+            assert answer["id"] == one.uuid.hex
+            assert answer["realm"] == "its-own"
+
+    run(main())
+
+
+def test_what_is_served_is_answered_each_time_anew() -> None:
+    async def main() -> None:
+        async with Node("one") as one, asking(one) as ask_it:
+            count = iter(range(10))
+            endpoint_of(one).serve("count", lambda: {"n": next(count), "text": "é"})
+            with pytest.raises(LifecycleError, match="'count' is answered already"):
+                endpoint_of(one).serve("count", dict)
+            assert [await ask_it("count") for _ in range(2)] == [
+                {"n": 0, "text": "é"},
+                {"n": 1, "text": "é"},
+            ]
+
+    run(main())
+
+
+def test_an_answer_that_fails_is_an_error_at_who_asks_and_the_node_goes_on() -> None:
+    async def main() -> None:
+        def fail() -> None:
+            raise KeyError("broken")
+
+        async with Node("one") as one, asking(one) as ask_it:
+            endpoint_of(one).serve("bad", fail)
+            endpoint_of(one).serve("odd", object)
+            endpoint_of(one).serve("huge", lambda: "x" * 20_000_000)
+            with pytest.raises(RemoteError, match=r"KeyError: 'broken' \(at tcp://127.0.0.1:\d+\)"):
+                await ask_it("bad")
+            with pytest.raises(RemoteError, match="TypeError"):
+                await ask_it("odd")
+            with pytest.raises(RemoteError, match="it may have"):
+                await ask_it("huge")
+            with pytest.raises(RemoteError, match="no question 'weather'; this node answers: bad, huge, "):
+                await ask_it("weather")
+            assert (await ask_it("node"))["name"] == "one"
+
+    run(main())
+
+
+def test_who_is_not_there_is_a_timeout() -> None:
+    async def main() -> None:
+        sockets = Sockets(1024)
+        try:
+            with pytest.raises(RequestTimeoutError, match="has not answered within 100 ms"):
+                await ask(sockets, f"tcp://127.0.0.1:{free_port()}", "node", 100)
+            with pytest.raises(ConfigurationError, match="'tcp://nowhere' is not an endpoint"):
+                await ask(sockets, "tcp://nowhere", "node", 100)
+        finally:
+            sockets.close()
+
+    run(main())
+
+
+@asynccontextmanager
+async def impostor(reply: list[bytes]) -> AsyncIterator[str]:
+    """An endpoint that answers everything with the same frames."""
+    context = zmq.asyncio.Context()
+    router = context.socket(zmq.ROUTER)
+    port = router.bind_to_random_port("tcp://127.0.0.1")
+
+    async def answer() -> None:
+        while True:
+            identity, *_ = await router.recv_multipart()
+            await router.send_multipart([identity, *reply])
+
+    task = asyncio.create_task(answer())
+    try:
+        yield f"tcp://127.0.0.1:{port}"
+    finally:
+        task.cancel()
+        context.destroy(linger=0)
+
+
+OTHER_VERSION = bytes([MAGIC, 0, VERSION + 1, Kind.ANSWER]) + b"{}"
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        ([OTHER_VERSION], f"wire format version {VERSION + 1}; this is version {VERSION}"),
+        ([b"HTTP/1.1 400"], "not a colugo peer"),
+        ([b""], "shorter than its header"),
+        ([encode_control(Kind.QUESTION, {})], "that is no answer"),
+        ([encode_control(Kind.ANSWER, {"number": "x"})], "does not decode"),
+        ([encode_control(Kind.ANSWER, {"number": 1}), b""], "that is no answer"),
+    ],
+)
+def test_an_answer_that_is_none_is_an_error_that_says_so(reply: list[bytes], text: str) -> None:
+    async def main() -> None:
+        sockets = Sockets(1024)
+        try:
+            async with impostor(reply) as endpoint:
+                with pytest.raises(FrameError, match=f"{endpoint}: .*{text}"):
+                    await ask(sockets, endpoint, "node", seconds(ASK_MS))
+        finally:
+            sockets.close()
+
+    run(main())
+
+
+# --- strangers
+
+GARBAGE = [
+    [b""],
+    [b"\xc1"],
+    [b"GET / HTTP/1.1"],
+    [bytes(100_000)],
+    [encode_control(Kind.QUESTION, {"number": 0, "question": "node"}), b"more"],
+    [b"", encode_control(Kind.QUESTION, {"number": 0, "question": "node"})],
+    [encode_control(Kind.QUESTION, {"number": -1, "question": "node"})],
+    [encode_control(Kind.QUESTION, {"number": 0, "question": "x" * 1000})],
+    [encode_control(Kind.ANSWER, {"number": 0})],
+    [encode_control(Kind.DATA, {})],
+    [bytes([MAGIC, 0, VERSION, 255]) + b"{}"],
+    [bytes([MAGIC, 1, VERSION, Kind.QUESTION]) + b"{}"],
+    [encode_control(Kind.QUESTION, 1)[:4] + b"[" * 500_000],
+    [encode_control(Kind.QUESTION, 1)[:4] + b'{"number":0,"question":"\xff"}'],
+]
+
+
+def test_whatever_strangers_send_is_counted_and_the_next_question_is_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        async with Node("one") as one, asking(one) as ask_it:
+            context = zmq.asyncio.Context()
+            try:
+                stranger = context.socket(zmq.DEALER)
+                stranger.connect(where(one))
+                for frames in GARBAGE:
+                    await stranger.send_multipart(frames)
+                await until(lambda: endpoint_of(one).malformed == len(GARBAGE))
+                assert (await ask_it("node"))["name"] == "one"
+                assert not await stranger.poll(0)
+                assert caplog.text.count("got something it does not understand") == 1
+            finally:
+                context.destroy(linger=0)
+
+    run(main())
+
+
+def test_a_node_of_another_version_is_told_this_ones() -> None:
+    async def main() -> None:
+        async with Node("one") as one:
+            context = zmq.asyncio.Context()
+            try:
+                newer = context.socket(zmq.DEALER)
+                newer.connect(where(one))
+                await newer.send(bytes([MAGIC, 0, VERSION + 1, 99]) + b"something new")
+                async with asyncio.timeout(seconds(5)):
+                    answer = await newer.recv()
+                kind, body = decode_control(answer)
+                assert kind is Kind.ANSWER
+                error = decode_body(body, Answer).error
+                assert error is not None
+                assert error.message == f"wire format version {VERSION + 1}; this is version {VERSION}"
+            finally:
+                context.destroy(linger=0)
+
+    run(main())
+
+
+def test_a_frame_that_is_too_long_ends_its_connection_and_nothing_else() -> None:
+    async def main() -> None:
+        async with Node("one") as one, asking(one) as ask_it:
+            context = zmq.asyncio.Context()
+            try:
+                stranger = context.socket(zmq.DEALER)
+                monitor = stranger.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+                stranger.connect(where(one))
+                await stranger.send(bytes(MAX_CONTROL_BYTES + 1))
+                assert await monitor.poll(seconds(5000))
+                assert (await ask_it("node"))["name"] == "one"
+                assert endpoint_of(one).malformed == 0
+                stranger.disable_monitor()
+                monitor.close()
+            finally:
+                context.destroy(linger=0)
+
+    run(main())
+
+
+def test_answers_to_one_that_reads_none_are_dropped_and_the_node_goes_on() -> None:
+    async def main() -> None:
+        async with Node("one") as one, asking(one) as ask_it:
+            endpoint_of(one).serve("long", lambda: "x" * 100_000)
+            context = zmq.asyncio.Context()
+            try:
+                greedy = context.socket(zmq.DEALER)
+                greedy.set(zmq.RCVHWM, 1)
+                greedy.connect(where(one))
+                question = encode_control(Kind.QUESTION, Question(0, "long"))
+                while endpoint_of(one).dropped == 0:
+                    await greedy.send(question)
+                assert (await ask_it("node"))["name"] == "one"
+            finally:
+                context.destroy(linger=0)
+
+    run(main())
+
+
+@given(st.sampled_from(list(Kind)), json_values)
+def test_a_frame_is_read_as_it_was_written(kind: Kind, body: Any) -> None:
+    found, encoded = decode_control(encode_control(kind, body))
+    assert found is kind
+    assert encode_control(kind, body).endswith(encoded)
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"", bytes([MAGIC, 0, VERSION, Kind.QUESTION])]))
+def test_bytes_of_a_stranger_are_a_frame_or_a_frame_error(tail: bytes, head: bytes) -> None:
+    frame = head + tail
+    assert is_of_other_version(frame) in (True, False)
+    for form in (Question, Answer):
+        try:
+            _, body = decode_control(frame)
+            decode_body(body, form)
+        except FrameError:
+            pass
+
+
+@given(json_values)
+def test_json_of_a_stranger_is_a_question_or_a_frame_error(value: Any) -> None:
+    body = encode_control(Kind.QUESTION, value)[4:]
+    try:
+        question = decode_body(body, Question)
+    except FrameError:
+        return
+    assert 0 <= question.number < 2**63
+    assert len(question.question) <= 200
