@@ -28,8 +28,11 @@ def versions(facts: Facts) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "versions", text, advice)
     elif libraries:
         (version,) = libraries
-        yield Finding(Level.OK, "versions", f"colugo {version} everywhere" if len(facts.nodes) > 1 else
-                      f"colugo {version}")
+        yield Finding(
+            Level.OK,
+            "versions",
+            f"colugo {version} everywhere" if len(facts.nodes) > 1 else f"colugo {version}",
+        )
 
 
 def _who(groups: dict[str, list[str]]) -> str:

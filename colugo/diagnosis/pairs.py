@@ -84,9 +84,7 @@ def offers(facts: Facts) -> list[Offer]:
         for part in (*node.publishers, *node.reply_servers)
     }
     return [
-        Offer(one.kind, one, parts.get(one.socket_id))
-        for one in facts.sockets.values()
-        if one.kind in OFFERS
+        Offer(one.kind, one, parts.get(one.socket_id)) for one in facts.sockets.values() if one.kind in OFFERS
     ]
 
 
@@ -95,7 +93,9 @@ def wants(facts: Facts) -> list[Want]:
     found = [
         Want(PUBLISH, node, subscriber) for node in facts.nodes.values() for subscriber in node.subscribers
     ]
-    return found + [Want(REPLY, node, client) for node in facts.nodes.values() for client in node.request_clients]
+    return found + [
+        Want(REPLY, node, client) for node in facts.nodes.values() for client in node.request_clients
+    ]
 
 
 def pairs(all_offers: list[Offer], all_wants: list[Want]) -> Iterator[tuple[Offer, Want]]:

@@ -85,7 +85,9 @@ def _failure(facts: Facts, node_id: str, reach: Reach, sockets: list[KnownSocket
         )
     elif reach is Reach.NO_HOST:
         text = f"dead address: {text}"
-        advice = "that machine has another address now, or none: restart its program, or choose its interfaces by "
+        advice = (
+            "that machine has another address now, or none: restart its program, or choose its interfaces by "
+        )
         advice += "COLUGO_SCOPE"
     else:
         text = f"dead address: {text}"
@@ -127,15 +129,23 @@ def _dead_addresses(facts: Facts) -> Iterator[Finding]:
         how = "no machine has it" if reaches & set(_DEAD) else "connections to it fail"
         text = f"dead address: node {facts.label(node_id)} advertises {address} among others, and {how}"
         yield Finding(
-            Level.WARNING, "connect", text, "it is found by its other addresses; COLUGO_SCOPE there chooses them"
+            Level.WARNING,
+            "connect",
+            text,
+            "it is found by its other addresses; COLUGO_SCOPE there chooses them",
         )
 
 
 def answering(facts: Facts) -> Iterator[Finding]:
     """Each node that takes connections answers questions."""
     if facts.nodes:
-        yield Finding(Level.OK, "describe", f"{count(len(facts.nodes), 'node')} told what they have and see"
-                      if len(facts.nodes) > 1 else f"node {next(iter(facts.nodes.values())).name} told what it has and sees")
+        yield Finding(
+            Level.OK,
+            "describe",
+            f"{count(len(facts.nodes), 'node')} told what they have and see"
+            if len(facts.nodes) > 1
+            else f"node {next(iter(facts.nodes.values())).name} told what it has and sees",
+        )
     for node_id, why in facts.silent.items():
         opened = [one for one in facts.sockets_of(node_id) if one.kind == "node"]
         if any(Reach.OPEN in outcomes_of(facts, one).values() for one in opened):
