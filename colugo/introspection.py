@@ -40,7 +40,7 @@ def describe(runtime: Runtime) -> NodeDescription:
         pid=os.getpid(),
         time_ns=time.time_ns(),
         callback_errors=runtime.callback_errors,
-        known=[as_known(one) for one in runtime.registry.known],
+        known=[as_known(one) for one in (*runtime.registry.known, *runtime.registry.nodes)],
         ignored=dict(runtime.ignored),
         other_realms=runtime.registry.foreign,
     )

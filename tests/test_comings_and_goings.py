@@ -12,11 +12,9 @@ import zmq
 import zmq.asyncio
 
 from colugo import ConfigurationError, DuplicateTopicError, LifecycleError, Node, RequestError
-from colugo.net.addresses import choose_endpoint
 from colugo.net.directory import Change, DirectoryEvent
 from colugo.net.interfaces import Scope
 from colugo.net.mdns import MdnsDirectory
-from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.testing import Network
 from tests.support import Collector, run, seconds, until
 
@@ -148,7 +146,7 @@ def test_a_connection_that_is_cut_again_and_again_is_noticed_and_comes_back_each
             subscriber = reader.add_subscriber(
                 "t", messages, lambda: events("up"), on_disconnect=lambda peer, reason: events(reason)
             )
-            there = dataclasses.replace(publisher._advertisement, port=cable.port)
+            there = dataclasses.replace(publisher._binding.advertisement, port=cable.port)
             reader._runtime.registry.on_event(DirectoryEvent(Change.UP, there))
             for times in (1, 2, 3):
                 await events.reach(2 * times - 1)
@@ -238,7 +236,7 @@ def test_what_comes_under_an_id_that_is_never_advertised_is_counted_and_not_kept
             subscriber = reader.add_subscriber("t", print)
             publisher = other.add_publisher("another.topic")
             stale = dataclasses.replace(
-                publisher._advertisement, socket_id=b"old one!", topic="t", realm=reader.realm
+                publisher._binding.advertisement, socket_id=b"old one!", topic="t", realm=reader.realm
             )
             reader._runtime.registry.on_event(DirectoryEvent(Change.UP, stale))
             await publisher.ready()
@@ -267,12 +265,12 @@ def test_withdrawn_and_advertised_again_a_connected_peer_stays() -> None:
             await client.ready()
             registry = asker._runtime.registry
             for part in (publisher, replier):
-                registry.on_event(DirectoryEvent(Change.DOWN, part._advertisement))
+                registry.on_event(DirectoryEvent(Change.DOWN, part._binding.advertisement))
             assert client.servers == []
             waiting = asyncio.create_task(client.request("x", 10_000))
             await until(lambda: client.stats.pending == 1)
             for part in (publisher, replier):
-                registry.on_event(DirectoryEvent(Change.UP, part._advertisement))
+                registry.on_event(DirectoryEvent(Change.UP, part._binding.advertisement))
             assert await waiting == "x"
             publisher.send("y")
             assert await anext(subscriber) == "y"
@@ -469,16 +467,6 @@ def watch_for(note: object, duration_s: float) -> None:
         await directory.close()
 
     run(main())
-
-
-def test_an_address_of_a_bridge_that_every_host_has_is_not_chosen() -> None:
-    peer = Advertisement(
-        bytes(8), Kind.PUBLISHER, "t", "n", bytes(16), host_id="other",
-        addresses=("172.17.0.1", "192.168.1.5"), port=40000,
-    )  # fmt: skip
-    mine = Scope("lan", ("192.168.1.6", "172.17.0.1"))
-    assert choose_endpoint(peer, mine, "me") == "tcp://192.168.1.5:40000"
-    assert choose_endpoint(peer, mine, "other") == "tcp://172.17.0.1:40000"
 
 
 @pytest.mark.parametrize("scope", [",", " , "])

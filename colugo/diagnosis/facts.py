@@ -44,7 +44,7 @@ class InterfaceFact:
         name: of its interface.
         address: the address.
         prefix: bits of its network.
-        multicast: what came of a question of our own there.
+        multicast: what came of a question of our own there; None if none was asked.
         error: the system's, if it was not sent.
         round_trip_ms: how long that took.
     """
@@ -52,7 +52,7 @@ class InterfaceFact:
     name: str
     address: str
     prefix: int
-    multicast: Multicast = Multicast.WORKS
+    multicast: Multicast | None = None
     error: str = ""
     round_trip_ms: float = 0.0
 

@@ -24,7 +24,8 @@ def scope(facts: Facts) -> Iterator[Finding]:
 def multicast(facts: Facts) -> Iterator[Finding]:
     """Whether multicast works on each interface."""
     for interface in facts.interfaces:
-        yield _multicast(facts, interface)
+        if interface.multicast is not None:
+            yield _multicast(facts, interface)
 
 
 def _multicast(facts: Facts, one: InterfaceFact) -> Finding:

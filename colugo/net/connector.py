@@ -67,6 +67,8 @@ class Connector:
     def connect(self, endpoint: str) -> None:
         """Connect to an endpoint, once."""
         if endpoint not in self._endpoints:
+            if "[" in endpoint:
+                self.socket.set(zmq.IPV6, 1)
             self.socket.connect(endpoint)
             self._endpoints.add(endpoint)
 

@@ -13,6 +13,7 @@ class Change(Enum):
 
     UP = "up"
     DOWN = "down"
+    LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class DirectoryEvent:
     """A change of the directory.
 
     Attributes:
-        change: UP for a new or changed advertisement, DOWN for one that is withdrawn or stale.
+        change: UP for a new or changed advertisement, DOWN for one that is withdrawn or stale, LOST for one
+            whose host does not answer: it may only be cut off, and come back.
         advertisement: which.
     """
 
@@ -51,7 +53,10 @@ class Directory(Protocol):
         """Tell everyone that it is gone."""
 
     def suspect(self, advertisement: Advertisement) -> None:
-        """Its socket does not answer: ask whether it is still there, and say DOWN if nobody answers."""
+        """Its socket does not answer: ask whether it is still there; say DOWN or LOST if nobody answers."""
+
+    def vouch(self, advertisement: Advertisement) -> None:
+        """A socket that was LOST answers again: say UP, and ask whether it is still as it was."""
 
     async def close(self) -> None:
         """Withdraw what is left and stop."""

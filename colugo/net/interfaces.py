@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,10 @@ LOOPBACK = "127.0.0.1"
 _UP = 0x1
 _IS_LOOPBACK = 0x8
 _MULTICAST = 0x1000
+_IF_INET6 = Path("/proc/net/if_inet6")
+_UNUSABLE = 0x01 | 0x08 | 0x20 | 0x40
+"""Of linux/if_addr.h: temporary (RFC 8981: for connections that go out), found twice, deprecated,
+tentative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +26,27 @@ class Scope:
 
     Attributes:
         name: as it was given: `host`, `lan`, or interface names and addresses.
-        addresses: the IPv4 addresses, at least one.
+        addresses: the IP addresses, at least one; link-local ones of IPv6 with their zone (RFC 4007 §11).
         host_only: whether no packet may leave the machine.
         note: something the user should know, or empty.
+        instead_of: what was asked for, if there is no network for it now.
     """
 
     name: str
     addresses: tuple[str, ...]
     host_only: bool = False
     note: str = ""
+    instead_of: str = ""
+
+    @property
+    def wanted(self) -> str:
+        """What was asked for."""
+        return self.instead_of or self.name
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The zones of its link-local addresses: interfaces on which those of others may be."""
+        return tuple(dict.fromkeys(address.partition("%")[2] for address in self.addresses if "%" in address))
 
     def __str__(self) -> str:
         return f"{self.name} ({', '.join(self.addresses)})"
@@ -42,7 +59,7 @@ def resolve_scope(text: str | None) -> Scope:
     """Find the addresses of a scope.
 
     Args:
-        text: `"host"` (127.0.0.1 only), `"lan"` (every real interface that is up; if there is none,
+        text: `"host"` (127.0.0.1 only), `"lan"` (every real interface that is up; as long as there is none,
             as `"host"`), or interface names and addresses divided by commas; None means the
             environment variable `COLUGO_SCOPE`, or `"lan"` without it.
 
@@ -52,7 +69,7 @@ def resolve_scope(text: str | None) -> Scope:
     text = (text if text is not None else os.environ.get("COLUGO_SCOPE", "")).strip() or "lan"
     if text == "host":
         return HOST
-    interfaces = _ipv4_interfaces()
+    interfaces = _interfaces()
     if text == "lan":
         found = tuple(
             address
@@ -62,34 +79,87 @@ def resolve_scope(text: str | None) -> Scope:
         )
         if found:
             return Scope("lan", found)
-        return Scope(
-            "host", (LOOPBACK,), host_only=True, note="no network interface is up, so only this host is seen"
-        )
+        note = "no network interface is up, so only this host is seen"
+        return Scope("host", (LOOPBACK,), host_only=True, note=note, instead_of="lan")
     chosen: dict[str, None] = {}
     for word in filter(None, (part.strip() for part in text.split(","))):
         chosen.update(dict.fromkeys(_addresses_of(word, interfaces)))
     addresses = tuple(chosen)
     if not addresses:
         raise ConfigurationError(f"scope: {text!r} names no interface or address")
-    return Scope(text, addresses, host_only=all(ipaddress.ip_address(one).is_loopback for one in addresses))
+    return Scope(text, addresses, host_only=all(map(is_loopback, addresses)))
+
+
+def host_addresses() -> set[str]:
+    """All addresses that this host has now, in the form that a scope gives them."""
+    return {
+        ip.ip if isinstance(ip.ip, str) else _with_zone(ip.ip[0], adapter.nice_name, adapter.index)
+        for adapter in ifaddr.get_adapters()
+        for ip in adapter.ips
+    }
+
+
+def interface_index(address: str) -> int:
+    """The index of the interface that has an address, 0 if there is none."""
+    plain, _, zone = address.partition("%")
+    for adapter in ifaddr.get_adapters():
+        if zone in {"", adapter.nice_name, str(adapter.index)} and any(
+            plain == (ip.ip if isinstance(ip.ip, str) else ip.ip[0]) for ip in adapter.ips
+        ):
+            return adapter.index or 0
+    return 0
+
+
+def is_loopback(address: str) -> bool:
+    """Whether it is an address of the machine itself."""
+    return ipaddress.ip_address(address).is_loopback
+
+
+def without_zone(address: str) -> str:
+    """The address as others may know it: a zone means something on its own host only (RFC 4007 §6)."""
+    return address.partition("%")[0]
 
 
 def _addresses_of(word: str, interfaces: dict[str, list[str]]) -> list[str]:
     if word in interfaces:
         return interfaces[word]
-    if any(word in addresses for addresses in interfaces.values()):
-        return [word]
+    found = [
+        one for addresses in interfaces.values() for one in addresses if word in {one, without_zone(one)}
+    ]
+    if found:
+        return found
     there = ", ".join(f"{name} ({', '.join(addresses)})" for name, addresses in interfaces.items()) or "none"
     raise ConfigurationError(f"scope: this host has no interface or address {word!r}; it has: {there}")
 
 
-def _ipv4_interfaces() -> dict[str, list[str]]:
+def _interfaces() -> dict[str, list[str]]:
+    """Names and addresses, those of IPv4 first."""
     interfaces: dict[str, list[str]] = {}
+    unusable = _unusable()
     for adapter in ifaddr.get_adapters():
+        name = adapter.nice_name
         for ip in adapter.ips:
-            if ip.is_IPv4 and isinstance(ip.ip, str):
-                interfaces.setdefault(adapter.nice_name, []).append(ip.ip)
+            if isinstance(ip.ip, str):
+                interfaces.setdefault(name, []).append(ip.ip)
+        for ip in adapter.ips:
+            if not isinstance(ip.ip, str) and ip.ip[0] not in unusable:
+                interfaces.setdefault(name, []).append(_with_zone(ip.ip[0], name, adapter.index))
     return interfaces
+
+
+def _with_zone(address: str, name: str, index: int | None) -> str:
+    if not ipaddress.IPv6Address(address).is_link_local:
+        return address
+    return f"{address}%{index if sys.platform == 'win32' else name}"
+
+
+def _unusable() -> set[str]:
+    """Addresses of IPv6 that cannot be bound yet, or are not for others to connect to (Linux)."""
+    try:
+        lines = [line.split() for line in _IF_INET6.read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return set()
+    return {str(ipaddress.IPv6Address(int(line[0], 16))) for line in lines if int(line[4], 16) & _UNUSABLE}
 
 
 def _is_real(name: str, addresses: list[str]) -> bool:
@@ -97,5 +167,5 @@ def _is_real(name: str, addresses: list[str]) -> bool:
     try:
         flags = int(Path(f"/sys/class/net/{name.partition(':')[0]}/flags").read_text(encoding="ascii"), 16)
     except (OSError, ValueError):
-        return not any(ipaddress.ip_address(address).is_loopback for address in addresses)
+        return not any(map(is_loopback, addresses))
     return bool(flags & _UP and flags & _MULTICAST and not flags & _IS_LOOPBACK)

@@ -35,7 +35,10 @@ class MdnsDirectory:
         await self._link.enter(listener)
 
     def advertise(self, advertisement: Advertisement) -> None:
-        """Announce without probing (the label is unique by its id); paced, in the background."""
+        """Announce without probing (the label is unique by its id); paced, in the background.
+
+        Again, with other addresses: announce the change.
+        """
         if self._link is not None:
             self._own[advertisement.socket_id] = advertisement
             self._link.advertise(advertisement)
@@ -46,9 +49,18 @@ class MdnsDirectory:
             self._link.withdraw([advertisement])
 
     def suspect(self, advertisement: Advertisement) -> None:
-        """Ask for its SRV record; without an answer in about a second, it is down."""
+        """Ask for its SRV record.
+
+        Without an answer in about a second, its port is tried. It is down if the host refuses the connection,
+        and lost if the host does not answer either.
+        """
         if self._link is not None:
             self._link.suspect(advertisement)
+
+    def vouch(self, advertisement: Advertisement) -> None:
+        """Take it for advertised again, and ask for all records: it may have changed meanwhile."""
+        if self._link is not None:
+            self._link.vouch(advertisement)
 
     async def close(self) -> None:
         """Say goodbye for what is left, and close the shared parts if this was the last user."""

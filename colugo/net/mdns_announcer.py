@@ -1,6 +1,8 @@
 """Announcing one's own sockets over mDNS, paced, and taking them back."""
 
 import asyncio
+from collections.abc import Awaitable
+from functools import partial
 
 from zeroconf import DNSOutgoing, ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
@@ -28,6 +30,7 @@ class Announcer:
         self._zeroconf: AsyncZeroconf | None = None
         self._own: dict[str, ServiceInfo] = {}
         self._unannounced: dict[str, ServiceInfo] = {}
+        self._changed: dict[str, ServiceInfo] = {}
         self._announcing: dict[str, asyncio.Task[None]] = {}
         self._withdrawn: dict[str, float] = {}
         self._pacer: asyncio.Task[None] | None = None
@@ -48,11 +51,15 @@ class Announcer:
         return name in self._withdrawn
 
     def add(self, info: ServiceInfo) -> bool:
-        """Announce soon, without probing; False if it is announced already."""
-        if info.name in self._own:
+        """Announce soon, without probing; False if the same is announced already."""
+        before = self._own.get(info.name)
+        if before is not None and _content(before) == _content(info):
             return False
         self._own[info.name] = info
-        self._unannounced[info.name] = info
+        if before is None or info.name in self._unannounced:
+            self._unannounced[info.name] = info
+        else:
+            self._changed[info.name] = info
         self._pace()
         return True
 
@@ -64,6 +71,7 @@ class Announcer:
             if info is None:
                 continue
             self._withdrawn[name] = self._loop.time() + _FORGET_WITHDRAWN_S
+            self._changed.pop(name, None)
             if self._unannounced.pop(name, None) is None:
                 announced.append(info)
         if announced:
@@ -75,21 +83,30 @@ class Announcer:
 
     async def _announce(self, zeroconf: AsyncZeroconf) -> None:
         """Register what waits, a burst at a time: all at once would overrun the network's receivers."""
-        while self._unannounced:
-            for name in list(self._unannounced)[:_BURST]:
+        while self._unannounced or self._changed:
+            for name in [*self._unannounced, *self._changed][:_BURST]:
                 info = self._unannounced.pop(name, None)
                 if info is not None:
-                    await self._register(zeroconf, info)
-            if self._unannounced:
+                    announced = zeroconf.async_register_service(info, cooperating_responders=True)
+                else:
+                    info = self._changed.pop(name, None)
+                    if info is None:  # withdrawn meanwhile
+                        continue
+                    announced = zeroconf.async_update_service(info)
+                self._keep(await announced, info)
+            if self._unannounced or self._changed:
                 await asyncio.sleep(_PACE_S)
 
-    async def _register(self, zeroconf: AsyncZeroconf, info: ServiceInfo) -> None:
-        announced = await zeroconf.async_register_service(info, cooperating_responders=True)
+    def _keep(self, announced: Awaitable[None], info: ServiceInfo) -> None:
         task = self._tasks.keep(asyncio.ensure_future(announced), f"announce {info.name}")
         self._announcing[info.name] = task
-        task.add_done_callback(lambda _: self._announcing.pop(info.name, None))
+        task.add_done_callback(partial(self._announced, info.name))
         if info.name not in self._own:  # withdrawn meanwhile
             self._say_goodbye([info])
+
+    def _announced(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._announcing.get(name) is task:
+            del self._announcing[name]
 
     def _say_goodbye(self, infos: list[ServiceInfo]) -> None:
         if self._zeroconf is None or not self._zeroconf.zeroconf.started:
@@ -110,3 +127,8 @@ class Announcer:
         zeroconf.async_send(goodbye)
         for after_s in _GOODBYES_AFTER_S:  # those after the closing of zeroconf go nowhere
             self._loop.call_later(after_s, zeroconf.async_send, goodbye)
+
+
+def _content(info: ServiceInfo) -> tuple[object, ...]:
+    """What others are told; two of one name are equal for zeroconf."""
+    return info.text, info.port, info.parsed_addresses()

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 import weakref
-from contextlib import suppress
 from typing import ClassVar
 
 from zeroconf import (
@@ -20,7 +19,9 @@ from colugo.errors import AdvertisementError
 from colugo.net.directory import Change, DirectoryEvent, Listener
 from colugo.net.interfaces import Scope
 from colugo.net.mdns_announcer import Announcer
-from colugo.net.mdns_query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine
+from colugo.net.mdns_query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine, mdns_addresses
+from colugo.net.mdns_verifier import Verifier
+from colugo.net.scope_watch import ScopeWatch
 from colugo.net.tasks import Tasks
 from colugo.protocol.advertisement import Advertisement, from_txt, instance_label, to_txt
 from colugo.protocol.throttle import Throttle
@@ -31,15 +32,13 @@ _CLOSE_AFTER_S = 0.02
 _ASK_AGAIN_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
 """After a loss, until everything is found again: the browser's own next query may be an hour away."""
 _RESOLVE_MS = 3000
-_MOST_IGNORED = 1000
-_VERIFY_TRIES = 3
-_VERIFY_WAIT_S = 0.4
+_MAX_IGNORED = 1000
 
 
 class MdnsLink:
     """The parts shared by the nodes of one loop and scope."""
 
-    _links: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Scope, "MdnsLink"]]] = (
+    _links: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "MdnsLink"]]] = (
         weakref.WeakKeyDictionary()
     )
 
@@ -50,24 +49,26 @@ class MdnsLink:
         self._known: dict[str, Advertisement] = {}
         self._tasks = Tasks("mdns", log)
         self._announcer = Announcer(self._tasks)
-        self._verifying: dict[str, asyncio.Event] = {}
+        self._verifier = Verifier(self._tasks, self._known, lambda: self._scope, self._ask, self._gone)
         self._asking: asyncio.Task[None] | None = None
         self._zeroconf: AsyncZeroconf | None = None
         self._browser: AsyncServiceBrowser | None = None
         self._querier: OneShotQuerier | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._watch: ScopeWatch | None = None
+        self._moving = asyncio.Lock()
         self._throttle = Throttle(60.0)
         self.ignored: dict[str, str] = {}
-        """Records that are malformed or of another version: instance name and reason."""
+        """Advertisements that say something else than this version of colugo understands, and why."""
 
     @classmethod
     def of(cls, scope: Scope) -> "MdnsLink":
         """The link of the running loop and this scope, made if there is none."""
         loop = asyncio.get_running_loop()
         links = cls._links.setdefault(loop, {})
-        if scope not in links:
-            links[scope] = cls(scope, loop)
-        return links[scope]
+        if scope.wanted not in links:
+            links[scope.wanted] = cls(scope, loop)
+        return links[scope.wanted]
 
     async def enter(self, listener: Listener) -> None:
         """Add a user; it hears what is known already and all that changes."""
@@ -84,8 +85,10 @@ class MdnsLink:
         if self._listeners:
             return
         links = self._links.get(self._loop, {})
-        if links.get(self._scope) is self:
-            del links[self._scope]
+        if links.get(self._scope.wanted) is self:
+            del links[self._scope.wanted]
+        if self._watch is not None:
+            self._watch.leave(self._follow)
         await self._tasks.cancel()
         if self._querier is not None:
             self._querier.close()
@@ -96,24 +99,59 @@ class MdnsLink:
             await self._zeroconf.async_close()
 
     async def _start(self) -> None:
-        addresses = list(self._scope.addresses)
+        self._watch = ScopeWatch.of(self._scope)
+        self._watch.follow(self._follow)
+        self._scope = self._watch.scope
+        await self._begin()
+
+    async def _begin(self) -> None:
+        addresses = mdns_addresses(self._scope)
+        zeroconf = None
         try:
             # its listening socket before the question, so that no announcement falls between them
-            self._zeroconf = AsyncZeroconf(interfaces=addresses)
+            zeroconf = self._zeroconf = AsyncZeroconf(interfaces=addresses)
             self._querier = OneShotQuerier(addresses, self._on_answer)
             self._querier.ask([SERVICE_TYPE], TYPE_PTR)
             self._browser = AsyncServiceBrowser(
-                self._zeroconf.zeroconf, SERVICE_TYPE, handlers=[self._on_browser_event]
+                zeroconf.zeroconf, SERVICE_TYPE, handlers=[self._on_browser_event]
             )
-            await self._zeroconf.zeroconf.async_wait_for_start()
-            confine(self._zeroconf.zeroconf, host_only=self._scope.host_only)
-            self._announcer.start(self._zeroconf)
-        except (OSError, NotRunningException) as error:
+            await zeroconf.zeroconf.async_wait_for_start()
+            confine(zeroconf.zeroconf, host_only=self._scope.host_only)
+            self._announcer.start(zeroconf)
+        except (OSError, NotRunningException, RuntimeError) as error:
             log.warning(
                 "mDNS does not work on %s (%s): this node finds others only where connect= names them",
                 self._scope,
                 error,
             )
+            self._zeroconf = None
+            if zeroconf is not None:
+                await zeroconf.async_close()
+
+    def _follow(self, scope: Scope) -> None:
+        self._scope = scope
+        self._tasks.spawn(self._move(), "follow the network")
+
+    async def _move(self) -> None:
+        """Go on with the addresses that the scope has now, one change after another."""
+        async with self._moving:
+            scope, zeroconf = self._scope, self._zeroconf
+            if zeroconf is None:
+                await self._begin()
+                return
+            addresses = mdns_addresses(scope)
+            try:
+                querier = OneShotQuerier(addresses, self._on_answer)
+            except OSError as error:  # it changes again already
+                log.info("no queries on %s: %s", scope, error)
+                return
+            if self._querier is not None:
+                self._querier.close()
+            self._querier = querier
+            self._ask_again(at_once=True)
+            # all that is announced is announced again on what is new, which takes two seconds
+            await zeroconf.zeroconf.async_update_interfaces(addresses)
+            confine(zeroconf.zeroconf, host_only=scope.host_only)
 
     def advertise(self, advertisement: Advertisement) -> None:
         """Tell everyone, the nodes of this loop at once."""
@@ -131,44 +169,34 @@ class MdnsLink:
     def suspect(self, advertisement: Advertisement) -> None:
         """Look after all sockets of its node: they have gone together, if at all."""
         node = advertisement.node_id
-        names = {name for name, one in self._known.items() if one.node_id == node}
-        names = {name for name in names if not self._announcer.owns(name)}
-        names -= self._verifying.keys()
-        if names:
-            unanswered = {name: asyncio.Event() for name in names}
-            self._verifying.update(unanswered)
-            self._tasks.spawn(self._verify(unanswered), f"verify {advertisement.node}")
+        names = [name for name, one in self._known.items() if one.node_id == node]
+        self._verifier.verify([name for name in names if not self._announcer.owns(name)])
 
-    async def _verify(self, unanswered: dict[str, asyncio.Event]) -> None:
-        try:
-            for _ in range(_VERIFY_TRIES):
-                silent = [name for name, answered in unanswered.items() if not answered.is_set()]
-                if self._querier is not None:
-                    self._querier.ask(silent, TYPE_SRV)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_VERIFY_WAIT_S):
-                        for answered in unanswered.values():
-                            await answered.wait()
-                    return
-            for name, answered in unanswered.items():
-                if not answered.is_set():
-                    self._forget_cached(name)
-                    self._down(name)
-            self._ask_again()
-        finally:
-            for name in unanswered:
-                self._verifying.pop(name, None)
+    def vouch(self, advertisement: Advertisement) -> None:
+        """It answers again: it is there until a question shows that it is not."""
+        self._up(_instance_name(advertisement), advertisement)
+        self._ask_again(at_once=True)
 
-    def _ask_again(self) -> None:
+    def _ask_again(self, *, at_once: bool = False) -> None:
         if self._asking is not None:
             self._asking.cancel()
+        if at_once:
+            self._ask([SERVICE_TYPE], TYPE_PTR)
         self._asking = self._tasks.spawn(self._keep_asking(), "ask again")
 
     async def _keep_asking(self) -> None:
         for delay_s in _ASK_AGAIN_S:
             await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
-            if self._querier is not None:
-                self._querier.ask([SERVICE_TYPE], TYPE_PTR)
+            self._ask([SERVICE_TYPE], TYPE_PTR)
+
+    def _ask(self, names: list[str], record_type: int) -> None:
+        if self._querier is not None:
+            self._querier.ask(names, record_type)
+
+    def _gone(self, name: str, change: Change) -> None:
+        self._forget_cached(name)
+        self._down(name, change)
+        self._ask_again()
 
     def _forget_cached(self, name: str) -> None:
         """Without this, the same advertisement could not come up again before its TTL."""
@@ -185,8 +213,8 @@ class MdnsLink:
             return
         self._zeroconf.zeroconf.record_manager.async_updates_from_response(message)
         for record in message.answers():
-            if record.type == TYPE_SRV and record.name in self._verifying:
-                self._verifying[record.name].set()
+            if record.type == TYPE_SRV:
+                self._verifier.answered(record.name)
 
     def _on_browser_event(
         self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
@@ -217,7 +245,7 @@ class MdnsLink:
             txt = {key.decode(): value.decode() if value else None for key, value in info.properties.items()}
             advertisement = from_txt(txt, tuple(info.parsed_addresses()), info.port)
         except (AdvertisementError, UnicodeDecodeError) as error:
-            if info.name in self.ignored or len(self.ignored) < _MOST_IGNORED:
+            if info.name in self.ignored or len(self.ignored) < _MAX_IGNORED:
                 self.ignored[info.name] = str(error)
             held = self._throttle.admit("malformed", self._loop.time())
             if held is not None:
@@ -235,10 +263,10 @@ class MdnsLink:
         self._known[name] = advertisement
         self._tell(DirectoryEvent(Change.UP, advertisement))
 
-    def _down(self, name: str) -> None:
+    def _down(self, name: str, change: Change = Change.DOWN) -> None:
         advertisement = self._known.pop(name, None)
         if advertisement is not None:
-            self._tell(DirectoryEvent(Change.DOWN, advertisement))
+            self._tell(DirectoryEvent(change, advertisement))
 
     def _tell(self, event: DirectoryEvent) -> None:
         for listener in list(self._listeners):

@@ -10,6 +10,9 @@ from contextlib import suppress
 from tornado.ioloop import IOLoop
 from zeroconf import DNSIncoming, DNSOutgoing, DNSQuestion, Zeroconf
 
+from colugo.net.addresses import socket_address
+from colugo.net.interfaces import Scope, interface_index, is_loopback
+
 log = logging.getLogger("colugo.discovery")
 
 SERVICE_TYPE = "_colugo._tcp.local."
@@ -17,12 +20,25 @@ TYPE_PTR = 12
 TYPE_SRV = 33
 _CLASS_IN = 1
 _GROUP = "224.0.0.251"
+_GROUP_V6 = "ff02::fb"
 _PORT = 5353
 _TTL = 255
 _MAX_PACKET = 9000
 """RFC 6762 §17."""
 _IP_MULTICAST_ALL = 49  # linux/in.h; not in Python's socket module
+_IPV6_MULTICAST_ALL = 29  # linux/in6.h
 _SO_BINDTODEVICE = 25
+
+
+def mdns_addresses(scope: Scope) -> list[str]:
+    """Our addresses to send mDNS from: each one of IPv4, and one of IPv6 an interface, the link-local one.
+
+    A host that has both takes part in both (RFC 6762 §20), for others may have only one.
+    """
+    v4 = [address for address in scope.addresses if ":" not in address]
+    v6 = [address for address in scope.addresses if ":" in address and not is_loopback(address)]
+    link_local = {address.partition("%")[2]: address for address in reversed(v6) if "%" in address}
+    return [*v4, *(link_local.values() or v6)]
 
 
 class OneShotQuerier:
@@ -32,23 +48,24 @@ class OneShotQuerier:
     where a browser's first query alone is put off by 20 to 120 ms (§5.2).
 
     Args:
-        addresses: the IPv4 addresses of the interfaces.
+        addresses: of the interfaces. One that is not there (any more) is left out.
         on_answer: gets each response, on the running loop.
 
     Raises:
-        OSError: if an address is not there (any more).
+        OSError: if none of them can be asked on.
     """
 
     def __init__(self, addresses: list[str], on_answer: Callable[[DNSIncoming], None]) -> None:
         self._on_answer = on_answer
         self._loop = IOLoop.current()
         self._sockets: list[socket.socket] = []
-        try:
-            for address in addresses:
+        for address in addresses:
+            try:
                 self._sockets.append(_multicast_socket(address))
-        except OSError:
-            self.close()
-            raise
+            except OSError as error:
+                if not self._sockets and address == addresses[-1]:
+                    raise
+                log.debug("no queries on %s: %s", address, error)
         for udp in self._sockets:
             self._loop.add_handler(udp, self._readable, IOLoop.READ)
 
@@ -64,8 +81,9 @@ class OneShotQuerier:
             query.add_question(DNSQuestion(name, record_type, _CLASS_IN))
         for packet in query.packets():
             for udp in self._sockets:
+                group = _GROUP if udp.family == socket.AF_INET else _GROUP_V6
                 try:
-                    udp.sendto(packet, (_GROUP, _PORT))
+                    udp.sendto(packet, (group, _PORT))
                 except OSError as error:
                     log.debug("no query on %s: %s", udp.getsockname()[0], error)
 
@@ -87,19 +105,25 @@ class OneShotQuerier:
             except OSError as error:  # such as an ICMP error that answers a query
                 log.debug("no answer on %s: %s", udp.getsockname()[0], error)
                 return
-            message = DNSIncoming(data, source)
+            message = DNSIncoming(data, source[:2])
             if message.valid and message.is_response():
                 self._on_answer(message)
 
 
 def _multicast_socket(address: str) -> socket.socket:
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    is_v6 = ":" in address
+    udp = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         udp.setblocking(False)
-        udp.bind((address, 0))
-        udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
-        udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, _TTL)
-        udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+        udp.bind(socket_address(address, 0))
+        if is_v6:
+            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface_index(address))
+            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _TTL)
+            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 1)
+        else:
+            udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
+            udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, _TTL)
+            udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
     except OSError:
         udp.close()
         raise
@@ -119,7 +143,9 @@ def confine(zeroconf: Zeroconf, *, host_only: bool) -> None:
     if sys.platform != "linux":
         return
     for transport in zeroconf.engine.readers:
+        device = b"lo" if host_only else b""
         with suppress(OSError):  # an old kernel: what is left is heard, but not sent
             transport.sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
-            if host_only:
-                transport.sock.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, b"lo")
+            if transport.sock.family == socket.AF_INET6:
+                transport.sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
+            transport.sock.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, device)

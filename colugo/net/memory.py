@@ -79,6 +79,9 @@ class MemoryDirectory:
     def suspect(self, advertisement: Advertisement) -> None:
         """Nothing to ask: whoever is gone from memory has withdrawn."""
 
+    def vouch(self, advertisement: Advertisement) -> None:
+        """Nothing to do: nobody is lost from memory."""
+
     async def close(self) -> None:
         """Leave the network."""
         if self._listener is not None:

@@ -73,7 +73,7 @@ class Registry:
             del self._exact[watch.kind, watch.topic]
 
     def on_event(self, event: DirectoryEvent) -> None:
-        """Take in a directory's event."""
+        """Take in a directory's event. What is lost is not known any more, but a watch may wait for it."""
         advertisement = event.advertisement
         key = advertisement.socket_id
         if advertisement.realm != self._realm:

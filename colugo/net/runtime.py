@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Container, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ from colugo.net.interfaces import Scope
 from colugo.net.ipc import IpcFiles
 from colugo.net.node_endpoint import ANY_PORT, NodeEndpoint, PortChoice
 from colugo.net.registry import Registry, Watch
+from colugo.net.routes import Routes
+from colugo.net.scope_watch import ScopeWatch
 from colugo.net.sockets import Sockets
 from colugo.net.tasks import Tasks
 from colugo.protocol.advertisement import NODE_TOPIC, Advertisement, Framing, Kind
@@ -38,6 +40,13 @@ class Closable(Protocol):
 
     def close_now(self) -> None:
         """Close, on the node's thread; a second time is a no-op."""
+
+
+class Follower(Protocol):
+    """What follows the addresses of the host."""
+
+    def follow(self, scope: Scope) -> None:
+        """Take in the scope as it is now."""
 
 
 class Runtime:
@@ -87,13 +96,17 @@ class Runtime:
         self.closed = False
         self.parts: dict[Closable, None] = {}
         """What is closed with the node, in the order of its making."""
+        self.followers: dict[Follower, None] = {}
+        """Who is told when the scope has other addresses."""
         self.owner = threading.get_ident()
         """The thread that may touch the sockets."""
         self._loop: IOLoop | None = None
         self._directory: Directory | None = None
+        self._scope_watch: ScopeWatch | None = None
         self._advertised: dict[bytes, Advertisement] = {}
         self._on_open: list[Callable[[], None]] = []
         self._tasks = Tasks(name, self.logger)
+        self.routes = Routes(host_id, self.ipc, self._tasks)
 
     @property
     def running(self) -> bool:
@@ -122,6 +135,10 @@ class Runtime:
         self._directory = directory
         self._open_endpoint()
         self.ipc.open(self._loop)
+        self._scope_watch = ScopeWatch.of(self.scope)
+        self._scope_watch.follow(self._on_scope)
+        if self._scope_watch.scope != self.scope:  # it has changed since the node was made
+            self._on_scope(self._scope_watch.scope)
         waiting, self._on_open = self._on_open, []
         for action in waiting:
             action()
@@ -177,6 +194,7 @@ class Runtime:
         topic: str,
         port: int,
         *,
+        addresses: tuple[str, ...],
         codec: str,
         framing: Framing = Framing.COLUGO,
         socket_id: bytes,
@@ -192,12 +210,12 @@ class Runtime:
             codec=codec,
             framing=framing,
             host_id=self.host_id,
-            addresses=self.scope.addresses,
+            addresses=addresses,
             port=port,
         )
 
     def advertise(self, advertisement: Advertisement) -> None:
-        """Advertise from now on, or from the start of the node on."""
+        """Advertise from now on, or from the start of the node on; again, if something of it has changed."""
         self._advertised[advertisement.socket_id] = advertisement
         if self._loop is not None and self._directory is not None:
             self._directory.advertise(advertisement)
@@ -218,6 +236,23 @@ class Runtime:
         """Records that the directory does not understand: name and reason."""
         return {} if self._directory is None else self._directory.ignored
 
+    def vouch(self, advertisement: Advertisement) -> None:
+        """The socket was lost, and answers again."""
+        if self._directory is not None:
+            self._directory.vouch(advertisement)
+
+    def find(
+        self,
+        peer: Advertisement,
+        found: Callable[[str], None],
+        *,
+        taken: Container[str],
+        before: str | None,
+        connected: bool,
+    ) -> None:
+        """Find where to connect to a peer (see `Routes.find`)."""
+        self.routes.find(peer, self.scope, found, taken=taken, before=before, connected=connected)
+
     def watch(self, watch: Watch) -> None:
         """Begin a watch when the node runs."""
         self.when_open(lambda: self.registry.watch(watch))
@@ -228,8 +263,16 @@ class Runtime:
         reach = "this host" if self.scope.host_only else "whoever is on that network"
         self.logger.info("scope %s, realm %s, open to %s%s", self.scope, self.realm, reach, note)
 
+    def _on_scope(self, scope: Scope) -> None:
+        self.scope = scope
+        for follower in list(self.followers):
+            follower.follow(scope)
+
     async def close_directory(self) -> None:
         """Say goodbye."""
+        if self._scope_watch is not None:
+            self._scope_watch.leave(self._on_scope)
+            self._scope_watch = None
         if self._directory is not None:
             await self._directory.close()
 

@@ -12,11 +12,12 @@ DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 LINGER_MS = 500
 """How long messages that are sent already may still leave after a stop."""
 RECONNECT_MS = 20
-RECONNECT_MAX_MS = 1000
+RECONNECT_MAX_MS = 500
 CONNECT_TIMEOUT_MS = 1000
 _FRAME_ROOM = 64 * 1024
 _CONTROL_BYTES = 4096
 _BIND_TRIES = 20
+_GONE = (errno.EADDRNOTAVAIL, errno.ENODEV)
 _LIVENESS = {
     zmq.TCP_KEEPALIVE: 1,
     zmq.TCP_KEEPALIVE_IDLE: 1,
@@ -95,16 +96,16 @@ class Sockets:
         self._context.destroy(linger=0)  # sockets that were closed keep their own linger
 
 
-def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None) -> int:
+def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None) -> tuple[int, list[str]]:
     """Bind a socket to one port of each address.
 
     Args:
         socket: the socket.
-        addresses: IP addresses of this host.
+        addresses: IP addresses of this host. One that has gone meanwhile is left out, if there are others.
         port: the port, or None for one that is free on all of them.
 
     Returns:
-        The port.
+        The port, and the addresses that it is bound on.
 
     Raises:
         BindError: if that is not possible, with address, port and reason.
@@ -112,23 +113,51 @@ def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None
     if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536):  # noqa: PLR2004
         raise ConfigurationError(f"a port is a number from 1 to 65535, not {port!r}")
     for _ in range(_BIND_TRIES):
-        bound: list[str] = []
-        address = ""
         chosen = port or 0
-        try:
-            for address in addresses:
-                where = endpoint(address, chosen)
-                socket.bind(where if chosen else where[: where.rindex(":")] + ":*")
-                bound.append(socket.getsockopt_string(zmq.LAST_ENDPOINT))
-                chosen = chosen or int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
-        except zmq.ZMQError as error:
-            for one in bound:
-                socket.unbind(one)
-            if port is None and bound and error.errno == errno.EADDRINUSE:
-                continue  # free on the first address, taken on another
-            raise _bind_error(error, address, port) from error
-        return chosen
+        bound: list[str] = []
+        for address in addresses:
+            try:
+                chosen = _bind_one(socket, address, chosen)
+                bound.append(address)
+            except zmq.ZMQError as error:
+                if error.errno in _GONE and (bound or address != addresses[-1]):
+                    continue
+                for one in bound:
+                    unbind(socket, one, chosen)
+                if port is None and bound and error.errno == errno.EADDRINUSE:
+                    break  # free on the first address, taken on another
+                raise _bind_error(error, address, port) from error
+        else:
+            return chosen, bound
     raise BindError(errno.EADDRINUSE, f"no port is free on all of {', '.join(addresses)}")
+
+
+def bind_also(socket: zmq.Socket[bytes], address: str, port: int) -> None:
+    """Bind a socket to its port on one more address.
+
+    Raises:
+        BindError: if that is not possible.
+    """
+    try:
+        _bind_one(socket, address, port)
+    except zmq.ZMQError as error:
+        raise _bind_error(error, address, port) from error
+
+
+def unbind(socket: zmq.Socket[bytes], address: str, port: int) -> None:
+    """Take no more connections on an address; those that are there stay."""
+    socket.unbind(endpoint(address, port))
+
+
+def _bind_one(socket: zmq.Socket[bytes], address: str, port: int) -> int:
+    where = endpoint(address, port)
+    is_v6 = ":" in address
+    socket.set(zmq.IPV6, int(is_v6))  # else ZeroMQ would use IPv6's form of IPv4 addresses in what it tells
+    try:
+        socket.bind(where if port else where[: where.rindex(":")] + ":*")
+    finally:
+        socket.set(zmq.IPV6, 0)
+    return port or int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
 
 
 def _bind_error(error: zmq.ZMQError, address: str, port: int | None) -> BindError:

@@ -4,18 +4,19 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from colugo.errors import ConfigurationError
-from colugo.net.addresses import choose_endpoint
-from colugo.net.ipc import PREFIX, is_file_missing
+from colugo.net.ipc import is_file_missing
 from colugo.net.runtime import Runtime
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
 from colugo.protocol.description import LinkDescription
 from colugo.protocol.frames import NO_ID
 
 _ANSWER_WAIT_S = 2.0
+_LOST_WAIT_S = 0.5
+_PARKED_S = 300.0
 _TCP = re.compile(r"tcp://([^\s/*]+):(\d{1,5})")
 _MAX_PORT = 65535
 
@@ -29,6 +30,7 @@ class Link:
         endpoint: where it is.
         connected: whether it has answered and not been lost since.
         leaving: whether it is no longer advertised: it is not connected to again once it is lost.
+        parked: whether its host was cut off: it is not advertised, but waited for.
         timer: the next look at it.
         since: when `connected` has changed last, seconds of `time.monotonic`.
     """
@@ -37,6 +39,7 @@ class Link:
     endpoint: str
     connected: bool = False
     leaving: bool = False
+    parked: bool = False
     timer: asyncio.TimerHandle | None = None
     since: float = field(default_factory=time.monotonic)
 
@@ -68,49 +71,50 @@ class Link:
             self.timer = None
 
 
-def find_endpoint(
-    runtime: Runtime, peer: Advertisement, *, taken: Container[str], current: str | None
-) -> str | None:
-    """Where to connect to a peer: its file if it is on this host, else one of its addresses.
-
-    Args:
-        runtime: the node's.
-        peer: the peer.
-        taken: the endpoints that there are links to. A peer whose port is among them is met there: a
-            link to the socket that had the port before may be connected to it already.
-        current: where the peer is connected now; None if it is not.
-    """
-    if current is not None and current.startswith(PREFIX):
-        return current
-    tcp = choose_endpoint(peer, runtime.scope, runtime.host_id)
-    if tcp is None or tcp in taken or peer.host_id != runtime.host_id:
-        return tcp
-    return runtime.ipc.find(peer.socket_id) or tcp
-
-
-def doubt_if_silent(runtime: Runtime, link: Link, retry: Callable[[Link], None] | None = None) -> None:
+def doubt_if_silent(
+    runtime: Runtime, link: Link, retry: Callable[[Link], None] | None = None, *, soon: bool = False
+) -> None:
     """As long as the link does not answer, let the directory look whether it is still advertised.
 
-    If it is, and its file is gone, it is met over tcp.
+    If it is, it is looked for at its other addresses, too, and over tcp if its file is gone.
 
     Args:
         runtime: the node's.
         link: the link.
         retry: called then, too.
+        soon: whether to begin soon: it has answered before.
     """
 
     def look() -> None:
-        if not link.connected and not link.leaving:
-            runtime.suspect(link.peer)
-            doubt_if_silent(runtime, link, retry)
-            if retry is not None:
-                retry(link)
-            if is_file_missing(link.endpoint):
-                runtime.registry.repeat(link.peer)
+        if link.connected or link.leaving:
+            return
+        runtime.suspect(link.peer)
+        doubt_if_silent(runtime, link, retry)
+        if retry is not None:
+            retry(link)
+        if len(link.peer.addresses) > 1:
+            runtime.routes.forget(link.peer)
+        if len(link.peer.addresses) > 1 or is_file_missing(link.endpoint):
+            runtime.registry.repeat(link.peer)
 
     link.cancel_timer()
     if link.advertised:
-        link.timer = asyncio.get_running_loop().call_later(_ANSWER_WAIT_S, look)
+        wait_s = _LOST_WAIT_S if soon else _ANSWER_WAIT_S
+        link.timer = asyncio.get_running_loop().call_later(wait_s, look)
+
+
+def park(link: Link, give_up: Callable[[], None]) -> None:
+    """The peer's host does not answer: ZeroMQ goes on trying to connect, for some minutes.
+
+    So a cable that is plugged in again, or a Wi-Fi that is back, joins both sides within a second.
+
+    Args:
+        link: the link.
+        give_up: called when these minutes are over.
+    """
+    link.parked = True
+    link.cancel_timer()
+    link.timer = asyncio.get_running_loop().call_later(_PARKED_S, give_up)
 
 
 def plain_peer(endpoint: str, kind: Kind) -> Advertisement:

@@ -12,16 +12,17 @@ from typing import Any, Literal, get_args
 import zmq
 
 from colugo.errors import ClosedError, ConfigurationError, FlowError
+from colugo.net.binding import Binding
 from colugo.net.reader import SocketReader
 from colugo.net.runtime import Runtime
-from colugo.net.sockets import LINGER_MS, bind
+from colugo.net.sockets import LINGER_MS
 from colugo.patterns.base import Complaints, Part, check_count, check_size
 from colugo.patterns.flow import Flow
 from colugo.patterns.gate import Gate
 from colugo.patterns.outflow import Outflow
 from colugo.patterns.plain_outflow import PlainOutflow
 from colugo.patterns.readers import Reader
-from colugo.protocol.advertisement import Framing, Kind, endpoint
+from colugo.protocol.advertisement import Framing, Kind
 from colugo.protocol.codecs import PLAIN, resolve_codec
 from colugo.protocol.description import PublisherDescription
 from colugo.protocol.frames import ID_BYTES, LARGE_BYTES
@@ -135,26 +136,25 @@ class Publisher(Part):
                     on_readers=self._gate.set,
                     on_cut=self._tell_cut,
                 )
-            self._port = bind(self._socket, runtime.scope.addresses, port)
+            self._binding = Binding(
+                runtime,
+                self._socket,
+                Kind.PUBLISHER,
+                topic,
+                socket_id=socket_id,
+                codec=self._codec.name,
+                framing=self._framing,
+                port=port,
+            )
         except BaseException:
             self._socket.close()
             raise
-        self._ipc = runtime.ipc.bind(self._socket, socket_id)
-        self._advertisement = runtime.advertisement(
-            Kind.PUBLISHER,
-            topic,
-            self._port,
-            codec=self._codec.name,
-            framing=self._framing,
-            socket_id=socket_id,
-        )
         runtime.when_open(self._open)
-        runtime.advertise(self._advertisement)
 
     @property
     def endpoints(self) -> list[str]:
         """Where it is bound, for peers that are given one instead of discovering it: tcp, then ipc."""
-        return [endpoint(address, self._port) for address in self._runtime.scope.addresses] + self._ipc
+        return self._binding.endpoints
 
     @property
     def subscribers(self) -> int:
@@ -178,7 +178,7 @@ class Publisher(Part):
         stats = self.stats
         return PublisherDescription(
             topic=self.topic,
-            socket_id=self._advertisement.socket_id.hex(),
+            socket_id=self._binding.advertisement.socket_id.hex(),
             codec=self._codec.name,
             framing=str(self._framing),
             endpoints=self.endpoints,
@@ -278,8 +278,7 @@ class Publisher(Part):
 
     def _shut(self) -> None:
         """Withdraw and close; what was sent still leaves, for half a second at most."""
-        self._runtime.withdraw(self._advertisement)
-        self._runtime.ipc.remove(self._ipc)
+        self._binding.close()
         self._send_foreign(LINGER_MS / 1000)
         self._flush()
         self._out.close()

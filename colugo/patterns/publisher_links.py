@@ -11,7 +11,7 @@ from colugo.net.directory import Change
 from colugo.net.reader import Rest
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.links import Link, doubt_if_silent, find_endpoint, plain_peer
+from colugo.patterns.links import Link, doubt_if_silent, park, plain_peer
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
 from colugo.protocol.publications import READER_PREFIX, Publication
 
@@ -76,6 +76,7 @@ class PublisherLinks:
         self._copy = copy
         self._watch = Watch(Kind.PUBLISHER, topic, self._on_change)
         self._links: dict[str, Link] = {}
+        self._seeking: dict[bytes, Advertisement] = {}
         self._early: dict[bytes, list[Publication]] = {}
         self._early_bytes = 0
         self._framed: Connector | None = None
@@ -158,15 +159,34 @@ class PublisherLinks:
         if self._closed:
             return
         link = self._find(peer)
+        self._seeking.pop(peer.socket_id, None)
         if change is Change.UP:
-            current = link.endpoint if link is not None and link.connected else None
-            endpoint = find_endpoint(self._runtime, peer, taken=self._links, current=current)
-            if endpoint is not None:
-                self._found(peer, endpoint, link)
+            self._seeking[peer.socket_id] = peer
+            self._runtime.find(
+                peer,
+                partial(self._met, peer),
+                taken=self._links,
+                before=link.endpoint if link is not None else None,
+                connected=link is not None and link.connected,
+            )
+        elif link is not None and change is Change.LOST:
+            self._park(link)
         elif link is not None:
             link.leaving = True
             if not self._connector(link).is_up(link.endpoint):
                 self._drop(link)
+
+    def _park(self, link: Link) -> None:
+        if link.connected:  # nothing has been lost on this way
+            self._runtime.vouch(link.peer)
+        elif not link.leaving:
+            park(link, partial(self._on_change, Change.DOWN, link.peer))
+
+    def _met(self, peer: Advertisement, endpoint: str) -> None:
+        """It has been found where the peer can be met, if it is still there and has not changed meanwhile."""
+        if not self._closed and self._seeking.get(peer.socket_id) is peer:
+            del self._seeking[peer.socket_id]
+            self._found(peer, endpoint, self._find(peer))
 
     def _find(self, peer: Advertisement) -> Link | None:
         return next((link for link in self._links.values() if link.peer.socket_id == peer.socket_id), None)
@@ -174,7 +194,7 @@ class PublisherLinks:
     def _found(self, peer: Advertisement, endpoint: str, before: Link | None) -> None:
         if before is not None and before.endpoint == endpoint:
             before.peer = peer
-            before.leaving = False
+            before.leaving = before.parked = False
             if not before.connected:
                 doubt_if_silent(self._runtime, before, self._rejoin)
             return
@@ -236,6 +256,7 @@ class PublisherLinks:
         """A connection without a welcome: one that came too early, and was forgotten. Ask for another."""
         connector = self._connector(link)
         if link.peer.framing is Framing.COLUGO and connector.is_up(link.endpoint):
+            self._runtime.routes.set_aside(link.peer, link.endpoint)
             connector.disconnect(link.endpoint)
             connector.connect(link.endpoint)
 
@@ -301,6 +322,9 @@ class PublisherLinks:
             return
         link.set_connected(connected=True)
         link.cancel_timer()
+        if link.parked:
+            link.parked = False
+            self._runtime.vouch(link.peer)
         early = self._forget_early(link.peer.socket_id)
         self._on_connected(link)
         for publication in early:
@@ -317,7 +341,7 @@ class PublisherLinks:
             self._disconnected(link, "lost")
         if link.advertised:
             self._runtime.suspect(link.peer)
-            doubt_if_silent(self._runtime, link, self._rejoin)
+            doubt_if_silent(self._runtime, link, self._rejoin, soon=True)
 
     def _disconnected(self, link: Link, reason: str) -> None:
         link.set_connected(connected=False)

@@ -9,14 +9,14 @@ from threading import get_ident
 from typing import Any
 
 from colugo.errors import FrameError, LifecycleError
+from colugo.net.binding import Binding
 from colugo.net.reader import Rest, SocketReader
 from colugo.net.runtime import Runtime
-from colugo.net.sockets import bind
 from colugo.patterns.answers import Answers
 from colugo.patterns.base import Complaints, Part, check_size
 from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, is_awaitable, reraise_if_cancelled
 from colugo.patterns.pace import PATIENCE_S, Pace
-from colugo.protocol.advertisement import Kind, endpoint
+from colugo.protocol.advertisement import Kind
 from colugo.protocol.calls import (
     FLAG_ERROR,
     FLAG_REFUSED,
@@ -146,21 +146,24 @@ class ReplyServer(Part):
         self._socket = runtime.sockets.router()
         self._answers = Answers(self._socket, self._id)
         try:
-            self._port = bind(self._socket, runtime.scope.addresses, port)
+            self._binding = Binding(
+                runtime,
+                self._socket,
+                Kind.REPLY_SERVER,
+                topic,
+                socket_id=self._id,
+                codec=self._codec.name,
+                port=port,
+            )
         except BaseException:
             self._socket.close()
             raise
-        self._ipc = runtime.ipc.bind(self._socket, self._id)
-        self._advertisement = runtime.advertisement(
-            Kind.REPLY_SERVER, topic, self._port, codec=self._codec.name, socket_id=self._id
-        )
         runtime.when_open(self._open)
-        runtime.advertise(self._advertisement)
 
     @property
     def endpoints(self) -> list[str]:
         """Where it is bound, for peers that are given one instead of discovering it: tcp, then ipc."""
-        return [endpoint(address, self._port) for address in self._runtime.scope.addresses] + self._ipc
+        return self._binding.endpoints
 
     @property
     def stats(self) -> ReplyServerStats:
@@ -193,8 +196,7 @@ class ReplyServer(Part):
 
     def _shut(self) -> None:
         """Withdraw and close; replies that were sent still leave, for half a second at most."""
-        self._runtime.withdraw(self._advertisement)
-        self._runtime.ipc.remove(self._ipc)
+        self._binding.close()
         self._answers.close()
         if self._reader is not None:
             self._reader.close()

@@ -9,7 +9,7 @@ from colugo.net.connector import Connector
 from colugo.net.reader import Rest
 from colugo.net.runtime import Runtime
 from colugo.net.turn import Turn
-from colugo.patterns.links import Link, doubt_if_silent
+from colugo.patterns.links import Link, doubt_if_silent, park
 from colugo.protocol.advertisement import Advertisement, Framing
 from colugo.protocol.calls import FLAG_ERROR, Call, decode_calls, encode_calls, split_envelope
 from colugo.protocol.description import LinkDescription
@@ -111,8 +111,24 @@ class ServerLink:
         if not self._connector.is_up(self.endpoint):
             self.end()
 
-    def stay(self) -> bool:
-        """The server is advertised again; whether it had been leaving and takes requests again."""
+    def park(self, give_up: Callable[[], None]) -> None:
+        """The server's host does not answer: wait for it, until `give_up` is called."""
+        if self._link.connected:  # nothing has been lost on this way
+            self._runtime.vouch(self.peer)
+        elif not self._link.leaving:
+            park(self._link, give_up)
+
+    def stay(self, peer: Advertisement) -> bool:
+        """The server is advertised again; whether it had been leaving and takes requests again.
+
+        Args:
+            peer: as it is advertised now.
+        """
+        self._link.peer = peer
+        if self._link.parked:
+            self._link.parked = False
+            if not self._link.connected:
+                doubt_if_silent(self._runtime, self._link)
         if not self._link.leaving:
             return False
         self._link.leaving = False
@@ -162,6 +178,9 @@ class ServerLink:
         if not self._link.leaving and not self._link.connected:
             self._link.set_connected(connected=True)
             self._link.cancel_timer()
+            if self._link.parked:
+                self._link.parked = False
+                self._runtime.vouch(self.peer)
             self._on_connected(self)
 
     def _down(self, endpoint: str) -> None:
@@ -184,7 +203,7 @@ class ServerLink:
         self._connector = self._connect()
         if self._link.advertised:
             self._runtime.suspect(self.peer)
-        doubt_if_silent(self._runtime, self._link)
+        doubt_if_silent(self._runtime, self._link, soon=True)
         self._on_lost(self, "lost")
 
     def _end_turn(self) -> None:

@@ -2,13 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from colugo.errors import FrameError
 from colugo.net.directory import Change
 from colugo.net.reader import Rest
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.links import find_endpoint, plain_peer
+from colugo.patterns.links import plain_peer
 from colugo.patterns.server_link import ServerLink
 from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.calls import Call
@@ -53,6 +54,7 @@ class ServerLinks:
         self._watch = Watch(Kind.REPLY_SERVER, topic, self._on_change)
         self._links: dict[str, ServerLink] = {}
         self._ring: deque[ServerLink] = deque()
+        self._seeking: dict[bytes, Advertisement] = {}
         self._retired: set[ServerLink] = set()
         self._closed = False
 
@@ -104,18 +106,34 @@ class ServerLinks:
     def _on_change(self, change: Change, peer: Advertisement) -> None:
         if self._closed:
             return
-        link = next((one for one in self._links.values() if one.peer.socket_id == peer.socket_id), None)
-        if change is Change.DOWN:
-            if link is not None:
-                self._leave_ring(link)
-                link.leave()
+        link = self._find(peer)
+        self._seeking.pop(peer.socket_id, None)
+        if change is Change.UP:
+            self._seeking[peer.socket_id] = peer
+            self._runtime.find(
+                peer,
+                partial(self._met, peer),
+                taken=self._links,
+                before=link.endpoint if link is not None else None,
+                connected=link is not None and link in self._ring,
+            )
+        elif link is not None and change is Change.LOST:
+            link.park(partial(self._on_change, Change.DOWN, peer))
+        elif link is not None:
+            self._leave_ring(link)
+            link.leave()
+
+    def _find(self, peer: Advertisement) -> ServerLink | None:
+        return next((one for one in self._links.values() if one.peer.socket_id == peer.socket_id), None)
+
+    def _met(self, peer: Advertisement, endpoint: str) -> None:
+        """It has been found where the peer can be met, if it is still there and has not changed meanwhile."""
+        if self._closed or self._seeking.get(peer.socket_id) is not peer:
             return
-        current = link.endpoint if link is not None and link in self._ring else None
-        endpoint = find_endpoint(self._runtime, peer, taken=self._links, current=current)
-        if endpoint is None:
-            return
+        del self._seeking[peer.socket_id]
+        link = self._find(peer)
         if link is not None and link.endpoint == endpoint:
-            if link.stay():
+            if link.stay(peer):
                 self._enter_ring(link)
             return
         for old in (link, self._links.pop(endpoint, None)):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from colugo.diagnosis.facts import Reach
+from colugo.net.addresses import socket_address
 
 _TIMEOUT_S = 1.0
 _AT_ONCE = 128
@@ -39,7 +40,7 @@ async def try_one(address: str, port: int) -> Reach:
         tcp.setblocking(False)
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                await loop.sock_connect(tcp, _sockaddr(address, port))
+                await loop.sock_connect(tcp, socket_address(address, port))
         except ConnectionRefusedError:
             return Reach.REFUSED
         except TimeoutError:
@@ -49,16 +50,6 @@ async def try_one(address: str, port: int) -> Reach:
                 return Reach.UNREACHABLE
             return Reach.NO_HOST
     return Reach.OPEN
-
-
-def _sockaddr(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
-    host, _, zone = address.partition("%")
-    if not zone:
-        return host, port
-    try:
-        return host, port, 0, int(zone) if zone.isdigit() else socket.if_nametoindex(zone)
-    except OSError:  # the interface has gone: the connection fails by itself
-        return host, port, 0, 0
 
 
 def neighbours() -> dict[str, tuple[str, bool]]:
