@@ -92,6 +92,7 @@ class Program:
         realm: its COLUGO_REALM.
         env: more of its environment.
         prefix: a command that runs it, such as `ip netns exec x`.
+        told: whether it is to read what it is told; else its standard input is empty.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Program:
         realm: str,
         env: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
+        told: bool = False,
     ) -> None:
         paths = [str(ROOT), *(path for path in sys.path if path)]
         environment = os.environ | {
@@ -116,7 +118,7 @@ class Program:
             [*prefix, sys.executable, *arguments],
             env=environment,
             cwd=ROOT,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if told else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -131,6 +133,11 @@ class Program:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has."""
+        return self._process.poll() is not None
+
     def expect(self, text: str, within: float = 15.0) -> str:
         """Return the next line that contains the text; fail with all output if none comes in time."""
         deadline = time.monotonic() + seconds(within)
@@ -143,6 +150,11 @@ class Program:
                 raise AssertionError(f"ended without {text!r}:\n" + "\n".join(self.lines))
             if text in line:
                 return line
+
+    def tell(self, line: str) -> None:
+        """Send it a line."""
+        assert self._process.stdin is not None
+        print(line, file=self._process.stdin, flush=True)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -176,8 +188,9 @@ class Program:
     ) -> None:
         self.kill()
         self._reader.join(seconds(5))
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -1,14 +1,51 @@
 """A bound socket: its port on each address of the scope, its file, and what is told of it."""
 
 import dataclasses
+import logging
+from typing import Protocol
 
 import zmq
 
 from colugo.errors import BindError
 from colugo.net.interfaces import Scope, host_addresses, without_zone
-from colugo.net.runtime import Runtime
+from colugo.net.ipc import IpcFiles
 from colugo.net.sockets import bind, bind_also, unbind
-from colugo.protocol.advertisement import Framing, Kind, endpoint
+from colugo.protocol.advertisement import Advertisement, Framing, Kind, endpoint
+
+
+class Follower(Protocol):
+    """What follows the addresses of the host."""
+
+    def follow(self, scope: Scope) -> None:
+        """Take in the scope as it is now."""
+
+
+class Home(Protocol):
+    """What a binding needs of its node's runtime."""
+
+    scope: Scope
+    ipc: IpcFiles
+    logger: logging.Logger
+    followers: dict[Follower, None]
+
+    def advertisement(
+        self,
+        kind: Kind,
+        topic: str,
+        port: int,
+        *,
+        addresses: tuple[str, ...],
+        codec: str,
+        framing: Framing = Framing.COLUGO,
+        socket_id: bytes,
+    ) -> Advertisement:
+        """Describe one of the node's sockets."""
+
+    def advertise(self, advertisement: Advertisement) -> None:
+        """Advertise from now on."""
+
+    def withdraw(self, advertisement: Advertisement) -> None:
+        """Take it back."""
 
 
 class Binding:
@@ -31,7 +68,7 @@ class Binding:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Home,
         socket: zmq.Socket[bytes],
         kind: Kind,
         topic: str,
@@ -44,12 +81,12 @@ class Binding:
     ) -> None:
         self._runtime = runtime
         self._socket = socket
-        self._port, self._bound = bind(socket, runtime.scope.addresses, port)
+        self.port, self._bound = bind(socket, runtime.scope.addresses, port)
         self._ipc = runtime.ipc.bind(socket, socket_id) if ipc else []
         self.advertisement = runtime.advertisement(
             kind,
             topic,
-            self._port,
+            self.port,
             addresses=self._advertised(runtime.scope),
             codec=codec,
             framing=framing,
@@ -61,7 +98,7 @@ class Binding:
     @property
     def endpoints(self) -> list[str]:
         """Where it is bound: tcp, then ipc."""
-        return [endpoint(address, self._port) for address in self._bound] + self._ipc
+        return [endpoint(address, self.port) for address in self._bound] + self._ipc
 
     def follow(self, scope: Scope) -> None:
         """Bind to addresses that are new, leave those that the host has no more, and tell everyone."""
@@ -71,7 +108,7 @@ class Binding:
         there = host_addresses()
         for address in [one for one in self._bound if one not in there]:
             self._bound.remove(address)
-            unbind(self._socket, address, self._port)
+            unbind(self._socket, address, self.port)
         self.advertisement = dataclasses.replace(self.advertisement, addresses=self._advertised(scope))
         self._runtime.advertise(self.advertisement)
 
@@ -83,7 +120,7 @@ class Binding:
 
     def _bind(self, address: str) -> None:
         try:
-            bind_also(self._socket, address, self._port)
+            bind_also(self._socket, address, self.port)
         except BindError as error:
             text = "%s is not to be met at the new address %s: %s"
             self._runtime.logger.warning(text, self.advertisement.topic, address, error)

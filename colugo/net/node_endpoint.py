@@ -19,8 +19,9 @@ from colugo.errors import (
     RemoteError,
     RequestTimeoutError,
 )
+from colugo.net.binding import Binding
 from colugo.net.reader import SocketReader
-from colugo.net.sockets import Sockets, bind
+from colugo.net.sockets import Sockets
 from colugo.protocol.control import (
     MAX_ANSWER_BYTES,
     MAX_CONTROL_BYTES,
@@ -34,6 +35,8 @@ from colugo.protocol.control import (
 from colugo.protocol.error_report import ErrorReport, report_error
 from colugo.protocol.frames import ID_BYTES, Kind
 from colugo.protocol.throttle import Throttle
+
+Bind = Callable[[zmq.Socket[bytes], int | None], Binding]
 
 _HWM = 1000
 _LOG_PERIOD_S = 60.0
@@ -97,15 +100,17 @@ class NodeEndpoint:
         self._socket: zmq.Socket[bytes] | None = None
         self._reader: SocketReader | None = None
         self.socket_id = os.urandom(ID_BYTES)
-        self.port = 0
-        """Where it is bound; 0 if it is not open."""
+        self._binding: Binding | None = None
         self.malformed = 0
         """Frames that were not understood."""
         self.dropped = 0
         """Answers to those who had gone or took none."""
 
-    def open(self, addresses: tuple[str, ...]) -> None:
+    def open(self, bind: Bind) -> None:
         """Bind, on the running loop.
+
+        Args:
+            bind: binds the socket to a port, None for a free one, and advertises it.
 
         Raises:
             BindError: if the port cannot be had.
@@ -115,24 +120,28 @@ class NodeEndpoint:
         socket.set(zmq.SNDHWM, _HWM)
         socket.set(zmq.RCVHWM, _HWM)
         try:
-            self.port = self._bind(socket, addresses)
+            self._binding = self._bind(socket, bind)
         except BaseException:
             socket.close()
             raise
         self._socket = socket
         self._reader = SocketReader(IOLoop.current(), socket, self._on_message)
 
-    def _bind(self, socket: zmq.Socket[bytes], addresses: tuple[str, ...]) -> int:
+    def _bind(self, socket: zmq.Socket[bytes], bind: Bind) -> Binding:
         try:
-            return bind(socket, addresses, self._choice.port)
+            return bind(socket, self._choice.port)
         except BindError as error:
             if not self._choice.shared or error.errno != errno.EADDRINUSE:
                 raise
-        port = bind(socket, addresses, None)
-        self._logger.info(
-            "COLUGO_PORT: another program has port %s; this node's endpoint has %s", self._choice.port, port
-        )
-        return port
+        binding = bind(socket, None)
+        text = "COLUGO_PORT: another program has port %s; this node's endpoint has %s"
+        self._logger.info(text, self._choice.port, binding.port)
+        return binding
+
+    @property
+    def port(self) -> int:
+        """Where it is bound; 0 if it is not open."""
+        return self._binding.port if self._binding is not None else 0
 
     def serve(self, question: str, handler: Callable[[], Any]) -> None:
         """Answer a question from now on.
@@ -182,7 +191,9 @@ class NodeEndpoint:
         if self._reader is not None and self._socket is not None:
             self._reader.close()
             self._socket.close()
-        self._reader = self._socket = None
+        if self._binding is not None:
+            self._binding.close()
+        self._reader = self._socket = self._binding = None
 
     def complain(self, subject: str, text: str) -> None:
         """Log a warning, once a minute for each subject."""

@@ -8,9 +8,11 @@ from collections.abc import Callable, Container, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
+import zmq
 from tornado.ioloop import IOLoop
 
 from colugo.errors import ClosedError, ConfigurationError
+from colugo.net.binding import Binding, Follower
 from colugo.net.directory import Directory
 from colugo.net.interfaces import Scope
 from colugo.net.ipc import IpcFiles
@@ -40,13 +42,6 @@ class Closable(Protocol):
 
     def close_now(self) -> None:
         """Close, on the node's thread; a second time is a no-op."""
-
-
-class Follower(Protocol):
-    """What follows the addresses of the host."""
-
-    def follow(self, scope: Scope) -> None:
-        """Take in the scope as it is now."""
 
 
 class Runtime:
@@ -147,11 +142,13 @@ class Runtime:
             directory.advertise(advertisement)
 
     def _open_endpoint(self) -> None:
-        self.endpoint.open(self.scope.addresses)
-        own = self.advertisement(
-            Kind.NODE, NODE_TOPIC, self.endpoint.port, codec="json", socket_id=self.endpoint.socket_id
-        )
-        self._advertised[own.socket_id] = own
+        def bind(socket: zmq.Socket[bytes], port: int | None) -> Binding:
+            socket_id = self.endpoint.socket_id
+            return Binding(
+                self, socket, Kind.NODE, NODE_TOPIC, socket_id=socket_id, codec="json", port=port, ipc=False
+            )
+
+        self.endpoint.open(bind)
 
     def _describe(self) -> dict[str, str]:
         """The answer to who this is."""
