@@ -18,7 +18,7 @@ from colugo.protocol.description import (
     RequestClientDescription,
     SubscriberDescription,
 )
-from colugo.protocol.version import VERSION
+from colugo.protocol.version import __version__
 
 
 def describe(runtime: Runtime) -> NodeDescription:
@@ -33,7 +33,7 @@ def describe(runtime: Runtime) -> NodeDescription:
         realm=runtime.realm,
         scope=runtime.scope.name,
         addresses=list(runtime.scope.addresses),
-        version=VERSION,
+        version=__version__,
         wire_version=WIRE_VERSION,
         host_id=runtime.host_id,
         host_name=socket.gethostname(),
@@ -71,4 +71,3 @@ def as_known(advertisement: Advertisement) -> KnownSocket:
         codec=advertisement.codec,
         host_id=advertisement.host_id,
     )
-

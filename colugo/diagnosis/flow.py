@@ -16,9 +16,10 @@ def counters(facts: Facts) -> Iterator[Finding]:
             yield Finding(Level.WARNING, "callbacks", text, "its log has the tracebacks")
         for server in node.reply_servers:
             if server.dropped:
-                text = f"node {name}'s reply server of {server.topic} dropped {count(server.dropped, 'reply', 'replies')}"
+                what = count(server.dropped, "reply", "replies")
+                text = f"node {name}'s reply server of {server.topic} dropped {what}"
                 yield Finding(Level.WARNING, server.topic, text, "its clients had gone, or do not read")
-        for part in (*node.subscribers, *node.reply_servers, *node.request_clients):
+        for part in (*node.connecting, *node.reply_servers):
             if part.malformed:
                 text = f"node {name} got {count(part.malformed, 'malformed frame')} on {part.topic}"
                 advice = "something that is not colugo, or of another version, sends to its port"

@@ -79,9 +79,7 @@ class Want:
 def offers(facts: Facts) -> list[Offer]:
     """All of them, those of nodes that do not answer included."""
     parts: dict[str, PublisherDescription | ReplyServerDescription] = {
-        part.socket_id: part
-        for node in facts.nodes.values()
-        for part in (*node.publishers, *node.reply_servers)
+        part.socket_id: part for node in facts.nodes.values() for part in node.bound
     }
     return [
         Offer(one.kind, one, parts.get(one.socket_id)) for one in facts.sockets.values() if one.kind in OFFERS

@@ -55,7 +55,7 @@ def _connected_elsewhere(facts: Facts, one: KnownSocket) -> bool:
     return one.node_id in facts.nodes or any(
         link.socket_id == one.socket_id and link.connected
         for node in facts.nodes.values()
-        for part in (*node.subscribers, *node.request_clients)
+        for part in node.connecting
         for link in part.links
     )
 
@@ -67,7 +67,8 @@ def _failure(facts: Facts, node_id: str, reach: Reach, sockets: list[KnownSocket
     ports = ", ".join(str(port) for port in sorted({one.port for one in sockets}))
     if not heard:
         knowing = some(_who_knows(facts, sockets))
-        text = f"stale record: node {where} is not heard any more, and {whats} {_how(reach)}, but {knowing} knows it"
+        text = f"stale record: node {where} is not heard any more, and {whats} {_how(reach)}, "
+        text += f"but {knowing} knows it"
         advice = "it is forgotten within seconds by itself; restart what still lists it after that"
         return Finding(Level.WARNING, "connect", text, advice)
     text = f"node {where} is heard, but {whats} {_how(reach)}"
@@ -91,7 +92,7 @@ def _failure(facts: Facts, node_id: str, reach: Reach, sockets: list[KnownSocket
         advice += "COLUGO_SCOPE"
     else:
         text = f"dead address: {text}"
-        advice = "this machine has no route there: use COLUGO_SCOPE on that machine to advertise an address that it has"
+        advice = "this machine has no route there: choose an address to advertise by COLUGO_SCOPE over there"
     return Finding(Level.WRONG, "connect", text, advice)
 
 

@@ -112,8 +112,8 @@ def heard(facts: Facts) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "nodes", text, advice)
     elif not here:
         advice = (
-            "start a program that uses colugo; if one runs on another machine, run `colugo doctor` there, and "
-            "`colugo doctor ITS-ADDRESS` here"
+            "start a program that uses colugo; if one runs on another machine, run `colugo doctor` there, "
+            "and `colugo doctor ITS-ADDRESS` here"
         )
         yield Finding(Level.WARNING, "nodes", "no node is heard, of any realm", advice)
     else:

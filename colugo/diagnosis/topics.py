@@ -7,7 +7,7 @@ from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level
 from colugo.diagnosis.pairs import OFFERS, WANTS, Offer, Want, offers, pairs, wants
 from colugo.diagnosis.verdicts import verdict
-from colugo.diagnosis.wording import count, some
+from colugo.diagnosis.wording import some
 from colugo.protocol.topics import is_pattern
 
 _SIMILAR = 0.75
@@ -59,7 +59,8 @@ def lonely_want(facts: Facts, want: Want, all_offers: list[Offer]) -> Finding:
     other = "rep" if want.kind == "pub" else "pub"
     swapped = [one for one in all_offers if one.kind == other and want.fits(one.socket.topic)]
     if swapped:
-        text = f"{who} has no {noun}: node {facts.label(swapped[0].socket.node_id)} has a {OFFERS[other]} of that topic"
+        node = facts.label(swapped[0].socket.node_id)
+        text = f"{who} has no {noun}: node {node} has a {OFFERS[other]} of that topic"
         return Finding(Level.WRONG, check, text, f"pair a {WANTS[other]} with it, or give the topic a {noun}")
     text = f"{who} has no {noun}"
     similar = close(want.part.topic, [one.socket.topic for one in all_offers if one.kind == want.kind])
@@ -95,8 +96,3 @@ def close(topic: str, topics: list[str]) -> list[str]:
     lower = {one.lower().replace("/", "."): one for one in others}
     found = difflib.get_close_matches(topic.lower().replace("/", "."), list(lower), cutoff=_SIMILAR)
     return [lower[one] for one in found]
-
-
-def summary(facts: Facts) -> str:
-    """How much there is, in a few words."""
-    return f"{count(len(offers(facts)), 'offer')}, {count(len(wants(facts)), 'want')}"

@@ -94,17 +94,16 @@ def _not_linked(facts: Facts, offer: Offer, want: Want, names: Sides) -> Finding
     text = f"{names.wanting} has not heard of {names.offering}'s {OFFERS[offer.kind]}"
     known = any(one.socket_id == offer.socket.socket_id for one in want.node.known)
     if known:
-        text = f"{names.wanting} knows {names.offering}'s {OFFERS[offer.kind]} and has no connection to it"
-        return Finding(
-            Level.WRONG, names.check, text, "look at its log; if this lasts, it is a bug of colugo"
-        )
+        text = f"{names.wanting} knows {names.offering}'s {OFFERS[offer.kind]}, and no address of it answers"
+        return _unreached(facts, offer, names, text)
     there, here = _is_host_only(facts, offer), all(map(is_loopback, want.node.addresses))
     if there and not here:
         node, other = names.offering, f"node {facts.label(want.node.uuid)}"
     elif here and not there:
         node, other = f"node {facts.label(want.node.uuid)}", names.offering
     else:
-        advice = "multicast does not get through between their hosts: run `colugo doctor` on both; or use COLUGO_PEERS"
+        advice = "multicast does not get through between their hosts: run `colugo doctor` on both, or use "
+        advice += "COLUGO_PEERS"
         return Finding(Level.WRONG, names.check, text, advice)
     text += f": {node} is in scope host (this machine only), {other} is not"
     return Finding(
@@ -123,8 +122,12 @@ def _not_connected(facts: Facts, offer: Offer, names: Sides, link: LinkDescripti
     text += f"for {duration(link.since_ms)}"
     if link.since_ms < _GRACE_MS:
         return Finding(Level.WARNING, names.check, text, "it has just begun: look again in a few seconds")
-    outcomes = outcomes_of(facts, offer.socket)
-    found = set(outcomes.values())
+    return _unreached(facts, offer, names, text)
+
+
+def _unreached(facts: Facts, offer: Offer, names: Sides, text: str) -> Finding:
+    """What keeps them apart, as far as it shows from here."""
+    found = set(outcomes_of(facts, offer.socket).values())
     if Reach.OPEN in found:
         advice = (
             "from this machine it can be reached: look at the firewall and the addresses of the other one"
@@ -134,7 +137,8 @@ def _not_connected(facts: Facts, offer: Offer, names: Sides, link: LinkDescripti
         advice = "the record is stale: the program that had it has ended; restart it"
     elif Reach.SILENT in found:
         text += "; packets to it vanish"
-        advice = f"a firewall drops TCP port {offer.socket.port}: open it, or fix the port with port= and open that"
+        port = offer.socket.port
+        advice = f"a firewall drops TCP port {port}: open it, or fix the port with port= and open that"
     elif found:
         text += "; no machine answers to that address"
         advice = "the address is dead: restart the program there, or choose its interfaces by COLUGO_SCOPE"
@@ -147,7 +151,8 @@ def _losses(offer: Offer, want: Want, names: Sides, link: LinkDescription) -> Fi
     if isinstance(want.part, RequestClientDescription):
         return _answers(want.part, names)
     reader = _reader(offer, want)
-    dropped = want.part.dropped
+    only = len(want.part.links) == 1
+    dropped = want.part.dropped if only else 0
     lost = link.lost + dropped
     total = link.received + link.lost
     full = bool(want.part.queue_limit) and want.part.queue >= want.part.queue_limit
@@ -162,13 +167,16 @@ def _losses(offer: Offer, want: Want, names: Sides, link: LinkDescription) -> Fi
         return Finding(Level.OK, names.check, text)
     text = f"{names.offering} → {names.wanting}: connected, {lost:,} of {count(total, 'message')} lost"
     if dropped:
-        text += f": {who}'s queue {'is' if full else 'was'} full ({want.part.queue:,} of {want.part.queue_limit:,} "
-        text += "wait; slow callback)"
-        advice = 'make the callback faster, use executor=True or batch=True, or let the publisher wait (flow="wait")'
+        text += (
+            f": {who}'s queue {'is' if full else 'was'} full (slow callback; {want.part.queue:,} wait, of at "
+        )
+        text += f"most {want.part.queue_limit:,})"
+        advice = "make the callback faster, use executor=True or batch=True, or let the publisher wait "
+        advice += '(flow="wait")'
     elif behind and reader is not None:
         text += f": {who} is behind, and {count(reader.skipped, 'message')} so far not sent to it"
-        advice = "it does not handle them fast enough: see its log for callbacks that hold the loop, raise hwm=, or "
-        advice += 'use flow="wait"'
+        advice = "it does not handle them fast enough: see its log for callbacks that hold the loop, raise "
+        advice += 'hwm=, or use flow="wait"'
     else:
         text += ", some time ago"
         advice = (

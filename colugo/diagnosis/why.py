@@ -25,7 +25,7 @@ def explain(facts: Facts, topic: str) -> list[Finding]:
     all_offers, all_wants = offers(facts), wants(facts)
     offered = [one for one in all_offers if pattern.matches(one.socket.topic)]
     wanted = [one for one in all_wants if _concerns(one, topic, pattern, offered)]
-    findings = list(_findings(facts, topic, offered, wanted, all_offers))
+    findings = list(_findings(facts, offered, wanted, all_offers))
     if not offered and not wanted:
         findings.append(_nothing(topic, all_offers, all_wants))
     return findings + list(_unseen(facts, topic))
@@ -40,7 +40,7 @@ def _concerns(want: Want, topic: str, pattern: Pattern, offered: list[Offer]) ->
 
 
 def _findings(
-    facts: Facts, topic: str, offered: list[Offer], wanted: list[Want], all_offers: list[Offer]
+    facts: Facts, offered: list[Offer], wanted: list[Want], all_offers: list[Offer]
 ) -> Iterator[Finding]:
     paired = list(pairs(offered, wanted))
     for offer, want in paired:
@@ -96,8 +96,11 @@ def _strangers(facts: Facts, kind: str, paired: list[tuple[Offer, Want]]) -> Ite
         readers = {reader.reader for reader in getattr(offer.part, "readers", ())}
         readers -= {getattr(want.part, "reader", "") for _, want in paired}
         if readers:
-            text = f"node {facts.label(offer.socket.node_id)} has {count(len(readers), 'more subscriber')} of this topic"
-            yield Finding(Level.OK, offer.socket.topic, f"{text}, of nodes that are not heard from here")
+            more = count(len(readers), "more subscriber")
+            text = (
+                f"node {facts.label(offer.socket.node_id)} has {more} of nodes that are not heard from here"
+            )
+            yield Finding(Level.OK, offer.socket.topic, text)
 
 
 def _nothing(topic: str, all_offers: list[Offer], all_wants: list[Want]) -> Finding:
@@ -118,5 +121,5 @@ def _nothing(topic: str, all_offers: list[Offer], all_wants: list[Want]) -> Find
 def _unseen(facts: Facts, topic: str) -> Iterator[Finding]:
     if facts.silent:
         names = some(facts.label(uuid) for uuid in facts.silent)
-        text = f"{names} did not answer: {'its' if len(facts.silent) == 1 else 'their'} subscribers and clients are unknown"
+        text = f"no answer from {names}: what there is subscribed to and requested is unknown"
         yield Finding(Level.WARNING, topic, text, "run `colugo doctor`")

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from colugo.errors import DecodeError
-from colugo.protocol.advertisement import check_realm
+from colugo.protocol.advertisement import check_name, check_realm
 from colugo.protocol.topics import Pattern, check_topic
 
 DESCRIBE = "describe"
@@ -274,11 +274,19 @@ class NodeDescription(msgspec.Struct):
     other_realms: int = 0
 
     @property
-    def sockets(self) -> int:
-        """How many there are."""
-        return (
-            len(self.publishers) + len(self.subscribers) + len(self.reply_servers) + len(self.request_clients)
-        )
+    def parts(self) -> list[PartDescription]:
+        """All of its sockets."""
+        return [*self.publishers, *self.subscribers, *self.reply_servers, *self.request_clients]
+
+    @property
+    def connecting(self) -> list[SubscriberDescription | RequestClientDescription]:
+        """Those that connect to others."""
+        return [*self.subscribers, *self.request_clients]
+
+    @property
+    def bound(self) -> list[PublisherDescription | ReplyServerDescription]:
+        """Those that others connect to."""
+        return [*self.publishers, *self.reply_servers]
 
 
 def to_plain(description: NodeDescription) -> Any:
@@ -294,13 +302,15 @@ def from_plain(data: Any) -> NodeDescription:
     """
     try:
         description = msgspec.convert(data, NodeDescription)
+        check_name(description.name)
         check_realm(description.realm)
         for known in description.known:
             _check_known(known)
-        for part in (*description.publishers, *description.reply_servers, *description.request_clients):
-            check_topic(part.topic)
-        for subscriber in description.subscribers:
-            Pattern(subscriber.topic)
+        for part in description.parts:
+            if isinstance(part, SubscriberDescription):
+                Pattern(part.topic)
+            else:
+                check_topic(part.topic)
     except (msgspec.ValidationError, ValueError) as error:
         raise DecodeError(f"not a description of a node: {error}") from error
     return description

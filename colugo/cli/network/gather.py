@@ -18,7 +18,7 @@ from colugo.net.node_endpoint import ask
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
 from colugo.protocol.advertisement import check_realm, endpoint
 from colugo.protocol.description import DESCRIBE, KnownSocket, NodeDescription, from_plain
-from colugo.protocol.version import VERSION
+from colugo.protocol.version import __version__
 
 _ANSWER_MS = 2000
 _ASKED_AT_ONCE = 32
@@ -54,7 +54,7 @@ async def gather(wish: Wish) -> Facts:
     realm = check_realm(wish.realm if wish.realm is not None else os.environ.get("COLUGO_REALM") or "default")
     scope = resolve_scope(wish.scope)
     facts = Facts(
-        realm=realm, scope=scope.name, scope_note=scope.note, host_id=host_id(), version=VERSION
+        realm=realm, scope=scope.name, scope_note=scope.note, host_id=host_id(), version=__version__
     )
     async with AsyncExitStack() as stack:
         listened = [

@@ -19,8 +19,12 @@ class Listening:
 
     def __init__(self, scope: Scope) -> None:
         self._directory = MdnsDirectory(scope)
-        self.sockets: dict[str, KnownSocket] = {}
+        self._found: dict[str, KnownSocket] = {}
+
+    @property
+    def sockets(self) -> dict[str, KnownSocket]:
         """What is advertised, by id."""
+        return dict(self._found)
 
     @property
     def ignored(self) -> dict[str, str]:
@@ -39,6 +43,6 @@ class Listening:
     def _on_event(self, event: DirectoryEvent) -> None:
         key = event.advertisement.socket_id.hex()
         if event.change is Change.UP:
-            self.sockets[key] = as_known(event.advertisement)
+            self._found[key] = as_known(event.advertisement)
         else:
-            self.sockets.pop(key, None)
+            self._found.pop(key, None)

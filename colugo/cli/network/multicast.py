@@ -67,7 +67,9 @@ class MulticastTrial:
         asker = _Datagrams(self._on_answer)
         transports: list[asyncio.DatagramTransport] = []
         try:
-            listening = loop.create_datagram_endpoint(lambda: _Datagrams(self._on_question), sock=self._listener())
+            listening = loop.create_datagram_endpoint(
+                lambda: _Datagrams(self._on_question), sock=self._listener()
+            )
             transports.append((await listening)[0])
             asking = loop.create_datagram_endpoint(lambda: asker, sock=self._asker())
             transports.append((await asking)[0])
@@ -199,7 +201,7 @@ async def ask_directly(hosts: Iterable[tuple[str, bool]], seconds: float) -> lis
         for host, _ in wanted:
             try:
                 found = await loop.getaddrinfo(host, _PORT, family=socket.AF_INET, type=socket.SOCK_DGRAM)
-                addresses[host] = found[0][4][0]
+                addresses[host] = str(found[0][4][0])
             except OSError as error:
                 errors[host] = str(error)
         began = loop.time()

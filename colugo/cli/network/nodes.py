@@ -50,7 +50,7 @@ def nodes(*, all_realms: bool, as_json: bool, wait: float, scope: str | None, re
 
 
 def _rows(facts: Facts) -> list[dict[str, object]]:
-    rows = []
+    rows: list[dict[str, object]] = []
     for uuid, name in facts.node_ids.items():
         node = facts.nodes.get(uuid)
         sockets = facts.sockets_of(uuid)
@@ -62,7 +62,9 @@ def _rows(facts: Facts) -> list[dict[str, object]]:
                 "host": node.host_name if node is not None else "",
                 "addresses": facts.addresses_of(uuid),
                 "pid": node.pid if node is not None else None,
-                "sockets": node.sockets if node is not None else sum(one.kind != "node" for one in sockets),
+                "sockets": len(node.parts)
+                if node is not None
+                else sum(one.kind != "node" for one in sockets),
                 "version": node.version if node is not None else "",
                 "answers": node is not None,
                 "error": facts.silent.get(uuid, ""),

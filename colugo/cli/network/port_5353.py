@@ -34,6 +34,8 @@ def _inodes(table: Path) -> list[str]:
 
 def _has(process: Path, wanted: set[str]) -> bool:
     try:
-        return any(link.is_symlink() and str(link.readlink()) in wanted for link in (process / "fd").iterdir())
+        return any(
+            link.is_symlink() and str(link.readlink()) in wanted for link in (process / "fd").iterdir()
+        )
     except OSError:  # another user's, or it has ended meanwhile
         return False

@@ -67,5 +67,7 @@ def print_result(findings: Iterable[Finding]) -> None:
     if not wrong and not warnings:
         click.echo("\nNothing is wrong.")
         return
-    what = "Nothing is wrong" if not wrong else f"{count(wrong, 'thing')} {'is' if wrong == 1 else 'are'} wrong"
+    what = (
+        "Nothing is wrong" if not wrong else f"{count(wrong, 'thing')} {'is' if wrong == 1 else 'are'} wrong"
+    )
     click.echo(f"\n{what}; {count(warnings, 'warning')}." if warnings else f"\n{what}.")

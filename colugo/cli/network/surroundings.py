@@ -36,7 +36,7 @@ async def look_around(
     if not thorough or facts.port_error:
         facts.interfaces = [InterfaceFact(one.name, one.address, one.prefix, None) for one in found]
         return
-    asked = {host: True for host in hosts} | dict.fromkeys(_neighbours(found, scope), False)
+    asked = dict.fromkeys(_neighbours(found, scope), False) | dict.fromkeys(hosts, True)
     tried, facts.hosts = await asyncio.gather(
         asyncio.gather(*(_try(one, scope, facts, seconds) for one in found)),
         ask_directly(asked.items(), seconds),
