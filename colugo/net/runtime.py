@@ -23,7 +23,6 @@ from colugo.net.scope_watch import ScopeWatch
 from colugo.net.sockets import Sockets
 from colugo.net.tasks import Tasks
 from colugo.protocol.advertisement import NODE_TOPIC, Advertisement, Framing, Kind
-from colugo.protocol.description import PartDescription
 
 _MIN_MESSAGE_BYTES = 1024
 
@@ -31,7 +30,7 @@ _MIN_MESSAGE_BYTES = 1024
 class Closable(Protocol):
     """What is closed with the node."""
 
-    def describe(self) -> PartDescription | None:
+    def describe(self) -> object:
         """What the node says of it when it is asked; None if it is no socket."""
 
     def quiesce(self) -> None:

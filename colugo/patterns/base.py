@@ -5,7 +5,6 @@ from collections.abc import Hashable, Iterable
 
 from colugo.errors import ClosedError, ConfigurationError, LifecycleError, MessageTooLargeError
 from colugo.net.runtime import Runtime
-from colugo.protocol.description import PartDescription
 from colugo.protocol.throttle import Throttle
 
 _LOG_PERIOD_S = 60.0
@@ -82,8 +81,8 @@ class Part:
         if not self._closed:
             self._runtime.submit(self.close_now)
 
-    def describe(self) -> PartDescription | None:
-        """What the node says of it when it is asked; None if it is no socket."""
+    def describe(self) -> object:
+        """What the node says of it when it is asked (see `colugo.introspection`); None of what is no socket."""
         return None
 
     def quiesce(self) -> None:

@@ -173,7 +173,7 @@ class Publisher(Part):
             dropped=self._out.dropped,
         )
 
-    def describe(self) -> PublisherDescription:
+    def describe(self) -> object:
         """What the node says of it when it is asked."""
         stats = self.stats
         return PublisherDescription(

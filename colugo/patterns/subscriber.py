@@ -153,7 +153,7 @@ class Subscriber(Part):
             },
         )
 
-    def describe(self) -> SubscriberDescription:
+    def describe(self) -> object:
         """What the node says of it when it is asked."""
         stats = self.stats
         queue, limit = self._delivery.waiting
