@@ -148,11 +148,11 @@ def answering(facts: Facts) -> Iterator[Finding]:
             else f"node {next(iter(facts.nodes.values())).name} told what it has and sees",
         )
     for node_id, why in facts.silent.items():
-        opened = [one for one in facts.sockets_of(node_id) if one.kind == "node"]
-        if any(Reach.OPEN in outcomes_of(facts, one).values() for one in opened):
+        outcomes = [found for one in facts.sockets_of(node_id) if (found := outcomes_of(facts, one))]
+        if not outcomes or any(Reach.OPEN in found.values() for found in outcomes):
             yield Finding(
                 Level.WARNING,
                 "describe",
-                f"node {facts.label(node_id)} takes connections, but does not say what it has: {why}",
+                f"node {facts.label(node_id)} does not say what it has: {why}",
                 "a callback holds its loop, or it is of another version: look at its log",
             )

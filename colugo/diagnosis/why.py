@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 
+from colugo.diagnosis import agreement, surroundings
 from colugo.diagnosis.facts import Facts
-from colugo.diagnosis.finding import Finding, Level
+from colugo.diagnosis.finding import Finding, Level, worst
 from colugo.diagnosis.pairs import OFFERS, PUBLISH, REPLY, WANTS, Offer, Want, offers, pairs, wants
 from colugo.diagnosis.topics import close, lonely_want
 from colugo.diagnosis.verdicts import verdict
 from colugo.diagnosis.wording import count, some
 from colugo.protocol.topics import Pattern, is_pattern
+
+_AROUND = (surroundings.multicast, surroundings.direct_hosts, surroundings.port, agreement.records)
 
 
 def explain(facts: Facts, topic: str) -> list[Finding]:
@@ -28,7 +31,11 @@ def explain(facts: Facts, topic: str) -> list[Finding]:
     findings = list(_findings(facts, offered, wanted, all_offers))
     if not offered and not wanted:
         findings.append(_nothing(topic, all_offers, all_wants))
-    return findings + list(_unseen(facts, topic))
+    findings += _unseen(facts, topic)
+    if worst(findings) is not Level.OK:
+        # what keeps sides of it from being heard at all
+        findings += [one for check in _AROUND for one in check(facts) if one.level is not Level.OK]
+    return findings
 
 
 def _concerns(want: Want, topic: str, pattern: Pattern, offered: list[Offer]) -> bool:
@@ -120,6 +127,6 @@ def _nothing(topic: str, all_offers: list[Offer], all_wants: list[Want]) -> Find
 
 def _unseen(facts: Facts, topic: str) -> Iterator[Finding]:
     if facts.silent:
-        names = some(facts.label(uuid) for uuid in facts.silent)
+        names = some(f"{facts.label(uuid)} ({why})" for uuid, why in facts.silent.items())
         text = f"no answer from {names}: what there is subscribed to and requested is unknown"
         yield Finding(Level.WARNING, topic, text, "run `colugo doctor`")

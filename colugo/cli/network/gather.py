@@ -68,9 +68,10 @@ async def gather(wish: Wish) -> Facts:
             facts.sockets.update(listening.sockets)
             facts.heard.update(listening.sockets)
             facts.ignored.update(listening.ignored)
+        local = set(listened[-1].sockets)
     sockets = Sockets(DEFAULT_MAX_MESSAGE_BYTES)
     try:
-        await _Asker(facts, scope, sockets).run()
+        await _Asker(facts, scope, sockets, local).run()
     finally:
         sockets.close()
     return facts
@@ -83,10 +84,13 @@ class _Asker:
         facts: what is known, to be added to.
         scope: of this machine.
         sockets: where ZeroMQ sockets are made.
+        local: ids of sockets that can be met on this machine's loopback, though the host id differs (of a
+            container that shares only the network).
     """
 
-    def __init__(self, facts: Facts, scope: Scope, sockets: Sockets) -> None:
+    def __init__(self, facts: Facts, scope: Scope, sockets: Sockets, local: set[str]) -> None:
         self._facts = facts
+        self._local = local
         self._own = {without_zone(address) for address in scope.addresses}
         self._zones = scope.zones
         self._sockets = sockets
@@ -128,9 +132,12 @@ class _Asker:
 
     def _targets(self, one: KnownSocket, address: str) -> list[str]:
         """What to connect to for an advertised address; nothing if it is not meant for this host."""
-        here = one.host_id == self._facts.host_id
-        if not here and (is_loopback(address) or (address in self._own and len(one.addresses) > 1)):
-            return []
+        if one.host_id != self._facts.host_id:
+            if is_loopback(address) and one.socket_id not in self._local:
+                return []
+            # many hosts have the same address on a bridge of their own, such as Docker's
+            if address in self._own and not self._own.issuperset(one.addresses):
+                return []
         if address.lower().startswith("fe80:"):
             return [f"{address}%{zone}" for zone in self._zones]
         return [address]
@@ -163,6 +170,8 @@ class _Asker:
         facts.skew_ms[node.uuid] = skew_ms
         for one in node.known:
             facts.sockets.setdefault(one.socket_id, one)
+        if all(map(is_loopback, node.addresses)):
+            self._local.update(one.socket_id for one in node.known)
 
     async def _ask_peers(self) -> None:
         """Ask the static peers of this environment."""

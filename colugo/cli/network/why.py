@@ -40,7 +40,7 @@ def why(*, topic: str, as_json: bool, wait: float, scope: str | None, realm: str
         Pattern(topic)
     except TopicError as error:
         raise click.UsageError(str(error)) from error
-    findings = explain(gather_now(Wish(realm, scope, wait)), topic)
+    findings = explain(gather_now(Wish(realm, scope, wait, surroundings=True)), topic)
     if as_json:
         print_json([as_data(one) for one in findings])
     else:
