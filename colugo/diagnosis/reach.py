@@ -67,11 +67,11 @@ def _failure(facts: Facts, node_id: str, reach: Reach, sockets: list[KnownSocket
     ports = ", ".join(str(port) for port in sorted({one.port for one in sockets}))
     if not heard:
         knowing = some(_who_knows(facts, sockets))
-        text = f"stale record: node {where} is not heard any more, and {whats} {_how(reach)}, "
+        text = f"stale record: node {where} is not heard any more, and {whats} {_how(reach, len(sockets))}, "
         text += f"but {knowing} knows it"
         advice = "it is forgotten within seconds by itself; restart what still lists it after that"
         return Finding(Level.WARNING, "connect", text, advice)
-    text = f"node {where} is heard, but {whats} {_how(reach)}"
+    text = f"node {where} is heard, but {whats} {_how(reach, len(sockets))}"
     if reach is Reach.REFUSED:
         alive = node_id in facts.nodes
         text += " (stale record)" if not alive else ""
@@ -101,11 +101,12 @@ def _what(one: KnownSocket) -> str:
     return f"{noun} {one.topic} (port {one.port})" if one.kind != "node" else f"{noun} (port {one.port})"
 
 
-def _how(reach: Reach) -> str:
+def _how(reach: Reach, number: int) -> str:
+    does, refuses = ("does", "refuses") if number == 1 else ("do", "refuse")
     return {
-        Reach.REFUSED: "refuses connections: nothing listens there",
-        Reach.SILENT: "does not answer: packets to it vanish",
-        Reach.NO_HOST: "does not answer: no machine of this network has that address",
+        Reach.REFUSED: f"{refuses} connections: nothing listens there",
+        Reach.SILENT: f"{does} not answer: packets vanish",
+        Reach.NO_HOST: f"{does} not answer: no machine of this network has that address",
     }.get(reach, "cannot be reached from here")
 
 

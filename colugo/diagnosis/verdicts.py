@@ -136,7 +136,7 @@ def _unreached(facts: Facts, offer: Offer, names: Sides, text: str) -> Finding:
         text += "; nothing listens there"
         advice = "the record is stale: the program that had it has ended; restart it"
     elif Reach.SILENT in found:
-        text += "; packets to it vanish"
+        text += "; packets vanish"
         port = offer.socket.port
         advice = f"a firewall drops TCP port {port}: open it, or fix the port with port= and open that"
     elif found:
