@@ -143,7 +143,7 @@ def test_where_somebody_else_answers_it_is_not_tried_again_as_long_as_others_ans
         with listening() as port, socket.create_server(("127.0.0.2", port)) as second:
             peer = peer_at("127.0.0.1", "127.0.0.2", port=port)
             assert await find(routes, scope, peer).reach(1) == [f"tcp://127.0.0.1:{port}"]
-            routes.set_aside(peer, f"tcp://127.0.0.1:{port}")
+            routes.doubt(peer, f"tcp://127.0.0.1:{port}")
             assert await find(routes, scope, peer).reach(1) == [f"tcp://127.0.0.2:{port}"]
             second.close()
             routes.forget(peer)

@@ -32,6 +32,7 @@ _CLOSE_AFTER_S = 0.02
 _ASK_AGAIN_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
 """After a loss, until everything is found again: the browser's own next query may be an hour away."""
 _RESOLVE_MS = 3000
+_RESOLVE_AGAIN_S = (1, 5, 15, 60, 300)
 _MAX_IGNORED = 1000
 
 
@@ -232,12 +233,15 @@ class MdnsLink:
             self._tasks.spawn(self._resolve(info), f"resolve {name}")
 
     async def _resolve(self, info: AsyncServiceInfo) -> None:
-        if self._zeroconf is None:
-            return
-        if await info.async_request(self._zeroconf.zeroconf, _RESOLVE_MS):
-            self._resolved(info)
-        else:
+        """Ask where it is until somebody tells: packets are lost where very many come at once."""
+        for delay_s in _RESOLVE_AGAIN_S:
+            if self._zeroconf is None or info.name in self._known:
+                return
+            if await info.async_request(self._zeroconf.zeroconf, _RESOLVE_MS):
+                self._resolved(info)
+                return
             log.debug("nobody tells where %s is", info.name)
+            await asyncio.sleep(delay_s)
 
     def _resolved(self, info: AsyncServiceInfo) -> None:
         try:

@@ -23,6 +23,8 @@ _GROUP = "224.0.0.251"
 _GROUP_V6 = "ff02::fb"
 _PORT = 5353
 _TTL = 255
+_RECEIVE_BYTES = 4 * 1024 * 1024
+"""Room for the answers of a large network; the system cuts it to what it allows."""
 _MAX_PACKET = 9000
 """RFC 6762 §17."""
 _IP_MULTICAST_ALL = 49  # linux/in.h; not in Python's socket module
@@ -115,6 +117,8 @@ def _multicast_socket(address: str) -> socket.socket:
     udp = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         udp.setblocking(False)
+        with suppress(OSError):  # it has what there is
+            udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         udp.bind(socket_address(address, 0))
         if is_v6:
             udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface_index(address))
@@ -131,7 +135,7 @@ def _multicast_socket(address: str) -> socket.socket:
 
 
 def confine(zeroconf: Zeroconf, *, host_only: bool) -> None:
-    """Keep zeroconf's listening socket, which is bound to every address, to the chosen interfaces.
+    """Keep zeroconf's listening socket, which is bound to every address, to the chosen interfaces, with room.
 
     On Linux such a socket otherwise hears each group that any process of the host has joined
     (ip(7), IP_MULTICAST_ALL), and would answer questions that came in by other interfaces.
@@ -140,6 +144,9 @@ def confine(zeroconf: Zeroconf, *, host_only: bool) -> None:
         zeroconf: a started instance.
         host_only: bind it to the loopback device too.
     """
+    for transport in zeroconf.engine.readers:
+        with suppress(OSError):  # it has what there is
+            transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
     if sys.platform != "linux":
         return
     for transport in zeroconf.engine.readers:

@@ -78,12 +78,13 @@ class Routes:
         """The peer no longer answers where it did: look for it at all its addresses."""
         self._answered.pop(_host(peer), None)
 
-    def set_aside(self, peer: Advertisement, where: str) -> None:
-        """Somebody else answers there: try the peer's other addresses, for a minute."""
-        self.forget(peer)
+    def doubt(self, peer: Advertisement, where: str) -> None:
+        """The peer has not answered there. If its port did, it is somebody else's: leave it for a minute."""
+        known = self._answered.pop(_host(peer), None)
         now = asyncio.get_running_loop().time()
         self._aside = {key: until for key, until in self._aside.items() if until > now}
-        self._aside[peer.socket_id, where] = now + _ASIDE_S
+        if known is not None and endpoint(known, peer.port) == where:
+            self._aside[peer.socket_id, where] = now + _ASIDE_S
 
     def _find_host(self, peer: Advertisement, addresses: list[str], found: Found, fallback: str) -> None:
         host = _host(peer)

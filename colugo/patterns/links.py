@@ -92,8 +92,7 @@ def doubt_if_silent(
         doubt_if_silent(runtime, link, retry)
         if retry is not None:
             retry(link)
-        if len(link.peer.addresses) > 1:
-            runtime.routes.forget(link.peer)
+        runtime.routes.doubt(link.peer, link.endpoint)
         if len(link.peer.addresses) > 1 or is_file_missing(link.endpoint):
             runtime.registry.repeat(link.peer)
 

@@ -256,7 +256,6 @@ class PublisherLinks:
         """A connection without a welcome: one that came too early, and was forgotten. Ask for another."""
         connector = self._connector(link)
         if link.peer.framing is Framing.COLUGO and connector.is_up(link.endpoint):
-            self._runtime.routes.set_aside(link.peer, link.endpoint)
             connector.disconnect(link.endpoint)
             connector.connect(link.endpoint)
 
@@ -340,6 +339,7 @@ class PublisherLinks:
         if link.connected:
             self._disconnected(link, "lost")
         if link.advertised:
+            self._runtime.routes.forget(link.peer)
             self._runtime.suspect(link.peer)
             doubt_if_silent(self._runtime, link, self._rejoin, soon=True)
 

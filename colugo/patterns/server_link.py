@@ -202,6 +202,7 @@ class ServerLink:
         self._connector.close(0)
         self._connector = self._connect()
         if self._link.advertised:
+            self._runtime.routes.forget(self.peer)
             self._runtime.suspect(self.peer)
         doubt_if_silent(self._runtime, self._link, soon=True)
         self._on_lost(self, "lost")

@@ -53,7 +53,9 @@ class Peer(Node):
         self._failing: str | None = ""
         self._repeaters: dict[str, Any] = {}
         self._number = 0
-        self.publisher = self.add_publisher(options["publish"]) if "publish" in options else None
+        self.publisher = (
+            self.add_publisher(options["publish"], port=options.get("port")) if "publish" in options else None
+        )
         self.subscriber = (
             self.add_subscriber(
                 options["subscribe"],
