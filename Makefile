@@ -13,13 +13,16 @@ MESSAGES := $(patsubst %.proto,%_pb2.py,$(wildcard proto/*.proto))
 PYTEST ?=
 # Tests and demo stay on this machine: no packet leaves it.
 RUN_PYTEST = COLUGO_SCOPE=host $(BIN)/python -m pytest
+# What nodes promise however they find each other.
+CORE_TESTS = $(patsubst %,tests/test_%.py,callbacks comings_and_goings conflation data_path flow \
+	interoperability node publish_subscribe request_reply stalls)
 BUILDIFIER := $(or $(wildcard node_modules/.bin/buildifier),$(shell command -v buildifier 2>/dev/null))
 BUILD_FILES = $(shell find . \( -name '.?*' -o -name node_modules -o -name 'bazel-*' \) -prune -o \
 	\( -name BUILD -o -name '*.bzl' -o -name '*.bazel' -o -name WORKSPACE \) -print)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv proto test test-slow test-all lint format demo bench bench-check lock clean
+.PHONY: help venv proto test test-slow test-static test-all lint format demo bench bench-check lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +36,9 @@ test: .venv/.dev $(MESSAGES) ## Run the tests, without the slow ones
 
 test-slow: .venv/.dev $(MESSAGES) ## Run only the slow tests
 	$(RUN_PYTEST) -m slow $(PYTEST)
+
+test-static: .venv/.dev $(MESSAGES) ## Run the tests of the core with mDNS off, by given peers only
+	COLUGO_TEST_DISCOVERY=static $(RUN_PYTEST) -m "not slow" $(CORE_TESTS) $(PYTEST)
 
 test-all: .venv/.dev $(MESSAGES) ## Run all tests
 	$(RUN_PYTEST) $(PYTEST)

@@ -13,6 +13,7 @@ from colugo.protocol.advertisement import WIRE_VERSION, Advertisement
 from colugo.protocol.description import (
     KnownSocket,
     NodeDescription,
+    PeerDescription,
     PublisherDescription,
     ReplyServerDescription,
     RequestClientDescription,
@@ -27,6 +28,7 @@ def describe(runtime: Runtime) -> NodeDescription:
     Args:
         runtime: the node's.
     """
+    status = runtime.directory_status
     description = NodeDescription(
         name=runtime.name,
         uuid=runtime.uuid.hex,
@@ -41,7 +43,9 @@ def describe(runtime: Runtime) -> NodeDescription:
         time_ns=time.time_ns(),
         callback_errors=runtime.callback_errors,
         known=[as_known(one) for one in (*runtime.registry.known, *runtime.registry.nodes)],
-        ignored=dict(runtime.ignored),
+        mdns=status.mdns,
+        peers=[PeerDescription(address, state) for address, state in status.peers.items()],
+        ignored=dict(status.ignored),
         other_realms=runtime.registry.foreign,
     )
     for part in runtime.parts:

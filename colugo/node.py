@@ -11,11 +11,12 @@ from colugo.errors import DuplicateTopicError
 from colugo.introspection import describe
 from colugo.lifecycle import Lifecycle
 from colugo.net.directory import Directory
+from colugo.net.discovery import Discovery
 from colugo.net.host import host_id
 from colugo.net.interfaces import Scope, resolve_scope
 from colugo.net.ipc import resolve_ipc
-from colugo.net.mdns import MdnsDirectory
-from colugo.net.node_endpoint import resolve_port
+from colugo.net.peers import resolve_mdns, resolve_peers
+from colugo.net.port_choice import resolve_port
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
 from colugo.patterns.delayed import DelayedCallback
@@ -49,13 +50,16 @@ class Node(Lifecycle):
             `"default"` without it.
         scope: `"host"`, `"lan"`, or interface names and addresses divided by commas; None means
             `COLUGO_SCOPE`, or `"lan"` without it.
-        directory: where to advertise and discover; None means mDNS.
+        directory: where to advertise and discover, instead of mDNS and peers.
         max_message_bytes: larger messages are neither sent nor received (64 MiB).
         ipc: whether nodes of one user on one host talk over Unix sockets instead of tcp (Linux); None
             means `COLUGO_IPC`, `0` or `1`, or yes without it.
         port: TCP port of the node's own endpoint, over which other nodes and tools ask what it knows; if it
             is taken, the start raises BindError. None means `COLUGO_PORT`, or a free one without it. The
             first program of a host has the port of `COLUGO_PORT`, the others have free ones.
+        peers: endpoints of other nodes, such as `["192.0.2.7:4711"]`, for networks without multicast: knowing
+            one node is knowing all that it knows. None means `COLUGO_PEERS`, where commas divide them.
+        mdns: whether to use mDNS; None means `COLUGO_MDNS`, `0` or `1`, or yes without it.
 
     Raises:
         ConfigurationError: if a value cannot work.
@@ -71,7 +75,10 @@ class Node(Lifecycle):
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         ipc: bool | None = None,
         port: int | None = None,
+        peers: Iterable[str] | None = None,
+        mdns: bool | None = None,
     ) -> None:
+        given, with_mdns = resolve_peers(peers), resolve_mdns(mdns)
         runtime = Runtime(
             check_name(name),
             realm=check_realm(realm if realm is not None else os.environ.get("COLUGO_REALM") or "default"),
@@ -82,7 +89,10 @@ class Node(Lifecycle):
             port=resolve_port(port),
         )
         runtime.endpoint.serve(DESCRIBE, lambda: to_plain(describe(runtime)))
-        super().__init__(runtime, lambda: directory or MdnsDirectory(runtime.scope))
+        discovery = Discovery(runtime, given, mdns=with_mdns)
+        if directory is None:
+            runtime.discovery_note = discovery.note
+        super().__init__(runtime, lambda: directory or discovery.make())
         # weakly: a closed one is held by nobody else
         self._bound: WeakValueDictionary[tuple[str, str], Publisher | ReplyServer] = WeakValueDictionary()
 

@@ -70,9 +70,9 @@ class Site:
     ) -> None:
         self._programs.close()
 
-    def party(self, host: Host, name: str, **told: Any) -> Program:
+    def party(self, host: Host, name: str, *, env: dict[str, str] | None = None, **told: Any) -> Program:
         """Start a node and return when its sockets are there."""
-        program = self._start(host, "party", {"name": name, **told})
+        program = self._start(host, "party", {"name": name, **told}, env)
         program.expect("begun")
         self._begun.append(program)
         return program
@@ -92,11 +92,13 @@ class Site:
         status, text = output_of(host, "doctor", "--json", *arguments, realm=self.realm, env=env)
         return Result(status, json.loads(text)["findings"])
 
-    def why(self, host: Host, topic: str, *arguments: str) -> Result:
+    def why(self, host: Host, topic: str, *, env: Mapping[str, str] | None = None) -> Result:
         """Run `colugo why`."""
-        status, text = output_of(host, "why", topic, "--json", *arguments, realm=self.realm)
+        status, text = output_of(host, "why", topic, "--json", realm=self.realm, env=env)
         return Result(status, json.loads(text))
 
-    def _start(self, host: Host, module: str, told: dict[str, Any]) -> Program:
+    def _start(
+        self, host: Host, module: str, told: dict[str, Any], env: dict[str, str] | None = None
+    ) -> Program:
         arguments = ["-m", f"tests.programs.{module}", json.dumps(told)]
-        return self._programs.enter_context(host.program(arguments, realm=self.realm))
+        return self._programs.enter_context(host.program(arguments, realm=self.realm, env=env))

@@ -1,12 +1,22 @@
 """Every test stays on this host, in a realm of its own."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
+from colugo import Node
 from tests.support import new_realm
 
 os.environ["COLUGO_SCOPE"] = "host"
+DISCOVERY = os.environ.get("COLUGO_TEST_DISCOVERY", "mdns")
+assert DISCOVERY in {"mdns", "static"}, f"COLUGO_TEST_DISCOVERY is mdns or static, not {DISCOVERY!r}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is about mDNS itself when there is none."""
+    if DISCOVERY == "static":
+        items[:] = [item for item in items if item.get_closest_marker("mdns") is None]
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +26,22 @@ def realm(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("COLUGO_REALM", name)
     monkeypatch.setenv("COLUGO_SCOPE", "host")
     return name
+
+
+@pytest.fixture(autouse=True)
+def discovery(realm: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With `COLUGO_TEST_DISCOVERY=static`, mDNS is off, and a node of the test's realm is everyone's peer."""
+    if DISCOVERY == "mdns":
+        yield
+        return
+    with Node("hub", mdns=False, scope="host", ipc=False).running() as hub:
+        monkeypatch.setenv("COLUGO_MDNS", "0")
+        monkeypatch.setenv("COLUGO_PEERS", f"127.0.0.1:{hub.run(_port(hub))}")
+        yield
+
+
+async def _port(hub: Node) -> int:
+    return next(one.port for one in hub.nodes if one.node_id == hub.uuid.bytes)
 
 
 @pytest.fixture(params=["ipc", "tcp"])

@@ -433,6 +433,7 @@ def test_a_socket_that_is_added_and_closed_while_the_node_starts_leaves_no_ghost
     run(main())
 
 
+@pytest.mark.mdns
 def test_after_a_goodbye_nothing_of_it_is_announced_again() -> None:
     async def main() -> None:
         ups: list[str] = []

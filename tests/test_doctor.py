@@ -113,6 +113,24 @@ def test_nothing_is_wrong_with_several_realms() -> None:
         assert_well(site, one, two)
 
 
+def test_nothing_is_wrong_without_mdns_where_one_peer_is_given() -> None:
+    require_namespaces()
+    static = {"COLUGO_MDNS": "0", "COLUGO_PEERS": "10.77.0.1:4711"}
+    with Hosts(3) as (one, two, three), Site() as site:
+        site.party(one, "hub", env={"COLUGO_MDNS": "0", "COLUGO_PORT": "4711"})
+        site.party(two, "a", env=static, **PUBLISH)
+        site.party(three, "b", env=static, **SUBSCRIBE)
+        site.settle()
+        result = site.doctor(one, env={"COLUGO_PEERS": "127.0.0.1:4711"})
+        assert result.named("127.0.0.1:4711 of COLUGO_PEERS")  # it is bound on the network's address only
+        for host in (one, two):
+            result = site.doctor(host, env=static)
+            assert (result.status, result.bad()) == (0, []), str(result)
+            assert any("3 nodes told" in each["text"] for each in result.findings), str(result)
+            result = site.why(host, T, env=static)
+            assert (result.status, result.bad()) == (0, []), str(result)
+
+
 def test_nothing_is_wrong_with_publishers_given_by_their_address() -> None:
     require_namespaces()
     with Hosts(2) as (one, two), Site() as site:

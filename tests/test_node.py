@@ -85,6 +85,7 @@ def test_a_cancelled_delayed_callback_does_not_run() -> None:
     assert called == []
 
 
+@pytest.mark.mdns
 def test_on_a_thread_it_is_used_from_the_outside() -> None:
     with Node("a").running() as a, Node("b").running() as b:
         publisher = a.add_publisher("t")
@@ -188,6 +189,7 @@ def test_a_callback_that_runs_during_the_stop_may_still_add_things() -> None:
     run(main())
 
 
+@pytest.mark.mdns
 def test_a_node_that_is_interrupted_while_it_starts_on_a_thread_is_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -424,6 +426,7 @@ def test_every_add_after_the_stop_says_that_the_node_has_stopped() -> None:
             add()
 
 
+@pytest.mark.mdns
 def test_start_says_scope_and_realm_and_who_may_come_in(caplog: pytest.LogCaptureFixture, realm: str) -> None:
     async def main() -> None:
         async with Node("talker"):

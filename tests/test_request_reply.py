@@ -290,6 +290,7 @@ def test_requests_sent_before_the_start_go_out_when_the_node_runs() -> None:
     run(main())
 
 
+@pytest.mark.mdns
 def test_an_idle_connected_client_does_not_look_at_its_socket_again_and_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -61,39 +61,27 @@ def _connected_elsewhere(facts: Facts, one: KnownSocket) -> bool:
 
 
 def _failure(facts: Facts, node_id: str, reach: Reach, sockets: list[KnownSocket], *, heard: bool) -> Finding:
-    node = facts.label(node_id)
+    where = (
+        f"{facts.label(node_id)} ({', '.join(dict.fromkeys(a for one in sockets for a in one.addresses))})"
+    )
+    source = "is heard" if heard else f"is known to {some(_who_knows(facts, sockets))}"
     whats = some(_what(one) for one in sockets)
-    where = f"{node} ({', '.join(dict.fromkeys(a for one in sockets for a in one.addresses))})"
+    text = f"node {where} {source}, but {whats} {_how(reach, len(sockets))}"
+    if reach is Reach.REFUSED and node_id not in facts.nodes:
+        text = f"stale record: {text}"
+    elif reach in _DEAD:
+        text = f"dead address: {text}"
     ports = ", ".join(str(port) for port in sorted({one.port for one in sockets}))
-    if not heard:
-        knowing = some(_who_knows(facts, sockets))
-        text = f"stale record: node {where} is not heard any more, and {whats} {_how(reach, len(sockets))}, "
-        text += f"but {knowing} knows it"
-        advice = "it is forgotten within seconds by itself; restart what still lists it after that"
-        return Finding(Level.WARNING, "connect", text, advice)
-    text = f"node {where} is heard, but {whats} {_how(reach, len(sockets))}"
-    if reach is Reach.REFUSED:
-        alive = node_id in facts.nodes
-        text += " (stale record)" if not alive else ""
-        advice = (
-            "the program has ended without a goodbye, or something repeats its record: restart it, or "
-            "whatever advertises it; a firewall that rejects looks the same"
-        )
-    elif reach is Reach.SILENT:
-        advice = (
-            f"a firewall on the way drops TCP port {ports}: open it there, or fix the ports with port= and "
-            "COLUGO_PORT and open those"
-        )
-    elif reach is Reach.NO_HOST:
-        text = f"dead address: {text}"
-        advice = (
-            "that machine has another address now, or none: restart its program, or choose its interfaces by "
-        )
-        advice += "COLUGO_SCOPE"
-    else:
-        text = f"dead address: {text}"
-        advice = "this machine has no route there: choose an address to advertise by COLUGO_SCOPE over there"
-    return Finding(Level.WRONG, "connect", text, advice)
+    advice = {
+        Reach.REFUSED: "the program has ended without a goodbye, or something repeats its record: restart "
+        "it, or whatever advertises it; a firewall that rejects looks the same",
+        Reach.SILENT: f"a firewall on the way drops TCP port {ports}: open it there, or fix the ports with "
+        "port= and COLUGO_PORT and open those",
+        Reach.NO_HOST: "that machine has another address now, or none: restart its program, or choose its "
+        "interfaces by COLUGO_SCOPE",
+    }.get(reach, "this machine has no route there: choose an address to advertise by COLUGO_SCOPE over there")
+    # what only others know may be in a network that is none of ours
+    return Finding(Level.WRONG if heard else Level.WARNING, "connect", text, advice)
 
 
 def _what(one: KnownSocket) -> str:

@@ -140,6 +140,6 @@ def static_peers(facts: Facts) -> Iterator[Finding]:
             yield Finding(Level.WRONG, "peers", text, advice)
     for node in facts.nodes.values():
         for told in node.peers:
-            if told.state != "connected":
-                text = f"node {node.name} has the peer {told.address}: {told.state}"
+            if not told.linked:
+                text = f"node {node.name} is not linked to its peer {told.address}"
                 yield Finding(Level.WARNING, "peers", text, advice)

@@ -112,6 +112,12 @@ class Binding:
         self.advertisement = dataclasses.replace(self.advertisement, addresses=self._advertised(scope))
         self._runtime.advertise(self.advertisement)
 
+    def say_linked(self, *, linked: bool) -> None:
+        """Advertise whether the node has links to others that mDNS does not reach."""
+        if self.advertisement.linked is not linked:
+            self.advertisement = dataclasses.replace(self.advertisement, linked=linked)
+            self._runtime.advertise(self.advertisement)
+
     def close(self) -> None:
         """Withdraw it, and remove its file."""
         self._runtime.followers.pop(self, None)

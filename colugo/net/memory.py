@@ -1,11 +1,11 @@
 """A directory in memory, for tests: a network of nodes of one process, without a network."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from tornado.ioloop import IOLoop
 
-from colugo.net.directory import Change, DirectoryEvent, Listener
+from colugo.net.directory import Change, DirectoryEvent, DirectoryStatus, Listener
 from colugo.protocol.advertisement import Advertisement
 
 
@@ -56,9 +56,9 @@ class MemoryDirectory:
         self._listener: Listener | None = None
 
     @property
-    def ignored(self) -> Mapping[str, str]:
-        """Nothing: what is in memory is understood."""
-        return {}
+    def status(self) -> DirectoryStatus:
+        """What there is to say of it."""
+        return DirectoryStatus()
 
     async def open(self, listener: Listener) -> None:
         """Join the network."""

@@ -5,7 +5,6 @@ import errno
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import zmq
@@ -20,6 +19,7 @@ from colugo.errors import (
     RequestTimeoutError,
 )
 from colugo.net.binding import Binding
+from colugo.net.port_choice import PortChoice
 from colugo.net.reader import SocketReader
 from colugo.net.sockets import Sockets
 from colugo.protocol.control import (
@@ -40,45 +40,7 @@ Bind = Callable[[zmq.Socket[bytes], int | None], Binding]
 
 _HWM = 1000
 _LOG_PERIOD_S = 60.0
-_MAX_PORT = 65535
 _GONE = (errno.EAGAIN, errno.EHOSTUNREACH)
-
-
-@dataclass(frozen=True, slots=True)
-class PortChoice:
-    """Which port an endpoint is to have.
-
-    Attributes:
-        port: the port; None for a free one.
-        shared: whether several programs were told the same one: who finds it taken chooses a free one.
-    """
-
-    port: int | None = None
-    shared: bool = False
-
-
-ANY_PORT = PortChoice()
-
-
-def resolve_port(port: int | None) -> PortChoice:
-    """The port of a node's endpoint.
-
-    Args:
-        port: from 1 to 65535; None means the environment variable `COLUGO_PORT`, or a free one without it.
-
-    Raises:
-        ConfigurationError: if that is no port.
-    """
-    text = os.environ.get("COLUGO_PORT", "").strip()
-    if port is None and text:
-        if text.isascii() and text.isdigit() and 0 < int(text) <= _MAX_PORT:
-            return PortChoice(int(text), shared=True)
-        raise ConfigurationError(f"COLUGO_PORT is a number from 1 to {_MAX_PORT}, not {text!r}")
-    if port is not None and (
-        isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= _MAX_PORT
-    ):
-        raise ConfigurationError(f"port= is a number from 1 to {_MAX_PORT}, not {port!r}")
-    return PortChoice(port)
 
 
 class NodeEndpoint:
@@ -142,6 +104,11 @@ class NodeEndpoint:
     def port(self) -> int:
         """Where it is bound; 0 if it is not open."""
         return self._binding.port if self._binding is not None else 0
+
+    def say_linked(self, *, linked: bool) -> None:
+        """Advertise whether the node has links to others that mDNS does not reach."""
+        if self._binding is not None:
+            self._binding.say_linked(linked=linked)
 
     def serve(self, question: str, handler: Callable[[], Any]) -> None:
         """Answer a question from now on.

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Container, Coroutine, Mapping
+from collections.abc import Callable, Container, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -13,10 +13,11 @@ from tornado.ioloop import IOLoop
 
 from colugo.errors import ClosedError, ConfigurationError
 from colugo.net.binding import Binding, Follower
-from colugo.net.directory import Directory
+from colugo.net.directory import Directory, DirectoryStatus
 from colugo.net.interfaces import Scope
 from colugo.net.ipc import IpcFiles
-from colugo.net.node_endpoint import ANY_PORT, NodeEndpoint, PortChoice
+from colugo.net.node_endpoint import NodeEndpoint
+from colugo.net.port_choice import ANY_PORT, PortChoice
 from colugo.net.registry import Registry, Watch
 from colugo.net.routes import Routes
 from colugo.net.scope_watch import ScopeWatch
@@ -88,6 +89,8 @@ class Runtime:
         self.callback_errors = 0
         self._count_lock = threading.Lock()
         self.closed = False
+        self.discovery_note = ""
+        """How others are found, if that is not only by mDNS."""
         self.parts: dict[Closable, None] = {}
         """What is closed with the node, in the order of its making."""
         self.followers: dict[Follower, None] = {}
@@ -228,9 +231,9 @@ class Runtime:
             self._directory.suspect(advertisement)
 
     @property
-    def ignored(self) -> Mapping[str, str]:
-        """Records that the directory does not understand: name and reason."""
-        return {} if self._directory is None else self._directory.ignored
+    def directory_status(self) -> DirectoryStatus:
+        """What there is to say of the directory."""
+        return DirectoryStatus() if self._directory is None else self._directory.status
 
     def vouch(self, advertisement: Advertisement) -> None:
         """The socket was lost, and answers again."""
@@ -255,7 +258,7 @@ class Runtime:
 
     def announce(self) -> None:
         """Log where the node is, and who can meet it there."""
-        note = f"; {self.scope.note}" if self.scope.note else ""
+        note = "".join(f"; {one}" for one in (self.scope.note, self.discovery_note) if one)
         reach = "this host" if self.scope.host_only else "whoever is on that network"
         self.logger.info("scope %s, realm %s, open to %s%s", self.scope, self.realm, reach, note)
 

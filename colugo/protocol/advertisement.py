@@ -60,6 +60,7 @@ class Advertisement:
         host_id: tells whether two sockets are on one host; empty if unknown.
         addresses: IP addresses it is bound to.
         port: TCP port.
+        linked: of a node's endpoint, whether the node has links to others that mDNS does not reach.
     """
 
     socket_id: bytes
@@ -73,6 +74,7 @@ class Advertisement:
     host_id: str = ""
     addresses: tuple[str, ...] = field(default=())
     port: int = 0
+    linked: bool = False
 
     @property
     def endpoints(self) -> list[str]:
@@ -142,6 +144,8 @@ def to_txt(advertisement: Advertisement) -> dict[str, str]:
     }
     if advertisement.framing is not Framing.COLUGO:
         fields["f"] = str(advertisement.framing)
+    if advertisement.linked:
+        fields["x"] = "1"
     return fields
 
 
@@ -174,6 +178,7 @@ def from_txt(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: in
             host_id=_check_label(values.get("h", "")),
             addresses=tuple(str(ipaddress.ip_address(address)) for address in addresses),
             port=port,
+            linked=values.get("x") == "1",
         )
     except KeyError as error:
         raise AdvertisementError(f"no key {error} in the TXT record") from error

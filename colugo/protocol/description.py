@@ -217,11 +217,16 @@ class PeerDescription(msgspec.Struct):
 
     Attributes:
         address: as it was given.
-        state: such as `connected`.
+        state: `linked`, `not linked`, or `this node itself`.
     """
 
     address: str
     state: str
+
+    @property
+    def linked(self) -> bool:
+        """Whether nodes exchange what they know over it."""
+        return self.state != "not linked"
 
 
 class NodeDescription(msgspec.Struct):

@@ -40,6 +40,9 @@ class Kind(IntEnum):
     REPLY = 17
     QUESTION = 32
     ANSWER = 33
+    GREETING = 34
+    ENTRIES = 35
+    REFUSAL = 36
 
 
 def check_header(magic: int, version: int) -> None:

@@ -15,6 +15,7 @@ from colugo.errors import ColugoError
 from colugo.net.host import host_id
 from colugo.net.interfaces import HOST, Scope, resolve_scope, without_zone
 from colugo.net.node_endpoint import ask
+from colugo.net.peers import Peer, resolve_peers
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
 from colugo.protocol.advertisement import check_realm, endpoint
 from colugo.protocol.description import DESCRIBE, KnownSocket, NodeDescription, from_plain
@@ -93,6 +94,7 @@ class _Asker:
         self._local = local
         self._own = {without_zone(address) for address in scope.addresses}
         self._zones = scope.zones
+        self._host_only = scope.host_only
         self._sockets = sockets
         self._limit = asyncio.Semaphore(_ASKED_AT_ONCE)
 
@@ -175,22 +177,19 @@ class _Asker:
 
     async def _ask_peers(self) -> None:
         """Ask the static peers of this environment."""
-        given = [word.strip() for word in os.environ.get("COLUGO_PEERS", "").split(",") if word.strip()]
-        self._facts.peers.extend(await asyncio.gather(*map(self._ask_peer, given)))
+        self._facts.peers.extend(await asyncio.gather(*map(self._ask_peer, resolve_peers(None))))
 
-    async def _ask_peer(self, text: str) -> PeerFact:
-        host, _, port = text.rpartition(":")
+    async def _ask_peer(self, peer: Peer) -> PeerFact:
+        addresses = await peer.addresses(host_only=self._host_only)
+        if not addresses:
+            return PeerFact(str(peer), None, "its name has no address that this scope may use")
+        found = await try_all((address, peer.port) for address in addresses)
+        opened = [address for (address, _), reach in found.items() if reach is Reach.OPEN]
+        if not opened:
+            return PeerFact(str(peer), next(iter(found.values())), f"tried: {', '.join(addresses)}")
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port))
-        except (OSError, ValueError) as error:
-            return PeerFact(text, None, str(error))
-        address = str(found[0][4][0])
-        reach = (await try_all([(address, int(port))]))[address, int(port)]
-        if reach is not Reach.OPEN:
-            return PeerFact(text, reach, f"TCP connection to {address}: {reach}")
-        try:
-            node, skew_ms = await self._describe(endpoint(address, int(port)))
+            node, skew_ms = await self._describe(endpoint(opened[0], peer.port))
         except ColugoError as error:
-            return PeerFact(text, reach, str(error))
+            return PeerFact(str(peer), Reach.OPEN, str(error))
         self._enter(node, skew_ms)
-        return PeerFact(text, reach, node=node.name)
+        return PeerFact(str(peer), Reach.OPEN, node=node.name)

@@ -29,7 +29,7 @@ class Listening:
     @property
     def ignored(self) -> dict[str, str]:
         """Records that are malformed or of another version: name and reason."""
-        return dict(self._directory.ignored)
+        return dict(self._directory.status.ignored)
 
     async def __aenter__(self) -> Self:
         await self._directory.open(self._on_event)

@@ -1,0 +1,99 @@
+"""Several directories as one."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from colugo.net.directory import Change, Directory, DirectoryEvent, DirectoryStatus, Listener
+from colugo.protocol.advertisement import Advertisement
+
+_MAX_LOST = 4096
+
+
+class CombinedDirectory:
+    """What any of several directories knows; of what several of them know, the first one's word counts.
+
+    Args:
+        directories: the directories.
+        overhear: called with each event of the first one, besides.
+    """
+
+    def __init__(
+        self, directories: list[Directory], overhear: Callable[[DirectoryEvent], None] = lambda _: None
+    ) -> None:
+        self._directories = directories
+        self._overhear = overhear
+        self._listener: Listener | None = None
+        self._known: dict[bytes, dict[int, Advertisement]] = {}
+        self._lost_by: dict[tuple[bytes, int], None] = {}
+
+    @property
+    def status(self) -> DirectoryStatus:
+        """What there is to say of all of them."""
+        each = [directory.status for directory in self._directories]
+        return DirectoryStatus(
+            mdns=any(one.mdns for one in each),
+            peers=dict(item for one in each for item in one.peers.items()),
+            ignored=dict(item for one in each for item in one.ignored.items()),
+        )
+
+    async def open(self, listener: Listener) -> None:
+        """Begin with all of them."""
+        self._listener = listener
+        for number, directory in enumerate(self._directories):
+            await directory.open(partial(self._on_event, number))
+
+    def advertise(self, advertisement: Advertisement) -> None:
+        """Tell everyone, by all of them."""
+        for directory in self._directories:
+            directory.advertise(advertisement)
+
+    def withdraw(self, advertisement: Advertisement) -> None:
+        """Tell everyone that it is gone."""
+        for directory in self._directories:
+            directory.withdraw(advertisement)
+
+    def suspect(self, advertisement: Advertisement) -> None:
+        """Let all of them look; it is down when none of them knows it any more."""
+        for directory in self._directories:
+            directory.suspect(advertisement)
+
+    def vouch(self, advertisement: Advertisement) -> None:
+        """Let those take it for advertised again that had lost it."""
+        for number, directory in enumerate(self._directories):
+            if (advertisement.socket_id, number) in self._lost_by:
+                directory.vouch(advertisement)
+
+    async def close(self) -> None:
+        """Withdraw what is left and stop."""
+        await asyncio.gather(*(directory.close() for directory in self._directories))
+
+    def _on_event(self, number: int, event: DirectoryEvent) -> None:
+        if number == 0:
+            self._overhear(event)
+        key = event.advertisement.socket_id
+        self._lost_by.pop((key, number), None)
+        if event.change is Change.LOST:
+            self._lost_by[key, number] = None
+            if len(self._lost_by) > _MAX_LOST:
+                del self._lost_by[next(iter(self._lost_by))]
+        by_source = self._known.setdefault(key, {})
+        before = _first(by_source)
+        if event.change is Change.UP:
+            by_source[number] = event.advertisement
+        else:
+            by_source.pop(number, None)
+        now = _first(by_source)
+        if now is None:  # if only lost by one of them, it may come back
+            del self._known[key]
+            self._tell(DirectoryEvent(event.change, event.advertisement))
+        elif now != before or event.change is Change.UP:
+            self._tell(DirectoryEvent(Change.UP, now))
+
+    def _tell(self, event: DirectoryEvent) -> None:
+        if self._listener is not None:
+            self._listener(event)
+
+
+def _first(by_source: dict[int, Advertisement]) -> Advertisement | None:
+    return by_source[min(by_source)] if by_source else None
