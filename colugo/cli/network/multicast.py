@@ -195,15 +195,8 @@ async def ask_directly(hosts: Iterable[tuple[str, bool]], seconds: float) -> lis
         return []
     protocol = _Datagrams(on_answer)
     transport, _ = await loop.create_datagram_endpoint(lambda: protocol, local_addr=("0.0.0.0", 0))  # noqa: S104 - it asks, and takes answers only
-    addresses: dict[str, str] = {}
-    errors: dict[str, str] = {}
     try:
-        for host, _ in wanted:
-            try:
-                found = await loop.getaddrinfo(host, _PORT, family=socket.AF_INET, type=socket.SOCK_DGRAM)
-                addresses[host] = str(found[0][4][0])
-            except OSError as error:
-                errors[host] = str(error)
+        addresses, errors = await _resolve([host for host, _ in wanted])
         began = loop.time()
         for at in _ASK_AT_S:
             if at < seconds:
@@ -218,6 +211,20 @@ async def ask_directly(hosts: Iterable[tuple[str, bool]], seconds: float) -> lis
         HostFact(addresses.get(host, host), addresses.get(host) in answered, given, errors.get(host, ""))
         for host, given in wanted
     ]
+
+
+async def _resolve(hosts: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The IPv4 addresses of hosts, and why others have none."""
+    loop = asyncio.get_running_loop()
+    addresses: dict[str, str] = {}
+    errors: dict[str, str] = {}
+    for host in hosts:
+        try:
+            found = await loop.getaddrinfo(host, _PORT, family=socket.AF_INET, type=socket.SOCK_DGRAM)
+            addresses[host] = str(found[0][4][0])
+        except OSError as error:
+            errors[host] = str(error)
+    return addresses, errors
 
 
 def _question(name: str) -> list[bytes]:
