@@ -31,8 +31,7 @@ from colugo.patterns.request_client import RequestClient, RequestClientStats
 from colugo.patterns.subscriber import StreamStats, Subscriber, SubscriberStats
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.codecs import Codec
-
-__version__ = "0.1.0"
+from colugo.protocol.version import __version__
 
 __all__ = [
     "Advertisement",

@@ -8,6 +8,7 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from colugo.errors import DuplicateTopicError
+from colugo.introspection import describe
 from colugo.lifecycle import Lifecycle
 from colugo.net.directory import Directory
 from colugo.net.discovery import Discovery
@@ -31,6 +32,7 @@ from colugo.patterns.reply_server import ReplyServer
 from colugo.patterns.request_client import Balance, RequestClient
 from colugo.patterns.subscriber import DEFAULT_QUEUE, Subscriber
 from colugo.protocol.advertisement import Advertisement, check_name, check_realm
+from colugo.protocol.description import DESCRIBE, to_plain
 
 B = TypeVar("B", Publisher, ReplyServer)
 
@@ -86,6 +88,7 @@ class Node(Lifecycle):
             ipc=resolve_ipc(ipc),
             port=resolve_port(port),
         )
+        runtime.endpoint.serve(DESCRIBE, lambda: to_plain(describe(runtime)))
         discovery = Discovery(runtime, given, mdns=with_mdns)
         if directory is None:
             runtime.discovery_note = discovery.note

@@ -8,6 +8,9 @@ import click
 
 from colugo import __version__
 from colugo.cli.demo.command import demo
+from colugo.cli.network.doctor import doctor
+from colugo.cli.network.nodes import nodes
+from colugo.cli.network.why import why
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -17,6 +20,9 @@ _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
     epilog="""\b
 Examples:
   colugo demo
+  colugo nodes
+  colugo doctor
+  colugo why lab.temperature
   colugo -v demo --plain
   colugo demo --help
 """,
@@ -31,7 +37,8 @@ def colugo(*, verbose: int) -> None:
     )
 
 
-colugo.add_command(demo)
+for command in (demo, doctor, nodes, why):
+    colugo.add_command(command)
 
 
 def main(argv: list[str] | None = None) -> None:

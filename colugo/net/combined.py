@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from colugo.net.directory import Change, Directory, DirectoryEvent, Listener
+from colugo.net.directory import Change, Directory, DirectoryEvent, DirectoryStatus, Listener
 from colugo.protocol.advertisement import Advertisement
 
 _MAX_LOST = 4096
@@ -26,6 +26,16 @@ class CombinedDirectory:
         self._listener: Listener | None = None
         self._known: dict[bytes, dict[int, Advertisement]] = {}
         self._lost_by: dict[tuple[bytes, int], None] = {}
+
+    @property
+    def status(self) -> DirectoryStatus:
+        """What there is to say of all of them."""
+        each = [directory.status for directory in self._directories]
+        return DirectoryStatus(
+            mdns=any(one.mdns for one in each),
+            peers=dict(item for one in each for item in one.peers.items()),
+            ignored=dict(item for one in each for item in one.ignored.items()),
+        )
 
     async def open(self, listener: Listener) -> None:
         """Begin with all of them."""

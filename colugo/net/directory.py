@@ -1,7 +1,7 @@
 """The directory: where sockets are advertised and found."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -30,6 +30,21 @@ class DirectoryEvent:
     advertisement: Advertisement
 
 
+@dataclass(frozen=True, slots=True)
+class DirectoryStatus:
+    """What a directory says of itself, for tools.
+
+    Attributes:
+        mdns: whether it uses mDNS.
+        peers: the state of the links to peers that were given by their address, by that address.
+        ignored: records that are malformed or of another version: name and reason.
+    """
+
+    mdns: bool = False
+    peers: Mapping[str, str] = field(default_factory=dict)
+    ignored: Mapping[str, str] = field(default_factory=dict)
+
+
 Listener = Callable[[DirectoryEvent], None]
 
 
@@ -38,6 +53,10 @@ class Directory(Protocol):
 
     Implementations: `colugo.net.mdns.MdnsDirectory` and, for tests, `colugo.net.memory.MemoryDirectory`.
     """
+
+    @property
+    def status(self) -> DirectoryStatus:
+        """What there is to say of the directory itself."""
 
     async def open(self, listener: Listener) -> None:
         """Begin; what is known already and all that changes from now on goes to the listener."""

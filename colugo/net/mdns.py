@@ -1,6 +1,6 @@
 """The directory on mDNS/DNS-SD: one instance of `_colugo._tcp.local.` a bound socket."""
 
-from colugo.net.directory import Listener
+from colugo.net.directory import DirectoryStatus, Listener
 from colugo.net.interfaces import Scope
 from colugo.net.mdns_link import MdnsLink
 from colugo.protocol.advertisement import Advertisement
@@ -20,6 +20,11 @@ class MdnsDirectory:
         self._link: MdnsLink | None = None
         self._listener: Listener | None = None
         self._own: dict[bytes, Advertisement] = {}
+
+    @property
+    def status(self) -> DirectoryStatus:
+        """What there is to say of it."""
+        return DirectoryStatus(mdns=True, ignored={} if self._link is None else self._link.ignored)
 
     async def open(self, listener: Listener) -> None:
         """Ask the network at once, by a one-shot query, and browse from then on."""

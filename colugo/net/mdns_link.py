@@ -259,7 +259,7 @@ class MdnsLink:
             txt = {key.decode(): value.decode() if value else None for key, value in info.properties.items()}
             advertisement = from_txt(txt, tuple(info.parsed_addresses()), info.port)
         except (AdvertisementError, UnicodeDecodeError) as error:
-            if len(self.ignored) < _MAX_IGNORED:
+            if info.name in self.ignored or len(self.ignored) < _MAX_IGNORED:
                 self.ignored[info.name] = str(error)
             held = self._throttle.admit("malformed", self._loop.time())
             if held is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tornado.ioloop import IOLoop
 
-from colugo.net.directory import Change, DirectoryEvent, Listener
+from colugo.net.directory import Change, DirectoryEvent, DirectoryStatus, Listener
 from colugo.protocol.advertisement import Advertisement
 
 
@@ -54,6 +54,11 @@ class MemoryDirectory:
         self._own: dict[bytes, Advertisement] = {}
         self._loop: IOLoop | None = None
         self._listener: Listener | None = None
+
+    @property
+    def status(self) -> DirectoryStatus:
+        """What there is to say of it."""
+        return DirectoryStatus()
 
     async def open(self, listener: Listener) -> None:
         """Join the network."""

@@ -43,18 +43,19 @@ class Peer:
         return self.host
 
     async def endpoints(self, *, host_only: bool) -> list[str]:
-        """Where to connect to now: one endpoint for each address of its name.
+        """Where to connect to now: one endpoint for each of `addresses`."""
+        return [endpoint(one, self.port) for one in await self.addresses(host_only=host_only)]
+
+    async def addresses(self, *, host_only: bool) -> list[str]:
+        """The addresses that its name has now.
 
         Args:
-            host_only: only to this host, and without asking a name server.
-
-        Returns:
-            None of them if the name has no address now.
+            host_only: only those of this host, and without asking a name server.
         """
         if host_only and self.host != "localhost" and not _is_loopback(self.address):
             return []
         found = [self.address] if self.address else await _resolve(self.host)
-        return [endpoint(one, self.port) for one in found if not host_only or _is_loopback(one)]
+        return [one for one in found if not host_only or _is_loopback(one)]
 
 
 def resolve_peers(peers: Iterable[str] | None) -> list[Peer]:

@@ -40,6 +40,12 @@ class Registry:
         self._known: dict[bytes, Advertisement] = {}
         self._exact: defaultdict[tuple[Kind, str], list[Watch]] = defaultdict(list)
         self._wild: list[Watch] = []
+        self._foreign: set[bytes] = set()
+
+    @property
+    def foreign(self) -> int:
+        """How many sockets of other realms have been heard of."""
+        return len(self._foreign)
 
     @property
     def known(self) -> list[Advertisement]:
@@ -69,9 +75,13 @@ class Registry:
     def on_event(self, event: DirectoryEvent) -> None:
         """Take in a directory's event. What is lost is not known any more, but a watch may wait for it."""
         advertisement = event.advertisement
-        if advertisement.realm != self._realm:
-            return
         key = advertisement.socket_id
+        if advertisement.realm != self._realm:
+            if event.change is Change.UP:
+                self._foreign.add(key)
+            else:
+                self._foreign.discard(key)
+            return
         if event.change is Change.UP:
             if self._known.get(key) == advertisement:
                 return

@@ -13,7 +13,7 @@ from tornado.ioloop import IOLoop
 
 from colugo.errors import ClosedError, ConfigurationError
 from colugo.net.binding import Binding, Follower
-from colugo.net.directory import Directory
+from colugo.net.directory import Directory, DirectoryStatus
 from colugo.net.interfaces import Scope
 from colugo.net.ipc import IpcFiles
 from colugo.net.node_endpoint import NodeEndpoint
@@ -30,6 +30,9 @@ _MIN_MESSAGE_BYTES = 1024
 
 class Closable(Protocol):
     """What is closed with the node."""
+
+    def describe(self) -> object:
+        """What the node says of it when it is asked; None if it is no socket."""
 
     def quiesce(self) -> None:
         """Begin nothing new: the node is about to close."""
@@ -226,6 +229,11 @@ class Runtime:
         """The socket does not answer: let the directory look."""
         if self._directory is not None:
             self._directory.suspect(advertisement)
+
+    @property
+    def directory_status(self) -> DirectoryStatus:
+        """What there is to say of the directory."""
+        return DirectoryStatus() if self._directory is None else self._directory.status
 
     def vouch(self, advertisement: Advertisement) -> None:
         """The socket was lost, and answers again."""

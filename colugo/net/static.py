@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from colugo.net.addresses import candidates
-from colugo.net.directory import Change, DirectoryEvent, Listener
+from colugo.net.directory import Change, DirectoryEvent, DirectoryStatus, Listener
 from colugo.net.exchange import Exchange
 from colugo.net.peer_link import PeerLink
 from colugo.net.peers import Peer
@@ -22,8 +22,12 @@ LINKS = 2
 """To how many nodes one links that it was not given: two, so that none of them is needed."""
 _UP_WITHIN_S = 3.0
 _PASS_OVER_S = 30.0
+<<<<<<< HEAD
 _HEAD_START_S = 0.25
 """Connections of sockets break together with links; their loss is to be told first, as one."""
+=======
+LINKED, LINKED_TO_ITSELF, NOT_LINKED = "linked", "this node itself", "not linked"
+>>>>>>> doctor
 _CHANGES = {State.ALIVE: Change.UP, State.GONE: Change.DOWN, State.EXPIRED: Change.LOST}
 
 
@@ -53,6 +57,12 @@ class StaticDirectory:
         self._probing: set[str] = set()
         self._choosing = False
         self._publishing = False
+        self._given: list[PeerLink] = []
+
+    @property
+    def status(self) -> DirectoryStatus:
+        """What there is to say of it."""
+        return DirectoryStatus(peers={link.label: _state(link) for link in self._given})
 
     async def open(self, listener: Listener) -> None:
         """Link to the given peers, and let others link to this node."""
@@ -60,8 +70,8 @@ class StaticDirectory:
         self._listener = listener
         self._membership = Membership(self._own_id, self._runtime.realm, self._changed, loop.time())
         self._exchange = Exchange(self._runtime, self._membership, self._on_links)
-        for peer in self._peers:
-            self._exchange.link(str(peer), partial(self._find_given, peer))
+        find = self._find_given
+        self._given = [self._exchange.link(str(peer), partial(find, peer)) for peer in self._peers]
 
     def advertise(self, advertisement: Advertisement) -> None:
         """Tell everyone who is linked."""
@@ -237,3 +247,9 @@ class StaticDirectory:
             return []
         addresses = candidates(known, self._runtime.scope, self._runtime.host_id)
         return [endpoint(one, known.port) for one in addresses]
+
+
+def _state(link: PeerLink) -> str:
+    if link.is_self:
+        return LINKED_TO_ITSELF
+    return LINKED if link.up else NOT_LINKED

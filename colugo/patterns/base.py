@@ -81,6 +81,10 @@ class Part:
         if not self._closed:
             self._runtime.submit(self.close_now)
 
+    def describe(self) -> object:
+        """What the node says of it when it is asked (`colugo.introspection`); None of what is no socket."""
+        return None
+
     def quiesce(self) -> None:
         """Begin nothing new, while the node says goodbye and answers what is under way."""
 

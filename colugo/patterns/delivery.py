@@ -62,6 +62,10 @@ class Delivery(Protocol):
     def dropped(self) -> int:
         """Messages that have been dropped because they waited too long."""
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many messages wait, and how many may; 0 and 0 without a queue."""
+
     def hand(self, messages: list[Any], sequences: Sequences, origin: Origin) -> None:
         """Hand over, at once, however many they are."""
 
@@ -97,6 +101,7 @@ class DirectDelivery:
     """
 
     dropped = 0
+    waiting = (0, 0)
 
     def __init__(self, runtime: Runtime, handler: Handler, *, batch: bool) -> None:
         self._handler = handler
@@ -203,6 +208,11 @@ class QueuedDelivery:
     def dropped(self) -> int:
         """Messages that the full queue has dropped."""
         return self.inbox.dropped
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many messages wait, and how many may."""
+        return len(self.inbox), len(self.inbox) + self.inbox.room
 
     def open(self) -> None:
         """Let the callback have what is in the queue."""

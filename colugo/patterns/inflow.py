@@ -15,6 +15,7 @@ from colugo.patterns.delivery import Delivery, MessageInfo, Origin, Sequences, a
 from colugo.patterns.links import Link
 from colugo.patterns.publisher_links import PublisherLinks
 from colugo.protocol.codecs import PLAIN, Codec
+from colugo.protocol.description import LinkDescription
 from colugo.protocol.frames import ID_BYTES, Kind
 from colugo.protocol.ledger import Ledger
 from colugo.protocol.publications import (
@@ -103,6 +104,7 @@ class Inflow:
         """The streams of our publishers, by their ids."""
         self.past = Ledger(0)
         """The sum of the streams of publishers that are gone."""
+        self._refused: dict[bytes, tuple[int, str]] = {}
         self.received = self.undecodable = self.malformed = self.unknown = 0
         self.links = PublisherLinks(
             runtime,
@@ -123,6 +125,29 @@ class Inflow:
     def resume(self) -> None:
         """There is room again for what has waited."""
         self.links.resume()
+
+    @property
+    def codec(self) -> str:
+        """The codec's name."""
+        return self._codec.name
+
+    @property
+    def reader_id(self) -> bytes:
+        """The subscriber's id, by which publishers know it."""
+        return self._reader_id
+
+    def describe_links(self) -> list[LinkDescription]:
+        """What the node says of its connections."""
+        return [self._describe(link) for link in self.links.all]
+
+    def _describe(self, link: Link) -> LinkDescription:
+        description = link.describe()
+        stream = self.streams.get(link.peer.socket_id)
+        if stream is not None:
+            description.received = stream.ledger.received
+            description.lost = stream.ledger.lost
+        description.undecodable, description.last_error = self._refused.get(link.peer.socket_id, (0, ""))
+        return description
 
     def _on_frames(self, frames: list[Any]) -> Rest | None:
         try:
@@ -259,6 +284,8 @@ class Inflow:
         self.undecodable += 1
         what = f"a message on {info.topic} from {info.peer} does not decode"
         self._complaints.warn(what, what, error)
+        count, _ = self._refused.get(info.peer.socket_id, (0, ""))
+        self._refused[info.peer.socket_id] = count + 1, str(error)
         self._on_undecodable(error, info)
 
     def _in_turns(self, rest: Rest, publication: Publication, stream: Stream) -> Rest:
@@ -295,6 +322,7 @@ class Inflow:
     def _gone(self, publisher: bytes) -> None:
         """A publisher is not coming back: what was counted goes into the sum."""
         stream = self.streams.pop(publisher, None)
+        self._refused.pop(publisher, None)
         if stream is not None:
             self.past.add(stream.ledger)
 

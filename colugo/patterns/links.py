@@ -2,14 +2,16 @@
 
 import asyncio
 import re
+import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from colugo.errors import ConfigurationError
 from colugo.net.ipc import is_file_missing
 from colugo.net.runtime import Runtime
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
+from colugo.protocol.description import LinkDescription
 from colugo.protocol.frames import NO_ID
 
 _ANSWER_WAIT_S = 2.0
@@ -30,6 +32,7 @@ class Link:
         leaving: whether it is no longer advertised: it is not connected to again once it is lost.
         parked: whether its host was cut off: it is not advertised, but waited for.
         timer: the next look at it.
+        since: when `connected` has changed last, seconds of `time.monotonic`.
     """
 
     peer: Advertisement
@@ -38,11 +41,28 @@ class Link:
     leaving: bool = False
     parked: bool = False
     timer: asyncio.TimerHandle | None = None
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def advertised(self) -> bool:
         """Whether it was discovered; else it was given by its address."""
         return bool(self.peer.topic)
+
+    def set_connected(self, *, connected: bool) -> None:
+        """Enter that it has answered, or has been lost."""
+        self.connected = connected
+        self.since = time.monotonic()
+
+    def describe(self) -> LinkDescription:
+        """What the node says of it."""
+        return LinkDescription(
+            socket_id=self.peer.socket_id.hex(),
+            node=self.peer.node,
+            topic=self.peer.topic,
+            endpoint=self.endpoint,
+            connected=self.connected,
+            since_ms=round((time.monotonic() - self.since) * 1000),
+        )
 
     def cancel_timer(self) -> None:
         """Stop looking."""

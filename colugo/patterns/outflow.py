@@ -13,6 +13,7 @@ from colugo.net.lending import Lending
 from colugo.patterns.beacon import Beacon
 from colugo.patterns.flow import Flow
 from colugo.patterns.readers import Reader, Readers
+from colugo.protocol.description import ReaderDescription
 from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, Kind
 from colugo.protocol.history import History
 from colugo.protocol.publications import (
@@ -102,6 +103,10 @@ class Outflow:
     def dropped(self) -> int:
         """Messages that readers which were behind have not been sent."""
         return self._readers.dropped
+
+    def describe_readers(self) -> list[ReaderDescription]:
+        """What the node says of its readers."""
+        return self._readers.describe()
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to send beacons."""

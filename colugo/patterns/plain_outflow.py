@@ -7,6 +7,8 @@ from typing import Any
 
 import zmq
 
+from colugo.protocol.description import ReaderDescription
+
 _NOBLOCK = int(zmq.NOBLOCK)
 
 
@@ -35,6 +37,10 @@ class PlainOutflow:
         self.sequence = 0
         self.sent_bytes = 0
         self.flow: None = None
+
+    def describe_readers(self) -> list[ReaderDescription]:
+        """Nothing is known of plain readers."""
+        return []
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Nothing to do."""

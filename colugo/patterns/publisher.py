@@ -24,6 +24,7 @@ from colugo.patterns.plain_outflow import PlainOutflow
 from colugo.patterns.readers import Reader
 from colugo.protocol.advertisement import Framing, Kind
 from colugo.protocol.codecs import PLAIN, resolve_codec
+from colugo.protocol.description import PublisherDescription
 from colugo.protocol.frames import ID_BYTES, LARGE_BYTES
 from colugo.protocol.topics import check_topic
 
@@ -170,6 +171,24 @@ class Publisher(Part):
             subscribers=self.subscribers,
             behind=self._out.behind,
             dropped=self._out.dropped,
+        )
+
+    def describe(self) -> object:
+        """What the node says of it when it is asked."""
+        stats = self.stats
+        return PublisherDescription(
+            topic=self.topic,
+            socket_id=self._binding.advertisement.socket_id.hex(),
+            codec=self._codec.name,
+            framing=str(self._framing),
+            endpoints=self.endpoints,
+            flow="drop" if self._out.flow is None else "wait",
+            conflate=self._conflate,
+            sent=stats.sent,
+            sent_bytes=stats.sent_bytes,
+            subscribers=stats.subscribers,
+            dropped=stats.dropped,
+            readers=self._out.describe_readers(),
         )
 
     async def ready(self, n: int = 1) -> None:

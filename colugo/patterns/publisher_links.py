@@ -90,6 +90,11 @@ class PublisherLinks:
         """The publishers that are connected now."""
         return [link.peer for link in self._links.values() if link.connected]
 
+    @property
+    def all(self) -> list[Link]:
+        """The connections and the attempts at one."""
+        return list(self._links.values())
+
     def open(self) -> None:
         """Connect to what is given and, from now on, to what is discovered."""
         for peer, endpoint in self._given:
@@ -314,7 +319,7 @@ class PublisherLinks:
     def _connected(self, link: Link) -> None:
         if link.connected:
             return
-        link.connected = True
+        link.set_connected(connected=True)
         link.cancel_timer()
         if link.parked:
             link.parked = False
@@ -339,7 +344,7 @@ class PublisherLinks:
             doubt_if_silent(self._runtime, link, self._rejoin, soon=True)
 
     def _disconnected(self, link: Link, reason: str) -> None:
-        link.connected = False
+        link.set_connected(connected=False)
         self._on_disconnected(link, reason)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import zmq
 
+from colugo.protocol.description import ReaderDescription
 from colugo.protocol.frames import Kind
 from colugo.protocol.history import History
 from colugo.protocol.publications import (
@@ -93,6 +94,20 @@ class Readers:
     def behind(self) -> int:
         """How many are too far behind to be sent anything now."""
         return sum(reader.grant.behind for reader in self._readers.values())
+
+    def describe(self) -> list[ReaderDescription]:
+        """What the node says of them."""
+        now = time.monotonic()
+        return [
+            ReaderDescription(
+                reader=reader.prefix[len(READER_PREFIX) :].hex(),
+                behind=reader.grant.behind,
+                skipped=self._sequence() - reader.skipped_from if reader.grant.behind else 0,
+                unhandled=max(0, min(self._segments.number, reader.grant.end) - reader.grant.begin),
+                quiet_ms=round((now - reader.progress) * 1000),
+            )
+            for reader in self._readers.values()
+        ]
 
     def read(self) -> None:
         """Take in what readers have said; a flood is left to the loop's own reading."""

@@ -26,6 +26,7 @@ from colugo.protocol.calls import (
     split_envelope,
 )
 from colugo.protocol.codecs import resolve_codec
+from colugo.protocol.description import ReplyServerDescription
 from colugo.protocol.error_report import encode_error, encode_plain_error
 from colugo.protocol.frames import ID_BYTES, NO_ID
 from colugo.protocol.frames import Kind as FrameKind
@@ -175,6 +176,22 @@ class ReplyServer(Part):
             undecodable=self._undecodable,
             malformed=self._malformed,
             refused=self._refused,
+        )
+
+    def describe(self) -> object:
+        """What the node says of it when it is asked."""
+        stats = self.stats
+        return ReplyServerDescription(
+            topic=self.topic,
+            socket_id=self._id.hex(),
+            codec=self._codec.name,
+            endpoints=self.endpoints,
+            requests=stats.requests,
+            replies=stats.replies,
+            errors=stats.errors,
+            dropped=stats.dropped,
+            undecodable=stats.undecodable,
+            malformed=stats.malformed,
         )
 
     def _shut(self) -> None:

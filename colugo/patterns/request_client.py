@@ -30,6 +30,7 @@ from colugo.patterns.server_links import ServerLinks
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.calls import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
 from colugo.protocol.codecs import resolve_codec
+from colugo.protocol.description import RequestClientDescription
 from colugo.protocol.error_report import decode_error
 from colugo.protocol.pending import PendingRequests
 from colugo.protocol.topics import check_topic
@@ -150,6 +151,21 @@ class RequestClient(Part):
             malformed=self._malformed,
             pending=len(self._pending),
             servers=self._gate.count,
+        )
+
+    def describe(self) -> object:
+        """What the node says of it when it is asked."""
+        stats = self.stats
+        return RequestClientDescription(
+            topic=self.topic,
+            codec=self._codec.name,
+            pending=stats.pending,
+            sent=stats.sent,
+            replies=stats.replies,
+            timeouts=stats.timeouts,
+            lost=stats.lost,
+            malformed=stats.malformed,
+            links=[link.describe() for link in self._links.all],
         )
 
     async def ready(self, n: int = 1) -> None:

@@ -12,6 +12,7 @@ from colugo.net.turn import Turn
 from colugo.patterns.links import Link, doubt_if_silent, park
 from colugo.protocol.advertisement import Advertisement, Framing
 from colugo.protocol.calls import FLAG_ERROR, Call, decode_calls, encode_calls, split_envelope
+from colugo.protocol.description import LinkDescription
 from colugo.protocol.error_report import decode_plain_error, encode_error
 from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT
 from colugo.protocol.frames import Kind as FrameKind
@@ -80,6 +81,10 @@ class ServerLink:
         """Where it is."""
         return self._link.endpoint
 
+    def describe(self) -> LinkDescription:
+        """What the node says of it."""
+        return self._link.describe()
+
     def send(self, call: Call) -> None:
         """Send a request: at once if it is the first of a turn of the loop, else at the turn's end."""
         self.gather(call)
@@ -144,8 +149,13 @@ class ServerLink:
         self.close()
         self._on_ended(self)
         if self._link.connected:
+<<<<<<< HEAD
             self._link.connected = False
             self._on_lost(self, "lost" if self._broken else "withdrawn")
+=======
+            self._link.set_connected(connected=False)
+            self._on_lost(self, "withdrawn")
+>>>>>>> doctor
 
     def close(self) -> None:
         """Close without a report; requests that were sent still leave."""
@@ -173,7 +183,7 @@ class ServerLink:
         del endpoint
         # connected still: it is back before its loss has been dealt with, and gets a new socket then
         if not self._link.leaving and not self._link.connected:
-            self._link.connected = True
+            self._link.set_connected(connected=True)
             self._link.cancel_timer()
             if self._link.parked:
                 self._link.parked = False
@@ -193,7 +203,7 @@ class ServerLink:
         if self._closed or self._link.leaving:
             self._end()
             return
-        self._link.connected = False
+        self._link.set_connected(connected=False)
         self._backlog.clear()
         self._gathered.clear()
         self._gathered_bytes = 0

@@ -68,6 +68,11 @@ class ServerLinks:
         """The servers that are known, connected or not."""
         return [link.peer for link in self._links.values()]
 
+    @property
+    def all(self) -> list[ServerLink]:
+        """The connections and the attempts at one."""
+        return list(self._links.values())
+
     def open(self) -> None:
         """Connect to what is given and, from now on, to what is discovered."""
         for peer, endpoint in self._given:

@@ -14,6 +14,7 @@ from colugo.patterns.inflow import Inflow
 from colugo.patterns.links import Link
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.codecs import resolve_codec
+from colugo.protocol.description import SubscriberDescription
 from colugo.protocol.ledger import Ledger
 from colugo.protocol.topics import check_topic, is_pattern
 
@@ -150,6 +151,24 @@ class Subscriber(Part):
                 for publisher, link in inflow.links.by_id.items()
                 if publisher in inflow.streams
             },
+        )
+
+    def describe(self) -> object:
+        """What the node says of it when it is asked."""
+        stats = self.stats
+        queue, limit = self._delivery.waiting
+        return SubscriberDescription(
+            topic=self.topic,
+            reader=self._inflow.reader_id.hex(),
+            codec=self._inflow.codec,
+            queue=queue,
+            queue_limit=limit,
+            received=stats.received,
+            dropped=stats.dropped,
+            undecodable=stats.undecodable,
+            malformed=stats.malformed,
+            lost=stats.lost,
+            links=self._inflow.describe_links(),
         )
 
     async def ready(self, n: int = 1) -> None:

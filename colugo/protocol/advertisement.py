@@ -14,7 +14,9 @@ from colugo.protocol.topics import check_topic
 WIRE_VERSION = "2"
 MAX_NAME_BYTES = 63
 MAX_REALM_BYTES = 24
-_MAX_LABEL_BYTES = 32
+MAX_LABEL_BYTES = 32
+"""Of a codec's name or a host id in the TXT record."""
+_CUT = ".."
 _UUID_BYTES = 16
 _LABEL_TOPIC_CHARS = 50
 _MAX_PORT = 65535
@@ -53,7 +55,7 @@ class Advertisement:
         node: name of its node.
         node_id: UUID of its node, 16 bytes.
         realm: only sockets of one realm connect.
-        codec: name of its codec, cut to 32 bytes.
+        codec: name of its codec and type; one that is discovered has at most 32 bytes of it.
         framing: colugo or raw.
         host_id: tells whether two sockets are on one host; empty if unknown.
         addresses: IP addresses it is bound to.
@@ -137,7 +139,7 @@ def to_txt(advertisement: Advertisement) -> dict[str, str]:
         "u": _encode_id(advertisement.node_id),
         "i": _encode_id(advertisement.socket_id),
         "r": advertisement.realm,
-        "c": _cut(advertisement.codec),
+        "c": cut_codec(advertisement.codec),
         "h": advertisement.host_id,
     }
     if advertisement.framing is not Framing.COLUGO:
@@ -184,13 +186,24 @@ def from_txt(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: in
         raise AdvertisementError(str(error)) from error
 
 
-def _cut(name: str) -> str:
+def cut_codec(name: str) -> str:
+    """A codec's name as it is advertised, at most 32 bytes.
+
+    Of a type, the end is kept, which tells more than its package: `protobuf ..room.v1.Temperature`.
+    """
     printable = "".join(sign for sign in name if sign.isprintable())
-    return printable.encode()[:_MAX_LABEL_BYTES].decode(errors="ignore")
+    encoded = printable.encode()
+    if len(encoded) <= MAX_LABEL_BYTES:
+        return printable
+    serialization, space, _ = printable.partition(" ")
+    head = f"{serialization}{space}{_CUT}".encode()
+    if not space or len(head) > MAX_LABEL_BYTES // 2:
+        return encoded[:MAX_LABEL_BYTES].decode(errors="ignore")
+    return head.decode() + encoded[len(head) - MAX_LABEL_BYTES :].decode(errors="ignore")
 
 
 def _check_label(text: str) -> str:
-    if not text.isprintable() or len(text.encode()) > _MAX_LABEL_BYTES:
+    if not text.isprintable() or len(text.encode()) > MAX_LABEL_BYTES:
         raise AdvertisementError(f"not a codec's name or host id: {text[:40]!r}")
     return text
 

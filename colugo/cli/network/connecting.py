@@ -1,0 +1,72 @@
+"""Trying to connect to advertised addresses, side by side."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from colugo.diagnosis.facts import Reach
+from colugo.net.addresses import socket_address
+
+_TIMEOUT_S = 1.0
+_AT_ONCE = 128
+_ARP = Path("/proc/net/arp")
+_COMPLETE = 0x2
+_NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL, errno.EACCES, errno.EPERM)
+
+
+async def try_all(places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Reach]:
+    """What comes of a TCP connection to each address and port, within a second.
+
+    Args:
+        places: IP addresses, those of IPv6 with their zone where they have one, and ports.
+    """
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def attempt(place: tuple[str, int]) -> Reach:
+        async with limit:
+            return await try_one(*place)
+
+    wanted = list(dict.fromkeys(places))
+    return dict(zip(wanted, await asyncio.gather(*map(attempt, wanted)), strict=True))
+
+
+async def try_one(address: str, port: int) -> Reach:
+    """What comes of a TCP connection to an address and port, within a second."""
+    loop = asyncio.get_running_loop()
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as tcp:
+        tcp.setblocking(False)
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                await loop.sock_connect(tcp, socket_address(address, port))
+        except ConnectionRefusedError:
+            return Reach.REFUSED
+        except TimeoutError:
+            return Reach.NO_HOST if is_unresolved(address) else Reach.SILENT
+        except OSError as error:
+            if error.errno in _NO_WAY or not is_unresolved(address):
+                return Reach.UNREACHABLE
+            return Reach.NO_HOST
+    return Reach.OPEN
+
+
+def neighbours() -> dict[str, tuple[str, bool]]:
+    """The IPv4 addresses of this machine's networks that it has talked to or tried to (Linux).
+
+    Returns:
+        For each: its interface, and whether a machine has answered to it.
+    """
+    try:
+        lines = _ARP.read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return {}
+    rows = [line.split() for line in lines]
+    return {row[0]: (row[5], bool(int(row[2], 16) & _COMPLETE)) for row in rows if len(row) == 6}  # noqa: PLR2004 - columns
+
+
+def is_unresolved(address: str) -> bool:
+    """Whether the network was asked who has the address, and nobody has answered (RFC 826)."""
+    _, answered = neighbours().get(address, ("", True))
+    return not answered

@@ -1,0 +1,48 @@
+"""`colugo doctor`."""
+
+import sys
+
+import click
+
+from colugo.cli.network.gather import Wish
+from colugo.cli.network.options import gather_now, network_options
+from colugo.cli.network.show import as_data, console, print_findings, print_json, print_result
+from colugo.diagnosis.doctor import examine
+from colugo.diagnosis.finding import Level, worst
+
+
+@click.command(
+    epilog="""\b
+Exit status:
+  0    nothing is wrong; there may be warnings
+  1    something is wrong
+  2    wrong usage
+  130  ended by Ctrl-C
+
+\b
+Examples:
+  colugo doctor
+  colugo doctor 192.0.2.7 robot.local
+  colugo doctor --scope eth0 --wait 3
+  colugo doctor --json | jq '.findings[] | select(.level != "ok")'
+"""
+)
+@click.argument("hosts", nargs=-1, metavar="[HOST]...")
+@network_options
+def doctor(
+    *, hosts: tuple[str, ...], as_json: bool, wait: float, scope: str | None, realm: str | None
+) -> None:
+    """Check this machine's network and all nodes on it, and say what to do.
+
+    Tries multicast on each interface of the scope, listens to the records of all realms, connects to every
+    advertised address and asks every node what it has and sees. HOSTs are machines that should be there:
+    they are also asked directly, without multicast.
+    """
+    findings = examine(gather_now(Wish(realm, scope, wait, surroundings=True, hosts=hosts)))
+    level = worst(findings)
+    if as_json:
+        print_json({"level": str(level), "findings": [as_data(one) for one in findings]})
+    else:
+        print_findings(findings, console())
+        print_result(findings)
+    sys.exit(1 if level is Level.WRONG else 0)

@@ -1,0 +1,195 @@
+"""Gathering what `colugo nodes`, `doctor` and `why` speak of: by mDNS, and by asking the nodes."""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from colugo.cli.network.connecting import try_all
+from colugo.cli.network.listening import Listening
+from colugo.cli.network.surroundings import look_around
+from colugo.diagnosis.facts import Facts, PeerFact, Reach, is_loopback
+from colugo.errors import ColugoError
+from colugo.net.host import host_id
+from colugo.net.interfaces import HOST, Scope, resolve_scope, without_zone
+from colugo.net.node_endpoint import ask
+from colugo.net.peers import Peer, resolve_peers
+from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
+from colugo.protocol.advertisement import check_realm, endpoint
+from colugo.protocol.description import DESCRIBE, KnownSocket, NodeDescription, from_plain
+from colugo.protocol.version import __version__
+
+_ANSWER_MS = 2000
+_ASKED_AT_ONCE = 32
+_MOST_ROUNDS = 4
+_NODE = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to gather, and where.
+
+    Attributes:
+        realm: None for `COLUGO_REALM`.
+        scope: None for `COLUGO_SCOPE`.
+        seconds: how long to listen for records.
+        surroundings: whether to look at multicast, ports and hosts, too.
+        hosts: addresses or names of hosts that should be there.
+    """
+
+    realm: str | None = None
+    scope: str | None = None
+    seconds: float = 1.0
+    surroundings: bool = False
+    hosts: Sequence[str] = ()
+
+
+async def gather(wish: Wish) -> Facts:
+    """Listen to all realms on the scope and on this machine, connect to what is heard, and ask the nodes.
+
+    Raises:
+        ConfigurationError: if realm or scope cannot be.
+    """
+    realm = check_realm(wish.realm if wish.realm is not None else os.environ.get("COLUGO_REALM") or "default")
+    scope = resolve_scope(wish.scope)
+    facts = Facts(
+        realm=realm, scope=scope.name, scope_note=scope.note, host_id=host_id(), version=__version__
+    )
+    async with AsyncExitStack() as stack:
+        listened = [
+            await stack.enter_async_context(Listening(one))
+            # who keeps to this machine is heard on its loopback only
+            for one in dict.fromkeys((scope, HOST))
+        ]
+        around = look_around(facts, scope, wish.hosts, wish.seconds, thorough=wish.surroundings)
+        await asyncio.gather(around, asyncio.sleep(wish.seconds))
+        for listening in listened:
+            facts.sockets.update(listening.sockets)
+            facts.heard.update(listening.sockets)
+            facts.ignored.update(listening.ignored)
+        local = set(listened[-1].sockets)
+    sockets = Sockets(DEFAULT_MAX_MESSAGE_BYTES)
+    try:
+        await _Asker(facts, scope, sockets, local).run()
+    finally:
+        sockets.close()
+    return facts
+
+
+class _Asker:
+    """Connects and asks until nothing new is learned.
+
+    Args:
+        facts: what is known, to be added to.
+        scope: of this machine.
+        sockets: where ZeroMQ sockets are made.
+        local: ids of sockets that can be met on this machine's loopback, though the host id differs (of a
+            container that shares only the network).
+    """
+
+    def __init__(self, facts: Facts, scope: Scope, sockets: Sockets, local: set[str]) -> None:
+        self._facts = facts
+        self._local = local
+        self._own = {without_zone(address) for address in scope.addresses}
+        self._zones = scope.zones
+        self._host_only = scope.host_only
+        self._sockets = sockets
+        self._limit = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+    async def run(self) -> None:
+        """Do it."""
+        facts = self._facts
+        await self._ask_peers()
+        asked: set[str] = set(facts.nodes)
+        for _ in range(_MOST_ROUNDS):
+            await self._connect()
+            endpoints = {
+                one.node_id: one
+                for one in facts.sockets.values()
+                if one.kind == _NODE and one.node_id not in asked
+            }
+            if not endpoints:
+                break
+            asked |= endpoints.keys()
+            await asyncio.gather(*map(self._ask_node, endpoints.values()))
+        without = {one.node_id for one in facts.sockets.values()} - facts.nodes.keys() - facts.silent.keys()
+        facts.silent.update(dict.fromkeys(without, "its own endpoint is not advertised"))
+
+    async def _connect(self) -> None:
+        """Try the addresses that have not been tried."""
+        reach = self._facts.reach
+        targets = {
+            (address, one.port): self._targets(one, address)
+            for one in self._facts.sockets.values()
+            for address in one.addresses
+            if (address, one.port) not in reach
+        }
+        found = await try_all((target, port) for (_, port), many in targets.items() for target in many)
+        order = list(Reach)
+        for place, many in targets.items():
+            if many:
+                reach[place] = min((found[target, place[1]] for target in many), key=order.index)
+
+    def _targets(self, one: KnownSocket, address: str) -> list[str]:
+        """What to connect to for an advertised address; nothing if it is not meant for this host."""
+        if one.host_id != self._facts.host_id:
+            if is_loopback(address) and one.socket_id not in self._local:
+                return []
+            # many hosts have the same address on a bridge of their own, such as Docker's
+            if address in self._own and not self._own.issuperset(one.addresses):
+                return []
+        if address.lower().startswith("fe80:"):
+            return [f"{address}%{zone}" for zone in self._zones]
+        return [address]
+
+    async def _ask_node(self, one: KnownSocket) -> None:
+        facts = self._facts
+        opened = [a for a in one.addresses if facts.reach.get((a, one.port)) is Reach.OPEN]
+        if not opened:
+            outcomes = {str(facts.reach[a, one.port]) for a in one.addresses if (a, one.port) in facts.reach}
+            facts.silent[one.node_id] = f"connections to it: {', '.join(sorted(outcomes)) or 'none possible'}"
+            return
+        target = self._targets(one, opened[0])[0]
+        try:
+            self._enter(*await self._describe(endpoint(target, one.port)))
+        except ColugoError as error:
+            facts.silent[one.node_id] = str(error)
+
+    async def _describe(self, where: str) -> tuple[NodeDescription, float]:
+        """What a node says of itself, and how many ms its clock is ahead of ours."""
+        async with self._limit:
+            began_ns = time.time_ns()
+            data = await ask(self._sockets, where, DESCRIBE, _ANSWER_MS)
+            ended_ns = time.time_ns()
+        node = from_plain(data)
+        return node, (node.time_ns - (began_ns + ended_ns) / 2) / 1e6
+
+    def _enter(self, node: NodeDescription, skew_ms: float) -> None:
+        facts = self._facts
+        facts.nodes[node.uuid] = node
+        facts.skew_ms[node.uuid] = skew_ms
+        for one in node.known:
+            facts.sockets.setdefault(one.socket_id, one)
+        if all(map(is_loopback, node.addresses)):
+            self._local.update(one.socket_id for one in node.known)
+
+    async def _ask_peers(self) -> None:
+        """Ask the static peers of this environment."""
+        self._facts.peers.extend(await asyncio.gather(*map(self._ask_peer, resolve_peers(None))))
+
+    async def _ask_peer(self, peer: Peer) -> PeerFact:
+        addresses = await peer.addresses(host_only=self._host_only)
+        if not addresses:
+            return PeerFact(str(peer), None, "its name has no address that this scope may use")
+        found = await try_all((address, peer.port) for address in addresses)
+        opened = [address for (address, _), reach in found.items() if reach is Reach.OPEN]
+        if not opened:
+            return PeerFact(str(peer), next(iter(found.values())), f"tried: {', '.join(addresses)}")
+        try:
+            node, skew_ms = await self._describe(endpoint(opened[0], peer.port))
+        except ColugoError as error:
+            return PeerFact(str(peer), Reach.OPEN, str(error))
+        self._enter(node, skew_ms)
+        return PeerFact(str(peer), Reach.OPEN, node=node.name)

@@ -1,0 +1,48 @@
+"""Listening to the records of all realms on one scope."""
+
+from types import TracebackType
+from typing import Self
+
+from colugo.introspection import as_known
+from colugo.net.directory import Change, DirectoryEvent
+from colugo.net.interfaces import Scope
+from colugo.net.mdns import MdnsDirectory
+from colugo.protocol.description import KnownSocket
+
+
+class Listening:
+    """A directory without a node, open within an `async with` block.
+
+    Args:
+        scope: where to listen.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._directory = MdnsDirectory(scope)
+        self._found: dict[str, KnownSocket] = {}
+
+    @property
+    def sockets(self) -> dict[str, KnownSocket]:
+        """What is advertised, by id."""
+        return dict(self._found)
+
+    @property
+    def ignored(self) -> dict[str, str]:
+        """Records that are malformed or of another version: name and reason."""
+        return dict(self._directory.status.ignored)
+
+    async def __aenter__(self) -> Self:
+        await self._directory.open(self._on_event)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._directory.close()
+
+    def _on_event(self, event: DirectoryEvent) -> None:
+        key = event.advertisement.socket_id.hex()
+        if event.change is Change.UP:
+            self._found[key] = as_known(event.advertisement)
+        else:
+            self._found.pop(key, None)

@@ -1,0 +1,73 @@
+"""Printing findings and JSON."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from colugo.diagnosis.finding import Finding, Level
+from colugo.diagnosis.wording import count
+
+_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.WRONG: "bold red"}
+_WIDEST_CHECK = 24
+
+
+def console() -> Console:
+    """Standard output, as wide as the terminal; what goes elsewhere is not wrapped."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def clean(text: str) -> str:
+    """Text of others, which might hold a terminal's control signs."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def print_json(data: object) -> None:
+    """Print it for programs."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def as_data(finding: Finding) -> dict[str, str]:
+    """A finding for programs."""
+    return {
+        "level": str(finding.level),
+        "check": finding.check,
+        "text": finding.text,
+        "advice": finding.advice,
+    }
+
+
+def print_findings(findings: Iterable[Finding], out: Console) -> None:
+    """A line each; on a terminal it is wrapped, with what to do beneath."""
+    if not out.is_terminal:
+        for one in findings:
+            advice = f" → {one.advice}" if one.advice else ""
+            click.echo(clean(f"{one.level:8} {one.check}: {one.text}{advice}"))
+        return
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, max_width=_WIDEST_CHECK, style="bold")
+    table.add_column(overflow="fold")
+    for one in findings:
+        text = Text(clean(one.text))
+        if one.advice:
+            text.append(f"\n→ {clean(one.advice)}", style="italic")
+        table.add_row(Text(str(one.level), style=_STYLES[one.level]), Text(clean(one.check)), text)
+    out.print(table)
+
+
+def print_result(findings: Iterable[Finding]) -> None:
+    """How many there are of each level."""
+    levels = Counter(one.level for one in findings)
+    wrong, warnings = levels[Level.WRONG], levels[Level.WARNING]
+    if not wrong and not warnings:
+        click.echo("\nNothing is wrong.")
+        return
+    what = (
+        "Nothing is wrong" if not wrong else f"{count(wrong, 'thing')} {'is' if wrong == 1 else 'are'} wrong"
+    )
+    click.echo(f"\n{what}; {count(warnings, 'warning')}." if warnings else f"\n{what}.")

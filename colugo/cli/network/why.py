@@ -1,0 +1,48 @@
+"""`colugo why`."""
+
+import sys
+
+import click
+
+from colugo.cli.network.gather import Wish
+from colugo.cli.network.options import gather_now, network_options
+from colugo.cli.network.show import as_data, console, print_findings, print_json
+from colugo.diagnosis.finding import Level, worst
+from colugo.diagnosis.why import explain
+from colugo.errors import TopicError
+from colugo.protocol.topics import Pattern
+
+
+@click.command(
+    epilog="""\b
+Exit status:
+  0    all pairs of the topic are well
+  1    one is not, or there is none
+  2    wrong usage
+  130  ended by Ctrl-C
+
+\b
+Examples:
+  colugo why lab.temperature
+  colugo why 'lab.#'
+  colugo why lab.temperature --realm test --json
+"""
+)
+@click.argument("topic")
+@network_options
+def why(*, topic: str, as_json: bool, wait: float, scope: str | None, realm: str | None) -> None:
+    """Say for each pair of a topic why it does not talk, or that it does.
+
+    A pair is a publisher and a subscriber, or a reply server and a request client. TOPIC may be a pattern:
+    * is one word, # any number.
+    """
+    try:
+        Pattern(topic)
+    except TopicError as error:
+        raise click.UsageError(str(error)) from error
+    findings = explain(gather_now(Wish(realm, scope, wait, surroundings=True)), topic)
+    if as_json:
+        print_json([as_data(one) for one in findings])
+    else:
+        print_findings(findings, console())
+    sys.exit(0 if findings and worst(findings) is Level.OK else 1)

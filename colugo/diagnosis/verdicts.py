@@ -1,0 +1,211 @@
+"""What is to be said of one side that offers a topic and one that wants it."""
+
+from dataclasses import dataclass
+
+from colugo.diagnosis.codecs import Fit, fit
+from colugo.diagnosis.facts import Facts, Reach, is_loopback
+from colugo.diagnosis.finding import Finding, Level
+from colugo.diagnosis.pairs import OFFER_VERBS, OFFERS, PUBLISH, WANTS, Offer, Want
+from colugo.diagnosis.reach import outcomes_of
+from colugo.diagnosis.wording import count, duration
+from colugo.protocol.description import (
+    LinkDescription,
+    PublisherDescription,
+    ReaderDescription,
+    ReplyServerDescription,
+    RequestClientDescription,
+    SubscriberDescription,
+)
+
+_GRACE_MS = 3000
+"""An attempt at a connection that is younger says nothing yet."""
+_STALLED_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The names of both sides of a pair, and what its findings are headed.
+
+    Attributes:
+        offering: such as `node a`.
+        wanting: such as `node b's subscriber of lab.t`.
+        check: such as `lab.t`.
+    """
+
+    offering: str
+    wanting: str
+    check: str
+
+
+def sides(facts: Facts, offer: Offer, want: Want) -> Sides:
+    """How to speak of a pair."""
+    topic = want.part.topic
+    return Sides(
+        f"node {facts.label(offer.socket.node_id)}",
+        f"node {facts.label(want.node.uuid)}'s {WANTS[want.kind]} of {topic}",
+        offer.socket.topic,
+    )
+
+
+def verdict(facts: Facts, offer: Offer, want: Want) -> Finding:
+    """The one thing to be said of two that belong together: the first that is wrong, or that all is well."""
+    names = sides(facts, offer, want)
+    link = want.link_to(offer)
+    return (
+        _not_linked(facts, offer, want, names)
+        if link is None
+        else _codecs(offer, want, names, link)
+        or _not_connected(facts, offer, names, link)
+        or _losses(offer, want, names, link)
+    )
+
+
+def _codecs(offer: Offer, want: Want, names: Sides, link: LinkDescription) -> Finding | None:
+    how = fit(offer.codec, want.part.codec, cut=offer.part is None)
+    refused = _undecodable(offer, want, link)
+    if refused:
+        text = f"{names.wanting} expects {want.part.codec}, {_offers(offer, names)}: "
+        text += f"{count(refused, 'message')} did not decode"
+        error = f" ({link.last_error})" if link.last_error else ""
+        return Finding(Level.WRONG, names.check, text + error, "use the same codec= on both sides")
+    if how in (Fit.SAME, Fit.LOOSE) or (link.received and want.kind == PUBLISH):
+        return None
+    text = f"{names.wanting} expects {want.part.codec}, {_offers(offer, names)}"
+    if how is Fit.OTHER_TYPE:
+        advice = "nothing has failed yet; use the same type on both sides, or types with the same fields"
+        return Finding(Level.WARNING, names.check, text, advice)
+    return Finding(Level.WRONG, names.check, text, "use the same codec= on both sides")
+
+
+def _offers(offer: Offer, names: Sides) -> str:
+    return f"{names.offering} {OFFER_VERBS[offer.kind]} {offer.codec}"
+
+
+def _undecodable(offer: Offer, want: Want, link: LinkDescription) -> int:
+    if want.kind == PUBLISH:
+        return link.undecodable
+    # of requests it is known only which server could not read them, and of replies not even that
+    different = offer.codec != want.part.codec
+    server = offer.part
+    return server.undecodable if isinstance(server, ReplyServerDescription) and different else 0
+
+
+def _not_linked(facts: Facts, offer: Offer, want: Want, names: Sides) -> Finding:
+    text = f"{names.wanting} has not heard of {names.offering}'s {OFFERS[offer.kind]}"
+    known = any(one.socket_id == offer.socket.socket_id for one in want.node.known)
+    if known:
+        text = f"{names.wanting} knows {names.offering}'s {OFFERS[offer.kind]}, and no address of it answers"
+        return _unreached(facts, offer, names, text)
+    there, here = _is_host_only(facts, offer), all(map(is_loopback, want.node.addresses))
+    if there and not here:
+        node, other = names.offering, f"node {facts.label(want.node.uuid)}"
+    elif here and not there:
+        node, other = f"node {facts.label(want.node.uuid)}", names.offering
+    else:
+        advice = "multicast does not get through between their hosts: run `colugo doctor` on both, or use "
+        advice += "COLUGO_PEERS"
+        return Finding(Level.WRONG, names.check, text, advice)
+    text += f": {node} is in scope host (this machine only), {other} is not"
+    return Finding(
+        Level.WRONG, names.check, text, f"start {node} without COLUGO_SCOPE=host, or both of them with it"
+    )
+
+
+def _is_host_only(facts: Facts, offer: Offer) -> bool:
+    return all(map(is_loopback, facts.addresses_of(offer.socket.node_id)))
+
+
+def _not_connected(facts: Facts, offer: Offer, names: Sides, link: LinkDescription) -> Finding | None:
+    if link.connected:
+        return None
+    text = f"{names.wanting} is not connected to {names.offering}: it has tried {link.endpoint} "
+    text += f"for {duration(link.since_ms)}"
+    if link.since_ms < _GRACE_MS:
+        return Finding(Level.WARNING, names.check, text, "it has just begun: look again in a few seconds")
+    return _unreached(facts, offer, names, text)
+
+
+def _unreached(facts: Facts, offer: Offer, names: Sides, text: str) -> Finding:
+    """What keeps them apart, as far as it shows from here."""
+    found = set(outcomes_of(facts, offer.socket).values())
+    if Reach.OPEN in found:
+        advice = (
+            "from this machine it can be reached: look at the firewall and the addresses of the other one"
+        )
+    elif Reach.REFUSED in found:
+        text += "; nothing listens there"
+        advice = "the record is stale: the program that had it has ended; restart it"
+    elif Reach.SILENT in found:
+        text += "; packets vanish"
+        port = offer.socket.port
+        advice = f"a firewall drops TCP port {port}: open it, or fix the port with port= and open that"
+    elif found:
+        text += "; no machine answers to that address"
+        advice = "the address is dead: restart the program there, or choose its interfaces by COLUGO_SCOPE"
+    else:
+        advice = "run `colugo doctor` on the machine of the one that connects"
+    return Finding(Level.WRONG, names.check, text, advice)
+
+
+def _losses(offer: Offer, want: Want, names: Sides, link: LinkDescription) -> Finding:
+    if isinstance(want.part, RequestClientDescription):
+        return _answers(want.part, names)
+    reader = _reader(offer, want)
+    only = len(want.part.links) == 1
+    dropped = want.part.dropped if only else 0
+    lost = link.lost + dropped
+    total = link.received + link.lost
+    full = bool(want.part.queue_limit) and want.part.queue >= want.part.queue_limit
+    behind = reader is not None and reader.behind
+    who = names.wanting.partition("'s ")[0]
+    if not lost and not behind:
+        text = f"{names.offering} → {names.wanting}: connected, {count(total, 'message')}, none lost"
+        stalled = _stalled(offer, reader)
+        if stalled:
+            advice = "its callback takes long or its loop is held: see its log, executor=True, or coroutines"
+            return Finding(Level.WARNING, names.check, f"{text}, but {who} {stalled}", advice)
+        return Finding(Level.OK, names.check, text)
+    text = f"{names.offering} → {names.wanting}: connected, {lost:,} of {count(total, 'message')} lost"
+    if dropped:
+        text += (
+            f": {who}'s queue {'is' if full else 'was'} full (slow callback; {want.part.queue:,} wait, of at "
+        )
+        text += f"most {want.part.queue_limit:,})"
+        advice = "make the callback faster, use executor=True or batch=True, or let the publisher wait "
+        advice += '(flow="wait")'
+    elif behind and reader is not None:
+        text += f": {who} is behind, and {count(reader.skipped, 'message')} so far not sent to it"
+        advice = "it does not handle them fast enough: see its log for callbacks that hold the loop, raise "
+        advice += 'hwm=, or use flow="wait"'
+    else:
+        text += ", some time ago"
+        advice = (
+            'a connection was cut, or the reader was behind; use flow="wait" or retain= if none may be lost'
+        )
+    return Finding(Level.WRONG if full or behind else Level.WARNING, names.check, text, advice)
+
+
+def _reader(offer: Offer, want: Want) -> ReaderDescription | None:
+    if not isinstance(offer.part, PublisherDescription) or not isinstance(want.part, SubscriberDescription):
+        return None
+    reader = want.part.reader
+    return next((one for one in offer.part.readers if one.reader == reader), None)
+
+
+def _stalled(offer: Offer, reader: ReaderDescription | None) -> str:
+    publisher = offer.part
+    if reader is None or not isinstance(publisher, PublisherDescription):
+        return ""
+    if reader.unhandled and reader.quiet_ms > _STALLED_MS:
+        return f"has handled nothing for {duration(reader.quiet_ms)}"
+    return ""
+
+
+def _answers(client: RequestClientDescription, names: Sides) -> Finding:
+    failed = client.timeouts + client.lost
+    text = f"{names.wanting} → {names.offering}: connected, {count(client.sent, 'request')}"
+    if not failed:
+        return Finding(Level.OK, names.check, f"{text}, {client.pending:,} in flight, none failed")
+    text += f", of which {client.timeouts:,} were not answered in time and {client.lost:,} lost their server"
+    advice = "look at the log of the server: its callback may be slow or not answer; raise timeout_ms"
+    return Finding(Level.WARNING, names.check, text, advice)

@@ -1,0 +1,65 @@
+"""`colugo nodes`, `doctor` and `why` on this machine alone, and their misuse."""
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from colugo import Node
+from colugo.cli.main import colugo
+from colugo.cli.network.show import clean
+
+
+def run_command(*arguments: str) -> Result:
+    return CliRunner().invoke(colugo, [*arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("why",), "Missing argument 'TOPIC'"),
+        (("why", "a b"), "a b"),
+        (("why", "a.b*"), "whole words"),
+        (("why", ""), "must not be empty"),
+        (("doctor", "--scope", "nowhere0"), "no interface or address 'nowhere0'"),
+        (("nodes", "--realm", "no realm"), "a realm has 1 to 24"),
+        (("nodes", "--wait", "0"), "not in the range"),
+        (("doctor", "--wait", "soon"), "not a valid float"),
+    ],
+)
+def test_wrong_usage_is_status_2_and_says_what_is_wrong(arguments: tuple[str, ...], text: str) -> None:
+    result = run_command(*arguments)
+    assert result.exit_code == 2
+    assert text in result.output
+
+
+@pytest.mark.parametrize("command", ["nodes", "doctor", "why"])
+def test_the_help_names_the_exit_statuses_and_ends_with_examples(command: str) -> None:
+    lines = [line.strip() for line in run_command(command, "--help").output.rstrip().splitlines()]
+    assert "Exit status:" in lines
+    after = lines[lines.index("Examples:") + 1 :]
+    assert after
+    assert all(line.startswith(f"colugo {command}") for line in after)
+
+
+def test_the_commands_see_the_nodes_of_this_machine(realm: str) -> None:
+    with Node("a").running() as a, Node("b").running() as b:
+        publisher = a.add_publisher("t")
+        b.run(b.add_subscriber("t", print).ready(), 5000)
+        a.run(publisher.ready(), 5000)
+        result = run_command("nodes", "--wait", "0.5")
+        assert result.exit_code == 0
+        assert [line.split()[:2] for line in result.output.splitlines()[1:]] == [["a", realm], ["b", realm]]
+        result = run_command("why", "t", "--wait", "0.5")
+        assert (result.exit_code, result.output.count("\n")) == (0, 1)
+        assert result.output.startswith("ok       t: node a → node b's subscriber of t: connected")
+        result = run_command("why", "T", "--wait", "0.5", "--json")
+        assert result.exit_code == 1
+        assert "there is t" in json.loads(result.output)[0]["text"]
+        result = run_command("nodes", "--wait", "0.5", "--realm", "empty")
+        assert result.exit_code == 1
+        assert result.output.startswith("No node is heard in realm empty.\n")
+
+
+def test_signs_that_control_a_terminal_are_not_printed() -> None:
+    assert clean("a\x1b[2Jb\n") == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}"
