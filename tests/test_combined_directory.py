@@ -3,7 +3,7 @@
 import dataclasses
 
 from colugo.net.combined import CombinedDirectory
-from colugo.net.directory import Change, DirectoryEvent, Listener
+from colugo.net.directory import Change, DirectoryEvent, DirectoryStatus, Listener
 from colugo.protocol.advertisement import Advertisement, Kind
 from tests.support import run
 
@@ -18,6 +18,7 @@ class Fake:
         self.calls: list[tuple[str, Advertisement]] = []
         self.listener: Listener = print
         self.is_open = False
+        self.status = DirectoryStatus()
 
     async def open(self, listener: Listener) -> None:
         self.listener = listener

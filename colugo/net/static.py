@@ -22,12 +22,9 @@ LINKS = 2
 """To how many nodes one links that it was not given: two, so that none of them is needed."""
 _UP_WITHIN_S = 3.0
 _PASS_OVER_S = 30.0
-<<<<<<< HEAD
 _HEAD_START_S = 0.25
 """Connections of sockets break together with links; their loss is to be told first, as one."""
-=======
 LINKED, LINKED_TO_ITSELF, NOT_LINKED = "linked", "this node itself", "not linked"
->>>>>>> doctor
 _CHANGES = {State.ALIVE: Change.UP, State.GONE: Change.DOWN, State.EXPIRED: Change.LOST}
 
 

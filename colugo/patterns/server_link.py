@@ -149,13 +149,8 @@ class ServerLink:
         self.close()
         self._on_ended(self)
         if self._link.connected:
-<<<<<<< HEAD
-            self._link.connected = False
-            self._on_lost(self, "lost" if self._broken else "withdrawn")
-=======
             self._link.set_connected(connected=False)
-            self._on_lost(self, "withdrawn")
->>>>>>> doctor
+            self._on_lost(self, "lost" if self._broken else "withdrawn")
 
     def close(self) -> None:
         """Close without a report; requests that were sent still leave."""
