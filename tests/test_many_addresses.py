@@ -57,6 +57,7 @@ def test_of_three_dead_addresses_and_one_live_the_live_one_is_found_in_a_second(
                 talk(a, b)
 
 
+@pytest.mark.slow
 def test_networks_that_die_are_left_for_others_that_both_hosts_have() -> None:
     require_namespaces()
     with Hosts(2, cabled=True, interfaces=3) as hosts, meshed(hosts) as (a, b):
@@ -71,6 +72,7 @@ def test_networks_that_die_are_left_for_others_that_both_hosts_have() -> None:
         talk(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["the one that connects", "the one that is connected to", "both"])
 def test_a_host_whose_address_has_changed_is_found_again(which: str) -> None:
     require_namespaces()
@@ -105,6 +107,7 @@ def test_a_new_network_is_used_by_nodes_that_run_already() -> None:
             talk(a, b)
 
 
+@pytest.mark.slow
 def test_a_node_that_started_without_any_network_joins_the_one_that_comes() -> None:
     require_namespaces()
     with Hosts(2, cabled=True) as hosts:

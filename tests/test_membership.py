@@ -352,6 +352,7 @@ def test_entries_without_sockets_that_nobody_gives_leave_nothing_behind() -> Non
     assert table._links["link"]._versions == {"f" * 32: (2, False)}
 
 
+@pytest.mark.slow
 def test_many_and_large_entries_go_in_messages_that_an_endpoint_takes() -> None:
     net = Net()
     center = net.add()

@@ -359,6 +359,7 @@ def test_in_scope_host_a_peer_elsewhere_is_not_even_asked_for(monkeypatch: pytes
     run(main())
 
 
+@pytest.mark.slow
 def test_a_peer_that_does_not_answer_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with alone("one", f"127.0.0.1:{free_port()}"):
@@ -490,6 +491,7 @@ def test_who_sends_entries_without_a_greeting_is_told_to_greet(realm: str) -> No
     run(main())
 
 
+@pytest.mark.slow
 def test_a_link_that_falls_silent_ends() -> None:
     async def main() -> None:
         realm = new_realm()
@@ -527,6 +529,7 @@ def test_what_a_full_queue_did_not_take_is_sent_again(monkeypatch: pytest.Monkey
     run(main())
 
 
+@pytest.mark.slow
 def test_idle_links_take_hardly_any_time() -> None:
     """Links tick once a second, both ways: a thousand turns of the loop would be a storm."""
 
