@@ -10,7 +10,6 @@ from zeroconf import (
     DNSIncoming,
     DNSService,
     NotRunningException,
-    ServiceInfo,
     ServiceStateChange,
     Zeroconf,
 )
@@ -21,11 +20,12 @@ from colugo.net.directory import Change, DirectoryEvent, Listener
 from colugo.net.interfaces import Scope
 from colugo.net.mdns_announcer import Announcer
 from colugo.net.mdns_query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine, mdns_addresses
+from colugo.net.mdns_records import current_addresses, instance_name, service_info
 from colugo.net.mdns_sweep import Sweep
 from colugo.net.mdns_verifier import Verifier
 from colugo.net.scope_watch import ScopeWatch
 from colugo.net.tasks import Tasks
-from colugo.protocol.advertisement import Advertisement, from_txt, instance_label, to_txt
+from colugo.protocol.advertisement import Advertisement, from_txt
 from colugo.protocol.throttle import Throttle
 
 log = logging.getLogger("colugo.discovery")
@@ -163,13 +163,13 @@ class MdnsLink:
 
     def advertise(self, advertisement: Advertisement) -> None:
         """Tell everyone, the nodes of this loop at once."""
-        info = _service_info(advertisement)
+        info = service_info(advertisement)
         if self._announcer.add(info):
             self._up(info.name, advertisement)
 
     def withdraw(self, advertisements: list[Advertisement]) -> None:
         """Tell everyone that these are gone."""
-        names = [_instance_name(advertisement) for advertisement in advertisements]
+        names = [instance_name(advertisement) for advertisement in advertisements]
         self._announcer.remove(names)
         for name in names:
             self._down(name)
@@ -182,7 +182,7 @@ class MdnsLink:
 
     def vouch(self, advertisement: Advertisement) -> None:
         """It answers again: it is there until a question shows that it is not."""
-        self._up(_instance_name(advertisement), advertisement)
+        self._up(instance_name(advertisement), advertisement)
         self._ask_again(at_once=True)
 
     def _ask_again(self, *, at_once: bool = False) -> None:
@@ -238,7 +238,7 @@ class MdnsLink:
             return
         info = AsyncServiceInfo(service_type, name)
         if info.load_from_cache(zeroconf):
-            self._resolved(info)
+            self._resolved(zeroconf, info)
         else:
             self._tasks.spawn(self._resolve(info), f"resolve {name}")
 
@@ -248,16 +248,16 @@ class MdnsLink:
             if self._zeroconf is None or info.name in self._known:
                 return
             if await info.async_request(self._zeroconf.zeroconf, _RESOLVE_MS):
-                self._resolved(info)
+                self._resolved(self._zeroconf.zeroconf, info)
                 return
             log.debug("nobody tells where %s is", info.name)
             await asyncio.sleep(delay_s)
 
-    def _resolved(self, info: AsyncServiceInfo) -> None:
+    def _resolved(self, zeroconf: Zeroconf, info: AsyncServiceInfo) -> None:
         try:
             # not decoded_properties: that replaces what is not UTF-8
             txt = {key.decode(): value.decode() if value else None for key, value in info.properties.items()}
-            advertisement = from_txt(txt, tuple(info.parsed_addresses()), info.port)
+            advertisement = from_txt(txt, current_addresses(zeroconf, info), info.port)
         except (AdvertisementError, UnicodeDecodeError) as error:
             if info.name in self.ignored or len(self.ignored) < _MAX_IGNORED:
                 self.ignored[info.name] = str(error)
@@ -285,18 +285,3 @@ class MdnsLink:
     def _tell(self, event: DirectoryEvent) -> None:
         for listener in list(self._listeners):
             listener(event)
-
-
-def _instance_name(advertisement: Advertisement) -> str:
-    return f"{instance_label(advertisement)}.{SERVICE_TYPE}"
-
-
-def _service_info(advertisement: Advertisement) -> ServiceInfo:
-    return ServiceInfo(
-        SERVICE_TYPE,
-        _instance_name(advertisement),
-        port=advertisement.port,
-        parsed_addresses=list(advertisement.addresses),
-        properties=to_txt(advertisement),
-        server=f"colugo-{advertisement.node_id.hex()[:12]}.local.",
-    )
