@@ -67,8 +67,8 @@ class Connector:
     def connect(self, endpoint: str) -> None:
         """Connect to an endpoint, once."""
         if endpoint not in self._endpoints:
-            if "[" in endpoint:
-                self.socket.set(zmq.IPV6, 1)
+            # with it, ZeroMQ names an IPv4 endpoint in IPv6's form in its events, after a reconnection
+            self.socket.set(zmq.IPV6, int("[" in endpoint))
             self.socket.connect(endpoint)
             self._endpoints.add(endpoint)
 
