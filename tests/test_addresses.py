@@ -8,11 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from colugo.errors import ConfigurationError
 from colugo.net.addresses import Answer, candidates, probe
-from colugo.net.interfaces import Scope, resolve_scope
+from colugo.net.interfaces import Scope, resolve_scope, scope_now
 from colugo.net.ipc import IpcFiles
 from colugo.net.mdns_query import mdns_addresses
 from colugo.net.routes import Routes
+from colugo.net.scope_watch import ScopeWatch
 from colugo.net.tasks import Tasks
 from colugo.protocol.advertisement import Advertisement, Kind
 from tests.support import Collector, run
@@ -64,6 +66,37 @@ def test_mdns_is_sent_from_each_ipv4_address_and_from_one_ipv6_address_an_interf
 def test_the_loopback_interface_has_addresses_of_both_versions_if_the_host_has() -> None:
     assert "127.0.0.1" in resolve_scope("lo").addresses
     assert resolve_scope("lo").host_only
+
+
+def test_of_several_interfaces_some_may_be_gone_for_a_while_but_not_all_and_none_at_the_start() -> None:
+    with pytest.raises(ConfigurationError, match=r"no interface or address 'gone0'; it has: .*lo"):
+        resolve_scope("lo,gone0")
+    now = scope_now("lo,gone0")
+    assert now.addresses == resolve_scope("lo").addresses
+    assert now.wanted == "lo,gone0"
+    assert now.note == "gone0 is not there now"
+    with pytest.raises(ConfigurationError, match="no interface or address 'gone0, gone1'"):
+        scope_now("gone0,gone1")
+
+
+def test_one_who_cannot_follow_the_network_does_not_keep_the_others_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(scope: Scope) -> None:
+        raise RuntimeError(f"not to {scope}")
+
+    async def main() -> None:
+        watch = ScopeWatch.of(Scope("lo", ("127.0.0.9",)))
+        told = Collector()
+        for follower in (fail, told):
+            watch.follow(follower)
+        watch.look()
+        assert told.items == [resolve_scope("lo")] == [watch.scope]
+        assert "not to lo (127.0.0.1" in caplog.text
+        for follower in (fail, told):
+            watch.leave(follower)
+
+    run(main())
 
 
 @contextmanager
