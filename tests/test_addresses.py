@@ -1,6 +1,7 @@
 """Which addresses of a peer are tried, and which one is kept."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -130,6 +131,32 @@ def test_a_probe_tells_who_accepts_who_refuses_and_who_is_silent() -> None:
     run(main())
 
 
+def test_an_address_for_which_there_can_be_no_socket_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one of IPv6 on a kernel that has none, or when the process has no descriptor left."""
+    make = socket.socket
+
+    def refuse(family: int, *rest: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return make(family, *rest)
+
+    async def main() -> None:
+        with listening() as port:
+            monkeypatch.setattr("colugo.net.addresses.socket.socket", refuse)
+            assert await probe(["::1", "127.0.0.1"], port) == (Answer.ACCEPTED, "127.0.0.1")
+
+    run(main())
+
+
+def test_the_last_of_very_many_addresses_is_tried_in_time() -> None:
+    async def main() -> None:
+        with listening("127.0.0.2", accepts=False) as port, socket.create_server(("127.0.0.1", port)):
+            answer = await probe(["127.0.0.2"] * 300 + ["127.0.0.1"], port)
+            assert answer == (Answer.ACCEPTED, "127.0.0.1")
+
+    run(main())
+
+
 def test_an_address_that_is_silent_does_not_hold_up_one_that_answers() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -167,6 +194,33 @@ def test_the_first_address_that_answers_is_kept_for_all_sockets_of_that_host() -
             assert await first.reach(1) == [f"tcp://127.0.0.1:{port}"]
         other = find(routes, scope, peer_at("127.0.0.9", "127.0.0.1", port=7, socket_id=b"another."))
         assert other.items == ["tcp://127.0.0.1:7"]
+
+    with_routes(check)
+
+
+def test_a_socket_that_is_gone_does_not_hold_up_others_of_its_host() -> None:
+    async def check(routes: Routes, scope: Scope) -> None:
+        with listening("127.0.0.2", accepts=False) as silent, listening() as port:
+            first = find(routes, scope, peer_at("127.0.0.2", "127.0.0.1", port=silent))
+            second = find(routes, scope, peer_at("127.0.0.2", "127.0.0.1", port=port, socket_id=b"another."))
+            assert await second.reach(1) == [f"tcp://127.0.0.1:{port}"]
+            assert first.items == [f"tcp://127.0.0.1:{silent}"]
+
+    with_routes(check)
+
+
+def test_of_many_sockets_of_a_host_all_are_found_when_the_first_ones_are_gone() -> None:
+    async def check(routes: Routes, scope: Scope) -> None:
+        with listening() as port:
+            peers = [
+                peer_at("127.0.0.2", "127.0.0.1", port=one, socket_id=bytes([one]) * 8)
+                for one in (1, 2, 3, 4, 5, 6)
+            ]
+            sought = [find(routes, scope, one) for one in peers]
+            last = find(routes, scope, peer_at("127.0.0.2", "127.0.0.1", port=port, socket_id=b"another."))
+            assert await last.reach(1) == [f"tcp://127.0.0.1:{port}"]
+            for one, found in zip(peers, sought, strict=True):
+                assert await found.reach(1) == [f"tcp://127.0.0.2:{one.port}"]
 
     with_routes(check)
 
