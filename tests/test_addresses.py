@@ -1,6 +1,7 @@
 """Which addresses of a peer are tried, and which one is kept."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -8,11 +9,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from colugo.errors import ConfigurationError
 from colugo.net.addresses import Answer, candidates, probe
-from colugo.net.interfaces import Scope, resolve_scope
+from colugo.net.interfaces import Scope, resolve_scope, scope_now
 from colugo.net.ipc import IpcFiles
 from colugo.net.mdns_query import mdns_addresses
 from colugo.net.routes import Routes
+from colugo.net.scope_watch import ScopeWatch
 from colugo.net.tasks import Tasks
 from colugo.protocol.advertisement import Advertisement, Kind
 from tests.support import Collector, run
@@ -66,6 +69,37 @@ def test_the_loopback_interface_has_addresses_of_both_versions_if_the_host_has()
     assert resolve_scope("lo").host_only
 
 
+def test_of_several_interfaces_some_may_be_gone_for_a_while_but_not_all_and_none_at_the_start() -> None:
+    with pytest.raises(ConfigurationError, match=r"no interface or address 'gone0'; it has: .*lo"):
+        resolve_scope("lo,gone0")
+    now = scope_now("lo,gone0")
+    assert now.addresses == resolve_scope("lo").addresses
+    assert now.wanted == "lo,gone0"
+    assert now.note == "gone0 is not there now"
+    with pytest.raises(ConfigurationError, match="no interface or address 'gone0, gone1'"):
+        scope_now("gone0,gone1")
+
+
+def test_one_who_cannot_follow_the_network_does_not_keep_the_others_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(scope: Scope) -> None:
+        raise RuntimeError(f"not to {scope}")
+
+    async def main() -> None:
+        watch = ScopeWatch.of(Scope("lo", ("127.0.0.9",)))
+        told = Collector()
+        for follower in (fail, told):
+            watch.follow(follower)
+        watch.look()
+        assert told.items == [resolve_scope("lo")] == [watch.scope]
+        assert "not to lo (127.0.0.1" in caplog.text
+        for follower in (fail, told):
+            watch.leave(follower)
+
+    run(main())
+
+
 @contextmanager
 def listening(address: str = "127.0.0.1", *, accepts: bool = True) -> Iterator[int]:
     """A port; one whose queue is full does not answer any more."""
@@ -93,6 +127,32 @@ def test_a_probe_tells_who_accepts_who_refuses_and_who_is_silent() -> None:
         assert await probe(["fe80::1%nothing"], port) == (Answer.SILENT, "")
         with listening(accepts=False) as port:
             assert await probe(["127.0.0.1"], port) == (Answer.SILENT, "")
+
+    run(main())
+
+
+def test_an_address_for_which_there_can_be_no_socket_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one of IPv6 on a kernel that has none, or when the process has no descriptor left."""
+    make = socket.socket
+
+    def refuse(family: int, *rest: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return make(family, *rest)
+
+    async def main() -> None:
+        with listening() as port:
+            monkeypatch.setattr("colugo.net.addresses.socket.socket", refuse)
+            assert await probe(["::1", "127.0.0.1"], port) == (Answer.ACCEPTED, "127.0.0.1")
+
+    run(main())
+
+
+def test_the_last_of_very_many_addresses_is_tried_in_time() -> None:
+    async def main() -> None:
+        with listening("127.0.0.2", accepts=False) as port, socket.create_server(("127.0.0.1", port)):
+            answer = await probe(["127.0.0.2"] * 300 + ["127.0.0.1"], port)
+            assert answer == (Answer.ACCEPTED, "127.0.0.1")
 
     run(main())
 
@@ -134,6 +194,33 @@ def test_the_first_address_that_answers_is_kept_for_all_sockets_of_that_host() -
             assert await first.reach(1) == [f"tcp://127.0.0.1:{port}"]
         other = find(routes, scope, peer_at("127.0.0.9", "127.0.0.1", port=7, socket_id=b"another."))
         assert other.items == ["tcp://127.0.0.1:7"]
+
+    with_routes(check)
+
+
+def test_a_socket_that_is_gone_does_not_hold_up_others_of_its_host() -> None:
+    async def check(routes: Routes, scope: Scope) -> None:
+        with listening("127.0.0.2", accepts=False) as silent, listening() as port:
+            first = find(routes, scope, peer_at("127.0.0.2", "127.0.0.1", port=silent))
+            second = find(routes, scope, peer_at("127.0.0.2", "127.0.0.1", port=port, socket_id=b"another."))
+            assert await second.reach(1) == [f"tcp://127.0.0.1:{port}"]
+            assert first.items == [f"tcp://127.0.0.1:{silent}"]
+
+    with_routes(check)
+
+
+def test_of_many_sockets_of_a_host_all_are_found_when_the_first_ones_are_gone() -> None:
+    async def check(routes: Routes, scope: Scope) -> None:
+        with listening() as port:
+            peers = [
+                peer_at("127.0.0.2", "127.0.0.1", port=one, socket_id=bytes([one]) * 8)
+                for one in (1, 2, 3, 4, 5, 6)
+            ]
+            sought = [find(routes, scope, one) for one in peers]
+            last = find(routes, scope, peer_at("127.0.0.2", "127.0.0.1", port=port, socket_id=b"another."))
+            assert await last.reach(1) == [f"tcp://127.0.0.1:{port}"]
+            for one, found in zip(peers, sought, strict=True):
+                assert await found.reach(1) == [f"tcp://127.0.0.2:{one.port}"]
 
     with_routes(check)
 

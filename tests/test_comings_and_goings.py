@@ -11,12 +11,12 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from colugo import ConfigurationError, DuplicateTopicError, LifecycleError, Node, RequestError
+from colugo import ConfigurationError, DuplicateTopicError, FlowError, LifecycleError, Node, RequestError
 from colugo.net.directory import Change, DirectoryEvent
 from colugo.net.interfaces import Scope
 from colugo.net.mdns import MdnsDirectory
 from colugo.testing import Network
-from tests.support import Collector, run, seconds, until
+from tests.support import Collector, Program, run, seconds, until
 
 
 class Cable:
@@ -275,6 +275,59 @@ def test_withdrawn_and_advertised_again_a_connected_peer_stays() -> None:
             publisher.send("y")
             assert await anext(subscriber) == "y"
             assert events.items == []
+
+    run(main())
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_a_publisher_that_moves_again_or_goes_while_its_reader_reads_is_sought_where_it_is_now(
+    withdrawn: bool,  # noqa: FBT001
+) -> None:
+    """The reader takes what it was sent before it leaves the place where the publisher was."""
+
+    async def main() -> None:
+        async with Node("sender", ipc=False) as sender, Node("reader", ipc=False) as reader:
+            publisher = sender.add_publisher("t", flow="wait")
+            subscriber = reader.add_subscriber("t", queue=1)
+            await publisher.ready()
+            sent = 0
+            with suppress(FlowError):
+                while True:
+                    publisher.send(f"{sent}")
+                    sent += 1
+            assert await anext(subscriber) == "0"
+            registry, there = reader._runtime.registry, publisher._binding.advertisement
+            moved = dataclasses.replace(there, addresses=("127.0.0.2",))
+            registry.on_event(DirectoryEvent(Change.UP, moved))
+            moved = dataclasses.replace(there, addresses=("127.0.0.3",))
+            registry.on_event(DirectoryEvent(Change.UP, moved))
+            if withdrawn:
+                registry.on_event(DirectoryEvent(Change.DOWN, moved))
+            links = subscriber._inflow.links
+            assert [link.endpoint for link in links.all] == [f"tcp://127.0.0.1:{there.port}"]
+            for number in range(1, sent):
+                assert await anext(subscriber) == f"{number}"
+            expected = [] if withdrawn else [f"tcp://127.0.0.3:{there.port}"]
+            await until(lambda: [link.endpoint for link in links.all] == expected)
+
+    run(main())
+
+
+def test_a_server_that_said_goodbye_is_withdrawn_also_if_its_end_can_be_read_already(realm: str) -> None:
+    """A loop that has been held for a while finds both at once."""
+
+    async def main() -> None:
+        party = ["-m", "tests.programs.party", '{"name": "other", "serve": ["r"]}']
+        with Program(party, realm=realm) as other:
+            async with Node("asker") as asker:
+                told = Collector()
+                client = asker.add_request_client("r", on_disconnect=lambda _, reason: told(reason))
+                await client.ready()
+                (link,) = client._links.all
+                other.kill()
+                assert link._connector._monitor.poll(round(seconds(5) * 1000))
+                asker._runtime.registry.on_event(DirectoryEvent(Change.DOWN, link.peer))
+                assert await told.reach(1) == ["withdrawn"]
 
     run(main())
 

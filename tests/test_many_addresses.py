@@ -91,6 +91,46 @@ def test_a_host_whose_address_has_changed_is_found_again(which: str) -> None:
         talk(a, b)
 
 
+MADE_BEFORE = """
+import asyncio
+from colugo import Node
+node = Node("late")
+node.add_publisher("t")
+print("made", flush=True)
+input()
+node.start()
+"""
+
+
+def test_a_node_that_is_started_when_its_host_has_another_address_uses_that(realm: str) -> None:
+    require_namespaces()
+    with (
+        Hosts(2) as (one, two),
+        Peer(two, "b", subscribe="t") as b,
+        one.program(["-c", MADE_BEFORE], realm=realm, told=True) as late,
+    ):
+        late.expect("made")
+        one.change_address("10.77.0.101")
+        late.tell("")
+        b.wait("connected", kind="pub", peer="late")
+
+
+def test_of_two_interfaces_that_were_chosen_one_is_followed_while_the_other_is_gone() -> None:
+    require_namespaces()
+    with (
+        Hosts(2, interfaces=2) as (one, two),
+        in_mesh(two, "b") as b,
+        in_mesh(one, "a", scope="eth0,eth1") as a,
+    ):
+        b.wait("connected", kind="pub", peer="a")
+        one.run("ip", "link", "delete", "eth1")
+        since = time.monotonic()
+        one.change_address("10.77.0.101")
+        back = b.wait("connected", 20, since=since, kind="pub", peer="a")
+        assert timely(back["t"] - since, FOUND_AGAIN_S)
+        talk(a, b)
+
+
 def test_a_new_network_is_used_by_nodes_that_run_already() -> None:
     require_namespaces()
     with Hosts(2, cabled=True, interfaces=2) as hosts:

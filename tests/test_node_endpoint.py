@@ -103,6 +103,19 @@ def test_nodes_of_a_network_in_memory_are_known_too(colugo_network: Network) -> 
     run(main())
 
 
+def test_a_node_answers_over_ipv6_too() -> None:
+    async def main() -> None:
+        sockets = Sockets(1024)
+        async with Node("both", scope="lo") as both:
+            for endpoint in both.nodes[0].endpoints:
+                answer = await ask(sockets, endpoint, "node", seconds(ASK_MS))
+                assert answer["id"] == both.uuid.hex
+            assert any("[" in endpoint for endpoint in both.nodes[0].endpoints)
+        sockets.close()
+
+    run(main())
+
+
 # --- the port
 
 

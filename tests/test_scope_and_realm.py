@@ -10,6 +10,7 @@ import pytest
 from colugo import Node
 from colugo.net.interfaces import HOST, resolve_scope
 from tests.namespaces import Host, Hosts, require_namespaces
+from tests.peers import Peer
 from tests.support import Collector, Program, run, unix_connections
 
 BOTH_WAYS = """
@@ -203,6 +204,32 @@ def test_two_realms_never_meet() -> None:
             assert publisher.subscribers == 1
 
     run(main())
+
+
+def test_two_realms_on_one_network_exchange_nothing_but_mdns() -> None:
+    """Also those who have only endpoints of their own, which are tried now and then, but not by strangers."""
+    require_namespaces()
+    stranger = {"COLUGO_REALM": "another"}
+    with (
+        Hosts(3) as (one, two, other),
+        Peer(one, "a", subscribe="t") as a,
+        Peer(two, "b", publish="t", serve="r") as b,
+        Peer(other, "c", subscribe="t", env=stranger) as c,
+        Peer(other, "d", publish="t", serve="r", env=stranger),
+    ):
+        other.run("nft", "add table inet count")
+        for hook, way in (("input", "iifname"), ("output", "oifname")):
+            other.run("nft", f"add chain inet count {hook} {{ type filter hook {hook} priority 0; }}")
+            other.run("nft", f"add rule inet count {hook} {way} eth0 meta l4proto tcp counter")
+        c.wait("connected", kind="pub", peer="d")
+        a.wait("connected", kind="pub", peer="b")
+        with Peer(two, "e", subscribe="nothing") as e:
+            a.wait("listed", kind="node", peer="e")
+            e.kill()
+            a.wait("unlisted", kind="node", peer="e")  # so a has tried those who only listen
+        b.stop()
+        for hook in ("input", "output"):
+            assert "packets 0 bytes 0" in other.run("nft", "list", "chain", "inet", "count", hook)
 
 
 def test_realm_and_scope_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from colugo.protocol.advertisement import Advertisement
 
 _NEAR_PREFIX = {4: 24, 6: 64}
 _HEAD_START_S = 0.01
+_ALL_BEGUN_S = 0.4
+"""After so long, all of very many addresses are being tried."""
 PROBE_S = 1.5
 """How long an address has to answer: a lost SYN is sent again after a second (RFC 6298 §2)."""
 
@@ -83,9 +85,11 @@ async def probe(addresses: Iterable[str], port: int) -> tuple[Answer, str]:
     Returns:
         What came of it, and the address that accepted first; or "".
     """
+    tried = list(addresses)
+    step_s = min(_HEAD_START_S, _ALL_BEGUN_S / max(1, len(tried)))
     attempts = [
-        asyncio.ensure_future(_connect(address, port, number * _HEAD_START_S))
-        for number, address in enumerate(addresses)
+        asyncio.ensure_future(_connect(address, port, number * step_s))
+        for number, address in enumerate(tried)
     ]
     answer = Answer.SILENT
     try:
@@ -107,15 +111,15 @@ async def probe(addresses: Iterable[str], port: int) -> tuple[Answer, str]:
 async def _connect(address: str, port: int, wait_s: float) -> tuple[Answer, str]:
     await asyncio.sleep(wait_s)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as tcp:
-        tcp.setblocking(False)
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as tcp:
+            tcp.setblocking(False)
             await asyncio.get_running_loop().sock_connect(tcp, socket_address(address, port))
-        except ConnectionRefusedError:
-            return Answer.REFUSED, address
-        except OSError:  # no route, no such zone
-            return Answer.SILENT, address
-        return Answer.ACCEPTED, address
+    except ConnectionRefusedError:
+        return Answer.REFUSED, address
+    except OSError:  # no route, no such zone, a kernel without IPv6, no descriptor left
+        return Answer.SILENT, address
+    return Answer.ACCEPTED, address
 
 
 def socket_address(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:

@@ -9,7 +9,7 @@ import zmq
 from tornado.ioloop import IOLoop
 
 from colugo.net.reader import Rest, SocketReader
-from colugo.net.sockets import Sockets
+from colugo.net.sockets import Sockets, connect
 
 _EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 _EVENT = struct.Struct("=Hi")
@@ -67,9 +67,7 @@ class Connector:
     def connect(self, endpoint: str) -> None:
         """Connect to an endpoint, once."""
         if endpoint not in self._endpoints:
-            if "[" in endpoint:
-                self.socket.set(zmq.IPV6, 1)
-            self.socket.connect(endpoint)
+            connect(self.socket, endpoint)
             self._endpoints.add(endpoint)
 
     def is_up(self, endpoint: str) -> bool:

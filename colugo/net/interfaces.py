@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,27 +68,51 @@ def resolve_scope(text: str | None) -> Scope:
         ConfigurationError: if a name or address is not there; the text lists those that are.
     """
     text = (text if text is not None else os.environ.get("COLUGO_SCOPE", "")).strip() or "lan"
+    return _resolve(text, all)
+
+
+def scope_now(wanted: str) -> Scope:
+    """What there is now of a scope: of several names and addresses, some may be gone for a while.
+
+    Args:
+        wanted: what was asked for.
+
+    Raises:
+        ConfigurationError: if none of them is there.
+    """
+    return _resolve(wanted, any)
+
+
+def _resolve(text: str, enough: Callable[[Iterable[bool]], bool]) -> Scope:
     if text == "host":
         return HOST
     interfaces = _interfaces()
     if text == "lan":
-        found = tuple(
-            address
-            for name, addresses in interfaces.items()
-            if _is_real(name, addresses)
-            for address in addresses
-        )
-        if found:
-            return Scope("lan", found)
-        note = "no network interface is up, so only this host is seen"
-        return Scope("host", (LOOPBACK,), host_only=True, note=note, instead_of="lan")
-    chosen: dict[str, None] = {}
-    for word in filter(None, (part.strip() for part in text.split(","))):
-        chosen.update(dict.fromkeys(_addresses_of(word, interfaces)))
-    addresses = tuple(chosen)
-    if not addresses:
+        return _lan(interfaces)
+    words = list(filter(None, (part.strip() for part in text.split(","))))
+    if not words:
         raise ConfigurationError(f"scope: {text!r} names no interface or address")
-    return Scope(text, addresses, host_only=all(map(is_loopback, addresses)))
+    found = {word: _addresses_of(word, interfaces) for word in words}
+    missing = ", ".join(word for word in found if not found[word])
+    if not enough(map(bool, found.values())):
+        there = ", ".join(f"{name} ({', '.join(has)})" for name, has in interfaces.items()) or "none"
+        raise ConfigurationError(f"scope: this host has no interface or address {missing!r}; it has: {there}")
+    addresses = tuple(dict.fromkeys(address for each in found.values() for address in each))
+    note = f"{missing} is not there now" if missing else ""
+    return Scope(text, addresses, host_only=all(map(is_loopback, addresses)), note=note)
+
+
+def _lan(interfaces: dict[str, list[str]]) -> Scope:
+    found = tuple(
+        address
+        for name, addresses in interfaces.items()
+        if _is_real(name, addresses)
+        for address in addresses
+    )
+    if found:
+        return Scope("lan", found)
+    note = "no network interface is up, so only this host is seen"
+    return Scope("host", (LOOPBACK,), host_only=True, note=note, instead_of="lan")
 
 
 def host_addresses() -> set[str]:
@@ -123,13 +148,7 @@ def without_zone(address: str) -> str:
 def _addresses_of(word: str, interfaces: dict[str, list[str]]) -> list[str]:
     if word in interfaces:
         return interfaces[word]
-    found = [
-        one for addresses in interfaces.values() for one in addresses if word in {one, without_zone(one)}
-    ]
-    if found:
-        return found
-    there = ", ".join(f"{name} ({', '.join(addresses)})" for name, addresses in interfaces.items()) or "none"
-    raise ConfigurationError(f"scope: this host has no interface or address {word!r}; it has: {there}")
+    return [one for addresses in interfaces.values() for one in addresses if word in {one, without_zone(one)}]
 
 
 def _interfaces() -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 
 from colugo.errors import AdvertisementError
 from colugo.net.directory import Change, DirectoryEvent, Listener
+from colugo.net.in_order import InOrder
 from colugo.net.interfaces import Scope
 from colugo.net.mdns_announcer import Announcer
 from colugo.net.mdns_query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine, mdns_addresses
@@ -49,6 +50,7 @@ class MdnsLink:
         self._scope = scope
         self._loop = loop
         self._listeners: list[Listener] = []
+        self._tell = InOrder(self._tell_all)
         self._known: dict[str, Advertisement] = {}
         self._tasks = Tasks("mdns", log)
         self._announcer = Announcer(self._tasks)
@@ -78,7 +80,7 @@ class MdnsLink:
     async def enter(self, listener: Listener) -> None:
         """Add a user; it hears what is known already and all that changes."""
         self._listeners.append(listener)
-        for advertisement in self._known.values():
+        for advertisement in list(self._known.values()):
             listener(DirectoryEvent(Change.UP, advertisement))
         if self._starting is None:
             self._starting = self._tasks.spawn(self._start(), "start")
@@ -282,6 +284,6 @@ class MdnsLink:
         if advertisement is not None:
             self._tell(DirectoryEvent(change, advertisement))
 
-    def _tell(self, event: DirectoryEvent) -> None:
+    def _tell_all(self, event: DirectoryEvent) -> None:
         for listener in list(self._listeners):
             listener(event)

@@ -52,10 +52,14 @@ class Sweep:
 
     def _due(self) -> list[str]:
         have_sockets = {one.node_id for one in self._known.values() if one.kind is not Kind.NODE}
+        realms = {one.realm for name, one in self._known.items() if self._owns(name)}
         silent = [
             name
             for name, one in self._known.items()
-            if one.kind is Kind.NODE and one.node_id not in have_sockets and not self._owns(name)
+            if one.kind is Kind.NODE
+            and one.node_id not in have_sockets
+            and one.realm in realms  # realms exchange nothing but mDNS
+            and not self._owns(name)
         ]
         silent.sort(key=lambda name: self._tried.get(name, 0))
         self._tried = {name: self._tried.get(name, 0) for name in silent}

@@ -21,7 +21,7 @@ from colugo.errors import (
 from colugo.net.binding import Binding
 from colugo.net.port_choice import PortChoice
 from colugo.net.reader import SocketReader
-from colugo.net.sockets import Sockets
+from colugo.net.sockets import Sockets, connect
 from colugo.protocol.control import (
     MAX_ANSWER_BYTES,
     MAX_CONTROL_BYTES,
@@ -242,7 +242,7 @@ async def ask(sockets: Sockets, endpoint: str, question: str, timeout_ms: float)
     reader: SocketReader | None = None
     try:
         try:
-            socket.connect(endpoint)
+            connect(socket, endpoint)
         except zmq.ZMQError as error:
             raise ConfigurationError(f"{endpoint!r} is not an endpoint: {error}") from error
         reader = SocketReader(IOLoop.current(), socket, on_message)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from colugo.net.directory import Change, DirectoryEvent
+from colugo.net.in_order import InOrder
 from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.topics import Pattern, is_pattern
 
@@ -41,6 +42,7 @@ class Registry:
         self._exact: defaultdict[tuple[Kind, str], list[Watch]] = defaultdict(list)
         self._wild: list[Watch] = []
         self._foreign: set[bytes] = set()
+        self._tell = InOrder(self._tell_all)
 
     @property
     def foreign(self) -> int:
@@ -99,7 +101,7 @@ class Registry:
         ):
             self._tell(Change.UP, advertisement)
 
-    def _tell(self, change: Change, advertisement: Advertisement) -> None:
+    def _tell_all(self, change: Change, advertisement: Advertisement) -> None:
         watches = self._exact.get((advertisement.kind, advertisement.topic), [])
         for watch in [*watches, *(one for one in self._wild if one.fits(advertisement))]:
             watch.on_change(change, advertisement)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Container
+from dataclasses import dataclass
 
 from colugo.net.addresses import Answer, candidates, probe
 from colugo.net.interfaces import Scope
@@ -13,12 +14,14 @@ Found = Callable[[str], None]
 _Host = tuple[str | bytes, tuple[str, ...]]
 
 _ASIDE_S = 60.0
+_AT_A_TIME = 3
+"""So many ports of one host are tried side by side."""
 
 
 class Routes:
     """What a node knows of the ways to others.
 
-    The sockets of one host are at the same addresses, so only the first of them has to be looked for.
+    The sockets of one host are at the same addresses, so only the first of them have to be looked for.
 
     Args:
         host_id: our host.
@@ -31,7 +34,8 @@ class Routes:
         self._ipc = ipc
         self._tasks = tasks
         self._answered: dict[_Host, str] = {}
-        self._waiting: dict[_Host, list[tuple[Advertisement, Found, str]]] = {}
+        self._waiting: dict[_Host, list[_Sought]] = {}
+        self._trying: dict[_Host, set[int]] = {}
         self._aside: dict[tuple[bytes, str], float] = {}
 
     def find(
@@ -72,7 +76,7 @@ class Routes:
             found(endpoints[0])
         else:
             fallback = str(before) if before in endpoints else endpoints[0]
-            self._find_host(peer, addresses, found, fallback)
+            self._find_host(_Sought(peer, addresses, found, fallback))
 
     def forget(self, peer: Advertisement) -> None:
         """The peer no longer answers where it did: look for it at all its addresses."""
@@ -86,28 +90,65 @@ class Routes:
         if known is not None and endpoint(known, peer.port) == where:
             self._aside[peer.socket_id, where] = now + _ASIDE_S
 
-    def _find_host(self, peer: Advertisement, addresses: list[str], found: Found, fallback: str) -> None:
-        host = _host(peer)
+    def _find_host(self, sought: "_Sought") -> None:
+        host = _host(sought.peer)
         known = self._answered.get(host)
-        aside = [one for one in addresses if (peer.socket_id, endpoint(one, peer.port)) in self._aside]
-        if known in addresses and known not in aside:
-            found(endpoint(str(known), peer.port))
+        if known in sought.addresses and not self._is_aside(sought.peer, str(known)):
+            sought.found(endpoint(str(known), sought.peer.port))
             return
-        waiting = self._waiting.setdefault(host, [])
-        waiting.append((peer, found, fallback))
-        if len(waiting) == 1:
-            rest = [one for one in addresses if one not in aside] or addresses
-            self._tasks.spawn(self._try_all(host, rest, peer.port), f"find {peer.node}")
+        self._waiting.setdefault(host, []).append(sought)
+        self._try_next(host)
 
-    async def _try_all(self, host: _Host, addresses: list[str], port: int) -> None:
-        try:
-            answer, address = await probe(addresses, port)
-            if answer is Answer.ACCEPTED:
-                self._answered[host] = address
-        finally:
-            waiting = self._waiting.pop(host, [])
-        for peer, found, fallback in waiting:
-            found(endpoint(address, peer.port) if address else fallback)
+    def _try_next(self, host: _Host) -> None:
+        """Try the ports of several sockets of the host: one of them may be gone, and silent."""
+        trying = self._trying.setdefault(host, set())
+        for sought in self._waiting.get(host, []):
+            if len(trying) == _AT_A_TIME:
+                return
+            if sought.peer.port not in trying:
+                trying.add(sought.peer.port)
+                self._tasks.spawn(self._try(host, sought), f"find {sought.peer.node}")
+        if not trying:
+            del self._trying[host]
+
+    async def _try(self, host: _Host, sought: "_Sought") -> None:
+        port = sought.peer.port
+        rest = [one for one in sought.addresses if not self._is_aside(sought.peer, one)]
+        answer, address = await probe(rest or sought.addresses, port)
+        if answer is Answer.ACCEPTED:
+            self._answered[host] = address
+        waiting = self._waiting.pop(host, [])
+        told = [
+            one
+            for one in waiting
+            if one.peer.port == port or (address and not self._is_aside(one.peer, address))
+        ]
+        if len(told) < len(waiting):
+            self._waiting[host] = [one for one in waiting if one not in told]
+        self._trying[host].discard(port)
+        self._try_next(host)
+        for one in told:
+            one.found(endpoint(address, one.peer.port) if address else one.fallback)
+
+    def _is_aside(self, peer: Advertisement, address: str) -> bool:
+        return (peer.socket_id, endpoint(address, peer.port)) in self._aside
+
+
+@dataclass(eq=False, slots=True)
+class _Sought:
+    """A peer whose address is being looked for.
+
+    Attributes:
+        peer: the peer.
+        addresses: where it may be.
+        found: gets the endpoint.
+        fallback: the endpoint to take if none answers.
+    """
+
+    peer: Advertisement
+    addresses: list[str]
+    found: Found
+    fallback: str
 
 
 def _host(peer: Advertisement) -> _Host:

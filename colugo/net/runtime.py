@@ -130,12 +130,13 @@ class Runtime:
         self._loop = IOLoop.current()
         self.owner = threading.get_ident()
         self._directory = directory
-        self._open_endpoint()
-        self.ipc.open(self._loop)
         self._scope_watch = ScopeWatch.of(self.scope)
         self._scope_watch.follow(self._on_scope)
+        self._scope_watch.look()
         if self._scope_watch.scope != self.scope:  # it has changed since the node was made
             self._on_scope(self._scope_watch.scope)
+        self._open_endpoint()
+        self.ipc.open(self._loop)
         waiting, self._on_open = self._on_open, []
         for action in waiting:
             action()
@@ -265,7 +266,8 @@ class Runtime:
     def _on_scope(self, scope: Scope) -> None:
         self.scope = scope
         for follower in list(self.followers):
-            follower.follow(scope)
+            if follower in self.followers:  # not closed by what another one has told
+                follower.follow(scope)
 
     async def close_directory(self) -> None:
         """Say goodbye."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from colugo.errors import ConfigurationError
-from colugo.net.interfaces import Scope, resolve_scope
+from colugo.net.interfaces import Scope, scope_now
 
 log = logging.getLogger("colugo.discovery")
 
@@ -54,7 +54,7 @@ class ScopeWatch:
         """Call back with the new scope after each change."""
         self._followers.append(follower)
         if self._timer is None and self.scope.wanted != "host":
-            self._timer = self._loop.call_later(_LOOK_S, self._look)
+            self._timer = self._loop.call_later(_LOOK_S, self._look_again)
 
     def leave(self, follower: Follower) -> None:
         """End that; the last one ends the looking."""
@@ -68,10 +68,10 @@ class ScopeWatch:
         if watches.get(self.scope.wanted) is self:
             del watches[self.scope.wanted]
 
-    def _look(self) -> None:
-        began = time.perf_counter()
+    def look(self) -> None:
+        """Look now, and tell the followers if it has changed."""
         try:
-            now = resolve_scope(self.scope.wanted)
+            now = scope_now(self.scope.wanted)
         except (ConfigurationError, OSError) as error:
             # what the scope names is gone for now: sockets stay where they are until it is back
             now = self.scope
@@ -80,12 +80,21 @@ class ScopeWatch:
             self._told = str(error)
         else:
             self._told = ""
-        took = time.perf_counter() - began
-        self._timer = self._loop.call_later(max(_LOOK_S, took / _MAX_SHARE), self._look)
-        if now != self.scope:
-            log.info(
-                "the network has changed: scope %s is now %s%s", self.scope, now, now.note and f"; {now.note}"
-            )
-            self.scope = now
-            for follower in list(self._followers):
+        if now == self.scope:
+            return
+        log.info(
+            "the network has changed: scope %s is now %s%s", self.scope, now, now.note and f"; {now.note}"
+        )
+        self.scope = now
+        for follower in list(self._followers):
+            try:
                 follower(now)
+            except Exception:
+                log.exception("one of those who follow the network could not")
+
+    def _look_again(self) -> None:
+        began = time.perf_counter()
+        self.look()
+        took = time.perf_counter() - began
+        if self._followers:
+            self._timer = self._loop.call_later(max(_LOOK_S, took / _MAX_SHARE), self._look_again)

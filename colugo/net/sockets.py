@@ -96,6 +96,13 @@ class Sockets:
         self._context.destroy(linger=0)  # sockets that were closed keep their own linger
 
 
+def connect(socket: zmq.Socket[bytes], where: str) -> None:
+    """Connect a socket to an endpoint, besides those that it is connected to."""
+    # with IPv6 on, ZeroMQ names endpoints of IPv4 in IPv6's form in its events, after a reconnection
+    socket.set(zmq.IPV6, int("[" in where))
+    socket.connect(where)
+
+
 def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None) -> tuple[int, list[str]]:
     """Bind a socket to one port of each address.
 

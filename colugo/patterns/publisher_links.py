@@ -77,6 +77,7 @@ class PublisherLinks:
         self._watch = Watch(Kind.PUBLISHER, topic, self._on_change)
         self._links: dict[str, Link] = {}
         self._seeking: dict[bytes, Advertisement] = {}
+        self._moving: dict[bytes, Advertisement] = {}
         self._early: dict[bytes, list[Publication]] = {}
         self._early_bytes = 0
         self._framed: Connector | None = None
@@ -160,6 +161,7 @@ class PublisherLinks:
             return
         link = self._find(peer)
         self._seeking.pop(peer.socket_id, None)
+        self._moving.pop(peer.socket_id, None)
         if change is Change.UP:
             self._seeking[peer.socket_id] = peer
             self._runtime.find(
@@ -199,7 +201,8 @@ class PublisherLinks:
                 doubt_if_silent(self._runtime, before, self._rejoin)
             return
         if before is not None:  # one connection at a time: what is acknowledged counts for both
-            self._drop(before, partial(self._on_change, Change.UP, peer))
+            self._moving[peer.socket_id] = peer
+            self._drop(before)
             return
         occupant = self._links.get(endpoint)
         if occupant is not None and occupant.peer.framing is peer.framing:
@@ -232,15 +235,15 @@ class PublisherLinks:
         doubt_if_silent(self._runtime, link, self._rejoin)
         self._connector(link).connect(link.endpoint)
 
-    def _drop(self, link: Link, then: Callable[[], None] | None = None) -> None:
+    def _drop(self, link: Link) -> None:
         """Leave it, after reading what has come from it."""
         link.leaving = True
         link.cancel_timer()
         self._connector(link).read_to_end(
-            partial(self._leave, link, then), partial(self._read_so_far, link.peer.socket_id)
+            partial(self._leave, link), partial(self._read_so_far, link.peer.socket_id)
         )
 
-    def _leave(self, link: Link, then: Callable[[], None] | None) -> None:
+    def _leave(self, link: Link) -> None:
         if self._links.get(link.endpoint) is not link or not link.leaving:
             return
         del self._links[link.endpoint]
@@ -249,8 +252,9 @@ class PublisherLinks:
         if raw is not None:
             raw.close()
         self._end(link, "withdrawn")
-        if then is not None:
-            then()
+        moved = self._moving.get(link.peer.socket_id)
+        if moved is not None:  # and has not been withdrawn since
+            self._on_change(Change.UP, moved)
 
     def _rejoin(self, link: Link) -> None:
         """A connection without a welcome: one that came too early, and was forgotten. Ask for another."""

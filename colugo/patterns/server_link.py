@@ -107,10 +107,9 @@ class ServerLink:
 
     def leave(self) -> None:
         """The server is no longer advertised: take what it still sends, and end when it is lost."""
-        up = self._connector.is_up(self.endpoint)  # a loss that is known already comes first
         self._link.leaving = True
         self._link.cancel_timer()
-        if not up:
+        if not self._connector.is_up(self.endpoint):
             self.end()
 
     def park(self, give_up: Callable[[], None]) -> None:

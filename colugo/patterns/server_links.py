@@ -136,8 +136,9 @@ class ServerLinks:
             if link.stay(peer):
                 self._enter_ring(link)
             return
-        for old in (link, self._links.pop(endpoint, None)):
+        for old in (link, self._links.get(endpoint)):
             if old is not None:
+                del self._links[old.endpoint]
                 self._leave_ring(old)
                 self._retired.add(old)
                 old.end()
