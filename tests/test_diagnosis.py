@@ -147,7 +147,7 @@ def test_what_is_heard_and_does_not_answer_is_wrong(reach: Reach, words: tuple[s
 def test_one_dead_address_among_others_of_this_network_is_a_warning() -> None:
     world = World()
     several = KnownSocket(
-        "a9", "pub", "x", "a", world.a.uuid, (THERE, "10.0.0.9", "192.0.2.1"), 9, host_id="2"
+        "a9", "pub", "x", "a", world.a.uuid, (THERE, "10.0.0.9", "192.0.2.1", "fe80::9"), 9, host_id="2"
     )
     world.facts.sockets["a9"] = several
     world.publisher.subscribers = 1
@@ -155,7 +155,9 @@ def test_one_dead_address_among_others_of_this_network_is_a_warning() -> None:
         (THERE, 9): Reach.OPEN,
         ("10.0.0.9", 9): Reach.NO_HOST,
         ("192.0.2.1", 9): Reach.SILENT,  # of another network, which is none of our business
+        ("fe80::9", 9): Reach.NO_HOST,  # of another link, perhaps
     }
+    world.facts.interfaces.append(InterfaceFact("eth0", "fe80::1", 64))
     dead = [one for one in examine(world.facts) if "dead address" in one.text]
     assert [(one.level, "10.0.0.9" in one.text) for one in dead] == [(Level.WARNING, True)]
 
@@ -198,6 +200,21 @@ def test_a_host_that_was_named_and_is_silent_is_wrong() -> None:
         HostFact(THERE, answered=True, given=True),
     ]
     assert "10.0.0.8 answers neither" in only(examine(world.facts)).text
+
+
+def test_a_host_that_cannot_be_asked_is_wrong_with_the_reason() -> None:
+    world = World()
+    world.facts.hosts = [HostFact("nowhere", answered=False, given=True, error="name not known")]
+    finding = only(examine(world.facts))
+    assert finding.text == "nowhere cannot be asked: name not known"
+    assert "firewall" not in finding.advice
+
+
+def test_an_address_is_listed_once_with_its_zone_or_without() -> None:
+    world = World()
+    world.a.addresses = [THERE, "fe80::2%eth0"]
+    world.facts.sockets["a1"] = KnownSocket("a1", "pub", T, "a", world.a.uuid, (THERE, "fe80::2"), 1)
+    assert world.facts.addresses_of(world.a.uuid) == [THERE, "fe80::2"]
 
 
 def test_a_port_5353_that_is_not_shared_is_wrong() -> None:

@@ -61,5 +61,12 @@ def test_the_commands_see_the_nodes_of_this_machine(realm: str) -> None:
         assert result.output.startswith("No node is heard in realm empty.\n")
 
 
+def test_in_scope_host_no_other_host_is_asked() -> None:
+    result = run_command("doctor", "--scope", "host", "--wait", "0.2", "192.0.2.7", "--json")
+    (found,) = [each for each in json.loads(result.output)["findings"] if "192.0.2.7" in each["text"]]
+    assert found["text"] == "192.0.2.7 cannot be asked: the scope in force sends no packet to other machines"
+    assert result.exit_code == 1
+
+
 def test_signs_that_control_a_terminal_are_not_printed() -> None:
     assert clean("a\x1b[2Jb\n") == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}"

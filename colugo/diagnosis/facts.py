@@ -154,7 +154,8 @@ class Facts:
         """Where a node is."""
         node = self.nodes.get(node_id)
         told = node.addresses if node is not None else ()
-        return list(dict.fromkeys([*told, *(a for one in self.sockets_of(node_id) for a in one.addresses)]))
+        heard = (a for one in self.sockets_of(node_id) for a in one.addresses)
+        return list(dict.fromkeys(address.partition("%")[0] for address in (*told, *heard)))
 
     def host_of(self, node_id: str) -> str:
         """The id of a node's host; empty if unknown."""
@@ -172,6 +173,12 @@ class Facts:
         node = self.nodes.get(node_id)
         place = next(iter(self.addresses_of(node_id)), "?")
         return f"{name} ({place}, pid {node.pid})" if node is not None else f"{name} ({place})"
+
+
+def is_link_local(address: str) -> bool:
+    """Whether an address of IPv6 is of use on its own link only (RFC 4007)."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return ip.version == 6 and ip.is_link_local  # noqa: PLR2004 - those of IPv4 have no zones
 
 
 def is_loopback(address: str) -> bool:

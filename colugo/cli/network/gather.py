@@ -134,6 +134,8 @@ class _Asker:
 
     def _targets(self, one: KnownSocket, address: str) -> list[str]:
         """What to connect to for an advertised address; nothing if it is not meant for this host."""
+        if self._host_only and not is_loopback(address):
+            return []
         if one.host_id != self._facts.host_id:
             if is_loopback(address) and one.socket_id not in self._local:
                 return []
