@@ -33,6 +33,24 @@ def test_wrong_usage_is_status_2_and_says_what_is_wrong(arguments: tuple[str, ..
     assert text in result.output
 
 
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("COLUGO_PEERS", "COLUGO_PEERS takes host:port"),
+        ("COLUGO_PORT", "COLUGO_PORT is a number"),
+        ("COLUGO_MDNS", "COLUGO_MDNS is 0 or 1"),
+        ("COLUGO_IPC", "COLUGO_IPC"),
+    ],
+)
+def test_an_environment_in_which_no_node_would_start_is_wrong_usage(
+    variable: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "nonsense")
+    result = run_command("doctor")
+    assert result.exit_code == 2
+    assert text in result.output
+
+
 @pytest.mark.parametrize("command", ["nodes", "doctor", "why"])
 def test_the_help_names_the_exit_statuses_and_ends_with_examples(command: str) -> None:
     lines = [line.strip() for line in run_command(command, "--help").output.rstrip().splitlines()]

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -14,8 +14,10 @@ from colugo.diagnosis.facts import Facts, PeerFact, Reach, is_loopback
 from colugo.errors import ColugoError
 from colugo.net.host import host_id
 from colugo.net.interfaces import HOST, Scope, resolve_scope, without_zone
+from colugo.net.ipc import resolve_ipc
 from colugo.net.node_endpoint import ask
-from colugo.net.peers import Peer, resolve_peers
+from colugo.net.peers import Peer, resolve_mdns, resolve_peers
+from colugo.net.port_choice import resolve_port
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
 from colugo.protocol.advertisement import check_realm, endpoint
 from colugo.protocol.description import DESCRIBE, KnownSocket, NodeDescription, from_plain
@@ -50,8 +52,12 @@ async def gather(wish: Wish) -> Facts:
     """Listen to all realms on the scope and on this machine, connect to what is heard, and ask the nodes.
 
     Raises:
-        ConfigurationError: if realm or scope cannot be.
+        ConfigurationError: if a value of the environment or of the wish cannot work: no node would start.
     """
+    peers = resolve_peers(None)
+    resolve_port(None)
+    resolve_mdns(None)
+    resolve_ipc(None)
     realm = check_realm(wish.realm if wish.realm is not None else os.environ.get("COLUGO_REALM") or "default")
     scope = resolve_scope(wish.scope)
     facts = Facts(
@@ -72,7 +78,7 @@ async def gather(wish: Wish) -> Facts:
         local = set(listened[-1].sockets)
     sockets = Sockets(DEFAULT_MAX_MESSAGE_BYTES)
     try:
-        await _Asker(facts, scope, sockets, local).run()
+        await _Asker(facts, scope, sockets, local).run(peers)
     finally:
         sockets.close()
     return facts
@@ -98,10 +104,14 @@ class _Asker:
         self._sockets = sockets
         self._limit = asyncio.Semaphore(_ASKED_AT_ONCE)
 
-    async def run(self) -> None:
-        """Do it."""
+    async def run(self, peers: Iterable[Peer]) -> None:
+        """Do it.
+
+        Args:
+            peers: the static peers of this environment.
+        """
         facts = self._facts
-        await self._ask_peers()
+        facts.peers.extend(await asyncio.gather(*map(self._ask_peer, peers)))
         asked: set[str] = set(facts.nodes)
         for _ in range(_MOST_ROUNDS):
             await self._connect()
@@ -176,10 +186,6 @@ class _Asker:
             facts.sockets.setdefault(one.socket_id, one)
         if all(map(is_loopback, node.addresses)):
             self._local.update(one.socket_id for one in node.known)
-
-    async def _ask_peers(self) -> None:
-        """Ask the static peers of this environment."""
-        self._facts.peers.extend(await asyncio.gather(*map(self._ask_peer, resolve_peers(None))))
 
     async def _ask_peer(self, peer: Peer) -> PeerFact:
         addresses = await peer.addresses(host_only=self._host_only)
