@@ -251,7 +251,8 @@ def test_records_that_are_not_understood_are_wrong() -> None:
 def test_static_peers_that_do_not_answer_are_wrong() -> None:
     world = World()
     world.facts.peers = [
-        PeerFact("h:1", Reach.OPEN, node="a"),
+        PeerFact("h:1", Reach.OPEN, node="a", realm="default"),
+        PeerFact("h:7", Reach.OPEN, node="x", realm="else"),
         PeerFact("h:2", Reach.REFUSED, "refused"),
         PeerFact("h:3", Reach.OPEN, "that is no answer"),
         PeerFact("h:4", None, "unknown name"),
@@ -261,6 +262,7 @@ def test_static_peers_that_do_not_answer_are_wrong() -> None:
     assert "h:1" not in texts
     assert "h:6" not in texts
     assert all(f"h:{number}" in texts for number in (2, 3, 4, 5))
+    assert "h:7 of COLUGO_PEERS is node x of realm else, not of default" in texts
 
 
 def test_nobody_at_all_and_only_other_realms_are_warnings() -> None:
@@ -393,6 +395,26 @@ def test_a_topic_of_another_kind_or_realm_or_nearly_that_name_is_pointed_out() -
     lonely.subscribers, lonely.realm = [SubscriberDescription("lab.*")], "else"
     text = "node c's subscriber of lab.* is in realm else, the publisher is of node a in realm default"
     assert saying(explain(world.facts, T), "node c").text == text
+
+
+def test_the_faults_of_another_realm_are_its_own_business() -> None:
+    world = World()
+    world.fail(Reach.REFUSED)
+    assert worst(examine(world.facts)) is Level.WRONG
+    mine = node("c", HERE, "1", realm="mine", publishers=[PublisherDescription("x", "c1", subscribers=1)])
+    world.facts.nodes[mine.uuid] = mine
+    world.facts.realm = "mine"
+    assert (
+        worst(examine(world.facts)) is Level.WRONG
+    )  # as long as nothing is heard of this one: which is meant?
+    own = socket(mine, "pub", "x", 1)
+    world.facts.sockets["c1"] = own
+    world.facts.reach[HERE, 1] = Reach.OPEN
+    assert bad(examine(world.facts)) == []
+    finding = only(explain(world.facts, T))
+    assert finding.text.endswith("requests lab.temperature; it is in realm default")
+    world.facts.realm = "default"
+    assert worst(examine(world.facts)) is Level.WRONG
 
 
 def test_a_topic_that_nobody_has_is_wrong_and_its_neighbours_are_named() -> None:

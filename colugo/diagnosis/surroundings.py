@@ -132,7 +132,11 @@ def static_peers(facts: Facts) -> Iterator[Finding]:
     """Whether the peers of COLUGO_PEERS answer."""
     advice = "start the node there with COLUGO_PORT set to that port, and let firewalls pass TCP to it"
     for peer in facts.peers:
-        if not peer.error:
+        if not peer.error and peer.realm != facts.realm:
+            text = f"{peer.address} of COLUGO_PEERS is node {peer.node} of realm {peer.realm}, not of "
+            text += f"{facts.realm}: it refuses links"
+            yield Finding(Level.WRONG, "peers", text, "set the same COLUGO_REALM for both")
+        elif not peer.error:
             yield Finding(Level.OK, "peers", f"{peer.address} of COLUGO_PEERS is node {peer.node}")
         elif peer.reach is Reach.OPEN:
             text = f"{peer.address} of COLUGO_PEERS takes connections, but not as a node: {peer.error}"

@@ -200,4 +200,4 @@ class _Asker:
         except ColugoError as error:
             return PeerFact(str(peer), Reach.OPEN, str(error))
         self._enter(node, skew_ms)
-        return PeerFact(str(peer), Reach.OPEN, node=node.name)
+        return PeerFact(str(peer), Reach.OPEN, node=node.name, realm=node.realm)
