@@ -236,7 +236,7 @@ class StaticDirectory:
             self._choose_soon()
 
     async def _find_given(self, peer: Peer) -> list[str]:
-        return await peer.endpoints(host_only=self._runtime.scope.host_only)
+        return await peer.endpoints(self._runtime.scope)
 
     async def _find_node(self, node: str) -> list[str]:
         known = self._known_nodes().get(node) or self._nearby.get(node)

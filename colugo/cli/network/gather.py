@@ -100,7 +100,7 @@ class _Asker:
         self._local = local
         self._own = {without_zone(address) for address in scope.addresses}
         self._zones = scope.zones
-        self._host_only = scope.host_only
+        self._scope = scope
         self._sockets = sockets
         self._limit = asyncio.Semaphore(_ASKED_AT_ONCE)
 
@@ -144,7 +144,7 @@ class _Asker:
 
     def _targets(self, one: KnownSocket, address: str) -> list[str]:
         """What to connect to for an advertised address; nothing if it is not meant for this host."""
-        if self._host_only and not is_loopback(address):
+        if self._scope.host_only and not is_loopback(address):
             return []
         if one.host_id != self._facts.host_id:
             if is_loopback(address) and one.socket_id not in self._local:
@@ -188,7 +188,7 @@ class _Asker:
             self._local.update(one.socket_id for one in node.known)
 
     async def _ask_peer(self, peer: Peer) -> PeerFact:
-        addresses = await peer.addresses(host_only=self._host_only)
+        addresses = await peer.addresses(self._scope)
         if not addresses:
             return PeerFact(str(peer), None, "its name has no address that this scope may use")
         found = await try_all((address, peer.port) for address in addresses)
