@@ -14,7 +14,6 @@ from colugo.net.probing import is_dead
 from colugo.net.runtime import Runtime
 from colugo.net.tasks import Tasks
 from colugo.protocol.advertisement import Advertisement, Kind, endpoint
-from colugo.protocol.entries import MAX_SOCKETS
 from colugo.protocol.member_link import State
 from colugo.protocol.membership import Membership
 
@@ -123,11 +122,10 @@ class StaticDirectory:
             return
         # the endpoint first, should there be too many
         own = sorted(self._own.values(), key=lambda one: one.kind is not Kind.NODE)
-        if len(own) > MAX_SOCKETS:
-            self._runtime.endpoint.complain(
-                "sockets", f"this node has {len(own)} sockets; over links it tells of {MAX_SOCKETS}"
-            )
-        self._membership.publish(own, asyncio.get_running_loop().time())
+        told = self._membership.publish(own, asyncio.get_running_loop().time())
+        if told < len(own):
+            text = f"this node has {len(own)} sockets; over links it tells of {told}"
+            self._runtime.endpoint.complain("sockets", text)
         self._exchange.flush()
 
     # --- what others have

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from colugo.protocol.advertisement import Advertisement
-from colugo.protocol.entries import MAX_AGE_MS, MAX_ENTRIES, MAX_SOCKETS, Entries, Entry, SocketRecord
+from colugo.protocol.entries import MAX_AGE_MS, MAX_ENTRIES, MAX_SOCKET_BYTES, Entries, Entry, SocketRecord
 
 Version = tuple[int, bool]
 _NOTHING: Version = (0, False)
@@ -30,6 +30,7 @@ class Member:
         state: whether it is there.
         sockets: as they travel.
         advertisements: the same, by socket id.
+        size: bytes that the sockets take in a message.
     """
 
     beat: int
@@ -38,6 +39,7 @@ class Member:
     state: State
     sockets: list[SocketRecord]
     advertisements: dict[bytes, Advertisement]
+    size: int = 0
 
     @property
     def version(self) -> tuple[int, bool]:
@@ -87,19 +89,19 @@ class MemberLink:
         return message if message.entries or message.wanted else None
 
     def _entries(self, members: Mapping[str, Member], now: float) -> Iterator[Entry]:
-        room = MAX_SOCKETS
+        room = MAX_SOCKET_BYTES
         for count, node in enumerate(list(self.pending)):
             member = members.get(node)
             if member is None or member.state is State.EXPIRED or self.knows(node) >= member.version:
                 del self.pending[node]
                 continue
             new = member.state is State.ALIVE and self._revisions.get(node) != member.revision
-            if count >= MAX_ENTRIES or (new and room < len(member.sockets)):
-                return
+            if count >= MAX_ENTRIES or (new and room < member.size and room < MAX_SOCKET_BYTES):
+                return  # one that is larger came in one message, and leaves in one
             del self.pending[node]
             self._versions[node] = member.version
             if new:
-                room -= len(member.sockets)
+                room -= member.size
                 self._revisions[node] = member.revision
             yield Entry(
                 node,

@@ -10,7 +10,7 @@ in SWIM). Pure: `now` is passed in, seconds of any monotonic clock.
 from collections.abc import Callable, Hashable
 
 from colugo.protocol.advertisement import Advertisement
-from colugo.protocol.entries import MAX_BEAT, MAX_SOCKETS, Entries, Entry, SocketRecord, read_sockets
+from colugo.protocol.entries import MAX_BEAT, Entries, Entry, as_many_as_fit, read_sockets, size_of
 from colugo.protocol.member_link import Member, MemberLink, State
 
 BEAT_S = 3.0
@@ -71,14 +71,20 @@ class Membership:
 
     # --- this node
 
-    def publish(self, advertisements: list[Advertisement], now: float) -> None:
-        """These are this node's sockets from now on."""
+    def publish(self, advertisements: list[Advertisement], now: float) -> int:
+        """These are this node's sockets from now on.
+
+        Returns:
+            How many of them others are told of, from the first one on: all, unless there are thousands.
+        """
         own = self._own
         self._beat(now)
         own.revision = own.beat
-        own.sockets = [SocketRecord.of(one) for one in advertisements[:MAX_SOCKETS]]
+        own.sockets = as_many_as_fit(advertisements)
+        own.size = size_of(own.sockets)
         self._replace(own, {one.socket_id: one for one in advertisements})
         self.urgent = True
+        return len(own.sockets)
 
     def leave(self, now: float) -> None:
         """This node goes."""
@@ -203,6 +209,7 @@ class Membership:
             member = self._members[entry.node] = Member(0, 0, heard_at, State.ALIVE, [], {})
         if entry.sockets is not None:
             member.sockets = entry.sockets
+            member.size = size_of(entry.sockets)
             member.revision = entry.revision
         member.beat = entry.beat
         member.heard_at = heard_at
