@@ -17,7 +17,7 @@ from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.control import MAX_CONTROL_BYTES, decode_body, decode_control, encode_control
 from colugo.protocol.entries import MAX_SOCKETS, Entries, Entry, SocketRecord
 from colugo.protocol.frames import Kind as FrameKind
-from colugo.protocol.member_link import State
+from colugo.protocol.member_link import State, version_of
 from colugo.protocol.membership import (
     BEAT_S,
     EXPIRE_S,
@@ -351,7 +351,7 @@ def test_entries_without_sockets_that_nobody_gives_leave_nothing_behind() -> Non
     assert message is not None
     assert len(message.wanted) == 1000
     assert table.size == 1
-    assert table._links["link"]._versions == {"f" * 32: (2, False)}
+    assert table._links["link"]._versions == {"f" * 32: version_of(2, gone=False)}
 
 
 @pytest.mark.parametrize(
