@@ -147,7 +147,7 @@ def test_what_is_heard_and_does_not_answer_is_wrong(reach: Reach, words: tuple[s
 def test_one_dead_address_among_others_of_this_network_is_a_warning() -> None:
     world = World()
     several = KnownSocket(
-        "a9", "pub", "x", "a", world.a.uuid, (THERE, "10.0.0.9", "192.0.2.1"), 9, host_id="2"
+        "a9", "pub", "x", "a", world.a.uuid, (THERE, "10.0.0.9", "192.0.2.1", "fe80::9"), 9, host_id="2"
     )
     world.facts.sockets["a9"] = several
     world.publisher.subscribers = 1
@@ -155,7 +155,9 @@ def test_one_dead_address_among_others_of_this_network_is_a_warning() -> None:
         (THERE, 9): Reach.OPEN,
         ("10.0.0.9", 9): Reach.NO_HOST,
         ("192.0.2.1", 9): Reach.SILENT,  # of another network, which is none of our business
+        ("fe80::9", 9): Reach.NO_HOST,  # of another link, perhaps
     }
+    world.facts.interfaces.append(InterfaceFact("eth0", "fe80::1", 64))
     dead = [one for one in examine(world.facts) if "dead address" in one.text]
     assert [(one.level, "10.0.0.9" in one.text) for one in dead] == [(Level.WARNING, True)]
 
@@ -200,6 +202,21 @@ def test_a_host_that_was_named_and_is_silent_is_wrong() -> None:
     assert "10.0.0.8 answers neither" in only(examine(world.facts)).text
 
 
+def test_a_host_that_cannot_be_asked_is_wrong_with_the_reason() -> None:
+    world = World()
+    world.facts.hosts = [HostFact("nowhere", answered=False, given=True, error="name not known")]
+    finding = only(examine(world.facts))
+    assert finding.text == "nowhere cannot be asked: name not known"
+    assert "firewall" not in finding.advice
+
+
+def test_an_address_is_listed_once_with_its_zone_or_without() -> None:
+    world = World()
+    world.a.addresses = [THERE, "fe80::2%eth0"]
+    world.facts.sockets["a1"] = KnownSocket("a1", "pub", T, "a", world.a.uuid, (THERE, "fe80::2"), 1)
+    assert world.facts.addresses_of(world.a.uuid) == [THERE, "fe80::2"]
+
+
 def test_a_port_5353_that_is_not_shared_is_wrong() -> None:
     world = World()
     world.facts.port_error, world.facts.port_holders = "Address already in use", ["dnsd"]
@@ -234,7 +251,8 @@ def test_records_that_are_not_understood_are_wrong() -> None:
 def test_static_peers_that_do_not_answer_are_wrong() -> None:
     world = World()
     world.facts.peers = [
-        PeerFact("h:1", Reach.OPEN, node="a"),
+        PeerFact("h:1", Reach.OPEN, node="a", realm="default"),
+        PeerFact("h:7", Reach.OPEN, node="x", realm="else"),
         PeerFact("h:2", Reach.REFUSED, "refused"),
         PeerFact("h:3", Reach.OPEN, "that is no answer"),
         PeerFact("h:4", None, "unknown name"),
@@ -244,6 +262,7 @@ def test_static_peers_that_do_not_answer_are_wrong() -> None:
     assert "h:1" not in texts
     assert "h:6" not in texts
     assert all(f"h:{number}" in texts for number in (2, 3, 4, 5))
+    assert "h:7 of COLUGO_PEERS is node x of realm else, not of default" in texts
 
 
 def test_nobody_at_all_and_only_other_realms_are_warnings() -> None:
@@ -376,6 +395,26 @@ def test_a_topic_of_another_kind_or_realm_or_nearly_that_name_is_pointed_out() -
     lonely.subscribers, lonely.realm = [SubscriberDescription("lab.*")], "else"
     text = "node c's subscriber of lab.* is in realm else, the publisher is of node a in realm default"
     assert saying(explain(world.facts, T), "node c").text == text
+
+
+def test_the_faults_of_another_realm_are_its_own_business() -> None:
+    world = World()
+    world.fail(Reach.REFUSED)
+    assert worst(examine(world.facts)) is Level.WRONG
+    mine = node("c", HERE, "1", realm="mine", publishers=[PublisherDescription("x", "c1", subscribers=1)])
+    world.facts.nodes[mine.uuid] = mine
+    world.facts.realm = "mine"
+    assert (
+        worst(examine(world.facts)) is Level.WRONG
+    )  # as long as nothing is heard of this one: which is meant?
+    own = socket(mine, "pub", "x", 1)
+    world.facts.sockets["c1"] = own
+    world.facts.reach[HERE, 1] = Reach.OPEN
+    assert bad(examine(world.facts)) == []
+    finding = only(explain(world.facts, T))
+    assert finding.text.endswith("requests lab.temperature; it is in realm default")
+    world.facts.realm = "default"
+    assert worst(examine(world.facts)) is Level.WRONG
 
 
 def test_a_topic_that_nobody_has_is_wrong_and_its_neighbours_are_named() -> None:

@@ -1,5 +1,6 @@
 """Linked nodes agree on who is there, whatever happens to nodes and links; no sockets, no clock."""
 
+import dataclasses
 import itertools
 import json
 import random
@@ -16,7 +17,7 @@ from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.control import MAX_CONTROL_BYTES, decode_body, decode_control, encode_control
 from colugo.protocol.entries import MAX_SOCKETS, Entries, Entry, SocketRecord
 from colugo.protocol.frames import Kind as FrameKind
-from colugo.protocol.member_link import State
+from colugo.protocol.member_link import State, version_of
 from colugo.protocol.membership import (
     BEAT_S,
     EXPIRE_S,
@@ -28,6 +29,7 @@ from colugo.protocol.membership import (
 from tests.strategies import json_values
 
 REALM = "test"
+MANY = 800
 _made = iter(range(1, 1 << 60))
 
 
@@ -349,7 +351,35 @@ def test_entries_without_sockets_that_nobody_gives_leave_nothing_behind() -> Non
     assert message is not None
     assert len(message.wanted) == 1000
     assert table.size == 1
-    assert table._links["link"]._versions == {"f" * 32: (2, False)}
+    assert table._links["link"]._versions == {"f" * 32: version_of(2, gone=False)}
+
+
+@pytest.mark.parametrize(
+    ("details", "all_of_them"),
+    [
+        ({}, True),
+        ({"topic": "t" * 200, "node": '"' * 63}, False),
+        ({"addresses": tuple(f"2001:db8:1111:2222:3333:4444:5555:{n:04x}" for n in range(32))}, False),
+    ],
+)
+def test_a_node_tells_of_as_many_sockets_as_fit_into_a_message(
+    details: dict[str, Any],
+    all_of_them: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    one, two = Peer(0.0), Peer(0.0)
+    own = [dataclasses.replace(advertisement(one.id), **details) for _ in range(MAX_SOCKETS + 1)]
+    told = one.table.publish(own, 0.0)
+    assert told == MAX_SOCKETS if all_of_them else 500 < told < MAX_SOCKETS
+    one.table.open_link(two, 0.0)
+    two.table.open_link(one, 0.0)
+    message = one.table.outgoing(two, 0.0)
+    assert message is not None
+    frame = encode_control(FrameKind.ENTRIES, message)
+    assert len(frame) < MAX_CONTROL_BYTES
+    two.table.receive(one, decode_body(decode_control(frame)[1], Entries), 0.0)
+    assert {key for key, a in two.there.items() if a.node_id.hex() == one.id} == {
+        a.socket_id for a in own[:told]
+    }
 
 
 @pytest.mark.slow
@@ -357,7 +387,7 @@ def test_many_and_large_entries_go_in_messages_that_an_endpoint_takes() -> None:
     net = Net()
     center = net.add()
     for _ in range(5):
-        net.connect(center, net.add(MAX_SOCKETS))
+        net.connect(center, net.add(MANY))
     for _ in range(30):
         net.connect(center, net.add(100))
     net.exchange()
@@ -368,7 +398,7 @@ def test_many_and_large_entries_go_in_messages_that_an_endpoint_takes() -> None:
     while (message := center.table.outgoing(late, net.now)) is not None:
         sizes.append(len(encode_control(FrameKind.ENTRIES, message)))
         late.table.receive(center, message, net.now)
-    assert len(late.there) == 5 * MAX_SOCKETS + 30 * 100 + 2
+    assert len(late.there) == 5 * MANY + 30 * 100 + 2
     assert max(sizes) < MAX_CONTROL_BYTES
 
 

@@ -33,6 +33,24 @@ def test_wrong_usage_is_status_2_and_says_what_is_wrong(arguments: tuple[str, ..
     assert text in result.output
 
 
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("COLUGO_PEERS", "COLUGO_PEERS takes host:port"),
+        ("COLUGO_PORT", "COLUGO_PORT is a number"),
+        ("COLUGO_MDNS", "COLUGO_MDNS is 0 or 1"),
+        ("COLUGO_IPC", "COLUGO_IPC"),
+    ],
+)
+def test_an_environment_in_which_no_node_would_start_is_wrong_usage(
+    variable: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "nonsense")
+    result = run_command("doctor")
+    assert result.exit_code == 2
+    assert text in result.output
+
+
 @pytest.mark.parametrize("command", ["nodes", "doctor", "why"])
 def test_the_help_names_the_exit_statuses_and_ends_with_examples(command: str) -> None:
     lines = [line.strip() for line in run_command(command, "--help").output.rstrip().splitlines()]
@@ -43,22 +61,32 @@ def test_the_help_names_the_exit_statuses_and_ends_with_examples(command: str) -
 
 
 def test_the_commands_see_the_nodes_of_this_machine(realm: str) -> None:
+    topic = f"t.{realm}"  # the commands hear of what other tests have, too
     with Node("a").running() as a, Node("b").running() as b:
-        publisher = a.add_publisher("t")
-        b.run(b.add_subscriber("t", print).ready(), 5000)
+        publisher = a.add_publisher(topic)
+        b.run(b.add_subscriber(topic, print).ready(), 5000)
         a.run(publisher.ready(), 5000)
         result = run_command("nodes", "--wait", "0.5")
         assert result.exit_code == 0
-        assert [line.split()[:2] for line in result.output.splitlines()[1:]] == [["a", realm], ["b", realm]]
-        result = run_command("why", "t", "--wait", "0.5")
+        assert [line.split()[:2] for line in result.output.splitlines()[1:3]] == [["a", realm], ["b", realm]]
+        result = run_command("why", topic, "--wait", "0.5")
         assert (result.exit_code, result.output.count("\n")) == (0, 1)
-        assert result.output.startswith("ok       t: node a → node b's subscriber of t: connected")
-        result = run_command("why", "T", "--wait", "0.5", "--json")
+        assert result.output.startswith(
+            f"ok       {topic}: node a → node b's subscriber of {topic}: connected"
+        )
+        result = run_command("why", topic.upper(), "--wait", "0.5", "--json")
         assert result.exit_code == 1
-        assert "there is t" in json.loads(result.output)[0]["text"]
+        assert f"there is {topic}" in json.loads(result.output)[0]["text"]
         result = run_command("nodes", "--wait", "0.5", "--realm", "empty")
         assert result.exit_code == 1
         assert result.output.startswith("No node is heard in realm empty.\n")
+
+
+def test_in_scope_host_no_other_host_is_asked() -> None:
+    result = run_command("doctor", "--scope", "host", "--wait", "0.2", "192.0.2.7", "--json")
+    (found,) = [each for each in json.loads(result.output)["findings"] if "192.0.2.7" in each["text"]]
+    assert found["text"] == "192.0.2.7 cannot be asked: the scope in force sends no packet to other machines"
+    assert result.exit_code == 1
 
 
 def test_signs_that_control_a_terminal_are_not_printed() -> None:

@@ -226,6 +226,29 @@ def test_an_answer_that_fails_is_an_error_at_who_asks_and_the_node_goes_on() -> 
     run(main())
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this host has no ::1")
+def test_a_node_at_an_address_of_ipv6_is_asked_there() -> None:
+    async def main() -> None:
+        async with Node("one", scope="::1", mdns=False) as one:
+            sockets = Sockets(1024)
+            try:
+                (own,) = one.nodes
+                found = await ask(sockets, f"tcp://[::1]:{own.port}", "node", seconds(ASK_MS))
+            finally:
+                sockets.close()
+            assert found["id"] == one.uuid.hex
+
+    run(main())
+
+
 def test_who_is_not_there_is_a_timeout() -> None:
     async def main() -> None:
         sockets = Sockets(1024)

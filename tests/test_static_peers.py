@@ -17,6 +17,7 @@ import zmq
 import zmq.asyncio
 
 from colugo import ConfigurationError, Node
+from colugo.net.interfaces import HOST, Scope
 from colugo.net.peers import Peer, resolve_mdns, resolve_peers
 from colugo.protocol.control import encode_control
 from colugo.protocol.entries import Entries, Entry, Greeting
@@ -352,9 +353,25 @@ def test_in_scope_host_a_peer_elsewhere_is_not_even_asked_for(monkeypatch: pytes
     async def main() -> None:
         for peer in ("192.0.2.7:1", "server.example:1", "[2001:db8::1]:1"):
             (found,) = resolve_peers([peer])
-            assert await found.endpoints(host_only=True) == []
+            assert await found.endpoints(HOST) == []
         (near,) = resolve_peers(["127.0.0.1:5"])
-        assert await near.endpoints(host_only=True) == ["tcp://127.0.0.1:5"]
+        assert await near.endpoints(HOST) == ["tcp://127.0.0.1:5"]
+
+    run(main())
+
+
+def test_this_host_by_its_loopback_address_is_met_in_any_scope() -> None:
+    lan = Scope("lan", ("192.0.2.1", "fe80::1%br-lan.7"))
+
+    async def main() -> None:
+        (here,) = resolve_peers(["127.0.0.1:5"])
+        assert await here.endpoints(lan) == [
+            "tcp://127.0.0.1:5",
+            "tcp://192.0.2.1:5",
+            "tcp://[fe80::1%br-lan.7]:5",
+        ]
+        (there,) = resolve_peers(["192.0.2.7:5"])
+        assert await there.endpoints(lan) == ["tcp://192.0.2.7:5"]
 
     run(main())
 
@@ -409,10 +426,10 @@ def test_what_is_no_list_of_peers_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_peers_are_addresses_and_names() -> None:
-    texts = ["192.0.2.7:1", "[2001:db8::7]:2", "server.example:3", "my_server-1:4", "192.0.2.7:1"]
+    texts = ["192.0.2.7:1", "[fe80::7%br-lan.7]:2", "server.example:3", "my_server-1:4", "192.0.2.7:1"]
     assert resolve_peers(texts) == [
         Peer("192.0.2.7", 1),
-        Peer("2001:db8::7", 2),
+        Peer("fe80::7%br-lan.7", 2),
         Peer("server.example", 3),
         Peer("my_server-1", 4),
     ]

@@ -6,12 +6,17 @@ from colugo.diagnosis import agreement, flow, reach, surroundings, topics
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding
 
-CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+Check = Callable[[Facts], Iterator[Finding]]
+
+AROUND: tuple[Check, ...] = (
     surroundings.scope,
     surroundings.multicast,
     surroundings.direct_hosts,
     surroundings.port,
     surroundings.heard,
+)
+"""Of the machine and its network."""
+IN_REALM: tuple[Check, ...] = (
     surroundings.static_peers,
     reach.reachable,
     reach.answering,
@@ -19,9 +24,9 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     agreement.versions,
     agreement.clocks,
     topics.connections,
-    topics.alone,
     flow.counters,
 )
+"""Of the nodes of the realm in force; those of others are only counted, unless there is nobody else."""
 
 
 def examine(facts: Facts) -> list[Finding]:
@@ -30,4 +35,9 @@ def examine(facts: Facts) -> list[Finding]:
     Args:
         facts: what was gathered.
     """
-    return [finding for check in CHECKS for finding in check(facts)]
+    own = facts.own_realm
+    return [
+        *(finding for check in AROUND for finding in check(facts)),
+        *(finding for check in IN_REALM for finding in check(own)),
+        *topics.alone(facts),
+    ]

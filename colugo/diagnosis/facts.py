@@ -1,5 +1,6 @@
 """What was gathered: who advertises what, who answers, and how this machine's network behaves."""
 
+import dataclasses
 import ipaddress
 from collections import Counter
 from dataclasses import dataclass, field
@@ -88,12 +89,14 @@ class PeerFact:
         reach: what came of connecting to it; None if its name is not known.
         error: why it does not answer; empty if it does.
         node: the name of the node that has answered.
+        realm: that node's.
     """
 
     address: str
     reach: Reach | None
     error: str = ""
     node: str = ""
+    realm: str = ""
 
 
 @dataclass(slots=True)
@@ -146,6 +149,26 @@ class Facts:
         names = {one.node_id: one.node for one in self.sockets.values()}
         return names | {uuid: node.name for uuid, node in self.nodes.items()}
 
+    def speaks_of(self, realm: str) -> bool:
+        """Whether faults in a realm are to be told: in the one in force; in all if nobody is in that."""
+        return realm == self.realm or all(one.realm != self.realm for one in self.sockets.values())
+
+    @property
+    def own_realm(self) -> "Facts":
+        """The same without the sockets and nodes of realms that are others' business."""
+        if all(one.realm != self.realm for one in self.sockets.values()):
+            return self
+        nodes = {uuid: node for uuid, node in self.nodes.items() if node.realm == self.realm}
+        sockets = {key: one for key, one in self.sockets.items() if one.realm == self.realm}
+        ids = nodes.keys() | {one.node_id for one in sockets.values()}
+        return dataclasses.replace(
+            self,
+            nodes=nodes,
+            sockets=sockets,
+            silent={uuid: why for uuid, why in self.silent.items() if uuid in ids},
+            skew_ms={uuid: skew for uuid, skew in self.skew_ms.items() if uuid in ids},
+        )
+
     def sockets_of(self, node_id: str) -> list[KnownSocket]:
         """The sockets of a node."""
         return [one for one in self.sockets.values() if one.node_id == node_id]
@@ -154,7 +177,8 @@ class Facts:
         """Where a node is."""
         node = self.nodes.get(node_id)
         told = node.addresses if node is not None else ()
-        return list(dict.fromkeys([*told, *(a for one in self.sockets_of(node_id) for a in one.addresses)]))
+        heard = (a for one in self.sockets_of(node_id) for a in one.addresses)
+        return list(dict.fromkeys(address.partition("%")[0] for address in (*told, *heard)))
 
     def host_of(self, node_id: str) -> str:
         """The id of a node's host; empty if unknown."""
@@ -172,6 +196,12 @@ class Facts:
         node = self.nodes.get(node_id)
         place = next(iter(self.addresses_of(node_id)), "?")
         return f"{name} ({place}, pid {node.pid})" if node is not None else f"{name} ({place})"
+
+
+def is_link_local(address: str) -> bool:
+    """Whether an address of IPv6 is of use on its own link only (RFC 4007)."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return ip.version == 6 and ip.is_link_local  # noqa: PLR2004 - those of IPv4 have no zones
 
 
 def is_loopback(address: str) -> bool:

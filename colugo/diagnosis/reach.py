@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from colugo.diagnosis.facts import Facts, Reach, is_loopback
+from colugo.diagnosis.facts import Facts, Reach, is_link_local, is_loopback
 from colugo.diagnosis.finding import Finding, Level
 from colugo.diagnosis.wording import count, some
 from colugo.protocol.description import KnownSocket
@@ -111,8 +111,11 @@ def _dead_addresses(facts: Facts) -> Iterator[Finding]:
         if Reach.OPEN not in outcomes.values():
             continue
         for address, reach in outcomes.items():
-            # one of another network is the business of the hosts in that
-            near = any(i.has(address) for i in facts.interfaces if not is_loopback(i.address))
+            # one of another network is the business of the hosts in that; which one a link-local address
+            # of IPv6 is of does not show
+            near = not is_link_local(address) and any(
+                i.has(address) for i in facts.interfaces if not is_loopback(i.address)
+            )
             if reach is not Reach.OPEN and near:
                 dead[one.node_id, address].add(reach)
     for (node_id, address), reaches in dead.items():

@@ -70,14 +70,17 @@ def direct_hosts(facts: Facts) -> Iterator[Finding]:
                 f"on both machines, {_ALLOW_MDNS}; let switches and access points pass multicast; or use "
                 "COLUGO_PEERS",
             )
+        elif host.error:
+            text = f"{host.address} cannot be asked: {host.error}"
+            yield Finding(Level.WRONG, "multicast", text, "give its address, and a --scope that reaches it")
         elif host.given:
-            text = f"{host.address} answers neither multicast nor a direct question to UDP port 5353"
             yield Finding(
                 Level.WRONG,
                 "multicast",
-                f"{text}{f' ({host.error})' if host.error else ''}",
-                "run `colugo doctor` there too: no node runs there in a scope that reaches this network, or "
-                "a firewall drops UDP port 5353",
+                f"{host.address} answers neither multicast nor a direct question to UDP port 5353",
+                "run `colugo doctor` there too: no node runs there in a scope that reaches this network, it "
+                "runs with COLUGO_MDNS=0 and is to be found by COLUGO_PEERS, or a firewall drops UDP port "
+                "5353",
             )
 
 
@@ -129,14 +132,20 @@ def static_peers(facts: Facts) -> Iterator[Finding]:
     """Whether the peers of COLUGO_PEERS answer."""
     advice = "start the node there with COLUGO_PORT set to that port, and let firewalls pass TCP to it"
     for peer in facts.peers:
-        if not peer.error:
+        if not peer.error and peer.realm != facts.realm:
+            text = f"{peer.address} of COLUGO_PEERS is node {peer.node} of realm {peer.realm}, not of "
+            text += f"{facts.realm}: it refuses links"
+            yield Finding(Level.WRONG, "peers", text, "set the same COLUGO_REALM for both")
+        elif not peer.error:
             yield Finding(Level.OK, "peers", f"{peer.address} of COLUGO_PEERS is node {peer.node}")
         elif peer.reach is Reach.OPEN:
             text = f"{peer.address} of COLUGO_PEERS takes connections, but not as a node: {peer.error}"
             yield Finding(Level.WRONG, "peers", text, "give the port of a node's own endpoint (COLUGO_PORT)")
+        elif peer.reach is None:
+            text = f"{peer.address} of COLUGO_PEERS cannot be asked: {peer.error}"
+            yield Finding(Level.WRONG, "peers", text, "correct it, or give an address that the scope reaches")
         else:
-            how = peer.reach or "unknown"
-            text = f"{peer.address} of COLUGO_PEERS does not answer ({how}): {peer.error}"
+            text = f"{peer.address} of COLUGO_PEERS does not answer ({peer.reach}): {peer.error}"
             yield Finding(Level.WRONG, "peers", text, advice)
     for node in facts.nodes.values():
         for told in node.peers:

@@ -33,15 +33,30 @@ def alone(facts: Facts) -> Iterator[Finding]:
     paired = list(pairs(all_offers, all_wants))
     met = {id(one) for pair in paired for one in pair}
     for want in all_wants:
-        if id(want) not in met and not want.given:
+        if id(want) not in met and concerns(facts, want, all_offers):
             yield lonely_want(facts, want, all_offers)
     unread: dict[str, list[Offer]] = {}
     for offer in all_offers:
         readers = getattr(offer.part, "subscribers", 0)
-        if id(offer) not in met and offer.kind == "pub" and not readers:
+        if (
+            id(offer) not in met
+            and offer.kind == "pub"
+            and not readers
+            and facts.speaks_of(offer.socket.realm)
+        ):
             unread.setdefault(offer.socket.realm, []).append(offer)
     for realm, some_offers in unread.items():
         yield _unread(facts, realm, some_offers, all_wants)
+
+
+def concerns(facts: Facts, want: Want, all_offers: list[Offer]) -> bool:
+    """Whether it is to be told of one that is alone: of another realm only if this one has what it wants."""
+    if want.given:
+        return False
+    return facts.speaks_of(want.node.realm) or any(
+        one.kind == want.kind and want.fits(one.socket.topic) and facts.speaks_of(one.socket.realm)
+        for one in all_offers
+    )
 
 
 def lonely_want(facts: Facts, want: Want, all_offers: list[Offer]) -> Finding:
@@ -55,7 +70,8 @@ def lonely_want(facts: Facts, want: Want, all_offers: list[Offer]) -> Finding:
             f"node {facts.label(one.socket.node_id)} in realm {one.socket.realm}" for one in elsewhere
         )
         text = f"{who} is in realm {want.node.realm}, the {noun} is of {where}"
-        return Finding(Level.WRONG, check, text, "set the same COLUGO_REALM (or realm=) for both")
+        level = Level.WRONG if facts.speaks_of(want.node.realm) else Level.WARNING
+        return Finding(level, check, text, "set the same COLUGO_REALM (or realm=) for both")
     other = "rep" if want.kind == "pub" else "pub"
     swapped = [one for one in all_offers if one.kind == other and want.fits(one.socket.topic)]
     if swapped:

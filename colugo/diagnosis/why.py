@@ -6,7 +6,7 @@ from colugo.diagnosis import agreement, surroundings
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level, worst
 from colugo.diagnosis.pairs import OFFERS, PUBLISH, REPLY, WANTS, Offer, Want, offers, pairs, wants
-from colugo.diagnosis.topics import close, lonely_want
+from colugo.diagnosis.topics import close, concerns, lonely_want
 from colugo.diagnosis.verdicts import verdict
 from colugo.diagnosis.wording import count, some
 from colugo.protocol.topics import Pattern, is_pattern
@@ -15,7 +15,7 @@ _AROUND = (surroundings.multicast, surroundings.direct_hosts, surroundings.port,
 
 
 def explain(facts: Facts, topic: str) -> list[Finding]:
-    """One verdict for each pair of a topic, and what keeps others from being one.
+    """One verdict for each pair of a topic in the realm in force, and what keeps others from being one.
 
     Args:
         facts: what was gathered.
@@ -29,9 +29,9 @@ def explain(facts: Facts, topic: str) -> list[Finding]:
     offered = [one for one in all_offers if pattern.matches(one.socket.topic)]
     wanted = [one for one in all_wants if _concerns(one, topic, pattern, offered)]
     findings = list(_findings(facts, offered, wanted, all_offers))
-    if not offered and not wanted:
-        findings.append(_nothing(topic, all_offers, all_wants))
-    findings += _unseen(facts, topic)
+    if not findings:
+        findings.append(_elsewhere(facts, topic, offered, wanted) or _nothing(topic, all_offers, all_wants))
+    findings += _unseen(facts.own_realm, topic)
     if worst(findings) is not Level.OK:
         # what keeps sides of it from being heard at all
         findings += [one for check in _AROUND for one in check(facts) if one.level is not Level.OK]
@@ -49,17 +49,18 @@ def _concerns(want: Want, topic: str, pattern: Pattern, offered: list[Offer]) ->
 def _findings(
     facts: Facts, offered: list[Offer], wanted: list[Want], all_offers: list[Offer]
 ) -> Iterator[Finding]:
-    paired = list(pairs(offered, wanted))
+    everywhere = list(pairs(offered, wanted))
+    paired = [pair for pair in everywhere if facts.speaks_of(pair[0].socket.realm)]
     for offer, want in paired:
         yield verdict(facts, offer, want)
-    met = {id(one) for pair in paired for one in pair}
+    met = {id(one) for pair in everywhere for one in pair}
     for want in wanted:
-        for link in want.given:
+        for link in want.given if facts.speaks_of(want.node.realm) else ():
             yield _given(facts, want, link.endpoint, connected=link.connected)
-        if id(want) not in met and not want.given:
+        if id(want) not in met and concerns(facts, want, all_offers):
             yield lonely_want(facts, want, all_offers)
     for offer in offered:
-        if id(offer) not in met:
+        if id(offer) not in met and facts.speaks_of(offer.socket.realm):
             yield _lonely_offer(facts, offer, wanted)
     for kind in (PUBLISH, REPLY):
         yield from _strangers(facts, kind, [one for one in paired if one[0].kind == kind])
@@ -108,6 +109,18 @@ def _strangers(facts: Facts, kind: str, paired: list[tuple[Offer, Want]]) -> Ite
                 f"node {facts.label(offer.socket.node_id)} has {more} of nodes that are not heard from here"
             )
             yield Finding(Level.OK, offer.socket.topic, text)
+
+
+def _elsewhere(facts: Facts, topic: str, offered: list[Offer], wanted: list[Want]) -> Finding | None:
+    """That only other realms have the topic."""
+    realms = sorted({one.socket.realm for one in offered} | {one.node.realm for one in wanted})
+    if not realms:
+        return None
+    text = f"nobody in realm {facts.realm} publishes, answers, subscribes to or requests {topic}; "
+    text += f"it is in realm {some(realms)}"
+    return Finding(
+        Level.WRONG, topic, text, f"set COLUGO_REALM, or see `colugo why {topic} --realm {realms[0]}`"
+    )
 
 
 def _nothing(topic: str, all_offers: list[Offer], all_wants: list[Want]) -> Finding:

@@ -239,6 +239,8 @@ async def ask(sockets: Sockets, endpoint: str, question: str, timeout_ms: float)
     socket = sockets.dealer()
     socket.set(zmq.LINGER, 0)
     socket.set(zmq.MAXMSGSIZE, MAX_ANSWER_BYTES)
+    if "[" in endpoint:
+        socket.set(zmq.IPV6, 1)
     reader: SocketReader | None = None
     try:
         try:

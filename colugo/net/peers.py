@@ -11,9 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from colugo.errors import ConfigurationError
+from colugo.net.interfaces import Scope
 from colugo.protocol.advertisement import endpoint
 
-_PEER = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
+_PEER = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})"
+)
 _MAX_PORT = 65535
 _MAX_HOST_CHARS = 253
 
@@ -42,20 +45,27 @@ class Peer:
             return None
         return self.host
 
-    async def endpoints(self, *, host_only: bool) -> list[str]:
+    async def endpoints(self, scope: Scope) -> list[str]:
         """Where to connect to now: one endpoint for each of `addresses`."""
-        return [endpoint(one, self.port) for one in await self.addresses(host_only=host_only)]
+        return [endpoint(one, self.port) for one in await self.addresses(scope)]
 
-    async def addresses(self, *, host_only: bool) -> list[str]:
+    async def addresses(self, scope: Scope) -> list[str]:
         """The addresses that its name has now.
 
+        This host is also meant by its loopback address, where nodes are bound in scope `host` only: the
+        addresses of the scope are further ones then.
+
         Args:
-            host_only: only those of this host, and without asking a name server.
+            scope: in `host`, only addresses of this host are given, and no name server is asked.
         """
+        host_only = scope.host_only
         if host_only and self.host != "localhost" and not _is_loopback(self.address):
             return []
         found = [self.address] if self.address else await _resolve(self.host)
-        return [one for one in found if not host_only or _is_loopback(one)]
+        if host_only:
+            return [one for one in found if _is_loopback(one)]
+        here = scope.addresses if any(map(_is_loopback, found)) else ()
+        return list(dict.fromkeys([*found, *here]))
 
 
 def resolve_peers(peers: Iterable[str] | None) -> list[Peer]:

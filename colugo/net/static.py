@@ -14,7 +14,6 @@ from colugo.net.probing import is_dead
 from colugo.net.runtime import Runtime
 from colugo.net.tasks import Tasks
 from colugo.protocol.advertisement import Advertisement, Kind, endpoint
-from colugo.protocol.entries import MAX_SOCKETS
 from colugo.protocol.member_link import State
 from colugo.protocol.membership import Membership
 
@@ -48,6 +47,8 @@ class StaticDirectory:
         self._listener: Listener | None = None
         self._membership: Membership | None = None
         self._exchange: Exchange | None = None
+        self._nodes: dict[str, Advertisement] = {}
+        """The endpoints of the nodes in the table, without this one's."""
         self._nearby: dict[str, Advertisement] = {}
         self._chosen: dict[str, PeerLink] = {}
         self._passed_over: dict[str, float] = {}
@@ -123,11 +124,10 @@ class StaticDirectory:
             return
         # the endpoint first, should there be too many
         own = sorted(self._own.values(), key=lambda one: one.kind is not Kind.NODE)
-        if len(own) > MAX_SOCKETS:
-            self._runtime.endpoint.complain(
-                "sockets", f"this node has {len(own)} sockets; over links it tells of {MAX_SOCKETS}"
-            )
-        self._membership.publish(own, asyncio.get_running_loop().time())
+        told = self._membership.publish(own, asyncio.get_running_loop().time())
+        if told < len(own):
+            text = f"this node has {len(own)} sockets; over links it tells of {told}"
+            self._runtime.endpoint.complain("sockets", text)
         self._exchange.flush()
 
     # --- what others have
@@ -140,6 +140,9 @@ class StaticDirectory:
             self._choose_soon()
             if state is State.ALIVE:
                 self._look_after_predecessors(advertisement)
+                self._nodes[advertisement.node_id.hex()] = advertisement
+            else:
+                self._nodes.pop(advertisement.node_id.hex(), None)
 
     def _tell(self, change: Change, advertisement: Advertisement) -> None:
         if self._listener is not None:
@@ -147,7 +150,7 @@ class StaticDirectory:
 
     def _look_after_predecessors(self, node: Advertisement) -> None:
         """Who had the port of a new node before is probably dead."""
-        for other in self._known_nodes().values():
+        for other in self._nodes.values():
             if (
                 other.node_id != node.node_id
                 and (other.port, other.host_id) == (node.port, node.host_id)
@@ -155,27 +158,17 @@ class StaticDirectory:
             ):
                 self._probe(other.node_id.hex())
 
-    def _known_nodes(self) -> dict[str, Advertisement]:
-        if self._membership is None:
-            return {}
-        return {
-            name: one
-            for name, member in self._membership.alive.items()
-            for one in member.advertisements.values()
-            if one.kind is Kind.NODE and name != self._own_id
-        }
-
     # --- who is dead
 
     def _probe(self, node: str) -> None:
-        if node not in self._probing and node in self._known_nodes() and self._exchange is not None:
+        if node not in self._probing and node in self._nodes and self._exchange is not None:
             self._probing.add(node)
             self._tasks.spawn(self._look_after(node), f"look after {node}")
 
     async def _look_after(self, node: str) -> None:
         try:
             await asyncio.sleep(_HEAD_START_S)
-            known = self._known_nodes().get(node)
+            known = self._nodes.get(node)
             dead = known is not None and await is_dead(self._runtime, known)
             if dead and self._membership is not None and self._exchange is not None:
                 self._membership.accuse(node, asyncio.get_running_loop().time())
@@ -202,7 +195,7 @@ class StaticDirectory:
             return
         now = asyncio.get_running_loop().time()
         self._passed_over = {one: until for one, until in self._passed_over.items() if until > now}
-        nodes = self._known_nodes() | {one: node for one, node in self._nearby.items() if node.linked}
+        nodes = self._nodes | {one: node for one, node in self._nearby.items() if node.linked}
         nodes.pop(self._own_id, None)
         self._unlink_others(sorted(nodes))
         linked = self._exchange.linked_nodes()
@@ -236,10 +229,10 @@ class StaticDirectory:
             self._choose_soon()
 
     async def _find_given(self, peer: Peer) -> list[str]:
-        return await peer.endpoints(host_only=self._runtime.scope.host_only)
+        return await peer.endpoints(self._runtime.scope)
 
     async def _find_node(self, node: str) -> list[str]:
-        known = self._known_nodes().get(node) or self._nearby.get(node)
+        known = self._nodes.get(node) or self._nearby.get(node)
         if known is None:
             return []
         addresses = candidates(known, self._runtime.scope, self._runtime.host_id)

@@ -1,5 +1,6 @@
 """What nodes tell each other of nodes, as it travels; `docs/wire.md` gives it."""
 
+from collections.abc import Iterable
 from typing import Annotated, Self
 
 import msgspec
@@ -10,8 +11,10 @@ from colugo.protocol.advertisement import Advertisement, from_txt, to_txt
 MAX_BEAT = 2**53 - 1
 MAX_ENTRIES = 1000
 """Entries in one message."""
-MAX_SOCKETS = 800
-"""Sockets of one node, and of one message: so that it is shorter than an endpoint takes."""
+MAX_SOCKETS = 4000
+"""Sockets of one node."""
+MAX_SOCKET_BYTES = 800_000
+"""Sockets of one node, and of one message, in JSON: so that it is shorter than an endpoint takes."""
 _MAX_ADDRESSES = 32
 MAX_AGE_MS = 3_600_000
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
@@ -96,6 +99,24 @@ class Entries(msgspec.Struct, frozen=True, omit_defaults=True):
 
     entries: Annotated[list[Entry], msgspec.Meta(max_length=MAX_ENTRIES)] = []
     wanted: Annotated[list[_NodeId], msgspec.Meta(max_length=MAX_ENTRIES)] = []
+
+
+def size_of(records: list[SocketRecord]) -> int:
+    """How many bytes they take in a message."""
+    return len(msgspec.json.encode(records))
+
+
+def as_many_as_fit(advertisements: Iterable[Advertisement]) -> list[SocketRecord]:
+    """The records of as many sockets, from the first one on, as one node may tell of."""
+    records: list[SocketRecord] = []
+    room = MAX_SOCKET_BYTES
+    for advertisement in advertisements:
+        record = SocketRecord.of(advertisement)
+        room -= size_of([record])
+        if room < 0 or len(records) == MAX_SOCKETS:
+            break
+        records.append(record)
+    return records
 
 
 def read_sockets(

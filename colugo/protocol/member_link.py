@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from colugo.protocol.advertisement import Advertisement
-from colugo.protocol.entries import MAX_AGE_MS, MAX_ENTRIES, MAX_SOCKETS, Entries, Entry, SocketRecord
+from colugo.protocol.entries import MAX_AGE_MS, MAX_ENTRIES, MAX_SOCKET_BYTES, Entries, Entry, SocketRecord
 
-Version = tuple[int, bool]
-_NOTHING: Version = (0, False)
+
+def version_of(beat: int, *, gone: bool) -> int:
+    """Which of two entries is newer: the one of the higher beat, and of equal ones that which says gone."""
+    return 2 * beat + gone
 
 
 class State(Enum):
@@ -30,6 +32,7 @@ class Member:
         state: whether it is there.
         sockets: as they travel.
         advertisements: the same, by socket id.
+        size: bytes that the sockets take in a message.
     """
 
     beat: int
@@ -38,11 +41,12 @@ class Member:
     state: State
     sockets: list[SocketRecord]
     advertisements: dict[bytes, Advertisement]
+    size: int = 0
 
     @property
-    def version(self) -> tuple[int, bool]:
-        """Which of two entries is newer: gone beats alive at the same beat."""
-        return self.beat, self.state is State.GONE
+    def version(self) -> int:
+        """That of its entry."""
+        return 2 * self.beat + (self.state is State.GONE)
 
 
 class MemberLink:
@@ -55,17 +59,19 @@ class MemberLink:
     def __init__(self, nodes: Iterable[str]) -> None:
         self.pending: dict[str, None] = dict.fromkeys(nodes)
         """Nodes of which there may be something to tell."""
-        self._versions: dict[str, Version] = {}
+        self._versions: dict[str, int] = {}
         self._revisions: dict[str, int] = {}
         self._wanted: dict[str, None] = {}
 
-    def knows(self, node: str) -> Version:
-        """The newest entry of a node that the other side has."""
-        return self._versions.get(node, _NOTHING)
+    def offer(self, node: str, version: int) -> None:
+        """There is this of a node to tell, unless the other side has it."""
+        if self._versions.get(node, 0) < version:
+            self.pending[node] = None
 
-    def learned(self, entry: Entry) -> None:
+    def learned(self, entry: Entry, version: int) -> None:
         """The other side has sent this entry, so it has it."""
-        self._versions[entry.node] = max((entry.beat, entry.gone), self.knows(entry.node))
+        if self._versions.get(entry.node, 0) < version:
+            self._versions[entry.node] = version
         if entry.sockets is not None:
             self._revisions[entry.node] = entry.revision
 
@@ -87,19 +93,20 @@ class MemberLink:
         return message if message.entries or message.wanted else None
 
     def _entries(self, members: Mapping[str, Member], now: float) -> Iterator[Entry]:
-        room = MAX_SOCKETS
+        room = MAX_SOCKET_BYTES
         for count, node in enumerate(list(self.pending)):
             member = members.get(node)
-            if member is None or member.state is State.EXPIRED or self.knows(node) >= member.version:
+            version = 0 if member is None or member.state is State.EXPIRED else member.version
+            if member is None or self._versions.get(node, 0) >= version:
                 del self.pending[node]
                 continue
             new = member.state is State.ALIVE and self._revisions.get(node) != member.revision
-            if count >= MAX_ENTRIES or (new and room < len(member.sockets)):
-                return
+            if count >= MAX_ENTRIES or (new and room < member.size and room < MAX_SOCKET_BYTES):
+                return  # one that is larger came in one message, and leaves in one
             del self.pending[node]
-            self._versions[node] = member.version
+            self._versions[node] = version
             if new:
-                room -= len(member.sockets)
+                room -= member.size
                 self._revisions[node] = member.revision
             yield Entry(
                 node,

@@ -10,8 +10,8 @@ in SWIM). Pure: `now` is passed in, seconds of any monotonic clock.
 from collections.abc import Callable, Hashable
 
 from colugo.protocol.advertisement import Advertisement
-from colugo.protocol.entries import MAX_BEAT, MAX_SOCKETS, Entries, Entry, SocketRecord, read_sockets
-from colugo.protocol.member_link import Member, MemberLink, State
+from colugo.protocol.entries import MAX_BEAT, Entries, Entry, as_many_as_fit, read_sockets, size_of
+from colugo.protocol.member_link import Member, MemberLink, State, version_of
 
 BEAT_S = 3.0
 EXPIRE_S = 10.0
@@ -71,14 +71,20 @@ class Membership:
 
     # --- this node
 
-    def publish(self, advertisements: list[Advertisement], now: float) -> None:
-        """These are this node's sockets from now on."""
+    def publish(self, advertisements: list[Advertisement], now: float) -> int:
+        """These are this node's sockets from now on.
+
+        Returns:
+            How many of them others are told of, from the first one on: all, unless there are thousands.
+        """
         own = self._own
         self._beat(now)
         own.revision = own.beat
-        own.sockets = [SocketRecord.of(one) for one in advertisements[:MAX_SOCKETS]]
+        own.sockets = as_many_as_fit(advertisements)
+        own.size = size_of(own.sockets)
         self._replace(own, {one.socket_id: one for one in advertisements})
         self.urgent = True
+        return len(own.sockets)
 
     def leave(self, now: float) -> None:
         """This node goes."""
@@ -160,16 +166,16 @@ class Membership:
         return None if state is None else state.outgoing(self._members, now)
 
     def _take(self, link: MemberLink, entry: Entry, now: float) -> None:
-        if entry.node == self._own_id:
-            link.learned(entry)
-            self._defend(entry, now)
-            return
-        version = (entry.beat, entry.gone)
+        version = version_of(entry.beat, gone=entry.gone)
         member = self._members.get(entry.node)
         if member is not None:
-            link.learned(entry)
-            if version <= member.version:
-                if version < member.version:
+            link.learned(entry, version)
+            if member is self._own:
+                self._defend(entry, version, now)
+                return
+            known = member.version
+            if version <= known:
+                if version < known:
                     link.pending[entry.node] = None
                 return
         heard_at = now - entry.age_ms / 1000
@@ -181,7 +187,7 @@ class Membership:
             link.want(entry.node)
             self.urgent = True
             return
-        link.learned(entry)
+        link.learned(entry, version)
         self._pass_on(entry.node, self._members[entry.node])
 
     def _take_gone(self, entry: Entry, member: Member | None, heard_at: float) -> None:
@@ -203,6 +209,7 @@ class Membership:
             member = self._members[entry.node] = Member(0, 0, heard_at, State.ALIVE, [], {})
         if entry.sockets is not None:
             member.sockets = entry.sockets
+            member.size = size_of(entry.sockets)
             member.revision = entry.revision
         member.beat = entry.beat
         member.heard_at = heard_at
@@ -216,8 +223,8 @@ class Membership:
             self._replace(member, found)
         return True
 
-    def _defend(self, entry: Entry, now: float) -> None:
-        if self._own.state is State.ALIVE and (entry.beat, entry.gone) > self._own.version:
+    def _defend(self, entry: Entry, version: int, now: float) -> None:
+        if self._own.state is State.ALIVE and version > self._own.version:
             self._own.beat = entry.beat
             self._beat(now)
             self.urgent = True
@@ -228,9 +235,9 @@ class Membership:
         self._pass_on(self._own_id, self._own)
 
     def _pass_on(self, node: str, member: Member) -> None:
+        version = member.version
         for link in self._links.values():
-            if link.knows(node) < member.version:
-                link.pending[node] = None
+            link.offer(node, version)
 
     def _has_room(self, member: Member | None, entry: Entry) -> bool:
         """Whether a stranger may still make this table larger."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -14,8 +14,10 @@ from colugo.diagnosis.facts import Facts, PeerFact, Reach, is_loopback
 from colugo.errors import ColugoError
 from colugo.net.host import host_id
 from colugo.net.interfaces import HOST, Scope, resolve_scope, without_zone
+from colugo.net.ipc import resolve_ipc
 from colugo.net.node_endpoint import ask
-from colugo.net.peers import Peer, resolve_peers
+from colugo.net.peers import Peer, resolve_mdns, resolve_peers
+from colugo.net.port_choice import resolve_port
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
 from colugo.protocol.advertisement import check_realm, endpoint
 from colugo.protocol.description import DESCRIBE, KnownSocket, NodeDescription, from_plain
@@ -50,8 +52,12 @@ async def gather(wish: Wish) -> Facts:
     """Listen to all realms on the scope and on this machine, connect to what is heard, and ask the nodes.
 
     Raises:
-        ConfigurationError: if realm or scope cannot be.
+        ConfigurationError: if a value of the environment or of the wish cannot work: no node would start.
     """
+    peers = resolve_peers(None)
+    resolve_port(None)
+    resolve_mdns(None)
+    resolve_ipc(None)
     realm = check_realm(wish.realm if wish.realm is not None else os.environ.get("COLUGO_REALM") or "default")
     scope = resolve_scope(wish.scope)
     facts = Facts(
@@ -72,7 +78,7 @@ async def gather(wish: Wish) -> Facts:
         local = set(listened[-1].sockets)
     sockets = Sockets(DEFAULT_MAX_MESSAGE_BYTES)
     try:
-        await _Asker(facts, scope, sockets, local).run()
+        await _Asker(facts, scope, sockets, local).run(peers)
     finally:
         sockets.close()
     return facts
@@ -94,14 +100,18 @@ class _Asker:
         self._local = local
         self._own = {without_zone(address) for address in scope.addresses}
         self._zones = scope.zones
-        self._host_only = scope.host_only
+        self._scope = scope
         self._sockets = sockets
         self._limit = asyncio.Semaphore(_ASKED_AT_ONCE)
 
-    async def run(self) -> None:
-        """Do it."""
+    async def run(self, peers: Iterable[Peer]) -> None:
+        """Do it.
+
+        Args:
+            peers: the static peers of this environment.
+        """
         facts = self._facts
-        await self._ask_peers()
+        facts.peers.extend(await asyncio.gather(*map(self._ask_peer, peers)))
         asked: set[str] = set(facts.nodes)
         for _ in range(_MOST_ROUNDS):
             await self._connect()
@@ -134,6 +144,8 @@ class _Asker:
 
     def _targets(self, one: KnownSocket, address: str) -> list[str]:
         """What to connect to for an advertised address; nothing if it is not meant for this host."""
+        if self._scope.host_only and not is_loopback(address):
+            return []
         if one.host_id != self._facts.host_id:
             if is_loopback(address) and one.socket_id not in self._local:
                 return []
@@ -175,12 +187,8 @@ class _Asker:
         if all(map(is_loopback, node.addresses)):
             self._local.update(one.socket_id for one in node.known)
 
-    async def _ask_peers(self) -> None:
-        """Ask the static peers of this environment."""
-        self._facts.peers.extend(await asyncio.gather(*map(self._ask_peer, resolve_peers(None))))
-
     async def _ask_peer(self, peer: Peer) -> PeerFact:
-        addresses = await peer.addresses(host_only=self._host_only)
+        addresses = await peer.addresses(self._scope)
         if not addresses:
             return PeerFact(str(peer), None, "its name has no address that this scope may use")
         found = await try_all((address, peer.port) for address in addresses)
@@ -192,4 +200,4 @@ class _Asker:
         except ColugoError as error:
             return PeerFact(str(peer), Reach.OPEN, str(error))
         self._enter(node, skew_ms)
-        return PeerFact(str(peer), Reach.OPEN, node=node.name)
+        return PeerFact(str(peer), Reach.OPEN, node=node.name, realm=node.realm)

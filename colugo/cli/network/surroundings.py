@@ -7,11 +7,12 @@ from colugo.cli.network.connecting import neighbours
 from colugo.cli.network.interfaces import Interface, interfaces
 from colugo.cli.network.multicast import MulticastTrial, ask_directly, shared_port
 from colugo.cli.network.port_5353 import holders
-from colugo.diagnosis.facts import Facts, InterfaceFact
+from colugo.diagnosis.facts import Facts, HostFact, InterfaceFact
 from colugo.net.interfaces import Scope, is_loopback
 from colugo.net.mdns_query import mdns_addresses
 
 _MOST_NEIGHBOURS = 32
+_KEPT_HERE = "the scope in force sends no packet to other machines"
 
 
 async def look_around(
@@ -36,12 +37,19 @@ async def look_around(
     if not thorough or facts.port_error:
         facts.interfaces = [InterfaceFact(one.name, one.address, one.prefix, None) for one in found]
         return
-    asked = dict.fromkeys(_neighbours(found, scope), False) | dict.fromkeys(hosts, True)
     tried, facts.hosts = await asyncio.gather(
         asyncio.gather(*(_try(one, scope, facts, seconds) for one in found)),
-        ask_directly(asked.items(), seconds),
+        _ask_hosts(
+            dict.fromkeys(_neighbours(found, scope), False) | dict.fromkeys(hosts, True), scope, seconds
+        ),
     )
     facts.interfaces = list(tried)
+
+
+async def _ask_hosts(hosts: dict[str, bool], scope: Scope, seconds: float) -> list[HostFact]:
+    if scope.host_only:
+        return [HostFact(host, answered=False, given=True, error=_KEPT_HERE) for host in hosts]
+    return await ask_directly(hosts.items(), seconds)
 
 
 async def _try(one: Interface, scope: Scope, facts: Facts, seconds: float) -> InterfaceFact:
