@@ -1,4 +1,4 @@
-"""Nodes with respondents. Options: `topic`, `label`, `nodes`, `each` (of a node), `wait_ms` before an answer."""
+"""Nodes with respondents. Options: `topic`, `label`, `nodes`, `each` of a node, `wait_ms` to answer."""
 
 import asyncio
 import json
