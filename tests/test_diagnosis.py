@@ -20,6 +20,7 @@ from colugo.protocol.description import (
     ReplyServerDescription,
     RequestClientDescription,
     SubscriberDescription,
+    SurveyorDescription,
 )
 
 T = "lab.temperature"
@@ -415,6 +416,17 @@ def test_the_faults_of_another_realm_are_its_own_business() -> None:
     assert finding.text.endswith("requests lab.temperature; it is in realm default")
     world.facts.realm = "default"
     assert worst(examine(world.facts)) is Level.WRONG
+
+
+def test_surveyors_want_respondents_and_nothing_else() -> None:
+    world = World()
+    asker = NodeDescription("c", "c" * 8, surveyors=[SurveyorDescription("who")])
+    world.facts.nodes[asker.uuid] = asker
+    assert "has no respondent" in only(bad(list(explain(world.facts, "who")))).text
+    asker.surveyors = [SurveyorDescription(T)]
+    assert (
+        "has no respondent: node a has a publisher" in saying(list(explain(world.facts, T)), "surveyor").text
+    )
 
 
 def test_a_topic_that_nobody_has_is_wrong_and_its_neighbours_are_named() -> None:
