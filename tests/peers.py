@@ -147,3 +147,21 @@ def meshed(hosts: Iterable[Host], **options: Any) -> Iterator[list[Peer]]:
 def timely(value: float, limit: float) -> bool:
     """Whether a time is within what is promised, on a machine that is as fast as `seconds` assumes."""
     return value <= limit * max(1.0, SCALE)
+
+
+def settle(reader: Peer, sender: Peer) -> None:
+    """Of all that was sent since the reader has joined, it knows what is lost, as a number."""
+    sender.send(0)
+    sent = sender.count()["publisher"]["sent"]
+    first = int(reader.found("heard", peer=sender.name)[0]["number"])
+    assert first == 1
+
+    def accounted(counted: dict[str, dict[str, dict[str, int]]]) -> bool:
+        stream = counted["streams"][sender.name]
+        return bool(stream["received"] + stream["lost"] == sent)
+
+    counted = reader.count_until(accounted, 20)
+    print(f"{reader.name} of {sent} of {sender.name}: {counted['streams'][sender.name]}")
+    assert counted["subscriber"]["unknown"] == counted["subscriber"]["malformed"] == 0
+    lost = reader.found("lost", peer=sender.name)
+    assert sum(event["count"] for event in lost) == counted["streams"][sender.name]["lost"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from tests.namespaces import Host, Hosts, require_namespaces
-from tests.peers import Peer, meshed, timely
+from tests.peers import Peer, meshed, settle, timely
 from tests.support import seconds
 
 CUT_S = 12.0
@@ -121,21 +121,3 @@ def test_a_cut_of_12_s_is_noticed_on_both_sides_and_healed_without_a_restart(
         one_way = sever in (cut_what_it_sends, cut_what_it_gets)
         assert timely(max(noticed), NOTICED_ONE_WAY_S if one_way else NOTICED_S)
         assert timely(max(healed), BACK_S)
-
-
-def settle(reader: Peer, sender: Peer) -> None:
-    """Of all that was sent since the reader has joined, it knows what is lost, as a number."""
-    sender.send(0)
-    sent = sender.count()["publisher"]["sent"]
-    first = int(reader.found("heard", peer=sender.name)[0]["number"])
-    assert first == 1
-
-    def accounted(counted: dict[str, dict[str, dict[str, int]]]) -> bool:
-        stream = counted["streams"][sender.name]
-        return bool(stream["received"] + stream["lost"] == sent)
-
-    counted = reader.count_until(accounted, 20)
-    print(f"{reader.name} of {sent} of {sender.name}: {counted['streams'][sender.name]}")
-    assert counted["subscriber"]["unknown"] == counted["subscriber"]["malformed"] == 0
-    lost = reader.found("lost", peer=sender.name)
-    assert sum(event["count"] for event in lost) == counted["streams"][sender.name]["lost"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests.namespaces import Host, Hosts, require_namespaces
-from tests.peers import Peer, in_mesh, meshed, timely
+from tests.peers import Peer, in_mesh, meshed, settle, timely
 
 CONNECTED_S = 1.0
 FOUND_AGAIN_S = 5.0
@@ -89,6 +89,8 @@ def test_a_host_whose_address_has_changed_is_found_again(which: str) -> None:
                 print(f"{peer.name} was connected with {kind} of {other} again after {back['t'] - since} s")
                 assert timely(back["t"] - since, FOUND_AGAIN_S)
         talk(a, b)
+        settle(a, b)
+        settle(b, a)
 
 
 MADE_BEFORE = """

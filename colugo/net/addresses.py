@@ -70,6 +70,22 @@ def _is_link_local(address: str) -> bool:
     return ip.version == 6 and ip.is_link_local  # noqa: PLR2004 - those of IPv4 have no zones
 
 
+def went_by(address: str, gone: Iterable[str], left: Iterable[str]) -> bool:
+    """Whether a connection to an address may have come from one of ours that is gone: such a one is dead.
+
+    Nothing tells so: what the other side sends goes nowhere, until the connection times out.
+
+    Args:
+        address: of the other side.
+        gone: our addresses that the host has no more.
+        left: those that it has.
+    """
+    network = _network(without_zone(address))
+    return network in {_network(without_zone(one)) for one in gone} or (
+        any(True for _ in gone) and network not in {_network(without_zone(one)) for one in left}
+    )
+
+
 def _network(address: str) -> str:
     prefix = _NEAR_PREFIX[ipaddress.ip_address(address).version]
     return str(ipaddress.ip_network((address, prefix), strict=False))

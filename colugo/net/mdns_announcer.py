@@ -14,6 +14,7 @@ _BURST = 25
 _PACE_S = 0.02
 _GOODBYES_AFTER_S = (0.015, 0.6, 1.6)
 """Again, for packets get lost; and later again, for zeroconf may still have an answer in a delayed queue."""
+_AGAIN_S = 1.2
 _FORGET_WITHDRAWN_S = 5.0
 
 
@@ -93,9 +94,16 @@ class Announcer:
                     if info is None:  # withdrawn meanwhile
                         continue
                     announced = zeroconf.async_update_service(info)
+                    self._loop.call_later(_AGAIN_S, self._announce_again, zeroconf, name)
                 self._keep(await announced, info)
             if self._unannounced or self._changed:
                 await asyncio.sleep(_PACE_S)
+
+    def _announce_again(self, zeroconf: AsyncZeroconf, name: str) -> None:
+        """What others have heard less than a second ago they do not flush (RFC 6762 §10.2)."""
+        info = self._own.get(name)
+        if info is not None and zeroconf.zeroconf.started:
+            zeroconf.zeroconf.async_send(zeroconf.zeroconf.generate_service_broadcast(info, None))
 
     def _keep(self, announced: Awaitable[None], info: ServiceInfo) -> None:
         task = self._tasks.keep(asyncio.ensure_future(announced), f"announce {info.name}")

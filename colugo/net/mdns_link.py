@@ -36,6 +36,7 @@ _ASK_AGAIN_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
 """After a loss, until everything is found again: the browser's own next query may be an hour away."""
 _RESOLVE_MS = 3000
 _RESOLVE_AGAIN_S = (1, 5, 15, 60, 300)
+_ANNOUNCED_S = 1.7
 _MAX_IGNORED = 1000
 
 
@@ -270,7 +271,18 @@ class MdnsLink:
                 )
             return
         self.ignored.pop(info.name, None)
+        before = self._known.get(info.name)
+        if before is not None and before.addresses != advertisement.addresses:
+            # what came less than a second before is flushed when it is announced again (RFC 6762 §10.2)
+            self._loop.call_later(_ANNOUNCED_S, self._look_again, info)
         self._up(info.name, advertisement)
+
+    def _look_again(self, info: AsyncServiceInfo) -> None:
+        zeroconf = self._zeroconf.zeroconf if self._zeroconf is not None else None
+        if zeroconf is not None and not zeroconf.done and info.name in self._known:
+            info = AsyncServiceInfo(SERVICE_TYPE, info.name)
+            if info.load_from_cache(zeroconf):
+                self._resolved(zeroconf, info)
 
     def _up(self, name: str, advertisement: Advertisement) -> None:
         before = self._known.get(name)

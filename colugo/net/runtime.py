@@ -14,7 +14,7 @@ from tornado.ioloop import IOLoop
 from colugo.errors import ClosedError, ConfigurationError
 from colugo.net.binding import Binding, Follower
 from colugo.net.directory import Directory, DirectoryStatus
-from colugo.net.interfaces import Scope
+from colugo.net.interfaces import Scope, host_addresses
 from colugo.net.ipc import IpcFiles
 from colugo.net.node_endpoint import NodeEndpoint
 from colugo.net.port_choice import ANY_PORT, PortChoice
@@ -95,6 +95,8 @@ class Runtime:
         """What is closed with the node, in the order of its making."""
         self.followers: dict[Follower, None] = {}
         """Who is told when the scope has other addresses."""
+        self.gone: list[str] = []
+        """The addresses that the host has lost in the last change."""
         self.owner = threading.get_ident()
         """The thread that may touch the sockets."""
         self._loop: IOLoop | None = None
@@ -264,6 +266,8 @@ class Runtime:
         self.logger.info("scope %s, realm %s, open to %s%s", self.scope, self.realm, reach, note)
 
     def _on_scope(self, scope: Scope) -> None:
+        there = host_addresses()
+        self.gone = [address for address in self.scope.addresses if address not in there]
         self.scope = scope
         for follower in list(self.followers):
             if follower in self.followers:  # not closed by what another one has told

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from colugo.errors import ConfigurationError
+from colugo.net.addresses import went_by
 from colugo.net.ipc import is_file_missing
 from colugo.net.runtime import Runtime
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
@@ -114,6 +115,17 @@ def park(link: Link, give_up: Callable[[], None]) -> None:
     link.parked = True
     link.cancel_timer()
     link.timer = asyncio.get_running_loop().call_later(_PARKED_S, give_up)
+
+
+def is_cut_off(runtime: Runtime, endpoint: str) -> bool:
+    """Whether a connection to an endpoint is dead, because the host has lost the address it came from."""
+    tcp = _TCP.fullmatch(endpoint)
+    if tcp is None or not runtime.gone:
+        return False
+    try:
+        return went_by(tcp[1].strip("[]"), runtime.gone, runtime.scope.addresses)
+    except ValueError:  # a host's name
+        return False
 
 
 def plain_peer(endpoint: str, kind: Kind) -> Advertisement:

@@ -8,10 +8,11 @@ import zmq
 
 from colugo.net.connector import Connector
 from colugo.net.directory import Change
+from colugo.net.interfaces import Scope
 from colugo.net.reader import Rest
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.links import Link, doubt_if_silent, park, plain_peer
+from colugo.patterns.links import Link, doubt_if_silent, is_cut_off, park, plain_peer
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
 from colugo.protocol.publications import READER_PREFIX, Publication
 
@@ -101,6 +102,7 @@ class PublisherLinks:
         for peer, endpoint in self._given:
             self._add(Link(peer, endpoint))
         self._runtime.watch(self._watch)
+        self._runtime.followers[self] = None
         # while the directory waits for answers, so that connecting to the first one takes less
         self._runtime.loop.add_callback(self._prepare)
 
@@ -108,11 +110,22 @@ class PublisherLinks:
         """Leave all; nothing is reported."""
         self._closed = True
         self._runtime.registry.unwatch(self._watch)
+        self._runtime.followers.pop(self, None)
         for link in self._links.values():
             link.cancel_timer()
         for connector in (self._framed, *self._raw.values()):
             if connector is not None:
                 connector.close()
+
+    def follow(self, scope: Scope) -> None:
+        """Connect anew where the host has lost the address that the connection came from."""
+        del scope
+        for link in list(self._links.values()):
+            connector = self._connector(link)
+            if is_cut_off(self._runtime, link.endpoint) and connector.is_up(link.endpoint):
+                connector.disconnect(link.endpoint)
+                connector.connect(link.endpoint)
+                self._lost(link.endpoint)
 
     def welcomed(self, publisher: bytes) -> bool:
         """Take in that a publisher has answered this reader; whether it is one, or will soon be."""
@@ -251,10 +264,13 @@ class PublisherLinks:
         raw = self._raw.pop(link.endpoint, None)
         if raw is not None:
             raw.close()
-        self._end(link, "withdrawn")
         moved = self._moving.get(link.peer.socket_id)
-        if moved is not None:  # and has not been withdrawn since
-            self._on_change(Change.UP, moved)
+        if moved is None:
+            self._end(link, "withdrawn")
+            return
+        # it has not been withdrawn since: its stream goes on, and what is lost between is counted
+        self._end(link, "lost", comes_back=True)
+        self._on_change(Change.UP, moved)
 
     def _rejoin(self, link: Link) -> None:
         """A connection without a welcome: one that came too early, and was forgotten. Ask for another."""
@@ -263,12 +279,12 @@ class PublisherLinks:
             connector.disconnect(link.endpoint)
             connector.connect(link.endpoint)
 
-    def _end(self, link: Link, reason: str) -> None:
+    def _end(self, link: Link, reason: str, *, comes_back: bool = False) -> None:
         if self.by_id.get(link.peer.socket_id) is link:  # not one that has followed it
             del self.by_id[link.peer.socket_id]
         if link.connected:
             self._disconnected(link, reason)
-        if link.peer.framing is Framing.COLUGO:
+        if link.peer.framing is Framing.COLUGO and not comes_back:
             self._on_gone(link.peer.socket_id)
 
     def _connector(self, link: Link) -> Connector:

@@ -137,6 +137,11 @@ class ServerLink:
             doubt_if_silent(self._runtime, self._link)
         return self._link.connected
 
+    def renew(self) -> None:
+        """Its connection is dead: connect anew, if it was up."""
+        if not self._closed and self._link.connected:
+            self._down(self.endpoint)
+
     def end(self) -> None:
         """Take what has arrived, close, and report the loss if it was connected."""
         self._link.leaving = True

@@ -6,10 +6,11 @@ from functools import partial
 
 from colugo.errors import FrameError
 from colugo.net.directory import Change
+from colugo.net.interfaces import Scope
 from colugo.net.reader import Rest
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.links import plain_peer
+from colugo.patterns.links import is_cut_off, plain_peer
 from colugo.patterns.server_link import ServerLink
 from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.calls import Call
@@ -83,13 +84,22 @@ class ServerLinks:
         for peer, endpoint in self._given:
             self._add(peer, endpoint)
         self._runtime.watch(self._watch)
+        self._runtime.followers[self] = None
 
     def close(self) -> None:
         """Leave all; nothing is reported."""
         self._closed = True
         self._runtime.registry.unwatch(self._watch)
+        self._runtime.followers.pop(self, None)
         for link in (*self._links.values(), *self._retired):
             link.close()
+
+    def follow(self, scope: Scope) -> None:
+        """Connect anew where the host has lost the address that the connection came from."""
+        del scope
+        for link in list(self._links.values()):
+            if is_cut_off(self._runtime, link.endpoint):
+                link.renew()
 
     def next_in_turn(self) -> ServerLink | None:
         """The server whose turn it is (round robin), or None if none is connected."""
