@@ -10,7 +10,6 @@ from zeroconf import (
     DNSIncoming,
     DNSService,
     NotRunningException,
-    ServiceInfo,
     ServiceStateChange,
     Zeroconf,
 )
@@ -22,11 +21,12 @@ from colugo.net.in_order import InOrder
 from colugo.net.interfaces import Scope
 from colugo.net.mdns_announcer import Announcer
 from colugo.net.mdns_query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine, mdns_addresses
+from colugo.net.mdns_records import instance_name, read_records, service_info
 from colugo.net.mdns_sweep import Sweep
 from colugo.net.mdns_verifier import Verifier
 from colugo.net.scope_watch import ScopeWatch
 from colugo.net.tasks import Tasks
-from colugo.protocol.advertisement import Advertisement, from_txt, instance_label, to_txt
+from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.throttle import Throttle
 
 log = logging.getLogger("colugo.discovery")
@@ -36,6 +36,8 @@ _ASK_AGAIN_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
 """After a loss, until everything is found again: the browser's own next query may be an hour away."""
 _RESOLVE_MS = 3000
 _RESOLVE_AGAIN_S = (1, 5, 15, 60, 300)
+_SETTLED_S = 5.0
+"""After a change, until its last announcement has been heard."""
 _MAX_IGNORED = 1000
 
 
@@ -62,6 +64,8 @@ class MdnsLink:
         self._starting: asyncio.Task[None] | None = None
         self._sweep = Sweep(self._known, self._announcer.owns, lambda: self._scope, self._verifier)
         self._sweeping: asyncio.Task[None] | None = None
+        self._unsettled: set[str] = set()
+        self._settling: asyncio.Task[None] | None = None
         self._watch: ScopeWatch | None = None
         self._moving = asyncio.Lock()
         self._throttle = Throttle(60.0)
@@ -130,7 +134,7 @@ class MdnsLink:
                 self._sweeping = self._tasks.spawn(self._sweep.run(), "sweep")
         except (OSError, NotRunningException, RuntimeError) as error:
             log.warning(
-                "mDNS does not work on %s (%s): this node finds others only where connect= names them",
+                "mDNS does not work on %s (%s): this node finds others only where peers= or connect= names them",
                 self._scope,
                 error,
             )
@@ -159,19 +163,19 @@ class MdnsLink:
                 self._querier.close()
             self._querier = querier
             self._ask_again(at_once=True)
-            # all that is announced is announced again on what is new, which takes two seconds
+            # all that is announced is announced again on what is new, which takes half a second
             await zeroconf.zeroconf.async_update_interfaces(addresses)
             confine(zeroconf.zeroconf, host_only=scope.host_only)
 
     def advertise(self, advertisement: Advertisement) -> None:
         """Tell everyone, the nodes of this loop at once."""
-        info = _service_info(advertisement)
+        info = service_info(advertisement)
         if self._announcer.add(info):
             self._up(info.name, advertisement)
 
     def withdraw(self, advertisements: list[Advertisement]) -> None:
         """Tell everyone that these are gone."""
-        names = [_instance_name(advertisement) for advertisement in advertisements]
+        names = [instance_name(advertisement) for advertisement in advertisements]
         self._announcer.remove(names)
         for name in names:
             self._down(name)
@@ -184,7 +188,7 @@ class MdnsLink:
 
     def vouch(self, advertisement: Advertisement) -> None:
         """It answers again: it is there until a question shows that it is not."""
-        self._up(_instance_name(advertisement), advertisement)
+        self._up(instance_name(advertisement), advertisement)
         self._ask_again(at_once=True)
 
     def _ask_again(self, *, at_once: bool = False) -> None:
@@ -240,27 +244,40 @@ class MdnsLink:
             return
         info = AsyncServiceInfo(service_type, name)
         if info.load_from_cache(zeroconf):
-            self._resolved(info)
+            self._resolved(info, zeroconf)
         else:
             self._tasks.spawn(self._resolve(info), f"resolve {name}")
+        if state_change is ServiceStateChange.Updated:
+            self._unsettled.add(name)
+            if self._settling is None or self._settling.done():
+                self._settling = self._tasks.spawn(self._settle(), "settle")
+
+    async def _settle(self) -> None:
+        """Read once more what has changed: what others had just heard was not replaced at once (§10.2)."""
+        while self._unsettled:
+            names, self._unsettled = self._unsettled, set()
+            await asyncio.sleep(_SETTLED_S)
+            for name in names & self._known.keys():
+                info = AsyncServiceInfo(SERVICE_TYPE, name)
+                if self._zeroconf is not None and info.load_from_cache(self._zeroconf.zeroconf):
+                    self._resolved(info, self._zeroconf.zeroconf)
 
     async def _resolve(self, info: AsyncServiceInfo) -> None:
         """Ask where it is until somebody tells: packets are lost where very many come at once."""
         for delay_s in _RESOLVE_AGAIN_S:
             if self._zeroconf is None or info.name in self._known:
                 return
-            if await info.async_request(self._zeroconf.zeroconf, _RESOLVE_MS):
-                self._resolved(info)
+            zeroconf = self._zeroconf.zeroconf
+            if await info.async_request(zeroconf, _RESOLVE_MS):
+                self._resolved(info, zeroconf)
                 return
             log.debug("nobody tells where %s is", info.name)
             await asyncio.sleep(delay_s)
 
-    def _resolved(self, info: AsyncServiceInfo) -> None:
+    def _resolved(self, info: AsyncServiceInfo, zeroconf: Zeroconf) -> None:
         try:
-            # not decoded_properties: that replaces what is not UTF-8
-            txt = {key.decode(): value.decode() if value else None for key, value in info.properties.items()}
-            advertisement = from_txt(txt, tuple(info.parsed_addresses()), info.port)
-        except (AdvertisementError, UnicodeDecodeError) as error:
+            advertisement = read_records(info, zeroconf.cache)
+        except AdvertisementError as error:
             if info.name in self.ignored or len(self.ignored) < _MAX_IGNORED:
                 self.ignored[info.name] = str(error)
             held = self._throttle.admit("malformed", self._loop.time())
@@ -287,18 +304,3 @@ class MdnsLink:
     def _tell_all(self, event: DirectoryEvent) -> None:
         for listener in list(self._listeners):
             listener(event)
-
-
-def _instance_name(advertisement: Advertisement) -> str:
-    return f"{instance_label(advertisement)}.{SERVICE_TYPE}"
-
-
-def _service_info(advertisement: Advertisement) -> ServiceInfo:
-    return ServiceInfo(
-        SERVICE_TYPE,
-        _instance_name(advertisement),
-        port=advertisement.port,
-        parsed_addresses=list(advertisement.addresses),
-        properties=to_txt(advertisement),
-        server=f"colugo-{advertisement.node_id.hex()[:12]}.local.",
-    )
