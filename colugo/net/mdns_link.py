@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from zeroconf import (
     DNSIncoming,
-    DNSService,
     NotRunningException,
     ServiceStateChange,
     Zeroconf,
@@ -21,7 +20,7 @@ from colugo.net.in_order import InOrder
 from colugo.net.interfaces import Scope
 from colugo.net.mdns_announcer import Announcer
 from colugo.net.mdns_query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine, mdns_addresses
-from colugo.net.mdns_records import instance_name, read_records, service_info
+from colugo.net.mdns_records import forget_records, instance_name, read_records, service_info
 from colugo.net.mdns_sweep import Sweep
 from colugo.net.mdns_verifier import Verifier
 from colugo.net.scope_watch import ScopeWatch
@@ -134,7 +133,7 @@ class MdnsLink:
                 self._sweeping = self._tasks.spawn(self._sweep.run(), "sweep")
         except (OSError, NotRunningException, RuntimeError) as error:
             log.warning(
-                "mDNS does not work on %s (%s): this node finds others only where peers= or connect= names them",
+                "mDNS does not work on %s (%s): others are found only where peers= or connect= names them",
                 self._scope,
                 error,
             )
@@ -208,21 +207,10 @@ class MdnsLink:
             self._querier.ask(names, record_type)
 
     def _gone(self, name: str, change: Change) -> None:
-        self._forget_cached(name)
+        if self._zeroconf is not None:
+            forget_records(name, self._zeroconf.zeroconf.cache)
         self._down(name, change)
         self._ask_again()
-
-    def _forget_cached(self, name: str) -> None:
-        """Without this, the same advertisement could not come up again before its TTL."""
-        if self._zeroconf is None:
-            return
-        cache = self._zeroconf.zeroconf.cache
-        records = list(cache.async_entries_with_name(name))
-        pointer = cache.current_entry_with_name_and_alias(SERVICE_TYPE, name)
-        cache.async_remove_records([*records, *([pointer] if pointer else [])])
-        for server in {record.server for record in records if isinstance(record, DNSService)}:
-            if not cache.async_entries_with_server(server):  # its last one
-                cache.async_remove_records(list(cache.async_entries_with_name(server)))
 
     def _on_answer(self, message: DNSIncoming) -> None:
         """Hand the answers of a one-shot query to zeroconf's cache, from which the browser learns of them."""

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from zeroconf import DNSAddress, DNSCache, ServiceInfo
+from zeroconf import DNSAddress, DNSCache, DNSService, ServiceInfo
 
 from colugo.errors import AdvertisementError
 from colugo.net.mdns_query import SERVICE_TYPE
@@ -50,3 +50,13 @@ def read_records(info: ServiceInfo, cache: DNSCache) -> Advertisement:
     except UnicodeDecodeError as error:
         raise AdvertisementError(str(error)) from error
     return from_txt(txt, tuple(valid or addresses), info.port)
+
+
+def forget_records(name: str, cache: DNSCache) -> None:
+    """Remove an instance from a cache: else the same one could not come up again before its TTL."""
+    records = list(cache.async_entries_with_name(name))
+    pointer = cache.current_entry_with_name_and_alias(SERVICE_TYPE, name)
+    cache.async_remove_records([*records, *([pointer] if pointer else [])])
+    for server in {record.server for record in records if isinstance(record, DNSService)}:
+        if not cache.async_entries_with_server(server):  # its last one
+            cache.async_remove_records(list(cache.async_entries_with_name(server)))
