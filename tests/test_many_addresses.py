@@ -93,6 +93,37 @@ def test_a_host_whose_address_has_changed_is_found_again(which: str) -> None:
         settle(b, a)
 
 
+TELL_ADDRESSES = """
+import asyncio
+from colugo import Node
+
+async def main():
+    async with Node("watcher") as node:
+        told = None
+        while True:
+            known = [one.addresses for one in node.advertisements if one.node == "a"]
+            if known != told:
+                told = known
+                print(*known, flush=True)
+            await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
+
+
+def test_addresses_that_a_host_has_no_more_are_forgotten(realm: str) -> None:
+    require_namespaces()
+    with (
+        Hosts(2) as (one, two),
+        Peer(one, "a", publish="t"),
+        two.program(["-c", TELL_ADDRESSES], realm=realm) as watcher,
+    ):
+        watcher.expect("('10.77.0.1',)")
+        for address in ("10.77.0.101", "10.77.0.102"):
+            one.change_address(address)
+            watcher.expect(f"('{address}',)")
+
+
 MADE_BEFORE = """
 import asyncio
 from colugo import Node

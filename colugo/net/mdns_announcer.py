@@ -12,9 +12,9 @@ from colugo.net.tasks import Tasks
 _RESPONSE_FLAGS = 0x8400
 _BURST = 25
 _PACE_S = 0.02
+_UPDATE_AGAIN_S = 1.2
 _GOODBYES_AFTER_S = (0.015, 0.6, 1.6)
 """Again, for packets get lost; and later again, for zeroconf may still have an answer in a delayed queue."""
-_AGAIN_S = 1.2
 _FORGET_WITHDRAWN_S = 5.0
 
 
@@ -88,24 +88,27 @@ class Announcer:
             for name in [*self._unannounced, *self._changed][:_BURST]:
                 info = self._unannounced.pop(name, None)
                 if info is not None:
-                    announced = zeroconf.async_register_service(info, cooperating_responders=True)
-                else:
-                    info = self._changed.pop(name, None)
-                    if info is None:  # withdrawn meanwhile
-                        continue
-                    announced = zeroconf.async_update_service(info)
-                    self._loop.call_later(_AGAIN_S, self._announce_again, zeroconf, name)
-                self._keep(await announced, info)
+                    self._keep(await zeroconf.async_register_service(info, cooperating_responders=True), info)
+                    continue
+                info = self._changed.pop(name, None)
+                if info is not None:  # not withdrawn meanwhile
+                    self._keep(self._update(zeroconf, info), info)
             if self._unannounced or self._changed:
                 await asyncio.sleep(_PACE_S)
 
-    def _announce_again(self, zeroconf: AsyncZeroconf, name: str) -> None:
-        """What others have heard less than a second ago they do not flush (RFC 6762 §10.2)."""
-        info = self._own.get(name)
-        if info is not None and zeroconf.zeroconf.started:
-            zeroconf.zeroconf.async_send(zeroconf.zeroconf.generate_service_broadcast(info, None))
+    async def _update(self, zeroconf: AsyncZeroconf, info: ServiceInfo) -> None:
+        """Announce a change, and again after a second (RFC 6762 §8.3).
+
+        Others may have heard what it replaces within the last second, and drop only what is older (§10.2).
+        """
+        await (await zeroconf.async_update_service(info))
+        await asyncio.sleep(_UPDATE_AGAIN_S)
+        await (await zeroconf.async_update_service(info))
 
     def _keep(self, announced: Awaitable[None], info: ServiceInfo) -> None:
+        before = self._announcing.get(info.name)
+        if before is not None:  # what it goes on to announce is true no longer
+            before.cancel()
         task = self._tasks.keep(asyncio.ensure_future(announced), f"announce {info.name}")
         self._announcing[info.name] = task
         task.add_done_callback(partial(self._announced, info.name))

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from zeroconf import (
     DNSIncoming,
-    DNSService,
     NotRunningException,
     ServiceStateChange,
     Zeroconf,
@@ -21,12 +20,12 @@ from colugo.net.in_order import InOrder
 from colugo.net.interfaces import Scope
 from colugo.net.mdns_announcer import Announcer
 from colugo.net.mdns_query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine, mdns_addresses
-from colugo.net.mdns_records import current_addresses, instance_name, service_info
+from colugo.net.mdns_records import forget_records, instance_name, read_records, service_info
 from colugo.net.mdns_sweep import Sweep
 from colugo.net.mdns_verifier import Verifier
 from colugo.net.scope_watch import ScopeWatch
 from colugo.net.tasks import Tasks
-from colugo.protocol.advertisement import Advertisement, from_txt
+from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.throttle import Throttle
 
 log = logging.getLogger("colugo.discovery")
@@ -36,7 +35,8 @@ _ASK_AGAIN_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
 """After a loss, until everything is found again: the browser's own next query may be an hour away."""
 _RESOLVE_MS = 3000
 _RESOLVE_AGAIN_S = (1, 5, 15, 60, 300)
-_ANNOUNCED_S = 1.7
+_SETTLED_S = 2.0
+"""After a change, until its last announcement has been heard."""
 _MAX_IGNORED = 1000
 
 
@@ -63,6 +63,8 @@ class MdnsLink:
         self._starting: asyncio.Task[None] | None = None
         self._sweep = Sweep(self._known, self._announcer.owns, lambda: self._scope, self._verifier)
         self._sweeping: asyncio.Task[None] | None = None
+        self._unsettled: set[str] = set()
+        self._settling: asyncio.Task[None] | None = None
         self._watch: ScopeWatch | None = None
         self._moving = asyncio.Lock()
         self._throttle = Throttle(60.0)
@@ -131,7 +133,7 @@ class MdnsLink:
                 self._sweeping = self._tasks.spawn(self._sweep.run(), "sweep")
         except (OSError, NotRunningException, RuntimeError) as error:
             log.warning(
-                "mDNS does not work on %s (%s): this node finds others only where connect= names them",
+                "mDNS does not work on %s (%s): others are found only where peers= or connect= names them",
                 self._scope,
                 error,
             )
@@ -160,7 +162,7 @@ class MdnsLink:
                 self._querier.close()
             self._querier = querier
             self._ask_again(at_once=True)
-            # all that is announced is announced again on what is new, which takes two seconds
+            # all that is announced is announced again on what is new, which takes half a second
             await zeroconf.zeroconf.async_update_interfaces(addresses)
             confine(zeroconf.zeroconf, host_only=scope.host_only)
 
@@ -205,21 +207,10 @@ class MdnsLink:
             self._querier.ask(names, record_type)
 
     def _gone(self, name: str, change: Change) -> None:
-        self._forget_cached(name)
+        if self._zeroconf is not None:
+            forget_records(name, self._zeroconf.zeroconf.cache)
         self._down(name, change)
         self._ask_again()
-
-    def _forget_cached(self, name: str) -> None:
-        """Without this, the same advertisement could not come up again before its TTL."""
-        if self._zeroconf is None:
-            return
-        cache = self._zeroconf.zeroconf.cache
-        records = list(cache.async_entries_with_name(name))
-        pointer = cache.current_entry_with_name_and_alias(SERVICE_TYPE, name)
-        cache.async_remove_records([*records, *([pointer] if pointer else [])])
-        for server in {record.server for record in records if isinstance(record, DNSService)}:
-            if not cache.async_entries_with_server(server):  # its last one
-                cache.async_remove_records(list(cache.async_entries_with_name(server)))
 
     def _on_answer(self, message: DNSIncoming) -> None:
         """Hand the answers of a one-shot query to zeroconf's cache, from which the browser learns of them."""
@@ -241,27 +232,40 @@ class MdnsLink:
             return
         info = AsyncServiceInfo(service_type, name)
         if info.load_from_cache(zeroconf):
-            self._resolved(zeroconf, info)
+            self._resolved(info, zeroconf)
         else:
             self._tasks.spawn(self._resolve(info), f"resolve {name}")
+        if state_change is ServiceStateChange.Updated:
+            self._unsettled.add(name)
+            if self._settling is None or self._settling.done():
+                self._settling = self._tasks.spawn(self._settle(), "settle")
+
+    async def _settle(self) -> None:
+        """Read once more what has changed: what others had just heard was not replaced at once (§10.2)."""
+        while self._unsettled:
+            names, self._unsettled = self._unsettled, set()
+            await asyncio.sleep(_SETTLED_S)
+            for name in names & self._known.keys():
+                info = AsyncServiceInfo(SERVICE_TYPE, name)
+                if self._zeroconf is not None and info.load_from_cache(self._zeroconf.zeroconf):
+                    self._resolved(info, self._zeroconf.zeroconf)
 
     async def _resolve(self, info: AsyncServiceInfo) -> None:
         """Ask where it is until somebody tells: packets are lost where very many come at once."""
         for delay_s in _RESOLVE_AGAIN_S:
             if self._zeroconf is None or info.name in self._known:
                 return
-            if await info.async_request(self._zeroconf.zeroconf, _RESOLVE_MS):
-                self._resolved(self._zeroconf.zeroconf, info)
+            zeroconf = self._zeroconf.zeroconf
+            if await info.async_request(zeroconf, _RESOLVE_MS):
+                self._resolved(info, zeroconf)
                 return
             log.debug("nobody tells where %s is", info.name)
             await asyncio.sleep(delay_s)
 
-    def _resolved(self, zeroconf: Zeroconf, info: AsyncServiceInfo) -> None:
+    def _resolved(self, info: AsyncServiceInfo, zeroconf: Zeroconf) -> None:
         try:
-            # not decoded_properties: that replaces what is not UTF-8
-            txt = {key.decode(): value.decode() if value else None for key, value in info.properties.items()}
-            advertisement = from_txt(txt, current_addresses(zeroconf, info), info.port)
-        except (AdvertisementError, UnicodeDecodeError) as error:
+            advertisement = read_records(info, zeroconf.cache)
+        except AdvertisementError as error:
             if info.name in self.ignored or len(self.ignored) < _MAX_IGNORED:
                 self.ignored[info.name] = str(error)
             held = self._throttle.admit("malformed", self._loop.time())
@@ -271,18 +275,7 @@ class MdnsLink:
                 )
             return
         self.ignored.pop(info.name, None)
-        before = self._known.get(info.name)
-        if before is not None and before.addresses != advertisement.addresses:
-            # what came less than a second before is flushed when it is announced again (RFC 6762 §10.2)
-            self._loop.call_later(_ANNOUNCED_S, self._look_again, info)
         self._up(info.name, advertisement)
-
-    def _look_again(self, info: AsyncServiceInfo) -> None:
-        zeroconf = self._zeroconf.zeroconf if self._zeroconf is not None else None
-        if zeroconf is not None and not zeroconf.done and info.name in self._known:
-            info = AsyncServiceInfo(SERVICE_TYPE, info.name)
-            if info.load_from_cache(zeroconf):
-                self._resolved(zeroconf, info)
 
     def _up(self, name: str, advertisement: Advertisement) -> None:
         before = self._known.get(name)

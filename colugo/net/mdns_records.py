@@ -1,22 +1,21 @@
-"""Advertisements as DNS-SD records, and what a host's records say of it now."""
+"""Advertisements as instances of the service `_colugo._tcp`, and back."""
 
-import socket
+from ipaddress import ip_address
 
-from zeroconf import DNSAddress, ServiceInfo, Zeroconf
+from zeroconf import DNSAddress, DNSCache, DNSService, ServiceInfo
 
+from colugo.errors import AdvertisementError
 from colugo.net.mdns_query import SERVICE_TYPE
-from colugo.protocol.advertisement import Advertisement, instance_label, to_txt
-
-_V4_BYTES = 4
+from colugo.protocol.advertisement import Advertisement, from_txt, instance_label, to_txt
 
 
 def instance_name(advertisement: Advertisement) -> str:
-    """The DNS-SD instance of a socket."""
+    """The name of its instance."""
     return f"{instance_label(advertisement)}.{SERVICE_TYPE}"
 
 
 def service_info(advertisement: Advertisement) -> ServiceInfo:
-    """The records of a socket."""
+    """Its records."""
     return ServiceInfo(
         SERVICE_TYPE,
         instance_name(advertisement),
@@ -27,23 +26,37 @@ def service_info(advertisement: Advertisement) -> ServiceInfo:
     )
 
 
-def current_addresses(zeroconf: Zeroconf, info: ServiceInfo) -> tuple[str, ...]:
-    """Where a socket is, without the addresses that its host has no more.
-
-    Those are in the cache for one second yet after the new ones have come (RFC 6762 §10.2).
+def read_records(info: ServiceInfo, cache: DNSCache) -> Advertisement:
+    """The advertisement that records make.
 
     Args:
-        zeroconf: whose cache.
-        info: the socket, resolved.
+        info: the records.
+        cache: where they are from. Addresses that have been replaced stay in it for a while, with a lifetime
+            of one second (RFC 6762 §10.2) that begins again with each announcement.
+
+    Raises:
+        AdvertisementError: if they say something else than this version of colugo understands.
     """
-    addresses = info.parsed_addresses()
-    flushed = {
-        _text(record.address)
-        for record in zeroconf.cache.async_entries_with_name(info.server or "")
+    replaced = {
+        record.address
+        for record in cache.async_entries_with_name(info.server or "")
         if isinstance(record, DNSAddress) and record.ttl <= 1
     }
-    return tuple(address for address in addresses if address not in flushed) or tuple(addresses)
+    addresses = info.parsed_addresses()
+    valid = [one for one in addresses if ip_address(one).packed not in replaced]
+    try:
+        # not decoded_properties: that replaces what is not UTF-8
+        txt = {key.decode(): value.decode() if value else None for key, value in info.properties.items()}
+    except UnicodeDecodeError as error:
+        raise AdvertisementError(str(error)) from error
+    return from_txt(txt, tuple(valid or addresses), info.port)
 
 
-def _text(address: bytes) -> str:
-    return socket.inet_ntop(socket.AF_INET if len(address) == _V4_BYTES else socket.AF_INET6, address)
+def forget_records(name: str, cache: DNSCache) -> None:
+    """Remove an instance from a cache: else the same one could not come up again before its TTL."""
+    records = list(cache.async_entries_with_name(name))
+    pointer = cache.current_entry_with_name_and_alias(SERVICE_TYPE, name)
+    cache.async_remove_records([*records, *([pointer] if pointer else [])])
+    for server in {record.server for record in records if isinstance(record, DNSService)}:
+        if not cache.async_entries_with_server(server):  # its last one
+            cache.async_remove_records(list(cache.async_entries_with_name(server)))
