@@ -225,6 +225,12 @@ def test_a_port_5353_that_is_not_shared_is_wrong() -> None:
     assert "held exclusively by dnsd" in only(examine(world.facts)).text
 
 
+def test_a_scope_without_an_address_is_wrong() -> None:
+    world = World()
+    world.facts.interfaces = []
+    assert "none of its addresses" in only(examine(world.facts)).text
+
+
 def test_clocks_more_than_a_second_apart_are_a_warning() -> None:
     world = World()
     world.facts.skew_ms[world.a.uuid] = -3200

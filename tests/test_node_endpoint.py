@@ -36,7 +36,7 @@ from colugo.protocol.control import (
 from colugo.protocol.frames import MAGIC, VERSION, Kind
 from colugo.testing import Network
 from tests.strategies import json_values
-from tests.support import run, seconds, until
+from tests.support import Program, run, seconds, until
 
 ASK_MS = 5000
 
@@ -247,6 +247,35 @@ def test_a_node_at_an_address_of_ipv6_is_asked_there() -> None:
             assert found["id"] == one.uuid.hex
 
     run(main())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sockets", [0, 1])
+def test_who_is_restarted_at_its_port_is_there_once(sockets: int, realm: str) -> None:
+    port = str(free_port())
+    code = "from colugo import Node; node = Node('restarted')\n"
+    code += f"for n in range({sockets}): node.add_publisher(f't{{n}}')\nnode.start()"
+
+    def program() -> Program:
+        return Program(["-c", code], realm=realm, env={"COLUGO_PORT": port})
+
+    async def main() -> None:
+        async with Node("one") as one:
+            one.add_subscriber("t0", print)
+
+            def there() -> list[bytes]:
+                return [node.socket_id for node in one.nodes if node.node == "restarted"]
+
+            with program() as first:
+                await until(lambda: len(there()) == 1)
+                before = there()
+                first.kill()
+            with program():
+                await until(lambda: set(there()) - set(before))
+                await until(lambda: len(there()) == 1, 6)
+                assert there() != before
+
+    run(main(), within=30)
 
 
 def test_who_is_not_there_is_a_timeout() -> None:

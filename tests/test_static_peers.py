@@ -17,8 +17,10 @@ import zmq
 import zmq.asyncio
 
 from colugo import ConfigurationError, Node
+from colugo.net.directory import Listener
 from colugo.net.interfaces import HOST, Scope
 from colugo.net.peers import Peer, resolve_mdns, resolve_peers
+from colugo.net.static import StaticDirectory
 from colugo.protocol.control import encode_control
 from colugo.protocol.entries import Entries, Entry, Greeting
 from colugo.protocol.frames import MAGIC, VERSION, Kind
@@ -121,6 +123,30 @@ def test_they_may_start_in_any_order(order: tuple[str, ...]) -> None:
                 node = alone("hub", port=port) if name == "hub" else alone(name, f"127.0.0.1:{port}")
                 nodes.append(await stack.enter_async_context(node))
             await all_know(*nodes)
+
+    run(main())
+
+
+class SlowToOpen(StaticDirectory):
+    """One that waits for something first, as mDNS does."""
+
+    async def open(self, listener: Listener) -> None:
+        await asyncio.sleep(0.3)
+        await super().open(listener)
+
+
+def test_who_greets_a_node_that_is_just_starting_is_heard_when_it_has(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+
+    async def main() -> None:
+        async with alone("one", f"127.0.0.1:{port}") as one:
+            monkeypatch.setattr("colugo.net.discovery.StaticDirectory", SlowToOpen)
+            async with alone("hub", port=port) as hub:
+                await all_know(one, hub)
+                assert hub._runtime.endpoint.malformed == 0
+        assert "does not understand" not in caplog.text
 
     run(main())
 

@@ -12,6 +12,13 @@ _ALLOW_MDNS = "allow UDP port 5353 in and out, to and from 224.0.0.251 (nft, ipt
 
 def scope(facts: Facts) -> Iterator[Finding]:
     """Scope and realm in force."""
+    if not facts.interfaces:
+        text = (
+            f"{facts.scope}, realm {facts.realm}: this machine has none of its addresses, so nothing is found"
+        )
+        advice = "bring the interface up; of scope host, that is the loopback (ip link set lo up)"
+        yield Finding(Level.WRONG, "scope", text, advice)
+        return
     where = some(f"{one.name} {one.address}" for one in facts.interfaces)
     text = f"{facts.scope} ({where}), realm {facts.realm}"
     if facts.scope_note:

@@ -22,7 +22,7 @@ class Sweep:
         known: the advertisements, by instance name.
         owns: whether an instance is one of this process.
         scope: gives our addresses.
-        verifier: looks after those that do not accept a connection.
+        verifier: looks after those that do not accept a connection, or share their port.
     """
 
     def __init__(
@@ -47,7 +47,8 @@ class Sweep:
             names = self._due()
             answers = await asyncio.gather(*(self._try(self._known[name]) for name in names))
             for name, answer in zip(names, answers, strict=True):
-                if answer is not Answer.ACCEPTED and name in self._known:
+                one = self._known.get(name)
+                if one is not None and (answer is not Answer.ACCEPTED or self._verifier.is_replaced(one)):
                     self._verifier.verify([name])
 
     def _due(self) -> list[str]:

@@ -23,7 +23,8 @@ class Verifier:
     """Asks for the records of sockets that do not answer; then it tries their ports.
 
     A socket is DOWN if neither its record nor its port is answered for by its host, or if its port alone
-    answers again and again: another program may have it now. It is LOST if the host does not answer at all.
+    answers, again and again or for a socket that is advertised there besides: another program may have it
+    now. It is LOST if the host does not answer at all.
 
     Args:
         tasks: owner of what runs in the background.
@@ -67,6 +68,15 @@ class Verifier:
         if name in self._verifying:
             self._verifying[name].set()
 
+    def is_replaced(self, advertisement: Advertisement) -> bool:
+        """Whether another socket is advertised at its port: it was restarted there."""
+        return any(
+            (other.port, other.host_id) == (advertisement.port, advertisement.host_id)
+            and other.socket_id != advertisement.socket_id
+            and not set(other.addresses).isdisjoint(advertisement.addresses)
+            for other in self._known.values()
+        )
+
     async def _verify(self, unanswered: dict[str, asyncio.Event]) -> None:
         try:
             for _ in range(_TRIES):
@@ -97,7 +107,8 @@ class Verifier:
                 found, _ = await probe(addresses, advertisement.port)
             if unanswered[name].is_set():
                 continue
-            if found is Answer.ACCEPTED and self._tolerated[name] < _MAX_TOLERATED:
+            tolerable = self._tolerated[name] < _MAX_TOLERATED and not self.is_replaced(advertisement)
+            if found is Answer.ACCEPTED and tolerable:
                 self._tolerated[name] += 1  # mDNS may be disturbed
                 asyncio.get_running_loop().call_later(_AGAIN_S, self._again, name)
                 continue

@@ -69,7 +69,7 @@ class NodeEndpoint:
         """Answers to those who had gone or took none."""
 
     def open(self, bind: Bind) -> None:
-        """Bind, on the running loop.
+        """Bind, on the running loop. What comes waits until `listen()`.
 
         Args:
             bind: binds the socket to a port, None for a free one, and advertises it.
@@ -87,7 +87,11 @@ class NodeEndpoint:
             socket.close()
             raise
         self._socket = socket
-        self._reader = SocketReader(IOLoop.current(), socket, self._on_message)
+
+    def listen(self) -> None:
+        """Read what comes, when there is somebody for all of it."""
+        if self._socket is not None:
+            self._reader = SocketReader(IOLoop.current(), self._socket, self._on_message)
 
     def _bind(self, socket: zmq.Socket[bytes], bind: Bind) -> Binding:
         try:
@@ -155,8 +159,9 @@ class NodeEndpoint:
 
     def close(self) -> None:
         """Close; answers that were sent still leave, for half a second at most."""
-        if self._reader is not None and self._socket is not None:
+        if self._reader is not None:
             self._reader.close()
+        if self._socket is not None:
             self._socket.close()
         if self._binding is not None:
             self._binding.close()

@@ -143,6 +143,7 @@ class Runtime:
         for action in waiting:
             action()
         await directory.open(self.registry.on_event)
+        self.endpoint.listen()  # the directory takes greetings of other nodes
         for advertisement in list(self._advertised.values()):
             directory.advertise(advertisement)
 
