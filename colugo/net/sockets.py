@@ -27,8 +27,8 @@ _LIVENESS = {
 }
 """A peer that has silently gone is noticed after 4 to 5 s. No ZMTP heartbeats: they can abort the process.
 
-With more than 3 s, three probes have to be lost; what is unacknowledged is sent again for so long, from its first
-repetition on, and a publisher's beacon may leave a second after the cut.
+With more than 3 s, three probes have to be lost. What is not acknowledged is sent again for so long, from its
+first repetition on; and a publisher's beacon may leave a second after the cut.
 """
 
 
