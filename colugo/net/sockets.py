@@ -23,9 +23,13 @@ _LIVENESS = {
     zmq.TCP_KEEPALIVE_IDLE: 1,
     zmq.TCP_KEEPALIVE_INTVL: 1,
     zmq.TCP_KEEPALIVE_CNT: 3,
-    zmq.TCP_MAXRT: 3900,
+    zmq.TCP_MAXRT: 3400,
 }
-"""A peer that has silently gone is noticed after 4 to 5 s. No ZMTP heartbeats: they can abort the process."""
+"""A peer that has silently gone is noticed after 4 to 5 s. No ZMTP heartbeats: they can abort the process.
+
+With more than 3 s, three probes have to be lost. What is not acknowledged is sent again for so long, from its
+first repetition on; and a publisher's beacon may leave a second after the cut.
+"""
 
 
 class Sockets:
