@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.avahi import avahi_on, require_avahi
 from tests.commands import Result, Site, output_of
 from tests.namespaces import Host, Hosts, require_namespaces
 from tests.support import wait_until
-from tests.test_avahi import avahi_on, require_avahi
 
 pytestmark = pytest.mark.slow
 
