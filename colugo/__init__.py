@@ -6,6 +6,7 @@ from colugo.errors import (
     CodecError,
     ColugoError,
     ConfigurationError,
+    Decline,
     DecodeError,
     DuplicateTopicError,
     EncodeError,
@@ -26,9 +27,13 @@ from colugo.patterns.delayed import DelayedCallback
 from colugo.patterns.delivery import MessageInfo
 from colugo.patterns.publisher import Publisher, PublisherStats
 from colugo.patterns.repeater import Repeater
-from colugo.patterns.reply_server import Reply, ReplyServer, ReplyServerStats
+from colugo.patterns.replier import Reply
+from colugo.patterns.reply_server import ReplyServer, ReplyServerStats
 from colugo.patterns.request_client import RequestClient, RequestClientStats
+from colugo.patterns.respondent import Respondent, RespondentStats
 from colugo.patterns.subscriber import StreamStats, Subscriber, SubscriberStats
+from colugo.patterns.survey import Survey, SurveyorStats, SurveyReply
+from colugo.patterns.surveyor import Surveyor
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.codecs import Codec
 from colugo.protocol.version import __version__
@@ -41,6 +46,7 @@ __all__ = [
     "CodecError",
     "ColugoError",
     "ConfigurationError",
+    "Decline",
     "DecodeError",
     "DelayedCallback",
     "DuplicateTopicError",
@@ -64,10 +70,16 @@ __all__ = [
     "RequestError",
     "RequestTimeout",
     "RequestTimeoutError",
+    "Respondent",
+    "RespondentStats",
     "Scope",
     "StreamStats",
     "Subscriber",
     "SubscriberStats",
+    "Survey",
+    "SurveyReply",
+    "Surveyor",
+    "SurveyorStats",
     "TopicError",
     "__version__",
 ]

@@ -15,6 +15,7 @@ ColugoError
 ├── MessageTooLargeError (ValueError) over max_message_bytes
 ├── FrameError (ValueError)           received bytes that are not a frame of the wire format
 ├── AdvertisementError (ValueError)   an mDNS record of our type that is malformed
+├── Decline                           raised by a respondent's callback that takes no part in a survey
 └── RequestError                      a request that will not be answered
     ├── RequestTimeoutError (TimeoutError)
     ├── PeerLostError (ConnectionError)   the server it was sent to is gone
@@ -79,6 +80,10 @@ class FrameError(ColugoError, ValueError):
 
 class AdvertisementError(ColugoError, ValueError):
     """An mDNS record of our service type is malformed or of another version."""
+
+
+class Decline(ColugoError):  # noqa: N818 - no error: it says something
+    """Raised by a respondent's callback: it takes no part in this survey, and is not waited for."""
 
 
 class RequestError(ColugoError):

@@ -17,7 +17,9 @@ from colugo.protocol.description import (
     PublisherDescription,
     ReplyServerDescription,
     RequestClientDescription,
+    RespondentDescription,
     SubscriberDescription,
+    SurveyorDescription,
 )
 from colugo.protocol.version import __version__
 
@@ -54,6 +56,10 @@ def describe(runtime: Runtime) -> NodeDescription:
                 description.publishers.append(publisher)
             case SubscriberDescription() as subscriber:
                 description.subscribers.append(subscriber)
+            case RespondentDescription() as respondent:
+                description.respondents.append(respondent)
+            case SurveyorDescription() as surveyor:
+                description.surveyors.append(surveyor)
             case ReplyServerDescription() as server:
                 description.reply_servers.append(server)
             case RequestClientDescription() as client:

@@ -30,7 +30,9 @@ from colugo.patterns.publisher import (
 from colugo.patterns.repeater import Repeater
 from colugo.patterns.reply_server import ReplyServer
 from colugo.patterns.request_client import Balance, RequestClient
+from colugo.patterns.respondent import Respondent
 from colugo.patterns.subscriber import DEFAULT_QUEUE, Subscriber
+from colugo.patterns.surveyor import Surveyor
 from colugo.protocol.advertisement import Advertisement, check_name, check_realm
 from colugo.protocol.description import DESCRIBE, to_plain
 
@@ -317,6 +319,55 @@ class Node(Lifecycle):
                 balance=balance,
                 connect=connect,
             ),
+        )
+
+    def add_respondent(
+        self, topic: str, callback: Callable[..., Any], *, codec: Any = None, port: int | None = None
+    ) -> Respondent:
+        """Add a respondent, which answers the surveys of a topic. A node may have several of one topic.
+
+        Args:
+            topic: as a publisher's.
+            callback: as a reply server's; besides, it may `raise Decline()`, or call `reply.decline()`, to
+                take no part in a survey. None is an answer.
+            codec: for surveys and answers.
+            port: TCP port; None for a free one.
+
+        Raises:
+            TopicError: if the topic breaks the rules.
+            BindError: if the port cannot be had.
+            ClosedError: after the node has stopped.
+        """
+        return self._adopt(lambda: Respondent(self._runtime, topic, callback, codec=codec, port=port))
+
+    def add_surveyor(
+        self,
+        topic: str,
+        on_connect: Callable[..., Any] | None = None,
+        *,
+        codec: Any = None,
+        on_disconnect: Callable[..., Any] | None = None,
+        own: bool = True,
+    ) -> Surveyor:
+        """Add a surveyor, which asks all respondents of a topic and gathers what they answer.
+
+        Args:
+            topic: as a publisher's.
+            on_connect: `on_connect()` or `on_connect(peer)`, when a respondent can be asked.
+            codec: for surveys and answers.
+            on_disconnect: `on_disconnect()`, `(peer)` or `(peer, reason)`; the reason is `"lost"` or
+                `"withdrawn"`.
+            own: whether respondents of this node are asked, too.
+
+        Raises:
+            TopicError: if the topic breaks the rules.
+            ConfigurationError: if an option cannot work.
+            ClosedError: after the node has stopped.
+        """
+        return self._adopt(
+            lambda: Surveyor(
+                self._runtime, topic, on_connect, codec=codec, on_disconnect=on_disconnect, own=own
+            )
         )
 
     def add_repeater(self, delay_ms: float, callback: Callable[..., Any]) -> Repeater:

@@ -112,7 +112,7 @@ NO_REQUESTS = [
     (with_bytes(REQUEST, 12, b"\xff\xff\xff\xff"), "4294967295 messages in one frame; there may be 65536"),
     (with_bytes(REQUEST, 12, b"\x01\x00\x01\x00"), "65537 messages in one frame"),
     (with_bytes(REQUEST, 12, b"\x00\x00\x01\x00"), "65536 entries do not fit into 46 bytes"),
-    (with_bytes(REQUEST, 40, b"\x08"), r"unknown flags among \{.*8.*\}"),
+    (with_bytes(REQUEST, 40, b"\x10"), r"unknown flags among \{.*16.*\}"),
     (with_bytes(REQUEST, 12, b"\x03"), "3 entries do not fit into 46 bytes"),
     (with_bytes(REQUEST, 32, b"\x05"), "add up to 47 bytes, the frame has 46"),
     (REQUEST[:-1], "add up to 46 bytes, the frame has 45"),

@@ -20,6 +20,7 @@ from colugo.protocol.description import (
     ReplyServerDescription,
     RequestClientDescription,
     SubscriberDescription,
+    SurveyorDescription,
 )
 
 T = "lab.temperature"
@@ -376,6 +377,15 @@ def test_a_topic_of_another_kind_or_realm_or_nearly_that_name_is_pointed_out() -
     lonely.subscribers, lonely.realm = [SubscriberDescription("lab.*")], "else"
     text = "node c's subscriber of lab.* is in realm else, the publisher is of node a in realm default"
     assert saying(explain(world.facts, T), "node c").text == text
+
+
+def test_surveyors_want_respondents_and_nothing_else() -> None:
+    world = World()
+    asker = NodeDescription("c", "c" * 8, surveyors=[SurveyorDescription("who")])
+    world.facts.nodes[asker.uuid] = asker
+    assert "has no respondent" in only(bad(list(explain(world.facts, "who")))).text
+    asker.surveyors = [SurveyorDescription(T)]
+    assert "has no respondent: node a has a publisher" in saying(list(explain(world.facts, T)), "surveyor").text
 
 
 def test_a_topic_that_nobody_has_is_wrong_and_its_neighbours_are_named() -> None:

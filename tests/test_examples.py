@@ -48,6 +48,11 @@ CONVERSATIONS: list[Expected] = [
         "aio_req": r"got MESSAGE 0, MESSAGE 1, MESSAGE 2, MESSAGE 3, MESSAGE 4 in [\d.]+ ms",
     },
     {
+        "respondent": r"asked for /: [\d.]+ GB free",
+        "surveyor": r"1 of 1 replied in [\d.]+ ms: [\d.]+ GB at respondent; "
+        r"failed 0, declined 0, silent 0, left 0",
+    },
+    {
         "pub_json": r"sending \{'host': '.*', 'total_bytes': \d+, 'free_bytes': \d+\}",
         "sub_json": r".*: [\d.]+ of [\d.]+ GB free",
     },

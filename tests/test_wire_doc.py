@@ -15,7 +15,15 @@ import zmq.asyncio
 from colugo import Node
 from colugo.protocol import calls, publications
 from colugo.protocol.advertisement import Advertisement, Framing, Kind, to_txt
-from colugo.protocol.calls import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call, decode_calls, encode_calls
+from colugo.protocol.calls import (
+    FLAG_DECLINED,
+    FLAG_ERROR,
+    FLAG_REFUSED,
+    FLAG_TEXT,
+    Call,
+    decode_calls,
+    encode_calls,
+)
 from colugo.protocol.control import Answer, Question, decode_body, decode_control, encode_control
 from colugo.protocol.entries import Entries, Entry, Greeting, Refusal, SocketRecord
 from colugo.protocol.error_report import decode_error, encode_error, report_error
@@ -73,6 +81,7 @@ CALLS = {
     "reply": (FrameKind.REPLY, [Call(7, FLAG_TEXT, b"pong")]),
     "error": (FrameKind.REPLY, [Call(8, FLAG_ERROR, encode_error(KeyError("door")))]),
     "refused": (FrameKind.REPLY, [Call(7, FLAG_REFUSED, b"")]),
+    "declined": (FrameKind.REPLY, [Call(7, FLAG_DECLINED, b"")]),
 }
 OTHER_SERVER = bytes.fromhex("1112131415161718")
 NODE_ID = "0102030405060708090a0b0c0d0e0f10"
@@ -460,7 +469,7 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     assert PAGE.count(f"1 to {MAX_COUNT:,}") == 2
     assert f"Version {VERSION}." in PAGE
     assert f"more than {LARGE_BYTES // 1024} KiB" in PAGE
-    assert (FLAG_TEXT, FLAG_ERROR, FLAG_REFUSED) == (1, 2, 4)
+    assert (FLAG_TEXT, FLAG_ERROR, FLAG_REFUSED, FLAG_DECLINED) == (1, 2, 4, 8)
     assert publications.FLAG_TEXT == calls.FLAG_TEXT
 
 

@@ -14,12 +14,13 @@ def counters(facts: Facts) -> Iterator[Finding]:
         if node.callback_errors:
             text = f"{count(node.callback_errors, 'callback')} of node {name} raised"
             yield Finding(Level.WARNING, "callbacks", text, "its log has the tracebacks")
-        for server in node.reply_servers:
+        for server in (*node.reply_servers, *node.respondents):
             if server.dropped:
                 what = count(server.dropped, "reply", "replies")
-                text = f"node {name}'s reply server of {server.topic} dropped {what}"
+                noun = "reply server" if server in node.reply_servers else "respondent"
+                text = f"node {name}'s {noun} of {server.topic} dropped {what}"
                 yield Finding(Level.WARNING, server.topic, text, "its clients had gone, or do not read")
-        for part in (*node.connecting, *node.reply_servers):
+        for part in (*node.connecting, *node.reply_servers, *node.respondents):
             if part.malformed:
                 text = f"node {name} got {count(part.malformed, 'malformed frame')} on {part.topic}"
                 advice = "something that is not colugo, or of another version, sends to its port"

@@ -17,14 +17,15 @@ from colugo.protocol.topics import Pattern, is_pattern
 
 PUBLISH = "pub"
 REPLY = "rep"
-OFFERS = {PUBLISH: "publisher", REPLY: "reply server"}
-WANTS = {PUBLISH: "subscriber", REPLY: "request client"}
-OFFER_VERBS = {PUBLISH: "publishes", REPLY: "answers"}
+RESPOND = "survey"
+OFFERS = {PUBLISH: "publisher", REPLY: "reply server", RESPOND: "respondent"}
+WANTS = {PUBLISH: "subscriber", REPLY: "request client", RESPOND: "surveyor"}
+OFFER_VERBS = {PUBLISH: "publishes", REPLY: "answers", RESPOND: "answers"}
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A publisher or reply server.
+    """A publisher, reply server or respondent.
 
     Attributes:
         kind: which of them, as in the TXT record.
@@ -44,7 +45,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """A subscriber or request client.
+    """A subscriber, request client or surveyor.
 
     Attributes:
         kind: of what it wants.
@@ -88,11 +89,15 @@ def offers(facts: Facts) -> list[Offer]:
 
 def wants(facts: Facts) -> list[Want]:
     """All of them, of the nodes that answer."""
-    found = [
-        Want(PUBLISH, node, subscriber) for node in facts.nodes.values() for subscriber in node.subscribers
-    ]
-    return found + [
-        Want(REPLY, node, client) for node in facts.nodes.values() for client in node.request_clients
+    return [
+        Want(kind, node, part)
+        for node in facts.nodes.values()
+        for kind, parts in (
+            (PUBLISH, node.subscribers),
+            (REPLY, node.request_clients),
+            (RESPOND, node.surveyors),
+        )
+        for part in parts
     ]
 
 

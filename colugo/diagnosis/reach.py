@@ -8,7 +8,7 @@ from colugo.diagnosis.finding import Finding, Level
 from colugo.diagnosis.wording import count, some
 from colugo.protocol.description import KnownSocket
 
-_NOUNS = {"pub": "publisher", "rep": "reply server", "node": "its own endpoint"}
+_NOUNS = {"pub": "publisher", "rep": "reply server", "survey": "respondent", "node": "its own endpoint"}
 _DEAD = (Reach.NO_HOST, Reach.UNREACHABLE)
 
 

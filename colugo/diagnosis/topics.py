@@ -56,9 +56,9 @@ def lonely_want(facts: Facts, want: Want, all_offers: list[Offer]) -> Finding:
         )
         text = f"{who} is in realm {want.node.realm}, the {noun} is of {where}"
         return Finding(Level.WRONG, check, text, "set the same COLUGO_REALM (or realm=) for both")
-    other = "rep" if want.kind == "pub" else "pub"
-    swapped = [one for one in all_offers if one.kind == other and want.fits(one.socket.topic)]
+    swapped = [one for one in all_offers if one.kind != want.kind and want.fits(one.socket.topic)]
     if swapped:
+        other = swapped[0].kind
         node = facts.label(swapped[0].socket.node_id)
         text = f"{who} has no {noun}: node {node} has a {OFFERS[other]} of that topic"
         return Finding(Level.WRONG, check, text, f"pair a {WANTS[other]} with it, or give the topic a {noun}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from colugo.diagnosis import agreement, surroundings
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level, worst
-from colugo.diagnosis.pairs import OFFERS, PUBLISH, REPLY, WANTS, Offer, Want, offers, pairs, wants
+from colugo.diagnosis.pairs import OFFERS, PUBLISH, WANTS, Offer, Want, offers, pairs, wants
 from colugo.diagnosis.topics import close, lonely_want
 from colugo.diagnosis.verdicts import verdict
 from colugo.diagnosis.wording import count, some
@@ -61,7 +61,7 @@ def _findings(
     for offer in offered:
         if id(offer) not in met:
             yield _lonely_offer(facts, offer, wanted)
-    for kind in (PUBLISH, REPLY):
+    for kind in OFFERS:
         yield from _strangers(facts, kind, [one for one in paired if one[0].kind == kind])
 
 

@@ -1,40 +1,13 @@
 """The serving side of request/reply."""
 
-import os
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
-from threading import get_ident
 from typing import Any
 
-from colugo.errors import FrameError, LifecycleError
-from colugo.net.binding import Binding
-from colugo.net.reader import Rest, SocketReader
 from colugo.net.runtime import Runtime
-from colugo.patterns.answers import Answers
-from colugo.patterns.base import Complaints, Part, check_size
-from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, is_awaitable, reraise_if_cancelled
-from colugo.patterns.pace import PATIENCE_S, Pace
+from colugo.patterns.replier import Replier
 from colugo.protocol.advertisement import Kind
-from colugo.protocol.calls import (
-    FLAG_ERROR,
-    FLAG_REFUSED,
-    FLAG_TEXT,
-    Call,
-    decode_calls,
-    split_envelope,
-)
-from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description import ReplyServerDescription
-from colugo.protocol.error_report import encode_error, encode_plain_error
-from colugo.protocol.frames import ID_BYTES, NO_ID
-from colugo.protocol.frames import Kind as FrameKind
-from colugo.protocol.topics import check_topic
-
-_REFUSED_AT_ONCE = 256
-
-_UNUSED = LifecycleError("a value that nobody gets: with two parameters, it answers by reply(value)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,67 +33,7 @@ class ReplyServerStats:
     refused: int
 
 
-class Reply:
-    """Answers one request: `reply(message)`, once, at any time and from any thread.
-
-    Args:
-        server: the reply server.
-        identity: of the client's connection.
-        correlation: the request's number.
-        envelope: what a plain ZeroMQ REQ expects before the answer; None for a client of ours.
-    """
-
-    __slots__ = ("_answered", "_correlation", "_envelope", "_identity", "_server")
-
-    def __init__(
-        self, server: "ReplyServer", identity: bytes, correlation: int, envelope: list[bytes] | None
-    ) -> None:
-        self._server = server
-        self._identity = identity
-        self._correlation = correlation
-        self._envelope = envelope
-        self._answered = False
-
-    @property
-    def answered(self) -> bool:
-        """Whether it has been used."""
-        return self._answered
-
-    def __call__(self, message: Any) -> None:
-        """Send the reply.
-
-        Args:
-            message: str, bytes, or what the server's codec takes.
-
-        Raises:
-            LifecycleError: if this request has been answered.
-            EncodeError: if the codec cannot take the message.
-            MessageTooLargeError: if it is over the node's `max_message_bytes`.
-        """
-        payload, text = self._server._pack(message)  # noqa: SLF001 - a reply is a part of its server
-        self._send([payload], FLAG_TEXT if text else 0)
-
-    def error(self, error: BaseException) -> None:
-        """Let the request fail: the client's side raises `RemoteError`.
-
-        Args:
-            error: the name of its class and its text travel.
-
-        Raises:
-            LifecycleError: if this request has been answered.
-        """
-        plain = self._envelope is not None
-        self._send(encode_plain_error(error) if plain else [encode_error(error)], FLAG_ERROR)
-
-    def _send(self, body: list[bytes], flags: int) -> None:
-        if self._answered:
-            raise LifecycleError("this request has been answered already")
-        self._answered = True
-        server = self._server
-        server._answer(self._identity, self._correlation, self._envelope, body, flags)  # noqa: SLF001 - as above
-
-
-class ReplyServer(Part):
+class ReplyServer(Replier):
     """Answers requests of a topic; made by `Node.add_reply_server`."""
 
     def __init__(
@@ -132,38 +45,7 @@ class ReplyServer(Part):
         codec: Any = None,
         port: int | None = None,
     ) -> None:
-        self.topic = check_topic(topic)
-        super().__init__(runtime)
-        self._codec = resolve_codec(codec)
-        self._handler = Handler(runtime, callback, f"callback of {topic}", least=1, most=2)
-        self._id = os.urandom(ID_BYTES)
-        self._limit = runtime.sockets.max_message_bytes
-        self._reader: SocketReader | None = None
-        self._complaints = Complaints(runtime)
-        self._pace = Pace(self._handler.label, runtime.logger)
-        self._requests = self._replies = self._errors = 0
-        self._undecodable = self._malformed = self._refused = 0
-        self._socket = runtime.sockets.router()
-        self._answers = Answers(self._socket, self._id)
-        try:
-            self._binding = Binding(
-                runtime,
-                self._socket,
-                Kind.REPLY_SERVER,
-                topic,
-                socket_id=self._id,
-                codec=self._codec.name,
-                port=port,
-            )
-        except BaseException:
-            self._socket.close()
-            raise
-        runtime.when_open(self._open)
-
-    @property
-    def endpoints(self) -> list[str]:
-        """Where it is bound, for peers that are given one instead of discovering it: tcp, then ipc."""
-        return self._binding.endpoints
+        super().__init__(runtime, Kind.REPLY_SERVER, topic, callback, codec=codec, port=port)
 
     @property
     def stats(self) -> ReplyServerStats:
@@ -193,130 +75,3 @@ class ReplyServer(Part):
             undecodable=stats.undecodable,
             malformed=stats.malformed,
         )
-
-    def _shut(self) -> None:
-        """Withdraw and close; replies that were sent still leave, for half a second at most."""
-        self._binding.close()
-        self._answers.close()
-        if self._reader is not None:
-            self._reader.close()
-        self._socket.close()
-
-    def _open(self) -> None:
-        if not self._closed:
-            self._reader = SocketReader(
-                self._runtime.loop, self._socket, self._on_message, on_drained=self._answers.release
-            )
-            self._answers.open(self._reader)
-
-    def _pack(self, message: Any) -> tuple[bytes, bool]:
-        """The payload of a reply, and whether it is text."""
-        payload, text = self._codec.pack(message)
-        if len(payload) > self._limit:
-            check_size(payload, self._limit)
-        return payload if type(payload) is bytes else bytes(payload), text
-
-    def _answer(
-        self, identity: bytes, correlation: int, envelope: list[bytes] | None, body: list[bytes], flags: int
-    ) -> None:
-        """Send the answer to a request, which is its only one: `Reply` sees to that. From any thread."""
-        if get_ident() != self._runtime.owner:
-            self._runtime.submit(self._answer, identity, correlation, envelope, body, flags)
-            return
-        if self._closed:
-            return
-        self._replies += 1
-        if flags & FLAG_ERROR:
-            self._errors += 1
-        if envelope is None:
-            self._answers.add(identity, Call(correlation, flags, body[0]))
-        else:
-            self._answers.send([identity, *envelope, *body], 1)
-
-    def _on_message(self, frames: list[bytes]) -> Rest | None:
-        identity = frames[0]
-        envelope, body = split_envelope(frames[1:])
-        if envelope and len(body) == 1:
-            began = time.monotonic()
-            self._serve(Reply(self, identity, 0, envelope), body[0], text=False)
-            self._pace.took(time.monotonic() - began, 1, self._handler.callback)
-            return None
-        try:
-            if len(body) != 1:
-                raise FrameError(f"a request is one frame, not {len(body)}")  # noqa: TRY301 - one place counts them
-            requests = decode_calls(body[0], FrameKind.REQUEST)
-        except FrameError as error:
-            self._malformed += 1
-            self._complaints.warn("malformed", f"a request on {self.topic} is malformed", error)
-            if envelope:  # a plain REQ that sent several frames would wait for ever
-                Reply(self, identity, 0, envelope).error(error)
-            return None
-        calls = requests.calls
-        if requests.server not in (self._id, NO_ID):
-            self._refused += len(calls)
-            return self._refuse_in_turns(identity, calls)
-        if len(calls) <= self._pace.size:
-            self._serve_some(identity, calls)
-            return None
-        return self._serve_in_turns(identity, calls)
-
-    def _serve_in_turns(self, identity: bytes, calls: list[Call]) -> Rest:
-        rest = iter(calls)
-        while part := list(islice(rest, self._pace.size)):
-            self._serve_some(identity, part)
-            yield False
-
-    def _refuse_in_turns(self, identity: bytes, calls: list[Call]) -> Rest:
-        for begin in range(0, len(calls), _REFUSED_AT_ONCE):
-            self._answers.hold()
-            for call in calls[begin : begin + _REFUSED_AT_ONCE]:
-                self._answers.add(identity, Call(call.correlation, FLAG_REFUSED, b""))
-            yield False
-
-    def _serve_some(self, identity: bytes, calls: list[Call]) -> None:
-        """Serve requests; what is answered at once leaves when all that are there have been read."""
-        began = time.monotonic()
-        self._answers.hold()
-        for correlation, flags, payload in calls:
-            if self._closed:  # by a callback
-                return
-            self._serve(Reply(self, identity, correlation, None), payload, text=bool(flags & FLAG_TEXT))
-        took = time.monotonic() - began
-        self._pace.took(took, len(calls), self._handler.callback)
-        if took > PATIENCE_S:
-            self._answers.release()
-
-    def _serve(self, reply: Reply, payload: bytes, *, text: bool) -> None:
-        self._requests += 1
-        handler = self._handler
-        try:
-            message = self._codec.unpack(payload, text=text)
-        except ValueError as error:
-            self._undecodable += 1
-            self._complaints.warn("undecodable", f"a request on {self.topic} does not decode", error)
-            reply.error(error)
-            return
-        try:
-            result = handler.callback(message) if handler.count == 1 else handler.callback(message, reply)
-            if is_awaitable(result):
-                self._runtime.spawn(self._serve_awaitable(reply, result), f"request on {self.topic}")
-            elif handler.count == 1:
-                reply(result)
-            elif result is not None:
-                self._complaints.warn("unused", f"the callback of {self.topic} returned", _UNUSED)
-        except CALLBACK_ERRORS as error:
-            self._failed(reply, error)
-
-    async def _serve_awaitable(self, reply: Reply, awaitable: Awaitable[Any]) -> None:
-        try:
-            result = await awaitable
-            if self._handler.count == 1:
-                reply(result)
-        except CALLBACK_ERRORS as error:
-            reraise_if_cancelled(error)
-            self._failed(reply, error)
-
-    def _failed(self, reply: Reply, error: BaseException) -> None:
-        self._handler.failed(error)
-        if not reply.answered:
-            reply.error(error)

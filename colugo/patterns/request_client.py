@@ -27,7 +27,7 @@ from colugo.patterns.gate import Gate
 from colugo.patterns.pace import PATIENCE_S, Pace
 from colugo.patterns.server_link import ServerLink
 from colugo.patterns.server_links import ServerLinks
-from colugo.protocol.advertisement import Advertisement
+from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.calls import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description import RequestClientDescription
@@ -113,6 +113,7 @@ class RequestClient(Part):
         self._balance = balance
         self._links = ServerLinks(
             runtime,
+            Kind.REPLY_SERVER,
             topic,
             as_endpoints(connect),
             on_change=self._servers_changed,

@@ -1,4 +1,4 @@
-"""A request client's connections to its servers, and whose turn it is."""
+"""The connections of a request client or surveyor to those it asks, and whose turn it is."""
 
 from collections import deque
 from collections.abc import Callable
@@ -16,12 +16,14 @@ from colugo.protocol.calls import Call
 
 
 class ServerLinks:
-    """The links of one request client.
+    """The links of one request client or surveyor.
 
     Args:
         runtime: the node's.
-        topic: the topic of the servers.
+        kind: what is connected to: reply servers or respondents.
+        topic: their topic.
         given: endpoints of plain servers.
+        own: whether those of the node itself are connected to, too.
         on_change: called when the number of servers that take requests has changed.
         on_connected: called when a server is connected.
         on_lost: called with `"lost"` or `"withdrawn"` when it no longer is.
@@ -33,9 +35,11 @@ class ServerLinks:
     def __init__(
         self,
         runtime: Runtime,
+        kind: Kind,
         topic: str,
         given: list[str],
         *,
+        own: bool = True,
         on_change: Callable[[], None],
         on_connected: Callable[[ServerLink], None],
         on_lost: Callable[[ServerLink, str], None],
@@ -44,14 +48,15 @@ class ServerLinks:
         on_malformed: Callable[[ServerLink, FrameError], None],
     ) -> None:
         self._runtime = runtime
-        self._given = [(plain_peer(endpoint, Kind.REPLY_SERVER), endpoint) for endpoint in given]
+        self._own = own
+        self._given = [(plain_peer(endpoint, kind), endpoint) for endpoint in given]
         self._on_change_of_ring = on_change
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._on_replies = on_replies
         self._on_drained = on_drained
         self._on_malformed = on_malformed
-        self._watch = Watch(Kind.REPLY_SERVER, topic, self._on_change)
+        self._watch = Watch(kind, topic, self._on_change)
         self._links: dict[str, ServerLink] = {}
         self._ring: deque[ServerLink] = deque()
         self._seeking: dict[bytes, Advertisement] = {}
@@ -104,7 +109,7 @@ class ServerLinks:
         return link
 
     def _on_change(self, change: Change, peer: Advertisement) -> None:
-        if self._closed:
+        if self._closed or (not self._own and peer.node_id == self._runtime.uuid.bytes):
             return
         link = self._find(peer)
         self._seeking.pop(peer.socket_id, None)

@@ -29,12 +29,13 @@ class Kind(StrEnum):
 
     PUBLISHER = "pub"
     REPLY_SERVER = "rep"
+    RESPONDENT = "survey"
     NODE = "node"
 
 
 NODE_TOPIC = "node"
 """The topic of each node's own endpoint, for there is one in every TXT record."""
-_NOUNS = {Kind.PUBLISHER: "publisher", Kind.REPLY_SERVER: "reply server"}
+_NOUNS = {Kind.PUBLISHER: "publisher", Kind.REPLY_SERVER: "reply server", Kind.RESPONDENT: "respondent"}
 
 
 class Framing(StrEnum):

@@ -11,7 +11,8 @@ from colugo.protocol.frames import MAGIC, VERSION, Kind, check_count, check_end,
 FLAG_TEXT = 1
 FLAG_ERROR = 2
 FLAG_REFUSED = 4
-_FLAGS = FLAG_TEXT | FLAG_ERROR | FLAG_REFUSED
+FLAG_DECLINED = 8
+_FLAGS = FLAG_TEXT | FLAG_ERROR | FLAG_REFUSED | FLAG_DECLINED
 _KNOWN = frozenset(range(_FLAGS + 1))
 
 _ENTRY = struct.Struct("<QIB")
@@ -25,7 +26,7 @@ class Call(NamedTuple):
 
     Attributes:
         correlation: the number the client gave it.
-        flags: FLAG_TEXT, and on replies FLAG_ERROR or FLAG_REFUSED.
+        flags: FLAG_TEXT, and on replies FLAG_ERROR, FLAG_REFUSED or FLAG_DECLINED.
         payload: the bytes.
     """
 

@@ -179,8 +179,21 @@ class RequestClientDescription(msgspec.Struct):
     links: list[LinkDescription] = []
 
 
+class RespondentDescription(ReplyServerDescription):
+    """A respondent: as a reply server, of surveys."""
+
+
+class SurveyorDescription(RequestClientDescription):
+    """A surveyor: as a request client. `sent` are its surveys; the others count single respondents."""
+
+
 PartDescription = (
-    PublisherDescription | SubscriberDescription | ReplyServerDescription | RequestClientDescription
+    PublisherDescription
+    | SubscriberDescription
+    | ReplyServerDescription
+    | RequestClientDescription
+    | RespondentDescription
+    | SurveyorDescription
 )
 
 
@@ -251,6 +264,8 @@ class NodeDescription(msgspec.Struct):
         subscribers: its subscribers.
         reply_servers: its reply servers.
         request_clients: its request clients.
+        respondents: its respondents.
+        surveyors: its surveyors.
         known: the sockets it knows of in its realm, its own included.
         ignored: mDNS records it does not understand: name and reason.
         other_realms: how many sockets of other realms it has heard of.
@@ -274,6 +289,8 @@ class NodeDescription(msgspec.Struct):
     subscribers: list[SubscriberDescription] = []
     reply_servers: list[ReplyServerDescription] = []
     request_clients: list[RequestClientDescription] = []
+    respondents: list[RespondentDescription] = []
+    surveyors: list[SurveyorDescription] = []
     known: list[KnownSocket] = []
     ignored: dict[str, str] = {}
     other_realms: int = 0
@@ -281,17 +298,17 @@ class NodeDescription(msgspec.Struct):
     @property
     def parts(self) -> list[PartDescription]:
         """All of its sockets."""
-        return [*self.publishers, *self.subscribers, *self.reply_servers, *self.request_clients]
+        return [*self.bound, *self.connecting]
 
     @property
     def connecting(self) -> list[SubscriberDescription | RequestClientDescription]:
         """Those that connect to others."""
-        return [*self.subscribers, *self.request_clients]
+        return [*self.subscribers, *self.request_clients, *self.surveyors]
 
     @property
     def bound(self) -> list[PublisherDescription | ReplyServerDescription]:
         """Those that others connect to."""
-        return [*self.publishers, *self.reply_servers]
+        return [*self.publishers, *self.reply_servers, *self.respondents]
 
 
 def to_plain(description: NodeDescription) -> Any:

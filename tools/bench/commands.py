@@ -22,9 +22,10 @@ from tools.bench.publishing import FAN_IN, FAN_OUT, PUBSUB
 from tools.bench.report import as_table
 from tools.bench.requesting import IN_FLIGHT, ROUND_TRIP
 from tools.bench.results import Results
+from tools.bench.surveying import SURVEYING
 from tools.bench.topics import CROWD
 
-BENCHMARKS = (PUBSUB, FAN_OUT, FAN_IN, ROUND_TRIP, IN_FLIGHT, LATENCY, FINDING, IDLE, CROWD)
+BENCHMARKS = (PUBSUB, FAN_OUT, FAN_IN, ROUND_TRIP, IN_FLIGHT, SURVEYING, LATENCY, FINDING, IDLE, CROWD)
 _PLOT = "throughput.svg"
 _FOLDER = Path("build/bench")
 F = TypeVar("F", bound=Callable[..., Any])

