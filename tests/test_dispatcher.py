@@ -336,7 +336,7 @@ def test_a_full_producer_refuses_new_requests_and_answers_those_it_has() -> None
             topic, producer, error = listener.error()
             assert (topic, producer) == ("topic", held)
             assert isinstance(error, FlowError)
-            assert "3 requests wait" in str(error)
+            assert "3 items wait" in str(error)
             assert listener.done().errors == 1
         held.gate.set()
         assert [listener.result() for _ in range(4)] == [0, 1, 2, 3]

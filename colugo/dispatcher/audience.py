@@ -82,7 +82,7 @@ class Audiences:
         ears = self.of(request.topic).summaries
         if ears:
             elapsed_ms = (now - request.deadline) * 1000 + request.ttl
-            counts = request.asked, request.results, request.errors, request.left
+            counts = request.asked, request.results, request.errors, request.silent
             self._tell(ears, request.topic, DispatchSummary(*counts, elapsed_ms))
 
     def _tell(self, ears: tuple[Ear, ...], *args: Any) -> None:

@@ -4,12 +4,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from colugo.dispatcher.deadlines import Deadlines
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.request import Request
+from colugo.dispatcher.stats import DispatcherStats
 from colugo.errors import ClosedError
 from colugo.protocol.throttle import Throttle
 
@@ -18,6 +19,8 @@ _PACE_S = 0.01
 """How long the clock rests at least, so that many deadlines are met by one look at the mailboxes."""
 _LONGEST_S = 3600.0
 """Waiting for centuries is an OverflowError."""
+_GRACE_S = 0.5
+"""How much later than its request a survey may end, whose node has its loop held."""
 _AT_ONCE = 256
 _LOG_PERIOD_S = 60.0
 
@@ -46,8 +49,17 @@ class Ledger:
         self._throttle = Throttle(_LOG_PERIOD_S)
         self.requests = self.results = self.errors = self.silent = self.late = 0
 
-    def __len__(self) -> int:
-        return len(self._pending)
+    def stats(self, *, dropped: int) -> DispatcherStats:
+        """The counters so far, with one that is counted elsewhere."""
+        return DispatcherStats(
+            requests=self.requests,
+            results=self.results,
+            errors=self.errors,
+            silent=self.silent,
+            late=self.late,
+            dropped=dropped,
+            pending=len(self._pending),
+        )
 
     def begin(self, request: Request) -> None:
         """Take in a request.
@@ -62,9 +74,10 @@ class Ledger:
             if not request.left:
                 self._end(request, time.monotonic())
                 return
-            deadline = request.deadline = self._pending.add(request, request.deadline)
-            if deadline < self._next:
-                self._next = deadline
+            grace_s = _GRACE_S if request.surveyed else 0.0
+            request.key = self._pending.add(request, request.deadline + grace_s)
+            if request.key < self._next:
+                self._next = request.key
                 self._alarm.set()
 
     def answered(self, request: Request, value: Any) -> bool:
@@ -79,7 +92,7 @@ class Ledger:
             request.left -= 1
             request.sink.on_result(request, value)
             if not request.left:
-                self._pending.take(request.deadline)
+                self._pending.take(request.key)
                 self._end(request, now)
         return True
 
@@ -95,13 +108,56 @@ class Ledger:
             request.left -= 1
             taken = request.sink.on_error(request, producer, error)
             if not request.left:
-                self._pending.take(request.deadline)
+                self._pending.take(request.key)
                 self._end(request, now)
-            held = None if taken else self._throttle.admit((id(producer), type(error)), now)
-        if held is not None:
-            more = f" ({held} more like it in the last minute)" if held else ""
-            _LOGGER.error("%r failed on %s%s", producer, request.topic, more, exc_info=error)
+        if not taken:
+            self._complain(request, producer, error, now)
         return True
+
+    def heard(self, request: Request, value: Any) -> None:
+        """Take a result from another node."""
+        now = time.monotonic()
+        with self._lock:
+            if request.over or now > request.deadline:
+                self.late += 1
+                return
+            self.results += 1
+            request.asked += 1
+            request.results += 1
+            request.sink.on_result(request, value)
+
+    def surveyed(self, request: Request, errors: Mapping[Any, BaseException], silent: int) -> None:
+        """Take what has become of those of other nodes that have given no result: they have been asked.
+
+        Args:
+            request: the request.
+            errors: by producer.
+            silent: how many did not answer.
+        """
+        now = time.monotonic()
+        with self._lock:
+            if request.over:  # by `close`, or after its grace
+                return
+            request.asked += len(errors) + silent
+            request.errors += len(errors)
+            request.silent += silent
+            request.left -= 1
+            request.surveyed = False
+            self.errors += len(errors)
+            taken = [request.sink.on_error(request, producer, error) for producer, error in errors.items()]
+            self._pending.take(request.key)
+            if request.left and now <= request.deadline:
+                request.key = self._pending.add(request, request.deadline)
+                if request.key < self._next:
+                    self._next = request.key
+                    self._alarm.set()
+            else:
+                self._end(request, now)
+        if request.over:
+            _purge(request.mailboxes)
+        if not all(taken):
+            for producer, error in errors.items():
+                self._complain(request, producer, error, now)
 
     def keep_time(self) -> None:
         """End requests whose time is up, until it is closed; the dispatcher's thread runs it."""
@@ -137,8 +193,16 @@ class Ledger:
 
     def _end(self, request: Request, now: float) -> None:
         request.over = True
-        self.silent += request.left
+        request.silent += request.left - request.surveyed
+        self.silent += request.silent
         request.sink.on_done(request, now)
+
+    def _complain(self, request: Request, producer: object, error: BaseException, now: float) -> None:
+        with self._lock:
+            held = self._throttle.admit((id(producer), type(error)), now)
+        if held is not None:
+            more = f" ({held} more like it in the last minute)" if held else ""
+            _LOGGER.error("%r failed on %s%s", producer, request.topic, more, exc_info=error)
 
 
 def _purge(mailboxes: Iterable[Mailbox[Request]]) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from colugo.errors import ClosedError, FlowError
+
 T = TypeVar("T")
 
 
@@ -75,6 +77,12 @@ class Mailbox(Generic[T]):
         with self._guard:
             kept = [item for item in self._take_all() if wanted(item)]
             self._items.extendleft(reversed(kept))
+
+    def refusal(self) -> Exception:
+        """Why an item was not taken."""
+        if self._closed:
+            return ClosedError(f"{self.owner!r} has been stopped")
+        return FlowError(f"{len(self._items)} items wait for {self.owner!r} already: its capacity")
 
     def close(self) -> None:
         """Take no more; what is there can still be taken out. A second time is a no-op."""

@@ -47,9 +47,12 @@ class Request:
 
     Attributes:
         asked: how many producers there are.
+        key: by which its judge finds it.
         left: how many of them have not answered.
         results: how many have.
         errors: how many have failed.
+        silent: how many had not answered when it ended.
+        surveyed: whether a survey of other nodes is under way; it counts as one of those left.
         over: whether nobody waits for it any more.
     """
 
@@ -59,12 +62,15 @@ class Request:
         "deadline",
         "errors",
         "judge",
+        "key",
         "kwargs",
         "left",
         "mailboxes",
         "over",
         "results",
+        "silent",
         "sink",
+        "surveyed",
         "topic",
         "ttl",
     )
@@ -89,8 +95,9 @@ class Request:
         self.deadline = deadline
         self.mailboxes = mailboxes
         self.asked = self.left = len(mailboxes)
-        self.results = self.errors = 0
-        self.over = False
+        self.results = self.errors = self.silent = 0
+        self.surveyed = self.over = False
+        self.key = deadline
 
     def answered(self, value: Any) -> None:
         """Take the result of a producer, on its thread."""
