@@ -11,7 +11,7 @@ from colugo.dispatcher.ledger import Ledger
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.request import Request
 from colugo.dispatcher.sealed import SealedCodec
-from colugo.errors import ClosedError, ConfigurationError, DecodeError
+from colugo.errors import ClosedError, ConfigurationError, DecodeError, EncodeError
 from colugo.node import Node
 from colugo.patterns.replier import Reply
 
@@ -86,7 +86,13 @@ class Network:
         Raises:
             EncodeError: if the codec cannot take an argument.
         """
-        return self._codec.seal([ttl, args, kwargs])
+        try:
+            return self._codec.seal([ttl, args, kwargs])
+        except EncodeError as error:
+            why = error.__cause__ or error
+            raise EncodeError(
+                f"the arguments of a request cannot be sent with the codec {self._codec.name}: {why}"
+            ) from error
 
     def ask(self, request: Request, sealed: bytes) -> None:
         """Begin a request, and ask the producers of other nodes.
