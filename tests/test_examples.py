@@ -17,7 +17,9 @@ from tests.support import ROOT, Program
 NO_PROGRAMS = {"host_reading", "picture"}
 ELSEWHERE = {"demo"}
 """Tested with the command that it calls."""
-PROGRAMS = {path.stem for path in (ROOT / "examples").glob("*.py")} - NO_PROGRAMS - ELSEWHERE
+WITHOUT_NODE = {"dispatcher"}
+"""Has one only if it is told its name; has tests of its own."""
+PROGRAMS = {path.stem for path in (ROOT / "examples").glob("*.py")} - NO_PROGRAMS - ELSEWHERE - WITHOUT_NODE
 
 Expected = dict[str, str]
 """For each example, a pattern of the lines that it prints when it talks to the others."""
@@ -273,6 +275,24 @@ def test_the_recorder_has_every_reading_in_its_file_when_it_has_stopped_twice(
     assert gaps[0] > 1
 
 
+def test_a_dispatcher_gets_the_answers_that_are_in_time(cast: Cast) -> None:
+    program = cast.start("dispatcher")
+    lines_like(program, r"bench\.voltage: quick meter here: pin \d+ has \d+\.50 V", 2)
+    lines_like(program, r"bench\.voltage: 1 results, 1 silent, in 3\d\d ms", 1)
+    stops_cleanly(program)
+    assert "slow meter" not in "\n".join(program.lines)
+
+
+def test_dispatchers_with_nodes_ask_the_meters_of_both(cast: Cast) -> None:
+    programs = [cast.start("dispatcher", name) for name in ("one", "two")]
+    for program in programs:
+        lines_like(program, r"bench\.voltage: 2 results, 2 silent, in \d+ ms", 2)
+        for name in ("one", "two"):
+            assert any(f"quick meter {name}" in line for line in program.lines)
+    for program in programs:
+        stops_cleanly(program)
+
+
 @pytest.mark.parametrize("example", ["host_viewer", "sub_proto", "viewer"])
 def test_an_example_that_imports_others_runs_as_a_module_too(realm: str, example: str) -> None:
     with Program(["-m", f"examples.{example}"], realm=realm) as program:
@@ -280,7 +300,7 @@ def test_an_example_that_imports_others_runs_as_a_module_too(realm: str, example
         stops_cleanly(program)
 
 
-@pytest.mark.parametrize("example", sorted(PROGRAMS))
+@pytest.mark.parametrize("example", sorted(PROGRAMS | WITHOUT_NODE))
 def test_an_example_says_first_what_it_shows_and_how_to_run_it(example: str) -> None:
     text = (ROOT / "examples" / f"{example}.py").read_text(encoding="utf-8")
     assert text.startswith('"""')

@@ -13,6 +13,7 @@ from rich.console import Console
 from tools.bench import store
 from tools.bench.benchmark import SIZES, TRANSPORTS, Benchmark, Options
 from tools.bench.discovery import FINDING
+from tools.bench.dispatching import DISPATCHING
 from tools.bench.idle import IDLE
 from tools.bench.latency import LATENCY
 from tools.bench.libraries import LIBRARIES
@@ -25,7 +26,19 @@ from tools.bench.results import Results
 from tools.bench.surveying import SURVEYING
 from tools.bench.topics import CROWD
 
-BENCHMARKS = (PUBSUB, FAN_OUT, FAN_IN, ROUND_TRIP, IN_FLIGHT, SURVEYING, LATENCY, FINDING, IDLE, CROWD)
+BENCHMARKS = (
+    PUBSUB,
+    FAN_OUT,
+    FAN_IN,
+    ROUND_TRIP,
+    IN_FLIGHT,
+    SURVEYING,
+    DISPATCHING,
+    LATENCY,
+    FINDING,
+    IDLE,
+    CROWD,
+)
 _PLOT = "throughput.svg"
 _FOLDER = Path("build/bench")
 F = TypeVar("F", bound=Callable[..., Any])

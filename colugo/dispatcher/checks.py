@@ -1,0 +1,36 @@
+"""What callers are told of arguments that cannot work."""
+
+import math
+
+from colugo.errors import ConfigurationError, TopicError
+
+
+def check_ttl(ttl: object) -> None:
+    """Refuse what is no time to live.
+
+    Raises:
+        ConfigurationError: with the value.
+    """
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl < math.inf:
+        raise ConfigurationError(f"a ttl is a number of milliseconds above 0, not {ttl!r}")
+
+
+def check_kind(member: object, kind: type) -> None:
+    """Refuse what is neither producer nor listener, where one is needed.
+
+    Raises:
+        ConfigurationError: with the object.
+    """
+    if not isinstance(member, kind):
+        raise ConfigurationError(f"what is registered is a {kind.__name__}, not {member!r}")
+
+
+def check_text(topic: object) -> str:
+    """Return the topic if it can be one within a process.
+
+    Raises:
+        TopicError: with the object.
+    """
+    if not isinstance(topic, str):
+        raise TopicError(f"a topic is a str, not {type(topic).__name__}: {topic!r}")
+    return topic

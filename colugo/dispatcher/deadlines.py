@@ -1,0 +1,81 @@
+"""What has a deadline, in the order of deadlines. Pure: `now` is passed in."""
+
+import heapq
+import math
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_SLACK = 4096
+"""The room of what has been taken is given back when it is so many more than twice what is left."""
+
+
+class Deadlines(Generic[T]):
+    """Items by their deadlines, each of which is made unique, and so is a key.
+
+    There may be hundreds of thousands at a time, so an item takes one entry of a dict and one of a heap of
+    floats: no object that the garbage collector has to visit.
+    """
+
+    __slots__ = ("_heap", "_items", "_taken")
+
+    def __init__(self) -> None:
+        self._items: dict[float, T] = {}
+        self._heap: list[float] = []
+        self._taken = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def add(self, item: T, deadline: float) -> float:
+        """Take in an item; return its key, which is the deadline or a little more."""
+        items = self._items
+        while deadline in items:
+            deadline = math.nextafter(deadline, math.inf)
+        items[deadline] = item
+        heapq.heappush(self._heap, deadline)
+        return deadline
+
+    def take(self, key: float) -> T | None:
+        """Remove and return an item; None if it is not there any more."""
+        item = self._items.pop(key, None)
+        self._taken += 1
+        if self._taken > _SLACK:
+            self._give_back()
+        return item
+
+    def take_expired(self, now: float, most: int) -> list[T]:
+        """Remove and return those whose deadlines have passed, the earliest first.
+
+        Args:
+            now: on the clock of the deadlines.
+            most: how many at most.
+        """
+        expired: list[T] = []
+        heap, items = self._heap, self._items
+        while heap and heap[0] < now and len(expired) < most:
+            item = items.pop(heapq.heappop(heap), None)
+            if item is not None:
+                expired.append(item)
+        self._taken += len(expired)
+        self._give_back()
+        return expired
+
+    def take_all(self) -> list[T]:
+        """Remove and return everything."""
+        items = list(self._items.values())
+        self._items = {}
+        self._heap = []
+        return items
+
+    def next_deadline(self) -> float | None:
+        """The earliest; None if there is none."""
+        while self._heap and self._heap[0] not in self._items:
+            heapq.heappop(self._heap)
+        return self._heap[0] if self._heap else None
+
+    def _give_back(self) -> None:
+        if self._taken > _SLACK + 2 * len(self._items):
+            self._taken = 0
+            self._items = dict(self._items)  # one from which much was taken stays as large as it was
+            self._heap = sorted(self._items)

@@ -1,0 +1,105 @@
+"""The queue of one worker: quick to put into, since nobody waits for a lock who puts."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+from colugo.errors import ClosedError, FlowError
+
+T = TypeVar("T")
+
+
+class Mailbox(Generic[T]):
+    """A bounded queue for one or several threads of one owner.
+
+    Args:
+        owner: whose it is.
+        capacity: how many items may wait.
+
+    Attributes:
+        owner: the same.
+    """
+
+    __slots__ = ("_closed", "_guard", "_items", "_limit", "_sleepers", "owner")
+
+    def __init__(self, owner: object, capacity: int) -> None:
+        self.owner = owner
+        self._limit = capacity
+        self._closed = False
+        self._items: deque[T] = deque()
+        self._guard = threading.Lock()
+        """For those that take out; putting in is one atomic call."""
+        self._sleepers: deque[threading.Lock] = deque()
+        """A lock of each thread that sleeps, which is held until there is something for it."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more."""
+        return self._closed
+
+    def put(self, item: T) -> bool:
+        """Put an item in, from any thread; False if it is full or closed."""
+        if len(self._items) >= self._limit:
+            return False
+        self._items.append(item)
+        if self._sleepers:
+            self._wake_one()
+        return True
+
+    def get(self) -> T | None:
+        """Take the oldest item, and wait for one if there is none; None when it is closed and empty."""
+        while True:
+            with self._guard:
+                if self._items:
+                    return self._items.popleft()
+                if self._closed:
+                    return None
+                bed = threading.Lock()
+                bed.acquire()
+                self._sleepers.append(bed)
+                if self._items or self._closed:  # put in before anyone could know that this one sleeps
+                    with suppress(ValueError):  # woken already
+                        self._sleepers.remove(bed)
+                    continue
+            bed.acquire()  # until somebody else releases it
+
+    def purge(self, wanted: Callable[[T], bool]) -> None:
+        """Remove what is not wanted any more; the order of the others stays.
+
+        Args:
+            wanted: must not use the mailbox.
+        """
+        with self._guard:
+            kept = [item for item in self._take_all() if wanted(item)]
+            self._items.extendleft(reversed(kept))
+
+    def refusal(self) -> Exception:
+        """Why an item was not taken."""
+        if self._closed:
+            return ClosedError(f"{self.owner!r} has been stopped")
+        return FlowError(f"{len(self._items)} items wait for {self.owner!r} already: its capacity")
+
+    def close(self) -> None:
+        """Take no more; what is there can still be taken out. A second time is a no-op."""
+        self._limit = 0
+        self._closed = True
+        while self._sleepers:
+            self._wake_one()
+
+    def clear(self) -> None:
+        """Remove everything."""
+        with self._guard:
+            self._items.clear()
+
+    def _take_all(self) -> list[T]:
+        # not by iterating: others may put in meanwhile
+        return [self._items.popleft() for _ in range(len(self._items))]
+
+    def _wake_one(self) -> None:
+        with suppress(IndexError):  # somebody else was quicker
+            self._sleepers.popleft().release()
