@@ -118,3 +118,7 @@ def dispatching(
             if isinstance(member, Held):
                 member.gate.set()
         assert dispatcher.stop(seconds(20) * 1000) == []
+        for member in members:  # those that were deregistered meanwhile, too: else the process would not end
+            member.stop()
+            if member.ident is not None and member is not threading.current_thread():
+                member.join(seconds(20))

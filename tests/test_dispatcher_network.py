@@ -336,3 +336,33 @@ def _asks_and_hears(dispatcher: ATEDispatcher, listener: Listener) -> bool:
 def test_started_twice_is_said_with_a_node_too() -> None:
     with dispatching(node="own") as dispatcher, pytest.raises(LifecycleError):
         dispatcher.start()
+
+
+def test_nothing_piles_up_for_a_node_that_does_not_run() -> None:
+    listener = Listener()
+    node = Node("idle")
+    with dispatching(Echo("e"), listener, node=node) as dispatcher:
+        waiting = len(node._runtime._on_open)
+        for _ in range(100):
+            dispatcher.send_request("topic", ttl=LONG_MS)
+        for _ in range(100):
+            assert listener.done().results == 1
+        assert len(node._runtime._on_open) == waiting
+        assert dispatcher.stats.pending == 0
+    node.stop()
+
+
+@pytest.mark.slow
+def test_50_000_requests_that_another_node_does_not_answer_leave_nothing_pending() -> None:
+    count = 50_000
+    held = Held(capacity=count)
+    listener = ResultListener()
+    with dispatching(held, node="far") as far, asking(listener, known=1) as dispatcher:
+        dispatcher.send_request("topic", ttl=LONG_MS)
+        assert held.begun.acquire(timeout=seconds(10))
+        for _ in range(count):
+            dispatcher.send_request("topic", ttl=500)
+        assert wait_until(lambda: dispatcher.stats.pending <= 1, within=40)
+        assert wait_until(lambda: far.stats.pending <= 1, within=40)
+        assert wait_until(lambda: held.waiting == 0)
+        held.gate.set()

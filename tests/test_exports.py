@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import colugo
-from colugo import errors
+from colugo import dispatcher, errors
 from colugo.py.node import Node as OriginalNode
 from tests.docstrings import entries, findings, plain_function, public_members
 from tests.support import ROOT
@@ -200,6 +200,22 @@ def test_the_checker_finds_what_is_missing() -> None:
     assert list(findings("C", Constructed)) == ["C: the argument first is not described"]
     assert entries(Documented.good.__doc__ or "", "Raises") == ["ValueError"]
     assert entries(Documented.good.__doc__ or "", "Args") == ["first", "args", "options"]
+
+
+# --- the dispatcher, which has a module of its own
+
+
+@pytest.mark.parametrize("name", dispatcher.__all__)
+def test_an_exported_name_of_the_dispatcher_has_docstrings_with_all_arguments(name: str) -> None:
+    assert list(findings(name, getattr(dispatcher, name))) == []
+
+
+def test_the_names_of_the_dispatcher_are_sorted_and_hold_what_its_methods_return() -> None:
+    assert dispatcher.__all__ == sorted(set(dispatcher.__all__))
+    kinds = {getattr(dispatcher, name) for name in dispatcher.__all__}
+    for kind in kinds:
+        for _, member in public_members(kind):
+            assert returned_classes(member) <= kinds | {colugo.Node}
 
 
 # --- the wheel

@@ -5,6 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from colugo.dispatcher.deadlines import Deadlines
@@ -45,7 +46,9 @@ class Ledger:
         self._closed = False
         self._next = math.inf
         """When the clock will look."""
-        self._alarm = threading.Event()
+        self._alarm = threading.Lock()
+        """Held while the clock may sleep. Not an Event: a signal handler may come within its `set`."""
+        self._alarm.acquire()
         self._throttle = Throttle(_LOG_PERIOD_S)
         self.requests = self.results = self.errors = self.silent = self.late = 0
 
@@ -78,7 +81,7 @@ class Ledger:
             request.key = self._pending.add(request, request.deadline + grace_s)
             if request.key < self._next:
                 self._next = request.key
-                self._alarm.set()
+                self._wake()
 
     def answered(self, request: Request, value: Any) -> bool:
         """Take the result of a producer; whether it was in time."""
@@ -150,7 +153,7 @@ class Ledger:
                 request.key = self._pending.add(request, request.deadline)
                 if request.key < self._next:
                     self._next = request.key
-                    self._alarm.set()
+                    self._wake()
             else:
                 self._end(request, now)
         if request.over:
@@ -167,19 +170,24 @@ class Ledger:
                     return
                 deadline = self._pending.next_deadline()
                 self._next = math.inf if deadline is None else deadline
-                self._alarm.clear()
+                self._alarm.acquire(blocking=False)
             now = time.monotonic()
-            self._alarm.wait(None if deadline is None else min(max(deadline - now, _PACE_S), _LONGEST_S))
+            rest_s = _LONGEST_S if deadline is None else min(max(deadline - now, _PACE_S), _LONGEST_S)
+            self._alarm.acquire(timeout=rest_s)
             self._expire(time.monotonic())
 
     def close(self) -> None:
         """End all requests; who has not answered has stayed silent. A second time is a no-op."""
         with self._lock:
             self._closed = True
-            self._alarm.set()
+            self._wake()
             now = time.monotonic()
             for request in self._pending.take_all():
                 self._end(request, now)
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # woken already
+            self._alarm.release()
 
     def _expire(self, now: float) -> None:
         while True:

@@ -29,7 +29,7 @@ class Mailbox(Generic[T]):
         self._limit = capacity
         self._closed = False
         self._items: deque[T] = deque()
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()  # a signal handler may call stop() within a purge
         """For those that take out; putting in is one atomic call."""
         self._sleepers: deque[threading.Lock] = deque()
         """A lock of each thread that sleeps, which is held until there is something for it."""

@@ -95,15 +95,18 @@ class Network:
             ) from error
 
     def ask(self, request: Request, sealed: bytes) -> None:
-        """Begin a request, and ask the producers of other nodes.
+        """Begin a request, and ask the producers of other nodes, unless the node does not run yet.
 
         Raises:
             ClosedError: if the dispatcher or the node has been stopped.
         """
-        request.left += 1
-        request.surveyed = True
         if self.closed:
             raise ClosedError(f"the node {self.node.name!r} has been stopped")
+        if not self.node._runtime.running:  # noqa: SLF001 - as below
+            self._ledger.begin(request)
+            return
+        request.left += 1
+        request.surveyed = True
         self._ledger.begin(request)
         self._submit(self._ask, request, sealed)
 
