@@ -4,6 +4,7 @@ import gc
 import logging
 import threading
 import tracemalloc
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -311,6 +312,20 @@ def test_a_listener_that_raises_is_logged_and_gets_the_next_result(caplog: pytes
         assert listener.result()["args"] == (2,)
     assert "process_dispatcher_result" in caplog.text
     assert "not this one" in caplog.text
+
+
+def test_a_listener_whose_method_has_no_name_may_raise_too(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(prefix: str, topic: str, summary: DispatchSummary) -> None:
+        raise ValueError(f"{prefix} {topic}")
+
+    listener = Listener()
+    listener.process_dispatcher_done = partial(fail, "cannot take")  # type: ignore[method-assign]
+    with dispatching(Echo("a"), listener) as dispatcher:
+        for number in range(2):
+            dispatcher.send_request("topic", number)
+        assert [listener.result()["args"] for _ in range(2)] == [(0,), (1,)]
+        assert wait_until(lambda: len(caplog.records) == 2)
+    assert all("cannot take topic" in str(record.exc_info) for record in caplog.records)
 
 
 def test_a_base_class_without_its_method_says_which_is_missing() -> None:
