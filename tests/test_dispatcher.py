@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 import threading
 import tracemalloc
 from functools import partial
@@ -494,6 +495,29 @@ def test_counts_are_whole_numbers_from_1_on(number: Any) -> None:
 
 
 # --- start and stop
+
+
+@pytest.mark.parametrize("ttl", [sys.maxsize, 10**400, 1e300])
+def test_a_ttl_of_ages_is_one_of_ten_years(ttl: float) -> None:
+    """Deadlines so far away are different floats still, and what waits for the start does not break it."""
+    listener = Listener()
+    echo = Echo("a")
+    dispatcher = ATEDispatcher()
+    dispatcher.register_result_producer(echo, "topic")
+    dispatcher.register_result_listener(listener, "topic")
+    for number in range(100):
+        dispatcher.send_request("topic", number, ttl=ttl)
+    dispatcher.start()
+    try:
+        deadlines = list(dispatcher._ledger._pending._items)
+        assert len(deadlines) == 100
+        assert max(deadlines) - min(deadlines) < seconds(10)
+        echo.start()
+        listener.start()
+        assert [listener.result()["args"] for _ in range(100)] == [(number,) for number in range(100)]
+        assert 0 < listener.done().elapsed_ms < seconds(10) * 1000
+    finally:
+        dispatcher.stop()
 
 
 def test_requests_before_the_start_wait_for_it() -> None:

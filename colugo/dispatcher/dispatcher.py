@@ -4,7 +4,7 @@ import threading
 import time
 from typing import Any
 
-from colugo.dispatcher.checks import check_kind, check_text, check_ttl
+from colugo.dispatcher.checks import LONGEST_TTL_MS, check_kind, check_text, check_ttl
 from colugo.dispatcher.early import EarlyRequests
 from colugo.dispatcher.joining import join_all
 from colugo.dispatcher.ledger import Ledger
@@ -164,7 +164,7 @@ class ATEDispatcher(threading.Thread):
             topic: one without a producer or listener is no error.
             *args: for the producers, the same objects for each.
             ttl: milliseconds in which answers count, from now, or from the start of the dispatcher if it
-                has not been started; what comes later is dropped and counted.
+                has not been started; what comes later is dropped and counted. Beyond ten years: ten years.
             **kwargs: for the producers, any but `topic` and `ttl`.
 
         Raises:
@@ -174,8 +174,8 @@ class ATEDispatcher(threading.Thread):
             FlowError: if 100,000 requests wait for the start of the dispatcher already.
             ClosedError: if the dispatcher has been stopped.
         """
-        if ttl.__class__ is not int or ttl <= 0:
-            check_ttl(ttl)
+        if ttl.__class__ is not int or not 0 < ttl <= LONGEST_TTL_MS:
+            ttl = check_ttl(ttl)
         if topic.__class__ is not str or self._network is not None:
             self._check_topic(topic)
         sealed = None if self._network is None else self._network.seal(ttl, args, kwargs)
