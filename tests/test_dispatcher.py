@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 import sys
 import threading
 import tracemalloc
@@ -653,6 +654,16 @@ def test_stop_may_be_called_from_within(kind: str) -> None:
         dispatcher.send_request("topic")
         assert stopped.wait(seconds(4))  # less than what stop() waits at most: nobody waits for himself
     assert not any(member.is_alive() for member in members)
+
+
+def test_stop_may_wait_for_as_long_as_it_takes() -> None:
+    held = Held()
+    with dispatching(held) as dispatcher:
+        dispatcher.send_request("topic")
+        assert held.begun.acquire(timeout=seconds(10))
+        threading.Timer(0.05, held.gate.set).start()
+        assert dispatcher.stop(timeout_ms=math.inf) == []
+        assert not held.is_alive()
 
 
 def test_many_may_stop_it_at_once() -> None:
