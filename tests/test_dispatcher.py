@@ -666,6 +666,17 @@ def test_stop_may_wait_for_as_long_as_it_takes() -> None:
         assert not held.is_alive()
 
 
+def test_a_listener_with_a_stop_of_its_own_does_not_hinder_the_others() -> None:
+    class Stubborn(Listener):
+        def stop(self) -> None:
+            raise RuntimeError("not now")
+
+    members = [Stubborn(), Listener(), Echo("a")]
+    with dispatching(*members) as dispatcher:
+        assert dispatcher.stop() == []
+    assert not any(member.is_alive() for member in members)
+
+
 def test_many_may_stop_it_at_once() -> None:
     members: list[Producer | ResultListener] = [Echo("e"), Listener()]
     with dispatching(*members) as dispatcher:

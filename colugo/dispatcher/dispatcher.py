@@ -273,7 +273,7 @@ class ATEDispatcher(threading.Thread):
         self._ledger.close()  # tells the listeners what their requests have come to
         self._registered.audiences.by_topic = {}
         for listener in listeners:
-            listener.stop()
+            mailbox_of(listener).close()  # not its stop(), which may be user code: the lock is held
         self._members = [mailbox.owner for mailbox in producers if isinstance(mailbox.owner, Worker)]
         self._members += listeners
         self._early = None
