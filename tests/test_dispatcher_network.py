@@ -14,6 +14,7 @@ from colugo.errors import (
     ConfigurationError,
     EncodeError,
     LifecycleError,
+    MessageTooLargeError,
     PeerLostError,
     RemoteError,
     TopicError,
@@ -197,6 +198,17 @@ def test_arguments_that_the_codec_cannot_carry_are_an_error_of_the_caller() -> N
     with pytest.raises(EncodeError, match="arguments of a request"):
         unstarted.send_request("topic", key={1, object()})
     unstarted.stop()
+
+
+def test_arguments_over_the_limit_are_an_error_of_the_caller() -> None:
+    listener = Listener()
+    node = Node("asking", max_message_bytes=10_000)
+    with node.running(), dispatching(listener, node=node) as dispatcher:
+        with pytest.raises(MessageTooLargeError, match="max_message_bytes is 10000"):
+            dispatcher.send_request("topic", bytes(10_000))
+        dispatcher.send_request("topic", bytes(9_000))
+        assert listener.done().producers == 0
+        assert dispatcher.stats.requests == 1
 
 
 def test_any_object_travels_with_pickle_and_only_if_both_sides_name_it() -> None:

@@ -171,6 +171,7 @@ class ATEDispatcher(threading.Thread):
             ConfigurationError: if the ttl is not a number above 0.
             TopicError: if the topic breaks the rules.
             EncodeError: with a node, if its codec cannot take the arguments.
+            MessageTooLargeError: with a node, if they are over its `max_message_bytes`.
             FlowError: if 100,000 requests wait for the start of the dispatcher already.
             ClosedError: if the dispatcher has been stopped.
         """
