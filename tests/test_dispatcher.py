@@ -671,10 +671,14 @@ def test_a_listener_with_a_stop_of_its_own_does_not_hinder_the_others() -> None:
         def stop(self) -> None:
             raise RuntimeError("not now")
 
-    members = [Stubborn(), Listener(), Echo("a")]
-    with dispatching(*members) as dispatcher:
+    stubborn, listener = Stubborn(), Listener()
+    with dispatching(Echo("a")) as dispatcher:
+        for one in (stubborn, listener):
+            one.start()
+            dispatcher.register_result_listener(one, "topic")
         assert dispatcher.stop() == []
-    assert not any(member.is_alive() for member in members)
+    assert not stubborn.is_alive()
+    assert not listener.is_alive()
 
 
 def test_many_may_stop_it_at_once() -> None:

@@ -4,7 +4,6 @@ import math
 
 from colugo.errors import ConfigurationError, TopicError
 
-
 LONGEST_TTL_MS = 10 * 365 * 86_400_000
 """Ten years: with what is longer, the floats of many deadlines would be the same, or there would be none."""
 
