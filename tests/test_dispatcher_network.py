@@ -1,6 +1,7 @@
 """Dispatchers of several nodes and processes."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -9,6 +10,9 @@ import pytest
 
 from colugo import Node
 from colugo.dispatcher import ATEDispatcher, Producer, ResultListener
+from colugo.dispatcher.audience import Audiences
+from colugo.dispatcher.ledger import Ledger
+from colugo.dispatcher.request import Request
 from colugo.errors import (
     ClosedError,
     ConfigurationError,
@@ -122,6 +126,21 @@ def test_a_local_producer_that_is_too_slow_is_silent_at_the_ttl_though_others_ha
         assert (summary.producers, summary.results, summary.silent) == (2, 1, 1)
         assert 300 <= summary.elapsed_ms < 300 + seconds(1) * 1000
         assert dispatcher.stats.pending == 0
+
+
+def test_who_answers_after_the_ttl_and_before_the_survey_ends_is_silent() -> None:
+    """As it is when the node's loop was held: what has come is read before timers are looked at."""
+    ledger = Ledger()
+    request = Request(ledger, Audiences(), "topic", (), {}, 1, time.monotonic() - 1, ())
+    request.left += 1
+    request.surveyed = True
+    ledger.begin(request)
+    ledger.heard(request, "too late")
+    ledger.surveyed(request, {}, 0)
+    assert request.over
+    assert (request.asked, request.results, request.errors, request.silent) == (1, 0, 0, 1)
+    stats = ledger.stats(dropped=0)
+    assert (stats.results, stats.silent, stats.late, stats.pending) == (0, 1, 1, 0)
 
 
 def test_several_requests_at_a_time_get_their_own_answers() -> None:
