@@ -73,6 +73,10 @@ class _Request:
     number: int = 0
 
 
+_ORDINARY_MS = 2**53
+"""Below this, an int needs no closer look."""
+
+
 def _ignore(reply: object) -> None:
     """What becomes of a reply that nobody asked to get."""
 
@@ -321,7 +325,7 @@ class RequestClient(Part):
         on_reply: Callable[[Any], None],
         on_error: Callable[[RequestError], None],
     ) -> _Request:
-        if type(timeout_ms) is not int or timeout_ms <= 0:
+        if type(timeout_ms) is not int or not 0 < timeout_ms < _ORDINARY_MS:
             check_timeout_ms(timeout_ms)
         self._check_open()
         payload, text = self._codec.pack(message)
