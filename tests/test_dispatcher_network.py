@@ -310,6 +310,31 @@ def test_requests_before_the_start_reach_other_nodes_too() -> None:
         dispatcher.stop()
 
 
+def test_callbacks_of_its_own_node_may_register_while_it_starts() -> None:
+    """The start waits for the node, and the node for its callback."""
+    listener = Listener(daemon=True)
+    dispatcher = ATEDispatcher(node="asking", daemon=True)
+    assert dispatcher.node is not None
+    registered = threading.Event()
+
+    def register() -> None:
+        dispatcher.register_result_listener(listener, "topic")
+        registered.set()
+
+    dispatcher.node.add_delayed_callback(0, register)
+    listener.start()
+    starting = threading.Thread(target=dispatcher.start, daemon=True)
+    starting.start()
+    starting.join(seconds(10))
+    assert not starting.is_alive()
+    try:
+        assert registered.wait(seconds(10))
+        dispatcher.send_request("topic")
+        assert listener.done().producers == 0
+    finally:
+        dispatcher.stop()
+
+
 def test_a_given_node_goes_on_when_the_dispatcher_stops() -> None:
     echo = Echo("e")
     with Node("given").running() as node:

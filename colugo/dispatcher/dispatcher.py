@@ -216,17 +216,20 @@ class ATEDispatcher(threading.Thread):
             LifecycleError: if it has been started before.
             ClosedError: if it has been stopped.
         """
-        with self._registered.lock:
+        with self._registered.starting:
             self._check_open()
             if self.ident is not None:
                 raise LifecycleError(f"{self.name!r} has been started already")
             if self._network is not None:
                 self._network.open()
-                self._announce(self._network)
-            super().start()
-            for sending in self._early or ():
-                self._send(*sending)
-            self._early = None
+            with self._registered.lock:
+                self._check_open()  # it may have been stopped meanwhile
+                if self._network is not None:
+                    self._announce(self._network)
+                super().start()
+                for sending in self._early or ():
+                    self._send(*sending)
+                self._early = None
 
     def _announce(self, network: Network) -> None:
         for topic, mailboxes in self._registered.producers.items():
@@ -275,8 +278,7 @@ class ATEDispatcher(threading.Thread):
         self._registered.audiences.by_topic = {}
         for listener in listeners:
             mailbox_of(listener).close()  # not its stop(), which may be user code: the lock is held
-        self._members = [mailbox.owner for mailbox in producers if isinstance(mailbox.owner, Worker)]
-        self._members += listeners
+        self._members = [*(one.owner for one in producers if isinstance(one.owner, Worker)), *listeners]
         self._early = None
         if self._network is not None:
             self._network.close()
