@@ -2,8 +2,11 @@
 
 import gc
 import logging
+import math
+import sys
 import threading
 import tracemalloc
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -313,6 +316,20 @@ def test_a_listener_that_raises_is_logged_and_gets_the_next_result(caplog: pytes
     assert "not this one" in caplog.text
 
 
+def test_a_listener_whose_method_has_no_name_may_raise_too(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(prefix: str, topic: str, summary: DispatchSummary) -> None:
+        raise ValueError(f"{prefix} {topic}")
+
+    listener = Listener()
+    listener.process_dispatcher_done = partial(fail, "cannot take")  # type: ignore[method-assign]
+    with dispatching(Echo("a"), listener) as dispatcher:
+        for number in range(2):
+            dispatcher.send_request("topic", number)
+        assert [listener.result()["args"] for _ in range(2)] == [(0,), (1,)]
+        assert wait_until(lambda: len(caplog.records) == 2)
+    assert all("cannot take topic" in str(record.exc_info) for record in caplog.records)
+
+
 def test_a_base_class_without_its_method_says_which_is_missing() -> None:
     listener, producer = Listener(), Producer()
     with dispatching(producer, listener) as dispatcher:
@@ -481,6 +498,29 @@ def test_counts_are_whole_numbers_from_1_on(number: Any) -> None:
 # --- start and stop
 
 
+@pytest.mark.parametrize("ttl", [sys.maxsize, 10**400, 1e300])
+def test_a_ttl_of_ages_is_one_of_ten_years(ttl: float) -> None:
+    """Deadlines so far away are different floats still, and what waits for the start does not break it."""
+    listener = Listener()
+    echo = Echo("a")
+    dispatcher = ATEDispatcher()
+    dispatcher.register_result_producer(echo, "topic")
+    dispatcher.register_result_listener(listener, "topic")
+    for number in range(100):
+        dispatcher.send_request("topic", number, ttl=ttl)
+    dispatcher.start()
+    try:
+        deadlines = list(dispatcher._ledger._pending._items)
+        assert len(deadlines) == 100
+        assert max(deadlines) - min(deadlines) < seconds(10)
+        echo.start()
+        listener.start()
+        assert [listener.result()["args"] for _ in range(100)] == [(number,) for number in range(100)]
+        assert 0 < listener.done().elapsed_ms < seconds(10) * 1000
+    finally:
+        dispatcher.stop()
+
+
 def test_requests_before_the_start_wait_for_it() -> None:
     listener = Listener()
     echo = Echo("e")
@@ -614,6 +654,31 @@ def test_stop_may_be_called_from_within(kind: str) -> None:
         dispatcher.send_request("topic")
         assert stopped.wait(seconds(4))  # less than what stop() waits at most: nobody waits for himself
     assert not any(member.is_alive() for member in members)
+
+
+def test_stop_may_wait_for_as_long_as_it_takes() -> None:
+    held = Held()
+    with dispatching(held) as dispatcher:
+        dispatcher.send_request("topic")
+        assert held.begun.acquire(timeout=seconds(10))
+        threading.Timer(0.05, held.gate.set).start()
+        assert dispatcher.stop(timeout_ms=math.inf) == []
+        assert not held.is_alive()
+
+
+def test_a_listener_with_a_stop_of_its_own_does_not_hinder_the_others() -> None:
+    class Stubborn(Listener):
+        def stop(self) -> None:
+            raise RuntimeError("not now")
+
+    stubborn, listener = Stubborn(), Listener()
+    with dispatching(Echo("a")) as dispatcher:
+        for one in (stubborn, listener):
+            one.start()
+            dispatcher.register_result_listener(one, "topic")
+        assert dispatcher.stop() == []
+    assert not stubborn.is_alive()
+    assert not listener.is_alive()
 
 
 def test_many_may_stop_it_at_once() -> None:

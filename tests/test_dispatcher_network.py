@@ -1,6 +1,7 @@
 """Dispatchers of several nodes and processes."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -9,11 +10,15 @@ import pytest
 
 from colugo import Node
 from colugo.dispatcher import ATEDispatcher, Producer, ResultListener
+from colugo.dispatcher.audience import Audiences
+from colugo.dispatcher.ledger import Ledger
+from colugo.dispatcher.request import Request
 from colugo.errors import (
     ClosedError,
     ConfigurationError,
     EncodeError,
     LifecycleError,
+    MessageTooLargeError,
     PeerLostError,
     RemoteError,
     TopicError,
@@ -123,6 +128,21 @@ def test_a_local_producer_that_is_too_slow_is_silent_at_the_ttl_though_others_ha
         assert dispatcher.stats.pending == 0
 
 
+def test_who_answers_after_the_ttl_and_before_the_survey_ends_is_silent() -> None:
+    """As it is when the node's loop was held: what has come is read before timers are looked at."""
+    ledger = Ledger()
+    request = Request(ledger, Audiences(), "topic", (), {}, 1, time.monotonic() - 1, ())
+    request.left += 1
+    request.surveyed = True
+    ledger.begin(request)
+    ledger.heard(request, "too late")
+    ledger.surveyed(request, {}, 0)
+    assert request.over
+    assert (request.asked, request.results, request.errors, request.silent) == (1, 0, 0, 1)
+    stats = ledger.stats(dropped=0)
+    assert (stats.results, stats.silent, stats.late, stats.pending) == (0, 1, 1, 0)
+
+
 def test_several_requests_at_a_time_get_their_own_answers() -> None:
     count = 1000
     listener = Listener()
@@ -197,6 +217,17 @@ def test_arguments_that_the_codec_cannot_carry_are_an_error_of_the_caller() -> N
     with pytest.raises(EncodeError, match="arguments of a request"):
         unstarted.send_request("topic", key={1, object()})
     unstarted.stop()
+
+
+def test_arguments_over_the_limit_are_an_error_of_the_caller() -> None:
+    listener = Listener()
+    node = Node("asking", max_message_bytes=10_000)
+    with node.running(), dispatching(listener, node=node) as dispatcher:
+        with pytest.raises(MessageTooLargeError, match="max_message_bytes is 10000"):
+            dispatcher.send_request("topic", bytes(10_000))
+        dispatcher.send_request("topic", bytes(9_000))
+        assert listener.done().producers == 0
+        assert dispatcher.stats.requests == 1
 
 
 def test_any_object_travels_with_pickle_and_only_if_both_sides_name_it() -> None:
@@ -276,6 +307,31 @@ def test_requests_before_the_start_reach_other_nodes_too() -> None:
         dispatcher.send_request("topic", ttl=LONG_MS)
         dispatcher.start()
         assert listener.done().results == 1
+        dispatcher.stop()
+
+
+def test_callbacks_of_its_own_node_may_register_while_it_starts() -> None:
+    """The start waits for the node, and the node for its callback."""
+    listener = Listener(daemon=True)
+    dispatcher = ATEDispatcher(node="asking", daemon=True)
+    assert dispatcher.node is not None
+    registered = threading.Event()
+
+    def register() -> None:
+        dispatcher.register_result_listener(listener, "topic")
+        registered.set()
+
+    dispatcher.node.add_delayed_callback(0, register)
+    listener.start()
+    starting = threading.Thread(target=dispatcher.start, daemon=True)
+    starting.start()
+    starting.join(seconds(10))
+    assert not starting.is_alive()
+    try:
+        assert registered.wait(seconds(10))
+        dispatcher.send_request("topic")
+        assert listener.done().producers == 0
+    finally:
         dispatcher.stop()
 
 

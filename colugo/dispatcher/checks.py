@@ -4,15 +4,19 @@ import math
 
 from colugo.errors import ConfigurationError, TopicError
 
+LONGEST_TTL_MS = 10 * 365 * 86_400_000
+"""Ten years: with what is longer, the floats of many deadlines would be the same, or there would be none."""
 
-def check_ttl(ttl: object) -> None:
-    """Refuse what is no time to live.
+
+def check_ttl(ttl: object) -> int | float:
+    """Return a time to live, ten years at most.
 
     Raises:
         ConfigurationError: with the value.
     """
     if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl < math.inf:
         raise ConfigurationError(f"a ttl is a number of milliseconds above 0, not {ttl!r}")
+    return min(ttl, LONGEST_TTL_MS)
 
 
 def check_kind(member: object, kind: type) -> None:

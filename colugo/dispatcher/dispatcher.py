@@ -4,7 +4,7 @@ import threading
 import time
 from typing import Any
 
-from colugo.dispatcher.checks import check_kind, check_text, check_ttl
+from colugo.dispatcher.checks import LONGEST_TTL_MS, check_kind, check_text, check_ttl
 from colugo.dispatcher.early import EarlyRequests
 from colugo.dispatcher.joining import join_all
 from colugo.dispatcher.ledger import Ledger
@@ -164,18 +164,19 @@ class ATEDispatcher(threading.Thread):
             topic: one without a producer or listener is no error.
             *args: for the producers, the same objects for each.
             ttl: milliseconds in which answers count, from now, or from the start of the dispatcher if it
-                has not been started; what comes later is dropped and counted.
+                has not been started; what comes later is dropped and counted. Beyond ten years: ten years.
             **kwargs: for the producers, any but `topic` and `ttl`.
 
         Raises:
             ConfigurationError: if the ttl is not a number above 0.
             TopicError: if the topic breaks the rules.
             EncodeError: with a node, if its codec cannot take the arguments.
+            MessageTooLargeError: with a node, if they are over its `max_message_bytes`.
             FlowError: if 100,000 requests wait for the start of the dispatcher already.
             ClosedError: if the dispatcher has been stopped.
         """
-        if ttl.__class__ is not int or ttl <= 0:
-            check_ttl(ttl)
+        if ttl.__class__ is not int or not 0 < ttl <= LONGEST_TTL_MS:
+            ttl = check_ttl(ttl)
         if topic.__class__ is not str or self._network is not None:
             self._check_topic(topic)
         sealed = None if self._network is None else self._network.seal(ttl, args, kwargs)
@@ -215,17 +216,20 @@ class ATEDispatcher(threading.Thread):
             LifecycleError: if it has been started before.
             ClosedError: if it has been stopped.
         """
-        with self._registered.lock:
+        with self._registered.starting:
             self._check_open()
             if self.ident is not None:
                 raise LifecycleError(f"{self.name!r} has been started already")
             if self._network is not None:
                 self._network.open()
-                self._announce(self._network)
-            super().start()
-            for sending in self._early or ():
-                self._send(*sending)
-            self._early = None
+            with self._registered.lock:
+                self._check_open()  # it may have been stopped meanwhile
+                if self._network is not None:
+                    self._announce(self._network)
+                super().start()
+                for sending in self._early or ():
+                    self._send(*sending)
+                self._early = None
 
     def _announce(self, network: Network) -> None:
         for topic, mailboxes in self._registered.producers.items():
@@ -273,9 +277,8 @@ class ATEDispatcher(threading.Thread):
         self._ledger.close()  # tells the listeners what their requests have come to
         self._registered.audiences.by_topic = {}
         for listener in listeners:
-            listener.stop()
-        self._members = [mailbox.owner for mailbox in producers if isinstance(mailbox.owner, Worker)]
-        self._members += listeners
+            mailbox_of(listener).close()  # not its stop(), which may be user code: the lock is held
+        self._members = [*(one.owner for one in producers if isinstance(one.owner, Worker)), *listeners]
         self._early = None
         if self._network is not None:
             self._network.close()

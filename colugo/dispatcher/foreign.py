@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
+from colugo.dispatcher.checks import LONGEST_TTL_MS
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.request import Judge, Request
 from colugo.dispatcher.sealed import SealedCodec
@@ -88,5 +89,5 @@ def _parts(question: object) -> tuple[float, tuple[Any, ...], dict[str, Any]]:
         case [int() | float() as ttl, list() | tuple() as args, dict() as kwargs] if 0 < ttl < float(
             "inf"
         ) and all(isinstance(key, str) for key in kwargs):
-            return ttl, tuple(args), kwargs
+            return min(ttl, LONGEST_TTL_MS), tuple(args), kwargs
     raise DecodeError(f"a request is [milliseconds, arguments, keywords], not a {type(question).__name__}")

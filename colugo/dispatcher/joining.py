@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Iterable
 
+from colugo.dispatcher.checks import LONGEST_TTL_MS
+
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -19,7 +21,7 @@ def join_all(threads: Iterable[threading.Thread], timeout_ms: float, who: str) -
     Returns:
         Those that still run.
     """
-    deadline = time.monotonic() + timeout_ms / 1000
+    deadline = time.monotonic() + min(timeout_ms, LONGEST_TTL_MS) / 1000  # join cannot wait for ages
     others = [one for one in threads if one is not threading.current_thread() and one.is_alive()]
     for thread in others:
         threading.Thread.join(thread, max(0.0, deadline - time.monotonic()))

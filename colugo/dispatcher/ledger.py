@@ -121,11 +121,15 @@ class Ledger:
         """Take a result from another node."""
         now = time.monotonic()
         with self._lock:
-            if request.over or now > request.deadline:
+            if request.over:
                 self.late += 1
                 return
-            self.results += 1
             request.asked += 1
+            if now > request.deadline:  # read before the survey's timer, by a loop that was held
+                self.late += 1
+                request.silent += 1
+                return
+            self.results += 1
             request.results += 1
             request.sink.on_result(request, value)
 

@@ -56,5 +56,5 @@ class ResultListener(Worker):
             try:
                 method(*args)
             except BaseException:  # logged; the next results are not to blame
-                _LOGGER.exception("%s of %r raised", method.__name__, self.name)
+                _LOGGER.exception("%s of %r raised", getattr(method, "__name__", method), self.name)
             del item, method, args  # else the last result is kept until the next one comes

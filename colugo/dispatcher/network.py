@@ -13,6 +13,7 @@ from colugo.dispatcher.request import Request
 from colugo.dispatcher.sealed import SealedCodec
 from colugo.errors import ClosedError, ConfigurationError, DecodeError, EncodeError
 from colugo.node import Node
+from colugo.patterns.base import check_size
 from colugo.patterns.replier import Reply
 
 if TYPE_CHECKING:
@@ -85,14 +86,17 @@ class Network:
 
         Raises:
             EncodeError: if the codec cannot take an argument.
+            MessageTooLargeError: if it is over the node's `max_message_bytes`.
         """
         try:
-            return self._codec.seal([ttl, args, kwargs])
+            sealed = self._codec.seal([ttl, args, kwargs])
         except EncodeError as error:
             why = error.__cause__ or error
             raise EncodeError(
                 f"the arguments of a request cannot be sent with the codec {self._codec.name}: {why}"
             ) from error
+        check_size(sealed, self.node._runtime.sockets.max_message_bytes)  # noqa: SLF001 - as below
+        return sealed
 
     def ask(self, request: Request, sealed: bytes) -> None:
         """Begin a request, and ask the producers of other nodes, unless the node does not run yet.

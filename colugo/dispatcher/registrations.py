@@ -14,12 +14,14 @@ class Registrations:
 
     Attributes:
         lock: of all changes. A signal handler may come between them, so its thread may take it again.
+        starting: of `start`, which waits for the node: its callbacks may register something meanwhile.
         producers: their mailboxes; a topic is there as long as it has one.
         audiences: the listeners.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.starting = threading.RLock()
         self.producers: dict[str, tuple[Mailbox[Any], ...]] = {}
         self.audiences = Audiences()
 

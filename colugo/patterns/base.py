@@ -1,6 +1,7 @@
 """What several patterns check and count in the same way."""
 
 import math
+import sys
 from collections.abc import Hashable, Iterable
 
 from colugo.errors import ClosedError, ConfigurationError, LifecycleError, MessageTooLargeError
@@ -47,6 +48,21 @@ def check_delay_ms(delay_ms: object, *, least: int) -> int | float:
     ):
         raise ConfigurationError(f"a delay is a number of milliseconds from {least} on, not {delay_ms!r}")
     return delay_ms
+
+
+def check_timeout_ms(timeout_ms: object) -> None:
+    """Refuse what is no timeout; infinity is one, an int beyond all floats is not.
+
+    Raises:
+        ConfigurationError: with the value.
+    """
+    if (
+        isinstance(timeout_ms, bool)
+        or not isinstance(timeout_ms, int | float)
+        or not timeout_ms > 0
+        or (isinstance(timeout_ms, int) and timeout_ms > sys.float_info.max)
+    ):
+        raise ConfigurationError(f"a timeout is a number of milliseconds above 0, not {timeout_ms!r}")
 
 
 def as_endpoints(connect: Iterable[str]) -> list[str]:

@@ -21,7 +21,7 @@ from colugo.errors import (
 )
 from colugo.net.reader import Rest
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import Complaints, Part, as_endpoints, check_size
+from colugo.patterns.base import Complaints, Part, as_endpoints, check_size, check_timeout_ms
 from colugo.patterns.callbacks import Handler, optional_handler
 from colugo.patterns.gate import Gate
 from colugo.patterns.pace import PATIENCE_S, Pace
@@ -73,13 +73,12 @@ class _Request:
     number: int = 0
 
 
+_ORDINARY_MS = 2**53
+"""Below this, an int needs no closer look."""
+
+
 def _ignore(reply: object) -> None:
     """What becomes of a reply that nobody asked to get."""
-
-
-def _check_timeout(timeout_ms: object) -> None:
-    if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int | float) or not timeout_ms > 0:
-        raise ConfigurationError(f"a timeout is a number of milliseconds above 0, not {timeout_ms!r}")
 
 
 class RequestClient(Part):
@@ -326,8 +325,8 @@ class RequestClient(Part):
         on_reply: Callable[[Any], None],
         on_error: Callable[[RequestError], None],
     ) -> _Request:
-        if type(timeout_ms) is not int or timeout_ms <= 0:
-            _check_timeout(timeout_ms)
+        if type(timeout_ms) is not int or not 0 < timeout_ms < _ORDINARY_MS:
+            check_timeout_ms(timeout_ms)
         self._check_open()
         payload, text = self._codec.pack(message)
         if len(payload) > self._limit:

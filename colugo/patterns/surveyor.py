@@ -9,9 +9,9 @@ from itertools import count
 from threading import get_ident
 from typing import Any
 
-from colugo.errors import ClosedError, ConfigurationError, FrameError, RequestError
+from colugo.errors import ClosedError, FrameError, RequestError
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import Complaints, Part, check_count, check_size
+from colugo.patterns.base import Complaints, Part, check_count, check_size, check_timeout_ms
 from colugo.patterns.callbacks import Handler, optional_handler
 from colugo.patterns.gate import Gate
 from colugo.patterns.pending_survey import Callbacks, PendingSurvey
@@ -241,8 +241,7 @@ class Surveyor(Part):
     def _submit(
         self, message: Any, timeout_ms: float, quorum: int | None, callbacks: Callbacks
     ) -> PendingSurvey:
-        if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int | float) or not timeout_ms > 0:
-            raise ConfigurationError(f"a timeout is a number of milliseconds above 0, not {timeout_ms!r}")
+        check_timeout_ms(timeout_ms)
         if quorum is not None:
             check_count("quorum", quorum)
         self._check_open()
