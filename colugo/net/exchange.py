@@ -14,6 +14,7 @@ from colugo.protocol.entries import Entries, Greeting, Refusal
 from colugo.protocol.frames import Kind
 from colugo.protocol.membership import Membership
 
+_FAREWELL_S = 0.1
 TICK_S = 1.0
 SILENT_S = 3.5
 """A link over which nothing has come for so long, not even ticks, is down."""
@@ -108,6 +109,7 @@ class Exchange:
         """Send what is left, and end all links that were made here."""
         if self._ticker is not None:
             self._ticker.cancel()
+        told = bool(self._incoming or self._outgoing)
         self._flush()
         self._closed = True
         for link in self._outgoing:
@@ -115,6 +117,8 @@ class Exchange:
         self._outgoing.clear()
         self._incoming.clear()
         await self._tasks.cancel()
+        if told:  # it takes a link or two until all know that it goes, and that nobody is lost
+            await asyncio.sleep(_FAREWELL_S)
 
     def _up(self) -> Iterator[tuple[PeerLink | bytes, str]]:
         for link in list(self._outgoing):
