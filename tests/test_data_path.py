@@ -342,6 +342,7 @@ def test_send_wait_needs_a_publisher_that_waits() -> None:
 # --- what happens around the edges
 
 
+@pytest.mark.slow
 def test_a_node_that_stops_waits_for_slow_readers_of_a_publisher_that_waits() -> None:
     async def main() -> None:
         async with Node("b") as b:

@@ -312,6 +312,7 @@ def test_a_file_that_nobody_has_bound_any_more_is_not_connected_to(folder: Path,
     run(main())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [("0", "1"), ("1", "0"), ("1", "1")])
 def test_restarted_on_its_port_with_and_without_ipc_each_message_comes_once(
     folder: Path, realm: str, order: tuple[str, str]
@@ -337,6 +338,7 @@ def test_restarted_on_its_port_with_and_without_ipc_each_message_comes_once(
     assert folder.exists()
 
 
+@pytest.mark.slow
 def test_one_that_runs_out_of_descriptors_takes_its_file_away_and_lives_on(folder: Path, realm: str) -> None:
     async def main(program: Program) -> None:
         async with Node("reader") as reader:

@@ -111,6 +111,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_addresses_that_a_host_has_no_more_are_forgotten(realm: str) -> None:
     require_namespaces()
     with (
@@ -148,6 +149,7 @@ def test_a_node_that_is_started_when_its_host_has_another_address_uses_that(real
         b.wait("connected", kind="pub", peer="late")
 
 
+@pytest.mark.slow
 def test_of_two_interfaces_that_were_chosen_one_is_followed_while_the_other_is_gone() -> None:
     require_namespaces()
     with (
@@ -164,6 +166,7 @@ def test_of_two_interfaces_that_were_chosen_one_is_followed_while_the_other_is_g
         talk(a, b)
 
 
+@pytest.mark.slow
 def test_a_new_network_is_used_by_nodes_that_run_already() -> None:
     require_namespaces()
     with Hosts(2, cabled=True, interfaces=2) as hosts:
@@ -234,6 +237,7 @@ def test_a_host_with_both_and_one_with_ipv6_only_talk_over_ipv6() -> None:
             talk(*peers)
 
 
+@pytest.mark.slow
 def test_where_ipv4_is_blocked_ipv6_is_taken_and_the_other_way_round() -> None:
     require_namespaces()
     for version in ("ip", "ip6"):
@@ -255,6 +259,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_stranger_on_one_of_the_addresses_is_not_taken_for_the_peer(realm: str) -> None:
     """Where the peer says it is, there is somebody else for us, on the very port."""
     require_namespaces()

@@ -206,6 +206,7 @@ def test_two_realms_never_meet() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_two_realms_on_one_network_exchange_nothing_but_mdns() -> None:
     """Also those who have only endpoints of their own, which are tried now and then, but not by strangers."""
     require_namespaces()
