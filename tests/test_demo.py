@@ -86,6 +86,7 @@ def test_a_short_demo_shows_everything_and_leaves_nothing_behind(realm: str) -> 
     assert kinds >= {"discovered", "found", "readings", "answers", "timeout", "dropped", "kill", "lost"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_the_demo_and_its_processes(realm: str, number: signal.Signals) -> None:
     with Program(DEMO, realm=realm) as demo:
@@ -240,6 +241,7 @@ def terminal(realm: str) -> Iterator[Callable[..., Terminal]]:
         one.close()
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_a_terminal_gives_the_screen_back(terminal: Callable[..., Terminal]) -> None:
     demo = terminal(DEMO, columns=110, rows=34)
     demo.read_until("✓".encode())

@@ -156,6 +156,7 @@ def test_a_node_that_was_started_stops_cleanly_on_sigterm(cast: Cast, example: s
     stops_cleanly(program, signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_subscriber_misses_nothing_between_two_messages_and_says_who_is_there(cast: Cast) -> None:
     sub = cast.start("sub")
     cast.start("pub")
@@ -187,6 +188,7 @@ def test_a_subscriber_notices_a_killed_publisher_and_goes_on_with_a_new_one(cast
     stops_cleanly(sub)
 
 
+@pytest.mark.slow
 def test_a_client_says_that_there_is_no_server_and_gets_its_replies_when_there_is_one(cast: Cast) -> None:
     req = cast.start("req")
     req.expect("no answer: no server of 'rpc.topic' is known after 2000 ms")

@@ -78,6 +78,7 @@ def check_wait(realm: str, *, count: int, senders: int, stall_ms: int) -> None:
         run(main(), within=120)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("transport")
 def test_who_keeps_up_loses_nothing_and_who_does_not_is_left_behind_and_counts_it(realm: str) -> None:
     check_wait(realm, count=700, senders=3, stall_ms=300)

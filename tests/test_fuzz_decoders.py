@@ -409,6 +409,7 @@ def test_the_mutants_reach_every_line_of_the_decoders(part: str) -> None:
     assert wanted - set(reached) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["publication", "call", "frame"])
 def test_the_mutants_reach_every_branch_of_the_decoders_of_frames(part: str) -> None:
     functions = DECODING[part]

@@ -147,6 +147,7 @@ def check_held(realm: str, who: str, hold_s: float) -> None:
     assert account["answered at last"] == 100
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize("who", ["server", "client"])
 def test_every_request_ends_and_the_link_works_after_a_hold(realm: str, who: str) -> None:

@@ -81,6 +81,7 @@ def check_stall(
     assert max(taken) <= marks.memory(size), taken
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize(
     ("how", "marks", "count", "size"),
