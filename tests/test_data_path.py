@@ -89,6 +89,7 @@ def test_messages_from_many_threads_all_arrive_those_of_each_in_order() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_threads_that_send_without_end_leave_the_loop_its_turns() -> None:
     async def main() -> None:
         async with Node("a") as a, Node("b") as b:

@@ -176,6 +176,7 @@ def test_each_of_two_subscribers_gets_every_message(cast: Cast) -> None:
         sub.expect(f"received Message {number}")
 
 
+@pytest.mark.slow
 def test_a_subscriber_notices_a_killed_publisher_and_goes_on_with_a_new_one(cast: Cast) -> None:
     sub = cast.start("sub")
     pub = cast.start("pub")
@@ -215,6 +216,7 @@ def test_the_wildcard_subscriber_hears_every_topic(cast: Cast) -> None:
     stops_cleanly(listener)
 
 
+@pytest.mark.slow
 def test_the_wildcard_subscriber_hears_only_what_fits_its_pattern(cast: Cast) -> None:
     listener = cast.start("sub_wildcard", "host.*")
     pub, json = cast.start("pub"), cast.start("pub_json")

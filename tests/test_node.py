@@ -322,6 +322,7 @@ async def cycle() -> None:
     assert [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
+@pytest.mark.slow
 def test_many_starts_and_stops_on_one_loop_leave_nothing() -> None:
     async def main() -> None:
         await cycle()
@@ -332,6 +333,7 @@ def test_many_starts_and_stops_on_one_loop_leave_nothing() -> None:
     run(main(), within=60)
 
 
+@pytest.mark.slow
 def test_many_starts_and_stops_on_threads_leave_nothing() -> None:
     def once() -> None:
         with Node("a").running() as a, Node("b").running() as b:
