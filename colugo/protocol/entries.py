@@ -18,7 +18,7 @@ MAX_SOCKET_BYTES = 800_000
 _MAX_ADDRESSES = 32
 MAX_AGE_MS = 3_600_000
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
-_NodeId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+_NodeId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_BEAT)]
 
 
