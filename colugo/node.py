@@ -90,7 +90,7 @@ class Node(Lifecycle):
             ipc=resolve_ipc(ipc),
             port=resolve_port(port),
         )
-        runtime.endpoint.serve(DESCRIBE, lambda: to_plain(describe(runtime)))
+        runtime.endpoint.serve(DESCRIBE, lambda _: to_plain(describe(runtime)))
         discovery = Discovery(runtime, given, mdns=with_mdns)
         if directory is None:
             runtime.discovery_note = discovery.note

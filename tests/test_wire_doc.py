@@ -88,6 +88,7 @@ NODE_ID = "0102030405060708090a0b0c0d0e0f10"
 SOCKET = SocketRecord({"v": "2", "t": "t"}, ["192.0.2.7"], 4711)
 CONTROL = {
     "question": (FrameKind.QUESTION, Question(7, "node")),
+    "question-arguments": (FrameKind.QUESTION, Question(8, "lights", {"room": "hall"})),
     "answer": (FrameKind.ANSWER, Answer(7, "hello")),
     "answer-error": (FrameKind.ANSWER, Answer(7, error=report_error(KeyError("door")))),
     "greeting": (FrameKind.GREETING, Greeting(NODE_ID, "sensor", "default")),
