@@ -1,8 +1,10 @@
 """What a stream keeps: messages until they are done with, and what each group has of them."""
 
 import asyncio
+import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -13,10 +15,10 @@ from colugo.net.store import DeadLetter, GroupRecord, Opened, Outcome, Store, Tr
 from colugo.net.turn import Turn
 from colugo.patterns.base import Complaints
 from colugo.patterns.stream_group import Ranges, StreamGroup
-from colugo.protocol.deliveries import Nack
 from colugo.protocol.group_queue import Dead, Entry, Member, Rules
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet, to_ranges
+from colugo.protocol.settlements import BY_RULES, Failure, Settlement
 
 PAGE = 1024
 _PAGE_BYTES = 4 * 1024 * 1024
@@ -24,8 +26,11 @@ _PENDING_BYTES = 64 * 1024 * 1024
 """How much may wait to be written."""
 _RETRY_S = 1.0
 _FLIGHT_S = 0.2
+_FINISH_S = 5.0
 _LINGER_S = 10.0
 """How long a group that is not durable is remembered after its last member was lost."""
+
+_NO_REASON = Failure("nack")
 
 AckPolicy = Literal["all", "any"]
 FullPolicy = Literal["reject", "drop-oldest"]
@@ -104,7 +109,7 @@ class Keeper:
         self._pending: list[Message] = []
         self._pending_bytes = 0
         self._unwritten = 0
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._next = Transaction()
         self._dirty: dict[str, StreamGroup] = {}
         self._writing = False
@@ -116,9 +121,13 @@ class Keeper:
         self._flight_timer: asyncio.TimerHandle | None = None
         self._age_timer: asyncio.TimerHandle | None = None
         self._drained: list[asyncio.Future[None]] = []
+        self._finishing: list[asyncio.Future[None]] = []
+        self._syncing: list[asyncio.Future[None]] = []
         self._lingering: dict[str, asyncio.TimerHandle] = {}
         self._open = False
+        self._quiet = False
         self._closed = False
+        store.on_corrupt = self._released
 
     # --- what is sent
 
@@ -187,6 +196,24 @@ class Keeper:
             self._waiters.append((seq, future))
         return future
 
+    async def synced(self) -> None:
+        """Return when everything that has come up so far has been written.
+
+        Raises:
+            StoreError: if it cannot be.
+        """
+        if not (self._writing or self._pending or self._is_due()):
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._syncing.append(future)
+        self.begin()
+        await future
+
+    def unbury(self, group: str, seq: int) -> None:
+        """A dead letter is no longer one."""
+        self._next.undead.append((group, seq))
+        self.begin()
+
     async def drained(self) -> None:
         """Return when nothing is kept, but for dead letters.
 
@@ -198,6 +225,11 @@ class Keeper:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._drained.append(future)
         await future
+
+    @property
+    def unwritten(self) -> int:
+        """How many messages have not been written yet."""
+        return self._unwritten + len(self._pending)
 
     @property
     def empty(self) -> bool:
@@ -213,25 +245,40 @@ class Keeper:
             self._age_timer = self._later(min(1.0, self.limits.max_age_ms / 2000), self._look_at_age)
         self._turn.begin()
 
-    async def settle_all(self) -> None:
-        """Return when everything that was taken has been written, or cannot be."""
+    def quiesce(self) -> None:
+        """Hand out nothing more."""
+        self._quiet = True
+
+    async def finish(self, wait_s: float) -> None:
+        """Wait for acknowledgements of what consumers have, and until all is written, or cannot be.
+
+        Args:
+            wait_s: how long to wait for acknowledgements, seconds.
+        """
+        until = self._now() + wait_s
+        while self._now() < until and any(group.queue.in_flight for group in self.groups.values()):
+            await self._next_write(until)
         while (self._writing or self._pending or self._is_due()) and self.error is None and not self._closed:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._after.append(lambda future=future: future.done() or future.set_result(None))  # type: ignore[misc]
-            self._turn.begin()
-            await future
+            await self._next_write(self._now() + _FINISH_S)
+
+    async def _next_write(self, until: float) -> None:
+        """Return when something has been written."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._finishing.append(future)
+        self._turn.begin()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await future
 
     def close(self, error: ColugoError) -> None:
         """Stop; whoever waits gets the error."""
         self._closed = True
         self._open = False
+        self._tell(self._finishing)
         for timer in (self._timer, self._flight_timer, self._age_timer, *self._lingering.values()):
             if timer is not None:
                 timer.cancel()
-        after, self._after = self._after, []
-        for action in after:
-            action()
-        for future in (*(one for _, one in self._waiters), *self._drained):
+        for future in (*(one for _, one in self._waiters), *self._drained, *self._syncing):
             if not future.done():
                 future.set_exception(error)
 
@@ -290,7 +337,7 @@ class Keeper:
             reason: for dead letters.
             lost: whether it was lost, and may come back.
         """
-        dead = group.queue.leave(identity, self._now(), reason)
+        dead = group.queue.leave(identity, reason)
         self._bury(group, dead)
         if not group.present and not group.durable and self.groups.get(group.name) is group:
             if lost:
@@ -351,15 +398,16 @@ class Keeper:
             self._finish(group, to_ranges(done), taken=True)
         self._stir(group)
 
-    def nack(self, group: StreamGroup, identity: bytes, nack: Nack) -> None:
+    def nack(self, group: StreamGroup, identity: bytes, nack: Settlement) -> None:
         """A message could not be handled."""
+        failure = nack.failure or _NO_REASON
         had, dead = group.queue.nack(
             identity,
             nack.seq,
             self._now(),
-            delay_s=nack.delay_s,
-            reason=nack.reason,
-            traceback=nack.traceback,
+            delay_s=None if nack.delay_ms == BY_RULES else nack.delay_ms / 1000,
+            reason=failure.reason,
+            traceback=failure.traceback,
         )
         if not had:
             self.unknown += 1
@@ -465,7 +513,7 @@ class Keeper:
         self._write()
         stirred, self._stirred = self._stirred, {}
         for group in stirred:
-            if self.groups.get(group.name) is group and group.present:
+            if self.groups.get(group.name) is group and group.present and not self._quiet:
                 self._advance(group)
         self._write()
         self._set_timer()
@@ -501,7 +549,9 @@ class Keeper:
 
         def send() -> None:
             for member, entries in given:
-                still = [entry for entry in entries if entry.member is member and (entry, entry.attempt) in valid]
+                still = [
+                    entry for entry in entries if entry.member is member and (entry, entry.attempt) in valid
+                ]
                 if still and member.identity in group.queue.members:
                     group.delivered += len(still)
                     group.redelivered += len(still)
@@ -554,6 +604,7 @@ class Keeper:
         return bool(
             self._dirty
             or self._after
+            or self._syncing
             or following.deletes
             or following.groups
             or following.attempts
@@ -585,8 +636,20 @@ class Keeper:
             transaction.groups[name] = group.record()
         self._dirty = {}
         after, self._after = self._after, []
+        syncing, self._syncing = self._syncing, []
         self._writing = True
-        self._store.commit(transaction, lambda outcome: self._wrote(transaction, live, after, outcome))
+
+        def done(outcome: Outcome | StoreError) -> None:
+            self._writing = False
+            self._tell(self._finishing)
+            if isinstance(outcome, StoreError):
+                self._tell(syncing, outcome)
+                self._not_written(transaction, after, outcome)
+            else:
+                self._tell(syncing)
+                self._wrote(transaction, live, after, outcome)
+
+        self._store.commit(transaction, done)
 
     def _trim(self) -> Trim:
         limits = self.limits
@@ -600,12 +663,8 @@ class Keeper:
         transaction: Transaction,
         live: list[StreamGroup],
         after: list[Callable[[], None]],
-        outcome: Outcome | StoreError,
+        outcome: Outcome,
     ) -> None:
-        self._writing = False
-        if isinstance(outcome, StoreError):
-            self._not_written(transaction, after, outcome)
-            return
         if self.error is not None:
             self.error = None
             self._runtime.logger.warning("the stream's store can be written to again")
@@ -632,22 +691,26 @@ class Keeper:
             if group.present and group.cursor < self._committed:
                 self._stirred[group] = None
         if self._drained and self.empty and not self._is_due():
-            self._tell_drained()
+            self._tell(self._drained)
         self._turn.begin()
 
     def _tell_waiters(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for seq, future in waiters:
-            if seq > self._committed:
-                self._waiters.append((seq, future))
-            elif not future.done():
-                future.set_result(None)
-
-    def _tell_drained(self) -> None:
-        drained, self._drained = self._drained, []
-        for future in drained:
+        waiters = self._waiters
+        while waiters and waiters[0][0] <= self._committed:
+            future = waiters.popleft()[1]
             if not future.done():
                 future.set_result(None)
+
+    @staticmethod
+    def _tell(waiting: list[asyncio.Future[None]], error: StoreError | None = None) -> None:
+        while waiting:
+            future = waiting.pop()
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(StoreError(str(error)))
 
     def _released(self, seqs: list[int]) -> None:
         """The store has dropped messages."""
@@ -663,14 +726,13 @@ class Keeper:
         self, transaction: Transaction, after: list[Callable[[], None]], error: StoreError
     ) -> None:
         """Try again later; only whoever waits for a message of it gets the error, and sends it again."""
-        waited = {seq for seq, _ in self._waiters if seq <= transaction.inserts[-1].seq} if transaction.inserts else set()
-        if waited:
-            waiters, self._waiters = self._waiters, []
-            for seq, future in waiters:
-                if seq not in waited:
-                    self._waiters.append((seq, future))
-                elif not future.done():
-                    future.set_exception(StoreError(str(error)))
+        last = transaction.inserts[-1].seq if transaction.inserts else 0
+        waited = set()
+        while self._waiters and self._waiters[0][0] <= last:
+            seq, future = self._waiters.popleft()
+            waited.add(seq)
+            if not future.done():
+                future.set_exception(StoreError(str(error)))
         with self._lock:
             kept = [message for message in transaction.inserts if message.seq not in waited]
             self._pending = kept + self._pending
@@ -700,7 +762,10 @@ class Keeper:
     # --- time
 
     def _set_timer(self) -> None:
-        due = min((due for group in self.groups.values() if (due := group.queue.next_due()) is not None), default=None)
+        due = min(
+            (due for group in self.groups.values() if (due := group.queue.next_due()) is not None),
+            default=None,
+        )
         if due is None:
             return
         if self._timer is not None:

@@ -39,7 +39,9 @@ class StreamGroup:
         self.written = set(tries or ())
         """Numbers of messages whose tries are in the store."""
         self._recovered = record.offered
-        self._tries = {seq: 1 for first, last in RangeSet.decode(record.flight) for seq in range(first, last + 1)}
+        self._tries = {
+            seq: 1 for first, last in RangeSet.decode(record.flight) for seq in range(first, last + 1)
+        }
         self._tries.update(tries or {})
         self._flight: list[int] = []
 

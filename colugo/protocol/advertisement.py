@@ -30,12 +30,18 @@ class Kind(StrEnum):
     PUBLISHER = "pub"
     REPLY_SERVER = "rep"
     RESPONDENT = "survey"
+    STREAM = "stream"
     NODE = "node"
 
 
 NODE_TOPIC = "node"
 """The topic of each node's own endpoint, for there is one in every TXT record."""
-_NOUNS = {Kind.PUBLISHER: "publisher", Kind.REPLY_SERVER: "reply server", Kind.RESPONDENT: "respondent"}
+_NOUNS = {
+    Kind.PUBLISHER: "publisher",
+    Kind.REPLY_SERVER: "reply server",
+    Kind.RESPONDENT: "respondent",
+    Kind.STREAM: "stream",
+}
 
 
 class Framing(StrEnum):

@@ -34,12 +34,13 @@ class Bindings:
 
     Attributes:
         all: whether every key is bound.
+        patterns: as they were given.
 
     Raises:
         ConfigurationError: if there are none or too many, or one breaks the rules.
     """
 
-    __slots__ = ("_cache", "_keys", "_patterns", "all")
+    __slots__ = ("_cache", "_keys", "_wild", "all", "patterns")
 
     def __init__(self, patterns: Iterable[str]) -> None:
         if isinstance(patterns, str):
@@ -58,7 +59,8 @@ class Bindings:
                 keys.add(pattern)
         self.all = ANY_WORDS in given
         self._keys = frozenset(keys)
-        self._patterns = wild
+        self._wild = wild
+        self.patterns = tuple(dict.fromkeys(given))
         self._cache: dict[str, bool] = {}
 
     def matches(self, key: str) -> bool:
@@ -69,7 +71,7 @@ class Bindings:
         if found is None:
             if len(self._cache) >= _CACHED:
                 self._cache.clear()
-            found = any(pattern.matches(key) for pattern in self._patterns)
+            found = any(pattern.matches(key) for pattern in self._wild)
             self._cache[key] = found
         return found
 

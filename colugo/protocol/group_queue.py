@@ -172,20 +172,21 @@ class GroupQueue:
         """A member has come."""
         self.members[identity] = Member(identity, prefetch)
 
-    def leave(self, identity: bytes, now: float, reason: str) -> list[Dead]:
+    def leave(self, identity: bytes, reason: str) -> list[Dead]:
         """A member has gone; what it had is redelivered.
 
         Args:
             identity: its connection.
-            now: seconds.
             reason: for dead letters.
         """
         member = self.members.pop(identity, None)
         if member is None:
             return []
         member.silent = True  # lines of keys may still name it
-        held = [entry for entry in self.entries.values() if entry.member is member and entry.state is _IN_FLIGHT]
-        dead = self._fail(member, held, Event.LOST, now, reason)
+        held = [
+            entry for entry in self.entries.values() if entry.member is member and entry.state is _IN_FLIGHT
+        ]
+        dead = self._fail(member, held, Event.LOST, reason)
         for line in member.blocked:
             self._woken[line] = None
         return dead
@@ -470,9 +471,9 @@ class GroupQueue:
         dead = []
         for member, entries in late.items():
             member.silent = True
-            entries = list(dict.fromkeys(entries))
+            once = list(dict.fromkeys(entries))
             reason = f"not acknowledged within {self.rules.ack_timeout_s:g} s"
-            dead += self._fail(member, entries, Event.TIMEOUT, now, reason)
+            dead += self._fail(member, once, Event.TIMEOUT, reason)
         return dead, list(late)
 
     def next_due(self) -> float | None:
@@ -504,11 +505,8 @@ class GroupQueue:
         assert then is not None, f"{event.name} of a message that is {entry.state.name}"
         entry.state = then
 
-    def _fail(
-        self, member: Member, entries: list[Entry], event: Event, now: float, reason: str
-    ) -> list[Dead]:
+    def _fail(self, member: Member, entries: list[Entry], event: Event, reason: str) -> list[Dead]:
         """The member is gone or silent: redeliver what it had, one by one, but for one that it had alone."""
-        del now
         dead = []
         alone = member.held == 1
         for entry in entries:
@@ -553,11 +551,13 @@ class GroupQueue:
 
     def _end_pauses(self, now: float) -> None:
         pauses = self._pauses
+        due = []
         while pauses and pauses[0][0] <= now:
             entry = heapq.heappop(pauses)[2]
             if entry.state is State.PAUSED:
                 self._move(entry, Event.DUE)
-                self._ready.appendleft(entry)
+                due.append(entry)
+        self._ready.extendleft(reversed(due))
 
 
 def _held(member: Member) -> int:

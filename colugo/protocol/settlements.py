@@ -17,7 +17,9 @@ from colugo.protocol.ranges import Range
 
 MAX_REPORT_CHARS = 10_000
 """Of a failure's reason, and of its traceback."""
-MAX_DELAY_MS = 2**32 - 1
+BY_RULES = 2**32 - 1
+"""As a delay: what the rules of the stream say."""
+MAX_DELAY_MS = BY_RULES - 1
 
 _HEADER = struct.Struct("<BBBB8sII")
 _OTHER = struct.Struct("<QBII")
@@ -56,13 +58,13 @@ class Settlement(NamedTuple):
     Attributes:
         seq: its sequence number.
         outcome: an `Outcome`.
-        delay_ms: milliseconds until it may be tried again.
+        delay_ms: milliseconds until it may be tried again; BY_RULES for what the stream has been given.
         failure: with NACK, why; None if nothing was said.
     """
 
     seq: int
     outcome: Outcome
-    delay_ms: int = 0
+    delay_ms: int = BY_RULES
     failure: Failure | None = None
 
 
