@@ -113,19 +113,20 @@ def decode_deliveries(frame: bytes) -> Deliveries:
             stream_id, seqs, sent_ns, attempts, flags, [""] * count, nothing, cut(frame, start, lengths)
         )
     sizes = struct.unpack(f"<{2 * count}H", names)
-    headers_at = start + sum(sizes[:count])
-    payloads_at = headers_at + sum(sizes[count:])
+    key_sizes, header_sizes = sizes[:count], sizes[count:]
+    if max(key_sizes) > MAX_KEY_BYTES:
+        raise FrameError(f"a key of {max(key_sizes)} bytes; there may be {MAX_KEY_BYTES}")
+    headers_at = start + sum(key_sizes)
+    payloads_at = headers_at + sum(header_sizes)
     check_end(payloads_at + sum(lengths), len(frame))
-    keys = _cut_keys(frame[start:headers_at], sizes[:count])
-    headers = cut(frame[:payloads_at], headers_at, sizes[count:])
+    keys = _cut_keys(frame[start:headers_at], key_sizes)
+    headers = cut(frame[:payloads_at], headers_at, header_sizes)
     payloads = cut(frame, payloads_at, lengths)
     return Deliveries(stream_id, seqs, sent_ns, attempts, flags, keys, headers, payloads)
 
 
 def _cut_keys(whole: bytes, sizes: tuple[int, ...]) -> list[str]:
     """Cut the keys out of all of them."""
-    if max(sizes) > MAX_KEY_BYTES:
-        raise FrameError(f"a key of {max(sizes)} bytes; there may be {MAX_KEY_BYTES}")
     try:
         if whole.isascii():
             return cut(whole.decode(), 0, sizes)
