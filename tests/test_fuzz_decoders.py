@@ -504,7 +504,7 @@ DECODING: dict[str, list[Callable[..., object]]] = {
         publications.Publication.texts,
     ],
     "call": [calls.decode_calls, calls.split_envelope],
-    "delivery": [deliveries.decode_deliveries, deliveries._cut_keys],
+    "delivery": [deliveries.decode_deliveries, deliveries._cut_parts, deliveries._cut_keys],
     "settlement": [settlements.decode_settle, settlements._decode_settlement],
     "ranges": [RangeSet.decode.__func__],  # type: ignore[attr-defined]
     "frame": functions_of(frames),
