@@ -60,6 +60,11 @@ def encode_control(kind: Kind, body: Any) -> bytes:
     return _HEADER.pack(MAGIC, 0, VERSION, kind) + msgspec.json.encode(body)
 
 
+def encode_bare(kind: Kind) -> bytes:
+    """Write a frame without a body."""
+    return _HEADER.pack(MAGIC, 0, VERSION, kind)
+
+
 def decode_control(frame: bytes) -> tuple[Kind, bytes]:
     """Read the header of a frame.
 

@@ -106,26 +106,39 @@ def decode_deliveries(frame: bytes) -> Deliveries:
     if 0 in attempts or 0 in seqs:
         raise FrameError("a sequence number or a try is 0; they begin with 1")
     names = frame[tries_at - 4 * count : tries_at]
+    keys, headers, payloads = _cut_parts(frame, start, names, lengths)
+    return Deliveries(stream_id, seqs, sent_ns, attempts, flags, keys, headers, payloads)
+
+
+def _cut_parts(
+    frame: bytes, start: int, names: bytes, lengths: tuple[int, ...]
+) -> tuple[list[str], list[bytes], list[bytes]]:
+    """Cut keys, headers and payloads out of a frame.
+
+    Args:
+        frame: the received bytes.
+        start: where the keys begin.
+        names: the sizes of the keys, then of the headers.
+        lengths: of the payloads.
+    """
+    count = len(lengths)
     if names.count(0) == len(names):
         check_end(start + sum(lengths), len(frame))
-        nothing = [b""] * count
-        return Deliveries(
-            stream_id, seqs, sent_ns, attempts, flags, [""] * count, nothing, cut(frame, start, lengths)
-        )
+        return [""] * count, [b""] * count, cut(frame, start, lengths)
     sizes = struct.unpack(f"<{2 * count}H", names)
-    headers_at = start + sum(sizes[:count])
-    payloads_at = headers_at + sum(sizes[count:])
+    key_sizes, header_sizes = sizes[:count], sizes[count:]
+    if max(key_sizes) > MAX_KEY_BYTES:
+        raise FrameError(f"a key of {max(key_sizes)} bytes; there may be {MAX_KEY_BYTES}")
+    headers_at = start + sum(key_sizes)
+    payloads_at = headers_at + sum(header_sizes)
     check_end(payloads_at + sum(lengths), len(frame))
-    keys = _cut_keys(frame[start:headers_at], sizes[:count])
-    headers = cut(frame[:payloads_at], headers_at, sizes[count:])
-    payloads = cut(frame, payloads_at, lengths)
-    return Deliveries(stream_id, seqs, sent_ns, attempts, flags, keys, headers, payloads)
+    keys = _cut_keys(frame[start:headers_at], key_sizes)
+    headers = cut(frame[:payloads_at], headers_at, header_sizes)
+    return keys, headers, cut(frame, payloads_at, lengths)
 
 
 def _cut_keys(whole: bytes, sizes: tuple[int, ...]) -> list[str]:
     """Cut the keys out of all of them."""
-    if max(sizes) > MAX_KEY_BYTES:
-        raise FrameError(f"a key of {max(sizes)} bytes; there may be {MAX_KEY_BYTES}")
     try:
         if whole.isascii():
             return cut(whole.decode(), 0, sizes)

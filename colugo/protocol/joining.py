@@ -9,7 +9,7 @@ from colugo.protocol.message_parts import check_group
 from colugo.protocol.topics import MAX_TOPIC_BYTES
 
 MAX_PREFETCH = 65535
-_Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+_Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
 
 
@@ -43,7 +43,7 @@ class Join(msgspec.Struct, frozen=True):
 
 
 class Joined(msgspec.Struct, frozen=True):
-    """The stream's answer to a consumer that it has let in; else it sends an `entries.Refusal`.
+    """The stream's answer to a consumer that it has let in; else it sends a `Refusal`.
 
     Attributes:
         stream: its id, 16 hexadecimal digits: of the store, so the same after a restart.

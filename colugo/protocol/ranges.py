@@ -5,6 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, chain
 from operator import sub
+from typing import Self
 
 from colugo.errors import FrameError
 
@@ -81,7 +82,7 @@ class RangeSet:
 
     def _merge(self, first: int, last: int) -> list[Range]:
         """Add a range that may overlap or touch others."""
-        new = list(self.gaps(first, last))
+        new = self.gaps(first, last)
         if new:
             firsts, lasts = self._firsts, self._lasts
             begin = bisect_left(lasts, first - 1)
@@ -125,16 +126,16 @@ class RangeSet:
         if not self._firsts:
             return b""
         firsts, lasts = self._firsts, self._lasts
-        between = map(sub, firsts[1:], lasts)
+        between = [first - last - _NEXT for first, last in zip(firsts[1:], lasts, strict=False)]
         within = map(sub, lasts[1:], firsts[1:])
-        distances = list(chain.from_iterable(zip((each - _NEXT for each in between), within, strict=True)))
+        distances = list(chain.from_iterable(zip(between, within, strict=True)))
         largest = max(distances, default=0)
         width = next(width for width in _CODES if not largest >> 8 * width)
         head = _HEAD.pack(width, firsts[0], lasts[0])
         return head + struct.pack(f"<{len(distances)}{_CODES[width]}", *distances)
 
     @classmethod
-    def decode(cls, data: bytes) -> "RangeSet":
+    def decode(cls, data: bytes) -> Self:
         """Read a set.
 
         Args:
@@ -179,7 +180,7 @@ class RangeSet:
             return NotImplemented
         return self._firsts == other._firsts and self._lasts == other._lasts
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
     def __repr__(self) -> str:
         return f"RangeSet({list(self)})"

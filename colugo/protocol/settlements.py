@@ -146,12 +146,13 @@ def _decode_settlement(seq: int, number: int, delay_ms: int, report: bytes) -> S
         outcome = Outcome(number)
     except ValueError:
         raise FrameError(f"unknown outcome {number}") from None
-    if not seq:
-        raise FrameError("a sequence number is 0; they begin with 1")
+    if not seq or (report and outcome is not Outcome.NACK):
+        raise FrameError(
+            f"message {seq}, {outcome.name}, report of {len(report)} bytes: they begin with 1, and only "
+            f"NACK has a report"
+        )
     if not report:
         return Settlement(seq, outcome, delay_ms)
-    if outcome is not Outcome.NACK:
-        raise FrameError(f"a report of {len(report)} bytes with {outcome.name}; only NACK has one")
     try:
         return Settlement(seq, outcome, delay_ms, msgspec.msgpack.decode(report, type=Failure))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
