@@ -19,6 +19,8 @@ from colugo.errors import (
     RequestError,
     RequestTimeout,
     RequestTimeoutError,
+    StoreError,
+    StreamFullError,
     TopicError,
 )
 from colugo.net.interfaces import Scope
@@ -73,6 +75,8 @@ __all__ = [
     "Respondent",
     "RespondentStats",
     "Scope",
+    "StoreError",
+    "StreamFullError",
     "StreamStats",
     "Subscriber",
     "SubscriberStats",

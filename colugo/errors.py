@@ -9,6 +9,8 @@ ColugoError
 ├── ClosedError (RuntimeError)        used after stop()
 ├── LifecycleError (RuntimeError)     started twice, started inside a running loop, replied twice …
 ├── FlowError (RuntimeError)          send() while a reader of a flow="wait" publisher is too far behind
+├── StoreError                        a stream's store that cannot be opened, read or written
+├── StreamFullError (RuntimeError)    send() while the stream holds as much as it may
 ├── CodecError
 │   ├── EncodeError (TypeError)       the message does not fit the codec it is sent with
 │   └── DecodeError (ValueError)      received bytes do not fit the codec they are read with
@@ -56,6 +58,14 @@ class LifecycleError(ColugoError, RuntimeError):
 
 class FlowError(ColugoError, RuntimeError):
     """A publisher that waits for its readers cannot send now; `send_wait` would wait."""
+
+
+class StoreError(ColugoError):
+    """A stream's store cannot be opened, read or written; the text names the file and what to do."""
+
+
+class StreamFullError(ColugoError, RuntimeError):
+    """The stream holds `max_messages` or `max_bytes`, and takes no more until some are acknowledged."""
 
 
 class CodecError(ColugoError):
