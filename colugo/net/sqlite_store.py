@@ -68,7 +68,7 @@ class SqliteStore:
         """
         if self._file is not None or self._closing:
             raise LifecycleError(f"the store {self._path} was opened before")
-        file = StoreFile(self._path, self._durability)
+        file = StoreFile(self._path, self._durability, self._logger)
         try:
             opened = look_into(file.connection, self._path)
         except sqlite3.Error as error:

@@ -1,16 +1,24 @@
 """A store's file: made, checked and opened."""
 
+import logging
 import os
 import sqlite3
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
 from colugo.errors import ConfigurationError, StoreError
 from colugo.net.store_failure import damaged_failure, locked_failure, store_failure
+from colugo.net.store_log import LogState, log_path, log_state
 from colugo.net.store_rows import SCHEMA, StreamRow, stream_row
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 Durability = Literal["full", "os"]
 
@@ -22,6 +30,9 @@ _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 _LAYOUT_AT = 60
 _APPLICATION_AT = 68
+_LOCK_AT = 0x40000002
+_LOCK_BYTES = 510
+"""What SQLite locks of a file that it reads or writes: https://www.sqlite.org/src/file/src/os_unix.c."""
 _BUSY_S = 0.5
 """A program that has just ended, or only looks, is waited for."""
 _SYNCHRONOUS = {"full": "FULL", "os": "NORMAL"}
@@ -41,13 +52,14 @@ class StoreFile:
     Args:
         path: of the file; it is made if it is not there.
         durability: `"full"`: what was committed has been synced; `"os"`: it has been written.
+        logger: hears of what may be missing.
 
     Raises:
         ConfigurationError: if there is no such durability.
         StoreError: if it cannot be opened, or is not a store, or damaged.
     """
 
-    def __init__(self, path: Path, durability: Durability) -> None:
+    def __init__(self, path: Path, durability: Durability, logger: logging.Logger) -> None:
         if durability not in _SYNCHRONOUS:
             raise ConfigurationError(f"durability is 'full' or 'os', not {durability!r}")
         self.path = path
@@ -59,7 +71,7 @@ class StoreFile:
             _check_header(path)
             self.connection = _connect(path)
             try:
-                _prepare(self.connection, path, durability)
+                _prepare(self.connection, path, durability, logger)
             except BaseException:
                 self.connection.close()
                 raise
@@ -111,7 +123,7 @@ def create(path: Path, stream: StreamRow | None = None) -> None:
         OSError: if it cannot be made.
         sqlite3.Error: likewise.
     """
-    log = path.with_name(f"{path.name}-wal")
+    log = log_path(path)
     if log.exists():
         raise StoreError(
             f"the store {path} is not there, but {log.name} is, which holds part of it: put the file back, "
@@ -163,6 +175,28 @@ def _claim(path: Path) -> tuple[int, int]:
     return identity
 
 
+@contextmanager
+def sole_reader(path: Path) -> Iterator[None]:
+    """Keep everybody from opening a file, which is only read.
+
+    Raises:
+        StoreError: if it is open.
+        OSError: if it cannot be read.
+    """
+    identity = _claim(path)
+    try:
+        with path.open("rb") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, _LOCK_BYTES, _LOCK_AT)
+                except OSError:
+                    raise locked_failure(path) from None
+            yield
+    finally:
+        with _open_lock:
+            _open.discard(identity)
+
+
 def _check_header(path: Path) -> None:
     """See that it is a store's file before SQLite touches it."""
     if not path.is_file():
@@ -202,7 +236,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability) -> None:
+def _prepare(
+    connection: sqlite3.Connection, path: Path, durability: Durability, logger: logging.Logger
+) -> None:
     """Lock it, look whether it is whole, and set how it is written."""
     for pragma in (
         # Before the first look at the file: then the log's index is in memory, not in a file.
@@ -219,6 +255,18 @@ def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability)
     # Raises if somebody has it, and if it cannot be written.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")
+    state = log_state(path)
+    if state is LogState.DAMAGED:
+        raise damaged_failure(
+            path, f"{log_path(path).name}, which holds its last transactions, is not as it was written"
+        )
+    if state is LogState.TORN:
+        logger.warning(
+            "the store %s ended in the middle of a transaction (a power failure does that); it was not confirmed, "
+            "unless %s is damaged",
+            path,
+            log_path(path).name,
+        )
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != b"wal":
         raise StoreError(
