@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from colugo.errors import StoreError
-from colugo.net import store
+from colugo.net.store import GroupRecord
 from colugo.net.store_failure import store_failure
 from colugo.net.store_file import create, sole_reader
 from colugo.net.store_log import log_path
@@ -32,6 +32,7 @@ from colugo.net.store_rows import (
 
 _FIRST_PAGE = 1
 _HIGHEST = 2**63 - 1
+_JUMP = 10**9
 _TABLE = 5
 _STREAM_OR_ATTEMPTS = 4
 _MESSAGE = 8
@@ -105,13 +106,15 @@ def salvage(path: str | PathLike[str], into: str | PathLike[str]) -> Salvaged:
 class _Copy:
     """One copy under way."""
 
+    _groups: dict[str, GroupRecord]
+
     def __init__(self, pages: Pages, connection: sqlite3.Connection) -> None:
         self._pages = pages
         self._connection = connection
         self._found = Salvaged()
         self._damaged: set[int] = set()
         self._stream: StreamRow | None = None
-        self._groups: dict[str, store.GroupRecord] = {}
+        self._groups = {}
         self._root: int | None = None
         """The first page of the messages."""
 
@@ -204,16 +207,19 @@ class _Copy:
         return self._connection.execute(sql, row).rowcount
 
     def _put_stream(self) -> int:
-        """Give the copy the number of the stream, and return the highest that was ever used, as far as known."""
-        (last,) = self._connection.execute("SELECT ifnull(max(seq), 0) FROM messages").fetchone()
+        """Give the copy the id of the stream, and return its last number, as far as that is known."""
+        tables = (
+            "SELECT seq FROM messages UNION ALL SELECT seq FROM dead UNION ALL SELECT offered FROM groups"
+        )
+        (last,) = self._connection.execute(f"SELECT ifnull(max(seq), 0) FROM ({tables})").fetchone()  # noqa: S608
         if self._stream is None:
-            # It has a number of its own, for the old one's last message is not known.
+            # It is a stream of its own, and its numbers go on where the groups cannot have had any yet.
             self._found.new_stream = True
             (stream_id,) = self._connection.execute("SELECT stream_id FROM stream").fetchone()
-            self._stream = StreamRow(stream_id, last)
+            self._stream = StreamRow(stream_id, last + _JUMP)
         stream = self._stream._replace(last_seq=max(last, self._stream.last_seq))
         self._connection.execute("INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?)", stream_row(stream))
-        return stream.last_seq
+        return last if self._found.new_stream else stream.last_seq
 
     def _suspects(self, last: int) -> list[tuple[int, int]]:
         """Ranges of numbers whose pages are damaged, as the tree of the messages has them."""
@@ -224,27 +230,31 @@ class _Copy:
         seen: set[int] = set()
         while waiting:
             number, low, high = waiting.pop()
-            try:
-                if number in seen or number in self._damaged:
-                    raise DamagedPageError
-                seen.add(number)
-                children = self._pages.children(number)
-            except DamagedPageError:
+            children = None if number in seen else self._children(number)
+            seen.add(number)
+            if children is None:
                 self._damaged.add(number)
                 suspects.append((low + 1, min(high, last)))
                 continue
-            for child, limit in children or ():
+            for child, limit in children:
                 waiting.append((child, low, min(limit, high)))
                 low = limit
         return sorted(pair for pair in suspects if pair[0] <= pair[1])
 
+    def _children(self, number: int) -> list[tuple[int, int]] | None:
+        """The pages under a page of the messages; none for a leaf, None if it is damaged."""
+        if number in self._damaged:
+            return None
+        try:
+            return self._pages.children(number)
+        except DamagedPageError:
+            return None
+
     def _gaps(self, low: int, high: int) -> list[tuple[int, int]]:
         """The ranges of numbers that have not been copied, within one."""
         gaps = []
-        rows = self._connection.execute(
-            "SELECT seq FROM messages WHERE seq BETWEEN ? AND ? ORDER BY seq", (low, high)
-        )
-        for (seq,) in rows:
+        sql = "SELECT seq FROM messages WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        for (seq,) in self._connection.execute(sql, (low, high)):
             if seq > low:
                 gaps.append((low, seq - 1))
             low = seq + 1

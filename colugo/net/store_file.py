@@ -109,14 +109,13 @@ class StoreFile:
             self._identity = None
 
 
-def create(path: Path, stream: StreamRow | None = None) -> None:
+def create(path: Path) -> None:
     """Make an empty store, whole or not at all.
 
     It is made under another name: an empty file of the right one would look like a store that has lost all.
 
     Args:
         path: of the file, which must not be there.
-        stream: what its row says; None: a new stream.
 
     Raises:
         StoreError: if a file is there, or a log without its file.
@@ -139,7 +138,7 @@ def create(path: Path, stream: StreamRow | None = None) -> None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {LAYOUT}")
             connection.executescript(f"BEGIN; {SCHEMA} COMMIT")
-            row = stream_row(stream or StreamRow(os.urandom(8), 0))
+            row = stream_row(StreamRow(os.urandom(8), 0))
             connection.execute("INSERT INTO stream VALUES (?, ?, ?, ?)", row)
             connection.execute("PRAGMA journal_mode = WAL")
         _name(draft, path)
@@ -258,11 +257,11 @@ def _prepare(
     state = log_state(path)
     if state is LogState.DAMAGED:
         raise damaged_failure(
-            path, f"{log_path(path).name}, which holds its last transactions, is not as it was written"
+            path, f"{log_path(path).name}, with its last transactions, is not as it was written"
         )
     if state is LogState.TORN:
         logger.warning(
-            "the store %s ended in the middle of a transaction (a power failure does that); it was not confirmed, "
+            "the store %s ended within a transaction (a power failure does that), which was not confirmed "
             "unless %s is damaged",
             path,
             log_path(path).name,

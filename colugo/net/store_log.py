@@ -1,7 +1,7 @@
 """The log beside a store's file: SQLite's WAL, read without SQLite.
 
-SQLite takes a log up to its first frame that is not as it was written, and forgets the rest without a word: what
-comes after a torn end was never committed. Where frames of later transactions follow, it is damage instead.
+SQLite takes a log up to its first frame that is not as it was written, and forgets the rest without a
+word: what comes after a torn end was never committed. Where later transactions follow, it is damage instead.
 
 The format: https://www.sqlite.org/fileformat2.html, section 4.
 """

@@ -4,7 +4,6 @@ The format: https://www.sqlite.org/fileformat2.html, sections 1 and 2.
 """
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
@@ -49,7 +48,7 @@ class Pages:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+        self._file: BinaryIO = path.open("rb")
         self._log: BinaryIO | None = None
         self._logged: dict[int, int] = {}
         """Where in the log the newest version of a page is."""
@@ -119,8 +118,8 @@ class Pages:
             return []
         return [self._cell(page, at) for at in _pointers(page, start, 8)]
 
-    def children(self, number: int) -> list[tuple[int, int]] | None:
-        """The pages under an interior one of a table, each with the highest row id in it; None for a leaf.
+    def children(self, number: int) -> list[tuple[int, int]]:
+        """The pages under an interior one of a table, each with the highest row id in it; none for a leaf.
 
         The last one has no limit: it is given the highest there is.
 
@@ -130,7 +129,7 @@ class Pages:
         page = self.read(number)
         start = _FIRST_PAGE_HEADER if number == 1 else 0
         if page[start] == _LEAF:
-            return None
+            return []
         if page[start] != _INTERIOR:
             raise DamagedPageError
         found = []
