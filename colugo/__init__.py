@@ -86,7 +86,6 @@ __all__ = [
     "RespondentStats",
     "Scope",
     "StoreError",
-    "Stream",
     "StreamFullError",
     "StreamStats",
     "Subscriber",
