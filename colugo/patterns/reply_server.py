@@ -7,7 +7,7 @@ from typing import Any
 from colugo.net.runtime import Runtime
 from colugo.patterns.replier import Replier
 from colugo.protocol.advertisement import Kind
-from colugo.protocol.description import ReplyServerDescription
+from colugo.protocol.part_description import ReplyServerDescription
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ from colugo.patterns.server_links import ServerLinks
 from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.calls import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
 from colugo.protocol.codecs import resolve_codec
-from colugo.protocol.description import RequestClientDescription
 from colugo.protocol.error_report import decode_error
+from colugo.protocol.part_description import RequestClientDescription
 from colugo.protocol.pending import PendingRequests
 from colugo.protocol.topics import check_topic
 

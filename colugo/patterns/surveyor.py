@@ -21,8 +21,8 @@ from colugo.patterns.survey import Survey, SurveyorStats, SurveyReply
 from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.calls import FLAG_DECLINED, FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
 from colugo.protocol.codecs import resolve_codec
-from colugo.protocol.description import SurveyorDescription
 from colugo.protocol.error_report import decode_error
+from colugo.protocol.part_description import SurveyorDescription
 from colugo.protocol.roll import Outcome, Roll
 from colugo.protocol.topics import check_topic
 
