@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -90,11 +91,11 @@ class Server:
         """End it, and remove its folder."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(self._end_s)
-        except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
             os.killpg(self.group, signal.SIGKILL)
-            self._process.wait()
+        self._process.wait()
         self._folder.cleanup()
 
     def __enter__(self) -> Self:
