@@ -116,7 +116,7 @@ class _Fake:
 @pytest.fixture
 def fake_streaming(monkeypatch: pytest.MonkeyPatch) -> Streaming:
     monkeypatch.setattr(streaming, "Child", _Fake)
-    found = Streaming("colugo", 1, Case("disk, 100", "disk", 100))
+    found = Streaming("colugo", 1, Case("disk 100", "disk", 100))
     found.calibrate(0.5)
     return found
 
@@ -167,8 +167,8 @@ def test_a_server_that_does_not_end_is_killed() -> None:
     assert wait_until(lambda: all(_ended(member) for member in members))
 
 
-def test_a_server_ends_when_the_benchmark_is_killed(realm: str) -> None:
-    with Program(["-c", _SERVING], realm=realm, told=True) as program:
+def test_a_server_ends_when_the_benchmark_is_killed(realm: str, tmp_path: Path) -> None:
+    with Program(["-c", _SERVING], realm=realm, env={"TMPDIR": str(tmp_path)}, told=True) as program:
         group = int(program.expect("group").split()[1])
         assert wait_until(lambda: len(psutil.Process(group).children()) == 1)
         processes = [psutil.Process(group), *psutil.Process(group).children()]

@@ -50,14 +50,12 @@ class Case:
 
 
 _CASES = (
-    Case("disk, 100", "disk", 100, shared=True, goals=_STORED_GOALS),
-    Case("disk, 1000", "disk", 1000, shared=True, goals=_STORED_GOALS),
-    Case("disk, 100, flood", "disk", 100, "flood"),
-    Case("disk, 1000, flood", "disk", 1000, "flood"),
-    Case("memory, 100", "memory", 100),
-    Case("memory, 1000", "memory", 1000),
-    Case("memory, 100, flood", "memory", 100, "flood", goals=_MEMORY_GOALS),
-    Case("memory, 1000, flood", "memory", 1000, "flood", goals=_MEMORY_GOALS),
+    Case("disk 100", "disk", 100, shared=True, goals=_STORED_GOALS),
+    Case("disk 1000", "disk", 1000, shared=True, goals=_STORED_GOALS),
+    Case("disk flood", "disk", 1000, "flood"),
+    Case("RAM 100", "memory", 100),
+    Case("RAM 1000", "memory", 1000),
+    Case("RAM flood", "memory", 1000, "flood", goals=_MEMORY_GOALS),
 )
 
 
@@ -161,7 +159,7 @@ def _streams(options: Options) -> list[Scenario[Streaming]]:
                 Measurement(
                     case.name,
                     lambda streaming, _: (streaming.rate(),),
-                    [Figure(goals=case.goals, message_bytes=_BYTES)],
+                    [Figure(goals=case.goals)],
                     partial(Streaming.calibrate, seconds=seconds),
                 )
             ],
@@ -173,8 +171,8 @@ def _streams(options: Options) -> list[Scenario[Streaming]]:
 STREAMING = Benchmark(
     "streams",
     "Messages of 200 B per second, kept on disk or in memory, from the first sending until the last is "
-    "acknowledged: the producer has 1,000 unconfirmed, or sends as fast as it goes (flood); the consumer may "
-    "have 100 or 1,000 unacknowledged.",
+    "acknowledged. The consumer may have 100 or 1,000 unacknowledged; the producer has 1,000 unconfirmed, or "
+    "sends as fast as it goes (flood, to a consumer of 1,000).",
     STREAMS,
     5,
     _streams,
