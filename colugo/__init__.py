@@ -29,7 +29,7 @@ from colugo.patterns.delayed import DelayedCallback
 from colugo.patterns.delivery import MessageInfo
 from colugo.patterns.publisher import Publisher, PublisherStats
 from colugo.patterns.repeater import Repeater
-from colugo.patterns.replier import Reply
+from colugo.patterns.reply import Reply
 from colugo.patterns.reply_server import ReplyServer, ReplyServerStats
 from colugo.patterns.request_client import RequestClient, RequestClientStats
 from colugo.patterns.respondent import Respondent, RespondentStats

@@ -14,8 +14,8 @@ from colugo.patterns.inflow import Inflow
 from colugo.patterns.links import Link
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.codecs import resolve_codec
-from colugo.protocol.description import SubscriberDescription
 from colugo.protocol.ledger import Ledger
+from colugo.protocol.part_description import SubscriberDescription
 from colugo.protocol.topics import check_topic, is_pattern
 
 DEFAULT_QUEUE = 1000
