@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import zmq
 
-from colugo.errors import ClosedError, ConfigurationError
+from colugo.errors import ClosedError, ConfigurationError, LifecycleError
 from colugo.net.binding import Binding
 from colugo.net.memory_store import MemoryStore
 from colugo.net.runtime import Runtime
@@ -195,6 +195,11 @@ class Stream(Part):
         runtime.when_open(self._open)
 
     @property
+    def socket_id(self) -> bytes:
+        """As in its advertisement: 8 bytes, new each time a stream is made, also with the same store."""
+        return self._binding.advertisement.socket_id
+
+    @property
     def endpoints(self) -> list[str]:
         """Where it is bound, for consumers that are given one instead of discovering it: tcp, then ipc."""
         return self._binding.endpoints
@@ -311,9 +316,36 @@ class Stream(Part):
 
         Returns:
             Whether it was known here.
+
+        Raises:
+            LifecycleError: if it has consumers that are connected: it is not gone.
+            ConfigurationError: if that is no name of a group.
         """
         self._check_open()
-        return self._keeper.forget(check_group(group))
+        self._check_thread()
+        known = self._keeper.groups.get(check_group(group))
+        if known is not None and known.present:
+            raise LifecycleError(
+                f"the group {group!r} has {len(known.queue.members)} consumers at the stream {self.topic}: "
+                "it can be forgotten when they are closed"
+            )
+        return self._keeper.forget(group)
+
+    def exchange_groups(self, news: Any) -> list[dict[str, Any]]:
+        """Take in what another stream of the topic knows of consumer groups.
+
+        Args:
+            news: what its `exchange_groups` has returned.
+
+        Returns:
+            What this one knows then; as JSON has it.
+
+        Raises:
+            FrameError: if that is no list of groups.
+            ConfigurationError: if a name or binding breaks the rules.
+        """
+        self._gossip.hear(news)
+        return self._gossip.tell()
 
     def quiesce(self) -> None:
         """Take nothing more, hand out nothing more."""
