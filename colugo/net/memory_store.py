@@ -31,8 +31,9 @@ class MemoryStore:
         on_corrupt: never called.
     """
 
+    on_corrupt: Callable[[list[int]], None] | None = None
+
     def __init__(self) -> None:
-        self.on_corrupt: Callable[[list[int]], None] | None = None
         self._stream_id = os.urandom(8)
         self._messages: dict[int, Message] = {}
         self._order: list[int] = []
@@ -63,8 +64,11 @@ class MemoryStore:
     def close(self) -> None:
         """The same without a loop."""
         self._closed = True
-        for holder in (self._messages, self._order, self._dead, self._groups, self._attempts):
-            holder.clear()  # type: ignore[attr-defined]
+        self._messages.clear()
+        self._order.clear()
+        self._dead.clear()
+        self._groups.clear()
+        self._attempts.clear()
 
     def commit(self, transaction: Transaction, done: Committed) -> None:
         """See `Store.commit`.
@@ -194,7 +198,7 @@ class MemoryStore:
                 del self._attempts[group, seq]
 
     def _compact(self) -> None:
-        """At a cost that does not depend on how many there are: the longer the list, the rarer it is made anew."""
+        """Forget numbers of messages that have gone: the more there are, the rarer."""
         if len(self._order) > 2 * len(self._messages) + _MIN_COMPACTED:
             self._order = sorted(self._messages)
 

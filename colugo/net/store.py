@@ -98,7 +98,8 @@ class Transaction:
     trim: Trim | None = None
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Outcome:
     """What a transaction left behind.
 
     Attributes:
@@ -116,7 +117,8 @@ class Outcome(NamedTuple):
     expired: list[int]
 
 
-class Opened(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Opened:
     """What a store held when it was opened.
 
     Attributes:

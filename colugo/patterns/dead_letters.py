@@ -194,7 +194,7 @@ class DeadLetters:
     def _number(self, message_id: str) -> int:
         text = str(message_id)
         number = text.removeprefix(self._prefix)
-        if not number.isdecimal():
+        if not (text.startswith(self._prefix) and number.isdecimal()):
             raise ConfigurationError(f"{text!r} is no id of this stream: those begin with {self._prefix}")
         return int(number)
 

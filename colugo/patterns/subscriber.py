@@ -22,7 +22,7 @@ DEFAULT_QUEUE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class StreamStats:
+class SubscriptionStats:
     """What a subscriber has had of one publisher.
 
     Attributes:
@@ -64,7 +64,7 @@ class SubscriberStats:
     lost: int
     conflated: int
     duplicates: int
-    by_publisher: Mapping[Advertisement, StreamStats]
+    by_publisher: Mapping[Advertisement, SubscriptionStats]
 
 
 class Subscriber(Part):
@@ -246,8 +246,8 @@ class Subscriber(Part):
             self._on_error.run(error, info)
 
 
-def _stream_stats(ledger: Ledger) -> StreamStats:
-    return StreamStats(ledger.received, ledger.lost, ledger.conflated, ledger.duplicates)
+def _stream_stats(ledger: Ledger) -> SubscriptionStats:
+    return SubscriptionStats(ledger.received, ledger.lost, ledger.conflated, ledger.duplicates)
 
 
 def _check_options(topic: str, handler: Handler | None, *, batch: bool, executor: bool) -> None:
