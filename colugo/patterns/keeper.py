@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from colugo.errors import ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
@@ -52,6 +52,22 @@ class Limits:
     max_bytes: int
     max_age_ms: int | None
     full: FullPolicy
+
+
+class Totals(NamedTuple):
+    """What the groups of a stream have had since it was made.
+
+    Attributes:
+        delivered: messages that were handed to members, each time counted.
+        redelivered: of those, second and later times.
+        acknowledged: messages that members have acknowledged.
+        dead: messages that have become dead letters.
+    """
+
+    delivered: int = 0
+    redelivered: int = 0
+    acknowledged: int = 0
+    dead: int = 0
 
 
 class Keeper:
@@ -126,6 +142,8 @@ class Keeper:
         self._finishing: list[asyncio.Future[None]] = []
         self._syncing: list[asyncio.Future[None]] = []
         self._lingering: dict[str, asyncio.TimerHandle] = {}
+        self._gone = Totals()
+        """Of groups that are gone."""
         self._open = False
         self._quiet = False
         self._closed = False
@@ -183,6 +201,27 @@ class Keeper:
             f"the stream holds {messages} messages{dead} ({self.size + self._pending_bytes} bytes): "
             f"max_messages is {limits.max_messages}, max_bytes {limits.max_bytes}"
         )
+
+    @property
+    def committed(self) -> int:
+        """The number of the last message that was written."""
+        return self._committed
+
+    @property
+    def totals(self) -> Totals:
+        """What all groups have had, those that are gone included."""
+        gone, groups = self._gone, self.groups.values()
+        return Totals(
+            gone.delivered + sum(group.delivered for group in groups),
+            gone.redelivered + sum(group.redelivered for group in groups),
+            gone.acknowledged + sum(group.acknowledged for group in groups),
+            gone.dead + sum(group.dead for group in groups),
+        )
+
+    @property
+    def last(self) -> int:
+        """The number of the last message that was taken."""
+        return self._last
 
     def begin(self) -> None:
         """Write what has been taken when this turn of the loop is over."""
@@ -404,6 +443,12 @@ class Keeper:
 
     def _remove(self, group: StreamGroup) -> None:
         """Take a group out; what only it had waited for is done with."""
+        self._gone = Totals(
+            self._gone.delivered + group.delivered,
+            self._gone.redelivered + group.redelivered,
+            self._gone.acknowledged + group.acknowledged,
+            self._gone.dead + group.dead,
+        )
         del self.groups[group.name]
         self._dirty.pop(group.name, None)
         self._stirred.pop(group, None)
