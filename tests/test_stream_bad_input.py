@@ -53,7 +53,7 @@ async def receive(socket: Any) -> bytes:
 
 async def joined(socket: Any, join: Join = JOIN) -> bytes:
     await socket.send(encode_control(Kind.JOIN, join))
-    kind = Kind.REFUSAL
+    kind, body = Kind.REFUSAL, b""
     while kind is Kind.REFUSAL:  # of what was sent before
         kind, body = decode_control(await receive(socket))
     assert kind is Kind.JOINED
@@ -296,3 +296,61 @@ def test_a_store_that_cannot_be_opened_leaves_nothing_behind(tmp_path: Path) -> 
 
     run(main())
     assert foreign.read_text() == "this is no store" * 100
+
+
+class FullStore(MemoryStore):
+    """Takes no messages as long as it has as many as there is room for; everything else it does."""
+
+    room = 3
+
+    def commit(self, transaction: Transaction, done: Callable[[Any], None]) -> None:
+        if transaction.inserts and len(self._messages) >= self.room:
+            asyncio.get_running_loop().call_soon(done, StoreError("the disk is full"))
+        else:
+            super().commit(transaction, done)
+
+
+def test_acknowledgements_make_room_on_a_full_disk_though_messages_wait_to_be_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FullStore)
+
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("t")
+            for n in range(3):
+                await stream.send_wait(str(n))
+            stream.send("3")
+            with pytest.raises(StoreError):
+                await stream.send_wait("not this one")
+            got = Collector()
+            node.add_consumer("t", got, group="g")
+            assert await got.reach(4) == ["0", "1", "2", "3"]
+            async with asyncio.timeout(seconds(10)):
+                await stream.drained()
+            await stream.send_wait("4")
+
+    run(main())
+
+
+def test_who_only_waits_can_send_again_when_the_store_works_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FailingStore)
+
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("t")
+            FailingStore.failing = True
+            with pytest.raises(StoreError):
+                await stream.send_wait("x")
+            FailingStore.failing = False
+            async with asyncio.timeout(seconds(10)):
+                while True:
+                    try:
+                        await stream.send_wait("y")
+                    except StoreError:
+                        await asyncio.sleep(0.05)
+                    else:
+                        break
+            assert stream.stats.messages == 1
+
+    run(main())

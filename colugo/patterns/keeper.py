@@ -126,6 +126,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._last = self._committed = opened.last_seq
         self._tail = Tail(opened.last_seq)
+        self._retry_at = 0.0
         self._pending: list[Message] = []
         self._pending_bytes = 0
         self._unwritten = 0
@@ -654,7 +655,7 @@ class Keeper:
         if self._closed or self.groups.get(group.name) is not group:
             return
         if isinstance(result, StoreError):
-            self._fail(result)
+            self._complaints.warn("read", "the stream's store cannot be read", result)
             self._later(_RETRY_S, lambda: self._read_again(group))
             return
         if not result:
@@ -705,14 +706,19 @@ class Keeper:
         )
 
     def _write(self) -> None:
-        if self._writing or self._closed or not (self._pending or self._is_due()):
+        if self._writing or self._closed:
+            return
+        takes = self._may_insert()
+        if not takes and not self._is_due():
             return
         transaction, self._next = self._next, Transaction()
-        with self._lock:
-            inserts, self._pending = self._pending, []
-            self._pending_bytes = 0
-            self._unwritten = len(inserts)
-        transaction.inserts = inserts
+        inserts: list[Message] = []
+        if takes:
+            with self._lock:
+                inserts, self._pending = self._pending, []
+                self._pending_bytes = 0
+                self._unwritten = len(inserts)
+            transaction.inserts = inserts
         if inserts:
             for group in self.groups.values():
                 if group.present and group.cursor >= self._tail.after:
@@ -739,6 +745,12 @@ class Keeper:
 
         self._store.commit(transaction, done)
 
+    def _may_insert(self) -> bool:
+        """Whether messages are to be written now; if that has failed, first what makes room for them."""
+        if not self._pending:
+            return False
+        return self.error is None or (self._now() >= self._retry_at and not self._is_due())
+
     def _trim(self) -> Trim:
         limits = self.limits
         oldest = None if limits.max_age_ms is None else time.time_ns() - limits.max_age_ms * 1_000_000
@@ -752,7 +764,7 @@ class Keeper:
         after: list[Callable[[], None]],
         outcome: Outcome,
     ) -> None:
-        if self.error is not None:
+        if self.error is not None and (transaction.inserts or not self._pending):
             self.error = None
             self._runtime.logger.warning("the stream's store can be written to again")
         with self._lock:
@@ -842,13 +854,16 @@ class Keeper:
         following.dead = transaction.dead + following.dead
         following.undead = transaction.undead + following.undead
         self._after = after + self._after
-        self._fail(error)
-        self._later(_RETRY_S, self._work)
-
-    def _fail(self, error: StoreError) -> None:
-        if self.error is None:
-            self._runtime.logger.error("the stream's store fails: %s", error)
         self.error = error
+        self._complaints.warn("write", "the stream's store fails", error)
+        self._retry_at = self._now() + _RETRY_S
+        self._later(_RETRY_S, self._retry)
+
+    def _retry(self) -> None:
+        """Try again what could not be written; if nothing is left of it, whoever sends next tries."""
+        if self.error is not None and not self._pending and not self._is_due():
+            self.error = None
+        self._work()
 
     # --- time
 
