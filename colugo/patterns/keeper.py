@@ -15,10 +15,10 @@ from colugo.net.store import DeadLetter, GroupRecord, Opened, Outcome, Store, Tr
 from colugo.net.turn import Turn
 from colugo.patterns.base import Complaints
 from colugo.patterns.stream_group import Ranges, StreamGroup
-from colugo.protocol.group_queue import Dead, Entry, Member, Rules
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet, to_ranges
 from colugo.protocol.settlements import BY_RULES, Failure, Settlement
+from colugo.protocol.tries import Dead, Entry, Member, Rules
 
 PAGE = 1024
 _PAGE_BYTES = 4 * 1024 * 1024

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from colugo.net.store import GroupRecord
 from colugo.protocol.bindings import Bindings
-from colugo.protocol.group_queue import Dead, GroupQueue, Rules
+from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet
+from colugo.protocol.tries import Dead, Rules
 
 WINDOW_BYTES = 16 * 1024 * 1024
 _LEAST_WINDOW = 2048

@@ -17,9 +17,9 @@ from colugo.protocol.deliveries import encode_deliveries
 from colugo.protocol.entries import Refusal
 from colugo.protocol.error_report import report_error
 from colugo.protocol.frames import MAGIC, VERSION, Kind
-from colugo.protocol.group_queue import Entry, Member
 from colugo.protocol.joining import Join, Joined
 from colugo.protocol.settlements import Outcome, Settle, decode_settle
+from colugo.protocol.tries import Entry, Member
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _NOBLOCK_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
