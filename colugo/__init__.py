@@ -86,6 +86,7 @@ __all__ = [
     "RespondentStats",
     "Scope",
     "StoreError",
+    "Stream",
     "StreamFullError",
     "StreamStats",
     "Subscriber",

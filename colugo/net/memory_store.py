@@ -122,15 +122,20 @@ class MemoryStore:
         """See `Store.dead_letters`."""
         self._check()
         ids = None if query.ids is None else set(query.ids)
-        found = [
-            letter
-            for (seq, group), letter in sorted(self._dead.items())
-            if (seq, group) > query.after
-            and query.group in {None, group}
-            and query.key in {None, letter.message.key}
-            and (ids is None or (group, seq) in ids)
-        ]
-        done(found[: query.limit])
+        found: list[DeadLetter] = []
+        size = 0
+        for (seq, group), letter in sorted(self._dead.items()):
+            if (
+                (seq, group) > query.after
+                and query.group in {None, group}
+                and query.key in {None, letter.message.key}
+                and (ids is None or (group, seq) in ids)
+            ):
+                size += len(letter.message.payload)
+                if len(found) >= query.limit or (found and size > query.max_bytes):
+                    break
+                found.append(letter)
+        done(found)
 
     def _check(self) -> None:
         if self._closed:

@@ -151,6 +151,7 @@ class DeadQuery(NamedTuple):
         after: only those after this number and group: the last ones of the page before.
         limit: how many at most.
         ids: only these groups and numbers.
+        max_bytes: of payloads, at most; the first letter comes in any case.
     """
 
     group: str | None = None
@@ -158,6 +159,7 @@ class DeadQuery(NamedTuple):
     after: tuple[int, str] = (0, "")
     limit: int = 1000
     ids: list[tuple[str, int]] | None = None
+    max_bytes: int = 16 * 1024 * 1024
 
 
 Committed = Callable[[Outcome | StoreError], None]

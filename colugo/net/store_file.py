@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from colugo.errors import ConfigurationError, StoreError
 from colugo.net.store_failure import damaged_failure, locked_failure, store_failure
-from colugo.net.store_log import LogState, log_path, log_state
+from colugo.net.store_log import PAGE_BYTES, LogState, log_path, log_state
 from colugo.net.store_rows import SCHEMA, StreamRow, stream_row
 
 try:
@@ -25,7 +25,6 @@ Durability = Literal["full", "os"]
 APPLICATION_ID = 0x636F6C75
 """`colu`: SQLite keeps it in the file's header, and `file` shows it."""
 LAYOUT = 1
-PAGE_BYTES = 4096
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 _LAYOUT_AT = 60
@@ -255,14 +254,14 @@ def _prepare(
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")
     state = log_state(path)
-    if state is LogState.DAMAGED:
+    if state is LogState.DAMAGED and durability == "full":
         raise damaged_failure(
             path, f"{log_path(path).name}, with its last transactions, is not as it was written"
         )
-    if state is LogState.TORN:
+    if state is not LogState.WHOLE:
         logger.warning(
-            "the store %s ended within a transaction (a power failure does that), which was not confirmed "
-            "unless %s is damaged",
+            "the store %s ended within a transaction, which is lost: a power failure does that, and then it "
+            "was not confirmed as synced; or %s is damaged",
             path,
             log_path(path).name,
         )

@@ -31,6 +31,7 @@ class StreamDescription(msgspec.Struct):
     Attributes:
         topic: its topic.
         socket_id: its id, as in its advertisement.
+        stream_id: what the ids of its messages begin with; it stays as long as its store is there.
         codec: the codec's full name.
         endpoints: where it is bound.
         store: path of its file; empty if it keeps messages in memory only.
@@ -52,6 +53,7 @@ class StreamDescription(msgspec.Struct):
 
     topic: str
     socket_id: str
+    stream_id: str = ""
     codec: str = "plain"
     endpoints: list[str] = []
     store: str = ""
