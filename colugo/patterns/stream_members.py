@@ -143,7 +143,7 @@ class StreamMembers:
                 raise FrameError(f"a message of {len(body)} frames")  # noqa: TRY301 - one place counts them
             frame = body[0]
             if visitor is not None:
-                visitor.group.queue.hear(identity)
+                keeper.hear(visitor.group, identity)
                 if frame.startswith(_SETTLE):
                     self._settle(keeper, visitor, identity, decode_settle(frame))
                     return
