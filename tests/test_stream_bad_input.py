@@ -273,6 +273,43 @@ def test_acknowledgements_that_cannot_be_stored_are_stored_later(monkeypatch: py
     run(main())
 
 
+def test_dead_letters_that_cannot_be_resurrected_or_purged_stay_dead_letters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FailingStore)
+
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("t", max_deliver=1)
+            broken = True
+            got = Collector()
+
+            def work(message: str) -> None:
+                if broken:
+                    raise ValueError
+                got(message)
+
+            node.add_consumer("t", work, group="g")
+            for n in range(3):
+                stream.send(str(n))
+            await until(lambda: stream.stats.dead == 3)
+            broken = False
+            FailingStore.failing = True
+            with pytest.raises(StoreError):
+                await stream.dead_letters.resurrect()
+            with pytest.raises(StoreError):
+                await stream.dead_letters.purge()
+            FailingStore.failing = False
+            await until(lambda: stream._keeper.error is None)
+            assert len(await stream.dead_letters.find()) == 3
+            assert not got.items
+            assert await stream.dead_letters.resurrect() == 3
+            await got.reach(3)
+            assert stream.stats.dead == 0
+
+    run(main())
+
+
 def test_a_store_that_cannot_be_opened_leaves_nothing_behind(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.db"
     foreign.write_text("this is no store" * 100)

@@ -27,11 +27,11 @@ from colugo.patterns.stream_members import StreamMembers
 from colugo.protocol.advertisement import Kind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.frames import ID_BYTES
-from colugo.protocol.group_queue import Rules
 from colugo.protocol.message_parts import check_group, check_key, pack_headers
 from colugo.protocol.messages import FLAG_TEXT
 from colugo.protocol.stream_description import GroupDescription, StreamDescription
 from colugo.protocol.topics import check_topic
+from colugo.protocol.tries import Rules
 
 DEFAULT_MAX_MESSAGES = 1_000_000
 DEFAULT_STREAM_BYTES = 1024 * 1024 * 1024
