@@ -15,6 +15,7 @@ from colugo.net.store import DeadLetter, GroupRecord, Opened, Outcome, Store, Tr
 from colugo.net.turn import Turn
 from colugo.patterns.base import Complaints
 from colugo.patterns.stream_group import Ranges, StreamGroup
+from colugo.patterns.tail import Tail
 from colugo.protocol.group_queue import Dead, Entry, Member, Rules
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet, to_ranges
@@ -124,6 +125,8 @@ class Keeper:
         """Called when a durable group is new, has changed, or has been forgotten."""
         self._lock = threading.Lock()
         self._last = self._committed = opened.last_seq
+        self._tail = Tail(opened.last_seq)
+        self._retry_at = 0.0
         self._pending: list[Message] = []
         self._pending_bytes = 0
         self._unwritten = 0
@@ -599,10 +602,7 @@ class Keeper:
     def _advance(self, group: StreamGroup) -> None:
         """Read on in the store if there is room, and hand out what can be."""
         if group.cursor < self._committed and not group.reading and group.has_room:
-            group.reading = True
-            self._store.read(
-                group.cursor, PAGE, _PAGE_BYTES, lambda result: self._read(group, self._committed, result)
-            )
+            self._read_on(group)
         again: list[tuple[Member, list[Entry]]] = []
         for member, entries in group.queue.assign(self._now()):
             first = [entry for entry in entries if not entry.redelivered]
@@ -638,12 +638,24 @@ class Keeper:
         valid = set(tries)
         self._after.append(send)
 
+    def _read_on(self, group: StreamGroup) -> None:
+        until = self._committed
+        if group.cursor < self._tail.after:
+            group.reading = True
+            self._store.read(group.cursor, PAGE, _PAGE_BYTES, lambda result: self._read(group, until, result))
+            return
+        messages = self._tail.following(group.cursor, PAGE)
+        if messages and messages[-1].seq <= group.marked:
+            self._take(group, messages)
+        else:
+            self._read(group, until, messages)
+
     def _read(self, group: StreamGroup, until: int, result: list[Message] | StoreError) -> None:
         """What follows in the store has been read: write that it is offered, then offer it."""
         if self._closed or self.groups.get(group.name) is not group:
             return
         if isinstance(result, StoreError):
-            self._fail(result)
+            self._complaints.warn("read", "the stream's store cannot be read", result)
             self._later(_RETRY_S, lambda: self._read_again(group))
             return
         if not result:
@@ -653,6 +665,7 @@ class Keeper:
                 self._finish(group, [(cursor + 1, group.cursor)], taken=False)
             self._stir(group)
             return
+        group.reading = True
         group.offered = max(group.offered, result[-1].seq)
         self._dirty[group.name] = group
 
@@ -693,21 +706,24 @@ class Keeper:
         )
 
     def _write(self) -> None:
-        if self._writing or self._closed or not (self._pending or self._is_due()):
+        if self._writing or self._closed:
+            return
+        takes = self._may_insert()
+        if not takes and not self._is_due():
             return
         transaction, self._next = self._next, Transaction()
-        with self._lock:
-            inserts, self._pending = self._pending, []
-            self._pending_bytes = 0
-            self._unwritten = len(inserts)
-        transaction.inserts = inserts
-        live = []
+        inserts: list[Message] = []
+        if takes:
+            with self._lock:
+                inserts, self._pending = self._pending, []
+                self._pending_bytes = 0
+                self._unwritten = len(inserts)
+            transaction.inserts = inserts
         if inserts:
             for group in self.groups.values():
-                if group.cursor == self._committed and group.present and not group.reading and group.has_room:
+                if group.present and group.cursor >= self._tail.after:
                     group.offered = inserts[-1].seq
                     self._dirty[group.name] = group
-                    live.append(group)
             if self.limits.full == "drop-oldest":
                 transaction.trim = self._trim()
         for name, group in self._dirty.items():
@@ -725,9 +741,15 @@ class Keeper:
                 self._not_written(transaction, after, outcome)
             else:
                 self._tell(syncing)
-                self._wrote(transaction, live, after, outcome)
+                self._wrote(transaction, after, outcome)
 
         self._store.commit(transaction, done)
+
+    def _may_insert(self) -> bool:
+        """Whether messages are to be written now; if that has failed, first what makes room for them."""
+        if not self._pending:
+            return False
+        return self.error is None or (self._now() >= self._retry_at and not self._is_due())
 
     def _trim(self) -> Trim:
         limits = self.limits
@@ -739,11 +761,10 @@ class Keeper:
     def _wrote(
         self,
         transaction: Transaction,
-        live: list[StreamGroup],
         after: list[Callable[[], None]],
         outcome: Outcome,
     ) -> None:
-        if self.error is not None:
+        if self.error is not None and (transaction.inserts or not self._pending):
             self.error = None
             self._runtime.logger.warning("the stream's store can be written to again")
         with self._lock:
@@ -752,7 +773,14 @@ class Keeper:
         inserts = transaction.inserts
         if inserts:
             self._committed = inserts[-1].seq
+            if any(group.present for group in self.groups.values()):
+                self._tail.add(inserts)
+            else:
+                self._tail.clear(self._committed)
             self._tell_waiters()
+        for name, record in transaction.groups.items():
+            if name in self.groups:
+                self.groups[name].marked = record.offered
         for gone in (outcome.trimmed, outcome.expired):
             if gone:
                 self._released(gone)
@@ -762,9 +790,6 @@ class Keeper:
             return
         for action in after:
             action()
-        for group in live:
-            if self.groups.get(group.name) is group:
-                self._take(group, inserts)
         for group in self.groups.values():
             if group.present and group.cursor < self._committed:
                 self._stirred[group] = None
@@ -829,13 +854,16 @@ class Keeper:
         following.dead = transaction.dead + following.dead
         following.undead = transaction.undead + following.undead
         self._after = after + self._after
-        self._fail(error)
-        self._later(_RETRY_S, self._work)
-
-    def _fail(self, error: StoreError) -> None:
-        if self.error is None:
-            self._runtime.logger.error("the stream's store fails: %s", error)
         self.error = error
+        self._complaints.warn("write", "the stream's store fails", error)
+        self._retry_at = self._now() + _RETRY_S
+        self._later(_RETRY_S, self._retry)
+
+    def _retry(self) -> None:
+        """Try again what could not be written; if nothing is left of it, whoever sends next tries."""
+        if self.error is not None and not self._pending and not self._is_due():
+            self.error = None
+        self._work()
 
     # --- time
 
@@ -866,7 +894,7 @@ class Keeper:
         """Let the store know which messages members have, so that they are redelivered after a crash."""
         self._flight_timer = None
         for group in self.groups.values():
-            if group.flight_changed():
+            if group.update_flight():
                 self._dirty[group.name] = group
         if any(group.queue.in_flight for group in self.groups.values()):
             self._flight_timer = self._later(_FLIGHT_S, self._write_flight)
