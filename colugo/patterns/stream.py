@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import zmq
 
-from colugo.errors import ClosedError, ConfigurationError, LifecycleError
+from colugo.errors import ClosedError, ConfigurationError, FrameError, LifecycleError
 from colugo.net.binding import Binding
 from colugo.net.memory_store import MemoryStore
 from colugo.net.runtime import Runtime
@@ -418,10 +418,12 @@ class Stream(Part):
             What this one knows then; as JSON has it.
 
         Raises:
-            FrameError: if that is no list of groups.
-            ConfigurationError: if a name or binding breaks the rules.
+            ConfigurationError: if that is no list of groups, or a name or binding breaks the rules.
         """
-        self._gossip.hear(news)
+        try:
+            self._gossip.hear(news)
+        except FrameError as error:
+            raise ConfigurationError(str(error)) from error
         return self._gossip.tell()
 
     def quiesce(self) -> None:
