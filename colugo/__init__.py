@@ -94,6 +94,7 @@ __all__ = [
     "RespondentStats",
     "Scope",
     "StoreError",
+    "Stream",
     "StreamFullError",
     "StreamStats",
     "Subscriber",

@@ -738,6 +738,7 @@ def test_what_is_over_the_limits_is_refused_with_the_reason() -> None:
             assert stream.stats.sent == 0
             with pytest.raises(DuplicateTopicError):
                 node.add_stream("jobs")
+            wrong: dict[str, Any]
             for wrong in (
                 {"ack": "some"},
                 {"full": "wait"},
@@ -750,7 +751,7 @@ def test_what_is_over_the_limits_is_refused_with_the_reason() -> None:
                 {"durability": "none"},
             ):
                 with pytest.raises(ConfigurationError):
-                    node.add_stream("other", **wrong)  # type: ignore[arg-type]
+                    node.add_stream("other", **wrong)
             for wrong in (
                 {"prefetch": 0},
                 {"prefetch": 70_000},
@@ -759,7 +760,7 @@ def test_what_is_over_the_limits_is_refused_with_the_reason() -> None:
                 {"bindings": []},
             ):
                 with pytest.raises(ConfigurationError):
-                    node.add_consumer("jobs", lambda message: None, **wrong)  # type: ignore[arg-type]
+                    node.add_consumer("jobs", lambda message: None, **wrong)
 
     run(main())
 
