@@ -25,18 +25,23 @@ from colugo.errors import (
 )
 from colugo.net.interfaces import Scope
 from colugo.node import Node
+from colugo.patterns.consumed import Delivery
+from colugo.patterns.consumer import Consumer, ConsumerStats
+from colugo.patterns.dead_letters import DeadLetter
 from colugo.patterns.delayed import DelayedCallback
 from colugo.patterns.delivery import MessageInfo
 from colugo.patterns.publisher import Publisher, PublisherStats
 from colugo.patterns.repeater import Repeater
-from colugo.patterns.replier import Reply
+from colugo.patterns.reply import Reply
 from colugo.patterns.reply_server import ReplyServer, ReplyServerStats
 from colugo.patterns.request_client import RequestClient, RequestClientStats
 from colugo.patterns.respondent import Respondent, RespondentStats
-from colugo.patterns.subscriber import StreamStats, Subscriber, SubscriberStats
+from colugo.patterns.stream import GroupStats, Stream, StreamStats
+from colugo.patterns.subscriber import Subscriber, SubscriberStats, SubscriptionStats
 from colugo.patterns.survey import Survey, SurveyorStats, SurveyReply
 from colugo.patterns.surveyor import Surveyor
 from colugo.protocol.advertisement import Advertisement
+from colugo.protocol.bindings import exact
 from colugo.protocol.codecs import Codec
 from colugo.protocol.version import __version__
 
@@ -48,12 +53,17 @@ __all__ = [
     "CodecError",
     "ColugoError",
     "ConfigurationError",
+    "Consumer",
+    "ConsumerStats",
+    "DeadLetter",
     "Decline",
     "DecodeError",
     "DelayedCallback",
+    "Delivery",
     "DuplicateTopicError",
     "EncodeError",
     "FlowError",
+    "GroupStats",
     "LifecycleError",
     "MessageInfo",
     "MessageTooLargeError",
@@ -76,14 +86,17 @@ __all__ = [
     "RespondentStats",
     "Scope",
     "StoreError",
+    "Stream",
     "StreamFullError",
     "StreamStats",
     "Subscriber",
     "SubscriberStats",
+    "SubscriptionStats",
     "Survey",
     "SurveyReply",
     "Surveyor",
     "SurveyorStats",
     "TopicError",
     "__version__",
+    "exact",
 ]

@@ -47,6 +47,7 @@ from colugo.patterns.subscriber import DEFAULT_QUEUE, Subscriber
 from colugo.patterns.surveyor import Surveyor
 from colugo.protocol.advertisement import Advertisement, check_name, check_realm
 from colugo.protocol.description import DESCRIBE, to_plain
+from colugo.stream_questions import StreamQuestions
 
 B = TypeVar("B", Publisher, ReplyServer, Stream)
 
@@ -103,6 +104,8 @@ class Node(Lifecycle):
             port=resolve_port(port),
         )
         runtime.endpoint.serve(DESCRIBE, lambda _: to_plain(describe(runtime)))
+        for question, answer in StreamQuestions(runtime.parts.keys()).handlers.items():
+            runtime.endpoint.serve(question, answer)
         discovery = Discovery(runtime, given, mdns=with_mdns)
         if directory is None:
             runtime.discovery_note = discovery.note

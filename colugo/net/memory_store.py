@@ -31,8 +31,9 @@ class MemoryStore:
         on_corrupt: never called.
     """
 
+    on_corrupt: Callable[[list[int]], None] | None = None
+
     def __init__(self) -> None:
-        self.on_corrupt: Callable[[list[int]], None] | None = None
         self._stream_id = os.urandom(8)
         self._messages: dict[int, Message] = {}
         self._order: list[int] = []
@@ -63,8 +64,11 @@ class MemoryStore:
     def close(self) -> None:
         """The same without a loop."""
         self._closed = True
-        for holder in (self._messages, self._order, self._dead, self._groups, self._attempts):
-            holder.clear()  # type: ignore[attr-defined]
+        self._messages.clear()
+        self._order.clear()
+        self._dead.clear()
+        self._groups.clear()
+        self._attempts.clear()
 
     def commit(self, transaction: Transaction, done: Committed) -> None:
         """See `Store.commit`.
@@ -118,15 +122,20 @@ class MemoryStore:
         """See `Store.dead_letters`."""
         self._check()
         ids = None if query.ids is None else set(query.ids)
-        found = [
-            letter
-            for (seq, group), letter in sorted(self._dead.items())
-            if (seq, group) > query.after
-            and query.group in {None, group}
-            and query.key in {None, letter.message.key}
-            and (ids is None or (group, seq) in ids)
-        ]
-        done(found[: query.limit])
+        found: list[DeadLetter] = []
+        size = 0
+        for (seq, group), letter in sorted(self._dead.items()):
+            if (
+                (seq, group) > query.after
+                and query.group in {None, group}
+                and query.key in {None, letter.message.key}
+                and (ids is None or (group, seq) in ids)
+            ):
+                size += len(letter.message.payload)
+                if len(found) >= query.limit or (found and size > query.max_bytes):
+                    break
+                found.append(letter)
+        done(found)
 
     def _check(self) -> None:
         if self._closed:
@@ -194,7 +203,7 @@ class MemoryStore:
                 del self._attempts[group, seq]
 
     def _compact(self) -> None:
-        """At a cost that does not depend on how many there are: the longer the list, the rarer it is made anew."""
+        """Forget numbers of messages that have gone: the more there are, the rarer."""
         if len(self._order) > 2 * len(self._messages) + _MIN_COMPACTED:
             self._order = sorted(self._messages)
 

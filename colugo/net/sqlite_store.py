@@ -41,10 +41,11 @@ class SqliteStore:
         on_corrupt: as in `Store`.
     """
 
+    on_corrupt: Callable[[list[int]], None] | None = None
+
     def __init__(
         self, path: str | PathLike[str], *, durability: Durability = "full", logger: logging.Logger
     ) -> None:
-        self.on_corrupt: Callable[[list[int]], None] | None = None
         self._path = Path(path).absolute()
         self._durability = durability
         self._logger = logger
@@ -67,7 +68,7 @@ class SqliteStore:
         """
         if self._file is not None or self._closing:
             raise LifecycleError(f"the store {self._path} was opened before")
-        file = StoreFile(self._path, self._durability)
+        file = StoreFile(self._path, self._durability, self._logger)
         try:
             opened = look_into(file.connection, self._path)
         except sqlite3.Error as error:
@@ -177,11 +178,11 @@ class SqliteStore:
 
     def _put_aside(self, damaged: Damaged) -> None:
         self._logger.error(
-            "the store %s has %d damaged messages and %d damaged dead letters, which are put aside: numbers %s",
+            "the store %s has %d damaged messages, put aside: %s; and %d damaged dead letters",
             self._path,
             len(damaged.messages),
-            len(damaged.dead),
             damaged.messages,
+            len(damaged.dead),
         )
         assert self._commits is not None
         self._commits.put_aside(damaged)

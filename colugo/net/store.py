@@ -98,7 +98,8 @@ class Transaction:
     trim: Trim | None = None
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Outcome:
     """What a transaction left behind.
 
     Attributes:
@@ -116,7 +117,8 @@ class Outcome(NamedTuple):
     expired: list[int]
 
 
-class Opened(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Opened:
     """What a store held when it was opened.
 
     Attributes:
@@ -149,6 +151,7 @@ class DeadQuery(NamedTuple):
         after: only those after this number and group: the last ones of the page before.
         limit: how many at most.
         ids: only these groups and numbers.
+        max_bytes: of payloads, at most; the first letter comes in any case.
     """
 
     group: str | None = None
@@ -156,6 +159,7 @@ class DeadQuery(NamedTuple):
     after: tuple[int, str] = (0, "")
     limit: int = 1000
     ids: list[tuple[str, int]] | None = None
+    max_bytes: int = 16 * 1024 * 1024
 
 
 Committed = Callable[[Outcome | StoreError], None]

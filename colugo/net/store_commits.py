@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from colugo.errors import StoreError
 from colugo.net.disk_thread import Step
 from colugo.net.job_line import JobLine
 from colugo.net.reserve import Reserve
@@ -163,5 +162,6 @@ class Commits:
             self._not_moved(error)
 
     def _not_moved(self, error: sqlite3.Error) -> None:
-        failure: StoreError = store_failure(self._file.path, error)
-        self._logger.error("%s; damaged messages are still among the others in it", failure)
+        self._logger.error(
+            "%s; damaged messages are still among the others", store_failure(self._file.path, error)
+        )

@@ -1,6 +1,7 @@
 """Rows that are not as they were written: they are put aside, and never handed out."""
 
 import sqlite3
+from dataclasses import replace
 from typing import NamedTuple
 
 from colugo.net.store_rows import SIZE
@@ -30,7 +31,7 @@ def move_aside(connection: sqlite3.Connection, damaged: Damaged, totals: Totals)
     Returns:
         What is in the file then.
     """
-    _, _, count, size, dead = totals
+    count, size, dead = totals.count, totals.size, totals.dead
     for table, ids in (("messages", damaged.messages), ("dead", damaged.dead)):
         for number in ids:
             length = connection.execute(
@@ -45,4 +46,4 @@ def move_aside(connection: sqlite3.Connection, damaged: Damaged, totals: Totals)
             size -= length[0]
             count -= table == "messages"
             dead -= table == "dead"
-    return totals._replace(count=count, size=size, dead=dead)
+    return replace(totals, count=count, size=size, dead=dead)

@@ -1,27 +1,37 @@
 """A store's file: made, checked and opened."""
 
+import logging
 import os
 import sqlite3
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
 from colugo.errors import ConfigurationError, StoreError
 from colugo.net.store_failure import damaged_failure, locked_failure, store_failure
+from colugo.net.store_log import PAGE_BYTES, LogState, log_path, log_state
 from colugo.net.store_rows import SCHEMA, StreamRow, stream_row
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 Durability = Literal["full", "os"]
 
 APPLICATION_ID = 0x636F6C75
 """`colu`: SQLite keeps it in the file's header, and `file` shows it."""
 LAYOUT = 1
-PAGE_BYTES = 4096
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 _LAYOUT_AT = 60
 _APPLICATION_AT = 68
+_LOCK_AT = 0x40000002
+_LOCK_BYTES = 510
+"""What SQLite locks of a file that it reads or writes: https://www.sqlite.org/src/file/src/os_unix.c."""
 _BUSY_S = 0.5
 """A program that has just ended, or only looks, is waited for."""
 _SYNCHRONOUS = {"full": "FULL", "os": "NORMAL"}
@@ -41,13 +51,14 @@ class StoreFile:
     Args:
         path: of the file; it is made if it is not there.
         durability: `"full"`: what was committed has been synced; `"os"`: it has been written.
+        logger: hears of what may be missing.
 
     Raises:
         ConfigurationError: if there is no such durability.
         StoreError: if it cannot be opened, or is not a store, or damaged.
     """
 
-    def __init__(self, path: Path, durability: Durability) -> None:
+    def __init__(self, path: Path, durability: Durability, logger: logging.Logger) -> None:
         if durability not in _SYNCHRONOUS:
             raise ConfigurationError(f"durability is 'full' or 'os', not {durability!r}")
         self.path = path
@@ -59,7 +70,7 @@ class StoreFile:
             _check_header(path)
             self.connection = _connect(path)
             try:
-                _prepare(self.connection, path, durability)
+                _prepare(self.connection, path, durability, logger)
             except BaseException:
                 self.connection.close()
                 raise
@@ -97,25 +108,24 @@ class StoreFile:
             self._identity = None
 
 
-def create(path: Path, stream: StreamRow | None = None) -> None:
+def create(path: Path) -> None:
     """Make an empty store, whole or not at all.
 
     It is made under another name: an empty file of the right one would look like a store that has lost all.
 
     Args:
         path: of the file, which must not be there.
-        stream: what its row says; None: a new stream.
 
     Raises:
         StoreError: if a file is there, or a log without its file.
         OSError: if it cannot be made.
         sqlite3.Error: likewise.
     """
-    log = path.with_name(f"{path.name}-wal")
+    log = log_path(path)
     if log.exists():
         raise StoreError(
-            f"the store {path} is not there, but {log.name} is, which holds part of it: put the file back, or "
-            "remove both to begin anew"
+            f"the store {path} is not there, but {log.name} is, which holds part of it: put the file back, "
+            "or remove the other to begin anew"
         )
     draft = path.with_name(f"{path.name}-new-{os.getpid()}-{threading.get_ident()}")
     draft.unlink(missing_ok=True)
@@ -127,7 +137,7 @@ def create(path: Path, stream: StreamRow | None = None) -> None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {LAYOUT}")
             connection.executescript(f"BEGIN; {SCHEMA} COMMIT")
-            row = stream_row(stream or StreamRow(os.urandom(8), 0))
+            row = stream_row(StreamRow(os.urandom(8), 0))
             connection.execute("INSERT INTO stream VALUES (?, ?, ?, ?)", row)
             connection.execute("PRAGMA journal_mode = WAL")
         _name(draft, path)
@@ -163,6 +173,28 @@ def _claim(path: Path) -> tuple[int, int]:
     return identity
 
 
+@contextmanager
+def sole_reader(path: Path) -> Iterator[None]:
+    """Keep everybody from opening a file, which is only read.
+
+    Raises:
+        StoreError: if it is open.
+        OSError: if it cannot be read.
+    """
+    identity = _claim(path)
+    try:
+        with path.open("rb") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, _LOCK_BYTES, _LOCK_AT)
+                except OSError:
+                    raise locked_failure(path) from None
+            yield
+    finally:
+        with _open_lock:
+            _open.discard(identity)
+
+
 def _check_header(path: Path) -> None:
     """See that it is a store's file before SQLite touches it."""
     if not path.is_file():
@@ -171,13 +203,13 @@ def _check_header(path: Path) -> None:
         header = file.read(_HEADER_BYTES)
     if not header:
         raise StoreError(
-            f"the store {path} is an empty file, which no store ever is: if it has lost nothing, remove it to "
-            "begin anew"
+            f"the store {path} is an empty file, which no store ever is: if it has lost nothing, remove "
+            "it to begin anew"
         )
     if header[: len(_MAGIC)] != _MAGIC or len(header) < _HEADER_BYTES:
         raise StoreError(
-            f"{path} is not a store: it is no SQLite file; if it was a store once, it is damaged: colugo stream "
-            "salvage copies what can be read of it"
+            f"{path} is not a store: it is no SQLite file; if it was a store once, it is damaged, and "
+            f"what can be read is copied by: colugo stream salvage {path} NEW"
         )
     application = int.from_bytes(header[_APPLICATION_AT : _APPLICATION_AT + 4])
     if application != APPLICATION_ID:
@@ -187,8 +219,8 @@ def _check_header(path: Path) -> None:
     layout = int.from_bytes(header[_LAYOUT_AT : _LAYOUT_AT + 4])
     if layout != LAYOUT:
         raise StoreError(
-            f"the store {path} has layout {layout}, and this version of colugo knows layout {LAYOUT}: open it "
-            "with the version that made it"
+            f"the store {path} has layout {layout}, and this version of colugo knows layout {LAYOUT}: open "
+            "it with the version that made it"
         )
 
 
@@ -202,7 +234,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability) -> None:
+def _prepare(
+    connection: sqlite3.Connection, path: Path, durability: Durability, logger: logging.Logger
+) -> None:
     """Lock it, look whether it is whole, and set how it is written."""
     for pragma in (
         # Before the first look at the file: then the log's index is in memory, not in a file.
@@ -219,6 +253,18 @@ def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability)
     # Raises if somebody has it, and if it cannot be written.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")
+    state = log_state(path)
+    if state is LogState.DAMAGED and durability == "full":
+        raise damaged_failure(
+            path, f"{log_path(path).name}, with its last transactions, is not as it was written"
+        )
+    if state is not LogState.WHOLE:
+        logger.warning(
+            "the store %s ended within a transaction, which is lost: a power failure does that, and then it "
+            "was not confirmed as synced; or %s is damaged",
+            path,
+            log_path(path).name,
+        )
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != b"wal":
         raise StoreError(

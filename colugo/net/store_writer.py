@@ -1,6 +1,7 @@
 """A transaction in SQL."""
 
 import sqlite3
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from colugo.net.store import Outcome, Transaction, Trim, size_of
@@ -18,10 +19,14 @@ from colugo.net.store_rows import (
     stream_row,
 )
 
+# Everything that is put together here is a constant of this package.
+# ruff: noqa: S608
+
 _COUNT = f"SELECT count(*), ifnull(sum({SIZE}), 0)"
 _INSERT = f"INSERT INTO messages ({MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _UPSERT_GROUP = (
-    f"INSERT INTO groups ({GROUP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+    f"INSERT INTO groups ({GROUP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in GROUP_COLUMNS.split(", ")[1:])
 )
 _UPSERT_ATTEMPTS = "INSERT OR REPLACE INTO attempts (seq, grp, tries, crc) VALUES (?, ?, ?, ?)"
@@ -29,7 +34,8 @@ _INSERT_DEAD = f"INSERT INTO dead ({DEAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 
 _UPDATE_STREAM = "INSERT OR REPLACE INTO stream (id, stream_id, last_seq, crc) VALUES (?, ?, ?, ?)"
 
 
-class Totals(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Totals:
     """What is in a file as a whole.
 
     Attributes:
@@ -94,12 +100,12 @@ def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) ->
     Returns:
         What is in it then, and what has been done.
     """
-    stream_id, last_seq, count, size, dead = totals
+    last_seq = totals.last_seq
     transaction = prepared.transaction
     if prepared.messages:
         connection.executemany(_INSERT, prepared.messages)
         last_seq = max(last_seq, prepared.last_seq)
-        connection.execute(_UPDATE_STREAM, stream_row(StreamRow(stream_id, last_seq)))
+        connection.execute(_UPDATE_STREAM, stream_row(StreamRow(totals.stream_id, last_seq)))
     removed, removed_size = _delete(connection, transaction.deletes)
     revived, revived_size = _write_dead(connection, prepared)
     if prepared.groups:
@@ -108,16 +114,16 @@ def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) ->
         connection.executemany(_UPSERT_ATTEMPTS, prepared.attempts)
     if transaction.settled:
         connection.executemany("DELETE FROM attempts WHERE grp = ? AND seq = ?", transaction.settled)
-    count += len(prepared.messages) - removed
-    size += prepared.size - removed_size - revived_size
-    dead += len(prepared.dead) - revived
+    count = totals.count + len(prepared.messages) - removed
+    size = totals.size + prepared.size - removed_size - revived_size
+    dead = totals.dead + len(prepared.dead) - revived
     trimmed: list[int] = []
     expired: list[int] = []
     if transaction.trim is not None:
-        freed = _trim(connection, transaction.trim, count, size, trimmed, expired)
+        trimmed, expired, freed = _trim(connection, transaction.trim, count, size)
         count -= len(trimmed) + len(expired)
         size -= freed
-    return Totals(stream_id, last_seq, count, size, dead), Outcome(count, size, dead, trimmed, expired)
+    return Totals(totals.stream_id, last_seq, count, size, dead), Outcome(count, size, dead, trimmed, expired)
 
 
 def _delete(connection: sqlite3.Connection, ranges: list[tuple[int, int]]) -> tuple[int, int]:
@@ -146,12 +152,13 @@ def _write_dead(connection: sqlite3.Connection, prepared: Prepared) -> tuple[int
 
 
 def _trim(
-    connection: sqlite3.Connection, trim: Trim, count: int, size: int, trimmed: list[int], expired: list[int]
-) -> int:
-    """Drop the oldest messages, enter their numbers, and return how many bytes they had."""
-    freed = 0
-    last = 0
-    rows = connection.execute(f"SELECT seq, sent_ns, {SIZE} FROM messages ORDER BY seq")  # noqa: S608
+    connection: sqlite3.Connection, trim: Trim, count: int, size: int
+) -> tuple[list[int], list[int], int]:
+    """Drop the oldest messages; return the numbers of both kinds, and how many bytes they had."""
+    trimmed: list[int] = []
+    expired: list[int] = []
+    freed = last = 0
+    rows = connection.execute(f"SELECT seq, sent_ns, {SIZE} FROM messages ORDER BY seq")
     expiring = trim.oldest_ns is not None
     for seq, sent_ns, length in rows:
         expiring = expiring and trim.oldest_ns is not None and sent_ns < trim.oldest_ns
@@ -167,4 +174,4 @@ def _trim(
     if last:
         connection.execute("DELETE FROM messages WHERE seq <= ?", (last,))
         connection.execute("DELETE FROM attempts WHERE seq <= ?", (last,))
-    return freed
+    return trimmed, expired, freed

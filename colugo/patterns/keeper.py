@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from colugo.errors import ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
@@ -54,6 +54,22 @@ class Limits:
     full: FullPolicy
 
 
+class Totals(NamedTuple):
+    """What the groups of a stream have had since it was made.
+
+    Attributes:
+        delivered: messages that were handed to members, each time counted.
+        redelivered: of those, second and later times.
+        acknowledged: messages that members have acknowledged.
+        dead: messages that have become dead letters.
+    """
+
+    delivered: int = 0
+    redelivered: int = 0
+    acknowledged: int = 0
+    dead: int = 0
+
+
 class Keeper:
     """Writes what is sent, offers it to the groups, and removes what all of them are done with.
 
@@ -95,15 +111,17 @@ class Keeper:
         self.groups: dict[str, StreamGroup] = {}
         self.forgotten: dict[str, GroupRecord] = {}
         for record in opened.groups:
-            if record.forgotten:
-                self.forgotten[record.name] = record
-            else:
+            if not record.forgotten:
                 tries = {seq: count for (name, seq), count in opened.attempts.items() if name == record.name}
                 self.groups[record.name] = StreamGroup(record, rules, tries)
+            elif record.changed_ms:
+                self.forgotten[record.name] = record
         self.count, self.size, self.dead = opened.count, opened.size, opened.dead
         self.sent = self.rejected = self.dropped = self.expired = self.unrouted = self.unknown = 0
         self.error: StoreError | None = None
         """Why nothing can be written now."""
+        self.on_news: Callable[[], None] = lambda: None
+        """Called when a durable group is new, has changed, or has been forgotten."""
         self._lock = threading.Lock()
         self._last = self._committed = opened.last_seq
         self._pending: list[Message] = []
@@ -124,6 +142,8 @@ class Keeper:
         self._finishing: list[asyncio.Future[None]] = []
         self._syncing: list[asyncio.Future[None]] = []
         self._lingering: dict[str, asyncio.TimerHandle] = {}
+        self._gone = Totals()
+        """Of groups that are gone."""
         self._open = False
         self._quiet = False
         self._closed = False
@@ -181,6 +201,27 @@ class Keeper:
             f"the stream holds {messages} messages{dead} ({self.size + self._pending_bytes} bytes): "
             f"max_messages is {limits.max_messages}, max_bytes {limits.max_bytes}"
         )
+
+    @property
+    def committed(self) -> int:
+        """The number of the last message that was written."""
+        return self._committed
+
+    @property
+    def totals(self) -> Totals:
+        """What all groups have had, those that are gone included."""
+        gone, groups = self._gone, self.groups.values()
+        return Totals(
+            gone.delivered + sum(group.delivered for group in groups),
+            gone.redelivered + sum(group.redelivered for group in groups),
+            gone.acknowledged + sum(group.acknowledged for group in groups),
+            gone.dead + sum(group.dead for group in groups),
+        )
+
+    @property
+    def last(self) -> int:
+        """The number of the last message that was taken."""
+        return self._last
 
     def begin(self) -> None:
         """Write what has been taken when this turn of the loop is over."""
@@ -324,9 +365,35 @@ class Keeper:
                 done.add(1, self._last)
             record.done = done.encode()
         group = self.groups[name] = StreamGroup(record, self.rules)
-        self.forgotten.pop(name, None)
+        tombstone = self.forgotten.pop(name, None)
+        if tombstone is not None:  # by another clock, which may be ahead
+            group.changed_ms = tombstone.changed_ms
         self._change(group)
         return group
+
+    def renew(self, group: StreamGroup, bindings: Iterable[str], changed_ms: int) -> None:
+        """A group without members is as another stream has said.
+
+        Args:
+            group: which.
+            bindings: which keys it wants.
+            changed_ms: since when, milliseconds since 1970.
+        """
+        group.bind(bindings)
+        group.durable = True
+        group.changed_ms = changed_ms
+        self._dirty[group.name] = group
+        self._stir(group)
+
+    def revive(self, group: StreamGroup, changed_ms: int) -> None:
+        """Another stream has it that a group is gone, whose members are here: say that it is not.
+
+        Args:
+            group: which.
+            changed_ms: what makes this the newer word, milliseconds since 1970.
+        """
+        group.changed_ms = changed_ms
+        self._change(group)
 
     def leave(self, group: StreamGroup, identity: bytes, reason: str, *, lost: bool) -> None:
         """A consumer has gone.
@@ -362,17 +429,26 @@ class Keeper:
         Returns:
             Whether it was known.
         """
-        changed_ms = _now_ms() if changed_ms is None else changed_ms
         group = self.groups.get(name)
+        before = self.forgotten.get(name) if group is None else group
+        if changed_ms is None:
+            changed_ms = _newer(0 if before is None else before.changed_ms)
         if group is not None:
             self._remove(group)
         record = self.forgotten[name] = _tombstone(name, changed_ms)
         self._next.groups[name] = record
         self.begin()
+        self.on_news()
         return group is not None
 
     def _remove(self, group: StreamGroup) -> None:
         """Take a group out; what only it had waited for is done with."""
+        self._gone = Totals(
+            self._gone.delivered + group.delivered,
+            self._gone.redelivered + group.redelivered,
+            self._gone.acknowledged + group.acknowledged,
+            self._gone.dead + group.dead,
+        )
         del self.groups[group.name]
         self._dirty.pop(group.name, None)
         self._stirred.pop(group, None)
@@ -382,9 +458,11 @@ class Keeper:
         self.begin()
 
     def _change(self, group: StreamGroup) -> None:
-        group.changed_ms = _now_ms()
+        group.changed_ms = _newer(group.changed_ms)
         self._dirty[group.name] = group
         self.begin()
+        if group.durable:
+            self.on_news()
 
     # --- what consumers say
 
@@ -811,6 +889,11 @@ class Keeper:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _newer(changed_ms: int) -> int:
+    """A time that makes a word newer than another one, though that may be by a clock that is ahead."""
+    return max(_now_ms(), changed_ms + 1)
 
 
 def _tombstone(name: str, changed_ms: int) -> GroupRecord:

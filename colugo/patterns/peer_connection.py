@@ -9,7 +9,7 @@ from colugo.net.reader import Rest
 from colugo.net.runtime import Runtime
 from colugo.patterns.links import Link, doubt_if_silent, park
 from colugo.protocol.advertisement import Advertisement
-from colugo.protocol.description import LinkDescription
+from colugo.protocol.part_description import LinkDescription
 
 if TYPE_CHECKING:
     import zmq

@@ -57,7 +57,7 @@ class Advertisement:
 
     Attributes:
         socket_id: 8 random bytes, new each time a socket is made: a restart is another socket.
-        kind: publisher, reply server, or the node's own endpoint.
+        kind: publisher, reply server, respondent, stream, or the node's own endpoint.
         topic: its topic; empty for a plain ZeroMQ endpoint given by `connect=`.
         node: name of its node.
         node_id: UUID of its node, 16 bytes.

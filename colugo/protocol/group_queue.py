@@ -189,6 +189,8 @@ class GroupQueue:
         dead = self._fail(member, held, Event.LOST, reason)
         for line in member.blocked:
             self._woken[line] = None
+        if self._carer is member:
+            self._carer = None
         return dead
 
     # --- what is handed out
@@ -204,7 +206,7 @@ class GroupQueue:
             self._end_pauses(now)
         if not any(member.room > 0 for member in self.members.values()):
             return []
-        if self._suspects:
+        if self._suspects or self._carer is not None:
             self._assign_suspect(given)
         if self._woken:
             self._assign_woken(given)
@@ -286,10 +288,11 @@ class GroupQueue:
         suspects = self._suspects
         while suspects and suspects[0].state is not _READY:
             suspects.popleft()
-        if not suspects:
-            self._dismiss_carer()
-            return
         carer = self._carer
+        if not suspects:
+            if carer is not None and not carer.held:
+                self._dismiss_carer()
+            return
         if carer is None or carer.silent or carer.identity not in self.members:
             self._dismiss_carer()
             able = [one for one in self.members.values() if not one.silent]

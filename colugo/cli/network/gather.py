@@ -20,7 +20,12 @@ from colugo.net.peers import Peer, resolve_mdns, resolve_peers
 from colugo.net.port_choice import resolve_port
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
 from colugo.protocol.advertisement import check_realm, endpoint
-from colugo.protocol.description import DESCRIBE, KnownSocket, NodeDescription, from_plain
+from colugo.protocol.description import (
+    DESCRIBE,
+    KnownSocket,
+    NodeDescription,
+    from_plain,
+)
 from colugo.protocol.version import __version__
 
 _ANSWER_MS = 2000
