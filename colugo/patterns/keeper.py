@@ -15,6 +15,7 @@ from colugo.net.store import DeadLetter, GroupRecord, Opened, Outcome, Store, Tr
 from colugo.net.turn import Turn
 from colugo.patterns.base import Complaints
 from colugo.patterns.stream_group import Ranges, StreamGroup
+from colugo.patterns.tail import Tail
 from colugo.protocol.group_queue import Dead, Entry, Member, Rules
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet, to_ranges
@@ -124,6 +125,7 @@ class Keeper:
         """Called when a durable group is new, has changed, or has been forgotten."""
         self._lock = threading.Lock()
         self._last = self._committed = opened.last_seq
+        self._tail = Tail(opened.last_seq)
         self._pending: list[Message] = []
         self._pending_bytes = 0
         self._unwritten = 0
@@ -599,10 +601,7 @@ class Keeper:
     def _advance(self, group: StreamGroup) -> None:
         """Read on in the store if there is room, and hand out what can be."""
         if group.cursor < self._committed and not group.reading and group.has_room:
-            group.reading = True
-            self._store.read(
-                group.cursor, PAGE, _PAGE_BYTES, lambda result: self._read(group, self._committed, result)
-            )
+            self._read_on(group)
         again: list[tuple[Member, list[Entry]]] = []
         for member, entries in group.queue.assign(self._now()):
             first = [entry for entry in entries if not entry.redelivered]
@@ -638,6 +637,18 @@ class Keeper:
         valid = set(tries)
         self._after.append(send)
 
+    def _read_on(self, group: StreamGroup) -> None:
+        until = self._committed
+        if group.cursor < self._tail.after:
+            group.reading = True
+            self._store.read(group.cursor, PAGE, _PAGE_BYTES, lambda result: self._read(group, until, result))
+            return
+        messages = self._tail.following(group.cursor, PAGE)
+        if messages and messages[-1].seq <= group.marked:
+            self._take(group, messages)
+        else:
+            self._read(group, until, messages)
+
     def _read(self, group: StreamGroup, until: int, result: list[Message] | StoreError) -> None:
         """What follows in the store has been read: write that it is offered, then offer it."""
         if self._closed or self.groups.get(group.name) is not group:
@@ -653,6 +664,7 @@ class Keeper:
                 self._finish(group, [(cursor + 1, group.cursor)], taken=False)
             self._stir(group)
             return
+        group.reading = True
         group.offered = max(group.offered, result[-1].seq)
         self._dirty[group.name] = group
 
@@ -701,13 +713,11 @@ class Keeper:
             self._pending_bytes = 0
             self._unwritten = len(inserts)
         transaction.inserts = inserts
-        live = []
         if inserts:
             for group in self.groups.values():
-                if group.cursor == self._committed and group.present and not group.reading and group.has_room:
+                if group.present and group.cursor >= self._tail.after:
                     group.offered = inserts[-1].seq
                     self._dirty[group.name] = group
-                    live.append(group)
             if self.limits.full == "drop-oldest":
                 transaction.trim = self._trim()
         for name, group in self._dirty.items():
@@ -725,7 +735,7 @@ class Keeper:
                 self._not_written(transaction, after, outcome)
             else:
                 self._tell(syncing)
-                self._wrote(transaction, live, after, outcome)
+                self._wrote(transaction, after, outcome)
 
         self._store.commit(transaction, done)
 
@@ -739,7 +749,6 @@ class Keeper:
     def _wrote(
         self,
         transaction: Transaction,
-        live: list[StreamGroup],
         after: list[Callable[[], None]],
         outcome: Outcome,
     ) -> None:
@@ -752,7 +761,14 @@ class Keeper:
         inserts = transaction.inserts
         if inserts:
             self._committed = inserts[-1].seq
+            if any(group.present for group in self.groups.values()):
+                self._tail.add(inserts)
+            else:
+                self._tail.clear(self._committed)
             self._tell_waiters()
+        for name, record in transaction.groups.items():
+            if name in self.groups:
+                self.groups[name].marked = record.offered
         for gone in (outcome.trimmed, outcome.expired):
             if gone:
                 self._released(gone)
@@ -762,9 +778,6 @@ class Keeper:
             return
         for action in after:
             action()
-        for group in live:
-            if self.groups.get(group.name) is group:
-                self._take(group, inserts)
         for group in self.groups.values():
             if group.present and group.cursor < self._committed:
                 self._stirred[group] = None
@@ -866,7 +879,7 @@ class Keeper:
         """Let the store know which messages members have, so that they are redelivered after a crash."""
         self._flight_timer = None
         for group in self.groups.values():
-            if group.flight_changed():
+            if group.update_flight():
                 self._dirty[group.name] = group
         if any(group.queue.in_flight for group in self.groups.values()):
             self._flight_timer = self._later(_FLIGHT_S, self._write_flight)

@@ -6,7 +6,7 @@ from colugo.net.store import GroupRecord
 from colugo.protocol.bindings import Bindings
 from colugo.protocol.group_queue import Dead, GroupQueue, Rules
 from colugo.protocol.messages import Message
-from colugo.protocol.ranges import RangeSet
+from colugo.protocol.ranges import RangeSet, to_ranges
 
 WINDOW_BYTES = 16 * 1024 * 1024
 _LEAST_WINDOW = 2048
@@ -30,6 +30,8 @@ class StreamGroup:
         self.bindings = Bindings(record.bindings)
         self.done = RangeSet.decode(record.done)
         self.offered = record.offered
+        self.marked = record.offered
+        """The highest number of which it has been written that members may have it."""
         self.queue = GroupQueue(rules)
         self.acknowledged = self.delivered = self.redelivered = self.dead = 0
         self.reading = False
@@ -59,23 +61,20 @@ class StreamGroup:
 
     def record(self) -> GroupRecord:
         """What the store keeps of it."""
-        self._flight = self.queue.flight()
-        flight = RangeSet()
-        for seq in self._flight:
-            flight.add(seq, seq)
         return GroupRecord(
             name=self.name,
             durable=self.durable,
             bindings=self.bindings.patterns,
             done=self.done.encode(),
             offered=self.offered,
-            flight=flight.encode(),
+            flight=RangeSet(to_ranges(self._flight)).encode(),
             changed_ms=self.changed_ms,
         )
 
-    def flight_changed(self) -> bool:
-        """Whether members have other first tries than the store knows of."""
-        return self.queue.flight() != self._flight
+    def update_flight(self) -> bool:
+        """See what members have for the first time; whether it is something else than the record says."""
+        before, self._flight = self._flight, self.queue.flight()
+        return before != self._flight
 
     def take(self, messages: list[Message]) -> tuple[Ranges, list[Dead]]:
         """Make messages ready, as they follow on the cursor.
