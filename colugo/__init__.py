@@ -13,8 +13,10 @@ from colugo.errors import (
     FlowError,
     LifecycleError,
     MessageTooLargeError,
+    NotStoredError,
     PeerLost,
     PeerLostError,
+    RelayError,
     RemoteError,
     RequestError,
     RequestTimeout,
@@ -23,6 +25,7 @@ from colugo.errors import (
     StreamFullError,
     TopicError,
 )
+from colugo.messenger import Messenger, MessengerStats, Mezzenger
 from colugo.net.interfaces import Scope
 from colugo.node import Node
 from colugo.patterns.consumed import Delivery
@@ -67,11 +70,16 @@ __all__ = [
     "LifecycleError",
     "MessageInfo",
     "MessageTooLargeError",
+    "Messenger",
+    "MessengerStats",
+    "Mezzenger",
     "Node",
+    "NotStoredError",
     "PeerLost",
     "PeerLostError",
     "Publisher",
     "PublisherStats",
+    "RelayError",
     "RemoteError",
     "Repeater",
     "Reply",

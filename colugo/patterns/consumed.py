@@ -28,6 +28,7 @@ class Source:
         ack_timeout_s: seconds until a message of which it hears nothing is redelivered.
         held: numbers of messages that wait here or are being handled.
         handled: numbers of those that have been acknowledged, in case they come again.
+        joined_again: whether the group may be a new one there, which knows nothing of the tries before.
     """
 
     stream_id: bytes
@@ -37,6 +38,7 @@ class Source:
     ack_timeout_s: float = 30.0
     held: set[int] = field(default_factory=set)
     handled: RangeSet = field(default_factory=RangeSet)
+    joined_again: bool = False
 
     def acknowledge(self, seq: int) -> None:
         """A message has been handled."""

@@ -9,6 +9,8 @@ from functools import partial
 from itertools import repeat
 from typing import Any
 
+import msgspec
+
 from colugo.errors import ConfigurationError, FrameError
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import Complaints, Part, as_endpoints, check_count
@@ -184,6 +186,24 @@ class Consumer(Part):
         self._check_thread()
         await self._gate.wait(n)
 
+    def rebind(self, bindings: Iterable[str]) -> None:
+        """Bind to other keys; from any thread.
+
+        The group is left and joined anew. So a group of its own (`group=None`) gets what the streams keep
+        and the new bindings fit, however long ago it was sent; a durable group, what is sent from now on.
+        What the callback has begun with goes on, and is not handed to it once more.
+
+        Args:
+            bindings: as of `Node.add_consumer`.
+
+        Raises:
+            ConfigurationError: if a binding breaks the rules.
+            ClosedError: after the consumer has been closed.
+        """
+        patterns = Bindings(bindings).patterns
+        self._check_open()
+        self._runtime.submit(self._rebind, patterns)
+
     def quiesce(self) -> None:
         """Give back what nobody has begun with."""
         self._quiet = True
@@ -210,13 +230,33 @@ class Consumer(Part):
         self._links.close()
         self._gate.close()
 
+    def _rebind(self, patterns: tuple[str, ...]) -> None:
+        self.bindings = patterns
+        self._join = msgspec.structs.replace(self._join, bindings=list(patterns))
+        if self._closed or self._quiet:
+            return
+        self._leave_all()
+        if not self._aside:
+            for link in self._links.connected:
+                link.join()
+
+    def _leave_all(self) -> None:
+        """Leave the streams; what nobody has begun with goes back to them."""
+        self._give_back(list(self._handling.waiting))
+        self._handling.waiting.clear()
+        for source in self._sources.values():
+            source.link = None
+        for link in self._links.connected:
+            link.depart()
+        self._count_streams()
+
     def _make_link(self, peer: Advertisement, endpoint: str, reports: Reports[ConsumerLink]) -> ConsumerLink:
         return ConsumerLink(
             self._runtime,
             peer,
             endpoint,
             reports,
-            join=self._join,
+            join=lambda: self._join,
             on_joined=self._on_joined,
             on_refused=self._on_refused,
             on_deliveries=self._on_deliveries,
@@ -228,7 +268,9 @@ class Consumer(Part):
             link.join()
 
     def _on_joined(self, link: ConsumerLink, joined: Joined) -> None:
-        source = self._sources.pop(link.stream_id, None) or Source(link.stream_id)
+        before = self._sources.pop(link.stream_id, None)
+        source = Source(link.stream_id) if before is None else before
+        source.joined_again = before is not None
         self._sources[link.stream_id] = source  # as the newest
         source.link = link
         source.topic = joined.topic
@@ -277,7 +319,7 @@ class Consumer(Part):
         _, seqs, sent_ns, attempts, flags, keys, headers, payloads = deliveries
         columns = zip(repeat(source), seqs, sent_ns, attempts, flags, keys, headers, payloads)
         items = list(map(partial(tuple.__new__, Item), columns))
-        if any(flag & FLAG_REDELIVERED for flag in flags):
+        if source.joined_again or any(flag & FLAG_REDELIVERED for flag in flags):
             items = [item for item in items if not self._has_had(source, item)]
         if self._quiet:
             self._give_back(items)
@@ -295,13 +337,7 @@ class Consumer(Part):
             "takes no more messages until one returns",
             self.topic,
         )
-        self._give_back(list(self._handling.waiting))
-        self._handling.waiting.clear()
-        for source in self._sources.values():
-            if source.link is not None:
-                source.link.depart()
-                source.link = None
-        self._count_streams()
+        self._leave_all()
 
     def _has_had(self, source: Source, item: Item) -> bool:
         """Whether a message that comes again has been handled here, or still is."""

@@ -33,7 +33,7 @@ class ConsumerLink(PeerConnection):
         peer: the stream.
         endpoint: where it is.
         reports: whom it tells what becomes of it.
-        join: what it says of itself.
+        join: what it says of itself, at the time when it joins.
         on_joined: called when the stream has let it in.
         on_refused: called with the reason when it has not.
         on_deliveries: gets the messages.
@@ -47,13 +47,14 @@ class ConsumerLink(PeerConnection):
         endpoint: str,
         reports: Reports["ConsumerLink"],
         *,
-        join: Join,
+        join: Callable[[], Join],
         on_joined: Callable[["ConsumerLink", Joined], None],
         on_refused: Callable[["ConsumerLink", str], None],
         on_deliveries: Callable[["ConsumerLink", Deliveries], None],
         on_malformed: Callable[["ConsumerLink", FrameError], None],
     ) -> None:
-        self._join = encode_control(Kind.JOIN, join)
+        self._join = join
+        self._asked = False
         self._on_joined = on_joined
         self._on_refused = on_refused
         self._on_deliveries = on_deliveries
@@ -74,12 +75,14 @@ class ConsumerLink(PeerConnection):
 
     def join(self) -> None:
         """Ask to be let in."""
-        self._send(self._join)
+        self._asked = True
+        self._send(encode_control(Kind.JOIN, self._join()))
 
     def depart(self) -> None:
         """Say that nothing more is to come."""
-        if self.stream_id:
+        if self._asked:
             self.flush()
+            self._asked = False
             self.stream_id = b""
             self._send(_LEAVE)
 
@@ -101,7 +104,8 @@ class ConsumerLink(PeerConnection):
     def flush(self) -> None:
         """Say what has become of messages."""
         if not self.stream_id:
-            self._discard()
+            self._acknowledged.clear()
+            self._others.clear()
             return
         while self._acknowledged or self._others:
             ranges = to_ranges(self._acknowledged)
@@ -123,6 +127,7 @@ class ConsumerLink(PeerConnection):
 
     def _discard(self) -> None:
         """It is lost: what was not acknowledged comes again."""
+        self._asked = False
         self._acknowledged.clear()
         self._others.clear()
 

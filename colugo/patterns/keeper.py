@@ -270,6 +270,11 @@ class Keeper:
         await future
 
     @property
+    def last(self) -> int:
+        """The number of the last message that was taken; 0 before the first."""
+        return self._last
+
+    @property
     def unwritten(self) -> int:
         """How many messages have not been written yet."""
         return self._unwritten + len(self._pending)
@@ -455,7 +460,7 @@ class Keeper:
         self._dirty.pop(group.name, None)
         self._stirred.pop(group, None)
         self._next.settled += [(group.name, seq) for seq in group.written]
-        if self.groups and self._last:
+        if self.groups and self._last and not self._any:  # what others had no use for, somebody still may
             self._next.deletes += self._done_by_all([(1, self._last)])
         self.begin()
 

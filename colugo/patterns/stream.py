@@ -383,6 +383,15 @@ class Stream(Part):
         self._check_thread()
         await self._gate.wait(n)
 
+    def listeners(self, key: str = "") -> int:
+        """How many groups that have a consumer here now want messages of a key.
+
+        Args:
+            key: as in `send`.
+        """
+        groups = self._keeper.groups.values()
+        return sum(group.present and group.bindings.matches(key) for group in groups)
+
     def forget(self, group: str) -> bool:
         """Forget a consumer group that is gone for good: nothing is kept for it any more.
 
