@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from colugo.net.store_file import PAGE_BYTES, create
+from colugo.net.store_file import create
 from tools.soak.payloads import make_payload, read_label
 from tools.soak.records import (
     CONFIRMED,
@@ -118,7 +118,7 @@ def test_a_store_with_something_in_it_is_found(tmp_path: Path) -> None:
     assert look_at_store(path) == ["a.store has 2 rows in messages", "a.store has 1 rows in dead"]
 
 
-@pytest.mark.parametrize("begin", [100, PAGE_BYTES], ids=["schema", "table"])
+@pytest.mark.parametrize("begin", [100, 4096], ids=["schema", "table"])
 def test_a_damaged_store_is_found(tmp_path: Path, begin: int) -> None:
     path = tmp_path / "a.store"
     create(path)

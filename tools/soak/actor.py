@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from tools.soak.options import Options
 from tools.soak.places import Place
 from tools.soak.records import Follower
-from tools.soak.roles import Options, records_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ class Actor:
         self._folder = Path(options.folder)
         self._realm = realm
         self._process: subprocess.Popen[bytes] | None = None
-        self.records = Follower(records_path(self._folder, options.name))
+        self.records = Follower(options.records)
         self.lives = 0
         self.most_memory = 0
         """The most bytes that any of its lives has had."""
@@ -88,12 +88,14 @@ class Actor:
             )
         return self._process.pid
 
-    def kill(self) -> None:
-        """Send SIGKILL, and see it ended."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            self._close()
+    def kill(self) -> int | None:
+        """Send SIGKILL, and see it ended; its status, unless it was not running."""
+        if self._process is None:
+            return None
+        self._process.send_signal(signal.SIGKILL)
+        status = self._process.wait()
+        self._close()
+        return status
 
     def tell(self, line: str) -> None:
         """Send it a line; one that has ended hears nothing."""

@@ -10,8 +10,9 @@ import click
 from rich.console import Console
 
 from tools.soak.places import Place, this_machine
+from tools.soak.plan import Plan
 from tools.soak.report import as_table, explain
-from tools.soak.soak import Plan, Soak
+from tools.soak.soak import Soak
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -27,6 +28,8 @@ from tools.soak.soak import Plan, Soak
 @click.option("--seed", type=click.IntRange(0), default=1, help="All that is random follows from it.")
 @click.option("--producers", type=click.IntRange(1), default=3, help="How many processes send.")
 @click.option("--members", type=click.IntRange(1), default=3, help="How many consumers each group has.")
+@click.option("--senders", type=click.IntRange(0), default=2, help="How many send by a relay; 0: none.")
+@click.option("--listeners", type=click.IntRange(1), default=2, help="How many the relay gives messages to.")
 @click.option("--max-messages", type=click.IntRange(1), default=500, help="How many a stream holds.")
 @click.option(
     "--into",
@@ -55,8 +58,8 @@ def main(*, folder: Path | None, **plan: int) -> None:
     with _places(plan["cuts"]) as places, console.status("starting") as status:
         outcome = Soak(Plan(**plan), kept, places, status.update).run()
     console.print(as_table(outcome))
-    if outcome.verdict.faults:
-        for line in (*outcome.verdict.faults, *explain(outcome, kept)):
+    if outcome.faults:
+        for line in (*outcome.faults, *explain(outcome, kept)):
             console.print(line, markup=False, highlight=False)
         console.print(f"the seed was {outcome.plan.seed}; all files are in {kept}", highlight=False)
         sys.exit(1)

@@ -18,6 +18,7 @@ def own_hosts() -> Iterator[list[Place]]:
         yield [
             Place(
                 f"host{number}",
+                host.address,
                 ["ip", "netns", "exec", host.name],
                 {"COLUGO_SCOPE": "lan"},
                 cast("Cable", host.cable),

@@ -24,12 +24,14 @@ class Place:
 
     Attributes:
         name: of it.
+        address: where others there reach it.
         prefix: a command that runs another one there.
         env: of processes there.
         cable: None if it has none.
     """
 
     name: str
+    address: str
     prefix: list[str] = field(default_factory=list)
     env: Mapping[str, str] = field(default_factory=dict)
     cable: Cable | None = None
@@ -38,4 +40,4 @@ class Place:
 @contextmanager
 def this_machine() -> Iterator[list[Place]]:
     """Only this machine, and its loopback."""
-    yield [Place("here", env={"COLUGO_SCOPE": "host"})]
+    yield [Place("here", "127.0.0.1", env={"COLUGO_SCOPE": "host"})]

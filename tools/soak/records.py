@@ -7,6 +7,7 @@ file, so a line that is no JSON counts for nothing.
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +19,13 @@ Record = list[Any]
 CONFIRMED = "confirmed"
 """`send_wait` has returned: id, label."""
 FULL = "full"
-"""The stream had no room for a message, and the producer waits."""
+"""The stream had no room for a message, and a producer waits; or the relay has not taken one in all tries."""
 HANDLED = "handled"
 """A callback has been called: id, label, whether it was redelivered, which attempt."""
 DAMAGED = "damaged"
 """A callback has been called with a message that nobody has sent: id, its beginning."""
 DRAINED = "drained"
-"""A producer's stream is empty."""
+"""A stream is empty, or a sender has nothing under way."""
 STATE = "state"
 """What a process knows of itself, because it was asked: a mapping."""
 ENDED = "ended"
@@ -47,6 +48,8 @@ class Recorder:
     """
 
     def __init__(self, path: Path) -> None:
+        self.doomed = False
+        """Whether to kill this process after the next record of a confirmed or handled message."""
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         if os.fstat(self._file).st_size:
             os.write(self._file, b"\n")  # the last line may be torn
@@ -56,6 +59,8 @@ class Recorder:
         line = json.dumps((what, now_ms(), *more)).encode() + b"\n"
         if os.write(self._file, line) != len(line):
             raise OSError(f"only a part of {line!r} was written")
+        if self.doomed and what in (CONFIRMED, HANDLED):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def now_ms() -> int:

@@ -5,57 +5,72 @@ from pathlib import Path
 
 from rich.table import Table
 
+from tools.soak.plan import LISTENERS, MIB, Outcome
 from tools.soak.records import CUT, KILLED, MENDED, STARTED, Record, read_records
-from tools.soak.soak import EVENTS, MIB, Outcome
+from tools.soak.soak import EVENTS
+from tools.soak.verdict import GroupFigures
 
+_WAITS = {"streams": "waits of a producer for room", "relay": "refused, or away, in all tries"}
 _EXPLAINED = 10
 _AROUND_MS = 3_000
 
 
 def as_table(outcome: Outcome) -> Table:
     """The figures."""
-    plan, verdict = outcome.plan, outcome.verdict
-    table = Table(title=f"Soak with the seed {plan.seed}")
+    table = Table(title=f"Soak with the seed {outcome.plan.seed}")
     table.add_column("what")
     table.add_column("how many", justify="right")
     for what, value in rows(outcome):
         table.add_row(what, value)
-    table.caption = f"FAILED: {len(verdict.faults)} faults" if verdict.faults else "passed"
+    table.caption = f"FAILED: {len(outcome.faults)} faults" if outcome.faults else "passed"
     return table
 
 
 def rows(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """The lines of the table."""
-    verdict = outcome.verdict
-    yield "confirmed", f"{verdict.confirmed:,}"
-    for name, group in verdict.groups.items():
-        yield f"{name}: confirmed and never handled", f"{len(verdict.missing[name]):,}"
-        yield f"{name}: handled", f"{group.handled:,}"
-        yield f"{name}: handled, not known to be confirmed", f"{group.unconfirmed:,}"
-        yield f"{name}: duplicates flagged as redelivered", f"{group.flagged:,}"
-        yield f"{name}: duplicates that consumers left out", f"{group.counted:,}"
-        yield f"{name}: duplicates unflagged", f"{group.unflagged:,}"
+    for way, verdict in outcome.verdicts.items():
+        yield f"{way}: confirmed", f"{verdict.confirmed:,}"
+        yield f"{way}: {_WAITS[way]}", f"{verdict.full:,}"
+        for name, group in verdict.groups.items():
+            yield from _group_rows(name, group, len(verdict.missing[name]))
     for role, count in sorted(outcome.kills.items()):
         yield f"kills of a {role}", f"{count:,}"
+    yield "kills together", f"{outcome.kills.total():,}"
     yield "cuts of a cable", f"{outcome.cuts:,}"
-    yield "waits of a producer for room", f"{verdict.full:,}"
     for role, size in outcome.memory.items():
         yield f"most memory of a {role}, MiB", f"{size / MIB:.0f}"
     yield "seconds until the last was confirmed", f"{outcome.sending_s:.0f}"
     yield "seconds until all was acknowledged", f"{outcome.seconds:.0f}"
 
 
+def _group_rows(name: str, group: GroupFigures, missing: int) -> Iterator[tuple[str, str]]:
+    yield f"{name}: confirmed and never handled", f"{missing:,}"
+    yield f"{name}: handled", f"{group.handled:,}"
+    yield f"{name}: handled, not known to be confirmed", f"{group.unconfirmed:,}"
+    if name == LISTENERS:
+        yield f"{name}: handled again, or by another of them, too", f"{group.untold:,}"
+    else:
+        yield f"{name}: duplicates flagged as redelivered", f"{group.flagged:,}"
+        yield f"{name}: duplicates unflagged", f"{group.unflagged:,}"
+    yield f"{name}: duplicates that the library has left out", f"{group.counted:,}"
+
+
 def explain(outcome: Outcome, folder: Path) -> Iterator[str]:
     """What the records say of the messages that a group has never handled."""
     events = list(read_records(folder / EVENTS))
-    for group, missing in outcome.verdict.missing.items():
-        for message_id in missing[:_EXPLAINED]:
-            yield f"{group} has never handled {message_id}:"
-            said = sorted(_of(message_id, folder), key=lambda one: one[1][1])
-            times = [record[1] for _, record in said]
-            around = [("events", one) for one in events if _is_near(one, times)]
-            for name, record in sorted([*said, *around], key=lambda one: one[1][1]):
-                yield f"  {name}: {record}"
+    for verdict in outcome.verdicts.values():
+        for group, missing in verdict.missing.items():
+            for message_id in missing[:_EXPLAINED]:
+                yield f"{group} has never handled {message_id}:"
+                said = sorted(_of(message_id, folder), key=_when)
+                times = [record[1] for _, record in said]
+                around = [("events", one) for one in events if _is_near(one, times)]
+                for name, record in sorted([*said, *around], key=_when):
+                    yield f"  {name}: {record}"
+
+
+def _when(said: tuple[str, Record]) -> int:
+    return int(said[1][1])
 
 
 def _of(message_id: str, folder: Path) -> Iterator[tuple[str, Record]]:

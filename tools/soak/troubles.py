@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 RESTART_S = 1.5
+_SHARP = 0.5
 _CUT_S = (2.0, 8.0)
 _WAYS: tuple[Literal["out", "in"] | None, ...] = (None, None, "out", "in")
 
@@ -18,11 +19,13 @@ class Kill:
         at: when, seconds from the beginning.
         choice: which, as a share of those that run then.
         back_s: how many seconds later it is started again.
+        sharp: whether it kills itself at the worst moment, when there is one.
     """
 
     at: float
     choice: float
     back_s: float
+    sharp: bool
 
 
 @dataclass(frozen=True, order=True)
@@ -46,7 +49,7 @@ def kills(seed: int, count: int, seconds: float) -> Iterator[Kill]:
     """Kills at random times within so many seconds, in their order."""
     chance = random.Random(f"kills {seed}")
     for at in sorted(chance.uniform(0, seconds) for _ in range(count)):
-        yield Kill(at, chance.random(), chance.uniform(0, RESTART_S))
+        yield Kill(at, chance.random(), chance.uniform(0, RESTART_S), chance.random() < _SHARP)
 
 
 def cuts(seed: int, count: int, seconds: float) -> Iterator[Cut]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tools.soak.records import CONFIRMED, DAMAGED, ENDED, FULL, HANDLED, Record
 
@@ -15,18 +15,6 @@ _WRONG = re.compile(r" (ERROR|CRITICAL) |^Traceback|^Fatal Python error|Assertio
 _TABLES = ("messages", "attempts", "dead", "corrupt")
 NOTHING_ELSE = ("callback_errors", "malformed", "undecodable")
 """Counters of the processes that stay 0, as far as they have been asked."""
-
-
-class Handling(NamedTuple):
-    """One call of a callback.
-
-    Attributes:
-        label: of the message.
-        redelivered: what the callback was told.
-    """
-
-    label: str
-    redelivered: bool
 
 
 @dataclass
@@ -37,6 +25,7 @@ class GroupFigures:
         handled: different messages.
         flagged: calls with a message that was handled at another time, too, and flagged as redelivered.
         unflagged: such calls without the flag, but for one of each message.
+        untold: such calls of callbacks that are not told.
         unconfirmed: messages whose producer was killed before it could record that they were confirmed.
         counted: second times that a consumer has noticed itself, and not handed to its callback; only of
             those that were not killed later.
@@ -45,17 +34,19 @@ class GroupFigures:
     handled: int = 0
     flagged: int = 0
     unflagged: int = 0
+    untold: int = 0
     unconfirmed: int = 0
     counted: int = 0
 
 
 @dataclass
 class Verdict:
-    """The figures, and what is wrong.
+    """The figures of one way that messages take, and what is wrong.
 
     Attributes:
         confirmed: messages whose `send_wait` returned.
-        full: times that a producer had to wait for room.
+        full: times that a producer had to wait for room, or that the relay has not taken a message in all
+            tries.
         groups: figures of each.
         missing: ids of confirmed messages that a group has never handled, by group.
         faults: everything that must not be, as sentences; none: passed.
@@ -103,33 +94,39 @@ def _judge_group(
     labels: dict[str, str],
 ) -> None:
     figures = verdict.groups[group] = GroupFigures()
-    handled: dict[str, list[Handling]] = defaultdict(list)
+    handled: dict[str, list[bool | None]] = defaultdict(list)
+    """What the callbacks were told, by id: whether it was redelivered; None if they are not told."""
     for name, records in members.items():
         for record in records:
             if record[0] == HANDLED:
                 _note(verdict, labels, name, *record[2:4])
-                handled[record[2]].append(Handling(record[3], record[4]))
+                handled[record[2]].append(record[4])
             elif record[0] == DAMAGED:
                 verdict.faults.append(f"{name} was given something that nobody has sent: {record[2:]}")
             elif record[0] == ENDED:
-                figures.counted += record[2]["duplicates"]
+                figures.counted += record[2].get("duplicates", 0)
             _look_at_counters(verdict, name, record)
     figures.handled = len(handled)
     figures.unconfirmed = len(handled.keys() - confirmed.keys())
-    unflagged = []
-    for message_id, handlings in handled.items():
-        without = sum(not one.redelivered for one in handlings)
-        figures.unflagged += max(0, without - 1)
-        figures.flagged += len(handlings) - max(1, without)
-        if without > 1:
-            unflagged.append(message_id)
     missing = verdict.missing[group] = [one for one in confirmed if one not in handled]
     if missing:
         verdict.faults.append(f"{group} has never handled {len(missing)} confirmed messages: {missing[:10]}")
+    unflagged = [message_id for message_id, flags in handled.items() if flags.count(False) > 1]
     if unflagged:
         verdict.faults.append(
             f"{group} was given {len(unflagged)} messages twice without the flag: {unflagged[:10]}"
         )
+    for flags in handled.values():
+        _count_duplicates(figures, flags)
+
+
+def _count_duplicates(figures: GroupFigures, flags: list[bool | None]) -> None:
+    if None in flags:
+        figures.untold += len(flags) - 1
+        return
+    without = max(1, flags.count(False))
+    figures.unflagged += without - 1
+    figures.flagged += len(flags) - without
 
 
 def _note(verdict: Verdict, labels: dict[str, str], name: str, message_id: str, label: str) -> None:
