@@ -96,6 +96,11 @@ class Item(NamedTuple):
 class Delivery:
     """What is known of a message besides itself, and what can be said of it; callbacks get it.
 
+    Args:
+        item: the message as it came.
+        redelivered: whether a consumer of the group may have had the message before.
+        submit: has something said on the node's thread.
+
     Attributes:
         key: the message's key; "" for none.
         attempt: which try this is, from 1 on; 255 for that or a later one.
