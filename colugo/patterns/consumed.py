@@ -192,7 +192,12 @@ class Delivery:
         self.fail(Failure(str(reason)), BY_RULES if delay_ms is None else delay_ms)
 
     def fail(self, failure: Failure, delay_ms: int = BY_RULES) -> None:
-        """It could not be handled, with a traceback."""
+        """The same with a traceback.
+
+        Args:
+            failure: why, as it travels.
+            delay_ms: milliseconds until the next try, or BY_RULES.
+        """
         self._settle()
         settlement = Settlement(self._seq, Outcome.NACK, delay_ms, failure)
         self._submit(self._source.tell, settlement)
