@@ -11,6 +11,7 @@ from colugo.cli.demo.command import demo
 from colugo.cli.network.doctor import doctor
 from colugo.cli.network.nodes import nodes
 from colugo.cli.network.why import why
+from colugo.cli.relay import relay
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -23,6 +24,7 @@ Examples:
   colugo nodes
   colugo doctor
   colugo why lab.temperature
+  colugo relay --persist-file relay.db
   colugo -v demo --plain
   colugo demo --help
 """,
@@ -37,7 +39,7 @@ def colugo(*, verbose: int) -> None:
     )
 
 
-for command in (demo, doctor, nodes, why):
+for command in (demo, doctor, nodes, relay, why):
     colugo.add_command(command)
 
 
