@@ -15,7 +15,7 @@ from colugo.errors import ClosedError, ConfigurationError
 from colugo.messenger.keeping import Keeping, relay_endpoint
 from colugo.messenger.message import check_name, seal, to_bytes
 from colugo.messenger.receiving import Receiving
-from colugo.messenger.wording import GIVEN_TOPIC, SEND_PORT, SUB_PORT, TOPIC, passing_key
+from colugo.messenger.wording import GIVEN_TOPIC, MEETING_S, SEND_PORT, SUB_PORT, TOPIC, passing_key
 from colugo.messenger.worker import Worker
 from colugo.node import Node
 from colugo.patterns.base import check_count
@@ -26,8 +26,6 @@ from colugo.protocol.codecs import resolve_codec
 if TYPE_CHECKING:
     from colugo.patterns.consumer import Consumer
 
-_MEETING_S = 0.3
-"""How long others on the network may take to be discovered: so long the first messages wait."""
 _LONGEST_S = 1e9
 
 
@@ -211,7 +209,7 @@ class Messenger:
                 return self._left
             self._closing = True
             try:
-                self._node.run(self._wind_up(wait_s))
+                self._node.run(self._keeping.finish(wait_s))
             except ClosedError:  # its node was stopped by somebody else
                 self._say("the node had been stopped")
             self._left = self._keeping.kept
@@ -364,16 +362,10 @@ class Messenger:
             await self._keeping.meet_relay(self._meeting_s)
         await self._keeping.keep(envelope)
 
-    async def _wind_up(self, within_s: float) -> None:
-        """Get rid of what is kept."""
-        if self._keeping.kept and not self._keeping.relays and self._meeting_s > 0:
-            await self._keeping.meet_relay(min(within_s, self._meeting_s))
-        await self._keeping.finish(within_s)
-
     @property
     def _meeting_s(self) -> float:
         """How much longer to wait for others to be discovered, seconds."""
-        return max(0.0, self._born + _MEETING_S - time.monotonic())
+        return max(0.0, self._born + MEETING_S - time.monotonic())
 
     def _end(self) -> None:
         try:
