@@ -22,7 +22,8 @@ from colugo.net.runtime import Runtime
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
 from colugo.patterns.consumer import DEFAULT_PREFETCH, Consumer
 from colugo.patterns.delayed import DelayedCallback
-from colugo.patterns.keeper import AckPolicy, FullPolicy
+from colugo.patterns.group_book import AckPolicy
+from colugo.patterns.journal import FullPolicy
 from colugo.patterns.publisher import (
     DEFAULT_HWM,
     DEFAULT_MAX_BYTES,

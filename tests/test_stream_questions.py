@@ -172,7 +172,7 @@ def test_more_groups_than_a_question_can_carry_are_told_in_parts() -> None:
             first, second = a.add_stream("jobs"), b.add_stream("jobs")
             for number in range(60):  # together 2.4 MB of bindings
                 bindings = [f"{number}.{key:03}.{'x' * 90}" for key in range(400)]
-                first._keeper.make_group(f"g{number}", bindings, durable=True)
+                first._keeper.book.make_group(f"g{number}", bindings, durable=True)
             await until(lambda: len(second.groups) == 60)
             await meet(second, "back")
             await until(lambda: len(first.groups) == 61)

@@ -74,7 +74,7 @@ class DeadLetters:
         self._logger = logger
 
     def __len__(self) -> int:
-        return self._keeper.dead
+        return self._keeper.journal.dead
 
     async def find(
         self,
@@ -145,7 +145,7 @@ class DeadLetters:
                 self._resurrect(letter)
             number += len(known)
             unknown += len(page) - len(known)
-            await keeper.synced()
+            await keeper.journal.synced()
         if unknown:
             self._logger.warning("%d dead letters stay: their groups are not known any more", unknown)
         return number
@@ -159,8 +159,8 @@ class DeadLetters:
         except EncodeError:  # they have no room for one more
             packed = message.headers
         flags = message.flags & FLAG_TEXT
-        self._keeper.add(message.key, packed, message.payload, flags, letter.group, force=True)
-        self._keeper.unbury(letter.group, message.seq)
+        self._keeper.journal.add(message.key, packed, message.payload, flags, letter.group, force=True)
+        self._keeper.journal.unbury(letter.group, message.seq)
 
     async def purge(
         self, *, ids: Iterable[str] | None = None, group: str | None = None, key: str | None = None
@@ -182,9 +182,9 @@ class DeadLetters:
         number = 0
         async for page in self._pages(ids, group, key, (0, "")):
             for letter in page:
-                self._keeper.unbury(letter.group, letter.message.seq)
+                self._keeper.journal.unbury(letter.group, letter.message.seq)
             number += len(page)
-            await self._keeper.synced()
+            await self._keeper.journal.synced()
         return number
 
     async def _pages(
@@ -195,12 +195,12 @@ class DeadLetters:
         bindings = None if key is None else Bindings([key])
         if group is not None:
             check_group(group)
-        last = self._keeper.last
+        last = self._keeper.journal.last
         if wanted is not None:
             last = max(wanted, default=0)
             after = max(after, (min(wanted, default=0), ""))
         while after[0] <= last:
-            await self._keeper.synced()
+            await self._keeper.journal.synced()
             query = DeadQuery(group=group, after=after, limit=_PAGE, max_bytes=PAGE_BYTES)
             page = await reading(partial(self._store.dead_letters, query))
             if not page:

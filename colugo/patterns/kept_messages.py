@@ -59,13 +59,13 @@ class KeptMessages:
         """Some of them, the oldest first (see `Stream.messages`)."""
         seq = 0 if after is None else number_of(after, self._keeper.stream_id)
         check_count("limit", limit)
-        await self._keeper.synced()
+        await self._keeper.journal.synced()
         return self._show(await reading(partial(self._store.read, seq, limit, PAGE_BYTES)))
 
     async def get(self, id: str) -> KeptMessage | None:  # noqa: A002 - as it is called everywhere
         """One of them (see `Stream.message`)."""
         seq = number_of(id, self._keeper.stream_id)
-        await self._keeper.synced()
+        await self._keeper.journal.synced()
         return next(iter(self._show(await reading(partial(self._store.get, [seq])))), None)
 
     def _show(self, messages: list[Message]) -> list[KeptMessage]:

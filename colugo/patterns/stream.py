@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import zmq
 
@@ -15,11 +15,12 @@ from colugo.net.binding import Binding
 from colugo.net.memory_store import MemoryStore
 from colugo.net.runtime import Runtime
 from colugo.net.sqlite_store import SqliteStore
-from colugo.net.store import Store
 from colugo.patterns.base import Part, check_count, check_delay_ms, check_size, check_timeout_ms
 from colugo.patterns.dead_letters import DeadLetters
 from colugo.patterns.gate import Gate
-from colugo.patterns.keeper import AckPolicy, FullPolicy, Keeper, Limits
+from colugo.patterns.group_book import AckPolicy
+from colugo.patterns.journal import FullPolicy, Limits
+from colugo.patterns.keeper import Keeper
 from colugo.patterns.kept_messages import KeptMessage, KeptMessages
 from colugo.patterns.stream_gossip import StreamGossip
 from colugo.patterns.stream_group import StreamGroup
@@ -32,6 +33,9 @@ from colugo.protocol.messages import FLAG_TEXT
 from colugo.protocol.stream_description import GroupDescription, StreamDescription
 from colugo.protocol.topics import check_topic
 from colugo.protocol.tries import Rules
+
+if TYPE_CHECKING:
+    from colugo.net.store import Store
 
 DEFAULT_MAX_MESSAGES = 1_000_000
 DEFAULT_STREAM_BYTES = 1024 * 1024 * 1024
@@ -185,7 +189,7 @@ class Stream(Part):
         )
         for name in declared:
             if name not in self._keeper.groups:
-                self._keeper.make_group(name, ("#",), durable=True)
+                self._keeper.book.make_group(name, ("#",), durable=True)
         self._prefix = f"{opened.stream_id.hex()}-"
         self.dead_letters = DeadLetters(self._keeper, kept, self._codec, runtime.logger)
         """What nobody could handle: to be listed, resurrected and purged."""
@@ -229,14 +233,14 @@ class Stream(Part):
         """Counters so far, and what is kept now."""
         keeper = self._keeper
         return StreamStats(
-            sent=keeper.sent,
-            messages=keeper.count,
-            bytes=keeper.size,
-            dead=keeper.dead,
-            rejected=keeper.rejected,
+            sent=keeper.journal.sent,
+            messages=keeper.journal.count,
+            bytes=keeper.journal.size,
+            dead=keeper.journal.dead,
+            rejected=keeper.journal.rejected,
             dropped=keeper.dropped,
             expired=keeper.expired,
-            unrouted=keeper.unrouted,
+            unrouted=keeper.book.unrouted,
             malformed=self._members.malformed,
             unknown=keeper.unknown,
             consumers=self.consumers,
@@ -251,7 +255,7 @@ class Stream(Part):
     def describe(self) -> object:
         """What the node says of it when it is asked."""
         keeper = self._keeper
-        totals = keeper.totals
+        totals = keeper.book.totals
         return StreamDescription(
             topic=self.topic,
             socket_id=self.socket_id.hex(),
@@ -260,9 +264,9 @@ class Stream(Part):
             endpoints=self.endpoints,
             store="" if self._path is None else str(Path(self._path).absolute()),
             ack=self.ack,
-            messages=keeper.count,
-            bytes=keeper.size,
-            dead=keeper.dead,
+            messages=keeper.journal.count,
+            bytes=keeper.journal.size,
+            dead=keeper.journal.dead,
             groups=[
                 GroupDescription(
                     name=group.name,
@@ -274,14 +278,14 @@ class Stream(Part):
                 )
                 for group in self.groups.values()
             ],
-            sent=keeper.sent,
+            sent=keeper.journal.sent,
             delivered=totals.delivered,
             redelivered=totals.redelivered,
             acknowledged=totals.acknowledged,
             dead_lettered=totals.dead,
             dropped=keeper.dropped,
             expired=keeper.expired,
-            rejected=keeper.rejected,
+            rejected=keeper.journal.rejected,
             malformed=self._members.malformed,
         )
 
@@ -358,7 +362,7 @@ class Stream(Part):
         """
         self._check_thread()
         seq = self._take(message, key, headers)
-        await self._keeper.written(seq)
+        await self._keeper.journal.written(seq)
         return f"{self._prefix}{seq}"
 
     async def drained(self) -> None:
@@ -369,7 +373,7 @@ class Stream(Part):
         """
         self._check_open()
         self._check_thread()
-        await self._keeper.drained()
+        await self._keeper.journal.drained()
 
     async def ready(self, n: int = 1) -> None:
         """Return when n consumers are connected.
@@ -415,7 +419,7 @@ class Stream(Part):
                 f"the group {group!r} has {len(known.queue.members)} consumers at the stream {self.topic}: "
                 "it can be forgotten when they are closed"
             )
-        return self._keeper.forget(group)
+        return self._keeper.book.forget(group)
 
     def exchange_groups(self, news: Any) -> list[dict[str, Any]]:
         """Take in what another stream of the topic knows of consumer groups.
@@ -449,12 +453,12 @@ class Stream(Part):
         payload, text = self._codec.pack(message)
         packed = pack_headers(headers) if headers else b""
         size = len(payload) + len(packed)
-        if size > self._limit or size > self._keeper.limits.max_bytes:
-            check_size(payload, min(self._limit, self._keeper.limits.max_bytes) - len(packed))
+        if size > self._limit or size > self._keeper.journal.limits.max_bytes:
+            check_size(payload, min(self._limit, self._keeper.journal.limits.max_bytes) - len(packed))
         if key or key != "":
             check_key(key)
         data = payload if type(payload) is bytes else bytes(payload)
-        seq = self._keeper.add(key, packed, data, FLAG_TEXT if text else 0)
+        seq = self._keeper.journal.add(key, packed, data, FLAG_TEXT if text else 0)
         if threading.get_ident() == self._runtime.owner:
             self._keeper.begin()
         elif not self._poked.is_set():
@@ -483,7 +487,7 @@ class Stream(Part):
         self._members.close()
         self._store.close()
         self._socket.close()
-        lost = self._keeper.count + self._keeper.unwritten
+        lost = self._keeper.journal.count + self._keeper.journal.unwritten
         if self._path is None and lost:
             self._runtime.logger.warning(
                 "the stream %s is closed, and %d messages that not everybody has had go with it",
@@ -495,7 +499,7 @@ class Stream(Part):
 def _stats_of(group: StreamGroup, keeper: Keeper) -> GroupStats:
     queue = group.queue
     # what was let go before the group was known is not among what it is done with, nor among what is kept
-    left = min(keeper.count, keeper.committed - group.done.count)
+    left = min(keeper.journal.count, keeper.journal.committed - group.done.count)
     return GroupStats(
         name=group.name,
         durable=group.durable,

@@ -68,7 +68,7 @@ class StreamGossip:
         self._changes = 0
         self._changed = asyncio.Event()
         self._hearing = False
-        keeper.on_news = self._on_news
+        keeper.book.on_news = self._on_news
 
     def open(self) -> None:
         """Begin, on the loop."""
@@ -90,7 +90,7 @@ class StreamGossip:
         ]
         known += [
             GroupNews(record.name, ["#"], forgotten=True, changed_ms=record.changed_ms)
-            for record in keeper.forgotten.values()
+            for record in keeper.book.forgotten.values()
         ]
         plain: list[dict[str, Any]] = msgspec.to_builtins(known)
         return plain
@@ -117,29 +117,29 @@ class StreamGossip:
         finally:
             self._hearing = False
         for one in alive:
-            self._keeper.revive(self._keeper.groups[one.name], one.changed_ms + 1)
+            self._keeper.book.revive(self._keeper.groups[one.name], one.changed_ms + 1)
 
     def _hear_of(self, one: GroupNews) -> bool:
         """Take in what is newer; False if it says that a group is gone whose members are here."""
         keeper = self._keeper
         group = keeper.groups.get(one.name)
-        record = keeper.forgotten.get(one.name)
+        record = keeper.book.forgotten.get(one.name)
         if group is not None:
             if one.changed_ms <= group.changed_ms:
                 return True
             if group.present:
                 return not one.forgotten
             if one.forgotten:
-                keeper.forget(one.name, one.changed_ms)
+                keeper.book.forget(one.name, one.changed_ms)
             else:
-                keeper.renew(group, one.bindings, one.changed_ms)
+                keeper.book.renew(group, one.bindings, one.changed_ms)
         elif record is not None and record.changed_ms >= one.changed_ms:
             return True
         elif one.forgotten:
-            keeper.forget(one.name, one.changed_ms)
+            keeper.book.forget(one.name, one.changed_ms)
         else:
-            keeper.renew(
-                keeper.make_group(one.name, one.bindings, durable=True), one.bindings, one.changed_ms
+            keeper.book.renew(
+                keeper.book.make_group(one.name, one.bindings, durable=True), one.bindings, one.changed_ms
             )
         return True
 

@@ -184,7 +184,7 @@ class StreamMembers:
         if not self._send(identity, encode_control(Kind.JOINED, joined)):
             return
         durable = join.durable and join.named
-        group = keeper.join(join.group, identity, join.prefetch, join.bindings, durable=durable)
+        group = keeper.book.join(join.group, identity, join.prefetch, join.bindings, durable=durable)
         self._visitors[identity] = Visitor(join, group)
         self._on_change()
 
@@ -232,7 +232,7 @@ class StreamMembers:
         visitor = self._visitors.pop(identity, None)
         if visitor is not None and self._keeper is not None:
             who = f"{reason} (node {visitor.join.node})"
-            self._keeper.leave(visitor.group, identity, who, lost=lost)
+            self._keeper.book.leave(visitor.group, identity, who, lost=lost)
             self._on_change()
 
 
