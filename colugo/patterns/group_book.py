@@ -11,6 +11,7 @@ from colugo.net.store import DeadLetter, GroupRecord, Opened
 from colugo.patterns.base import Complaints
 from colugo.patterns.journal import Journal
 from colugo.patterns.stream_group import Ranges, StreamGroup
+from colugo.patterns.tail import Tail
 from colugo.protocol.ranges import RangeSet, to_ranges
 from colugo.protocol.tries import Dead, Rules
 
@@ -45,6 +46,7 @@ class GroupBook:
         opened: what was in the store.
         ack: whose acknowledgement it takes.
         rules: how often, and how fast, messages are handed out.
+        tail: the newest messages.
         stir: called when something of a group has changed that may let more be handed out.
 
     Attributes:
@@ -62,11 +64,13 @@ class GroupBook:
         *,
         ack: AckPolicy,
         rules: Rules,
+        tail: Tail,
         stir: Callable[[StreamGroup], None],
     ) -> None:
         self._journal = journal
         self._any = ack == "any"
         self._rules = rules
+        self._tail = tail
         self._stir = stir
         self._complaints = Complaints(runtime)
         self.known: dict[str, StreamGroup] = {}
@@ -144,11 +148,11 @@ class GroupBook:
         have had, nobody waits for.
         """
         record = GroupRecord(name, durable=durable, bindings=tuple(bindings), changed_ms=_now_ms())
-        if not durable and self.known and not self._any:
-            done = RangeSet()
-            if self._journal.last:
-                done.add(1, self._journal.last)
-            record.done = done.encode()
+        self._tail.clear(self._journal.committed)  # there, messages are that all were done with
+        done = RangeSet(self._journal.next.deletes)
+        if not durable and self.known and not self._any and self._journal.last:
+            done.add(1, self._journal.last)
+        record.done = done.encode()
         group = self.known[name] = StreamGroup(record, self._rules)
         tombstone = self.forgotten.pop(name, None)
         if tombstone is not None:  # by another clock, which may be ahead

@@ -71,10 +71,12 @@ class Keeper:
         self._nudge = nudge
         self._complaints = Complaints(runtime)
         self.stream_id = opened.stream_id
-        self.journal = Journal(runtime, store, opened, limits=limits, author=self)
-        self.book = GroupBook(runtime, self.journal, opened, ack=ack, rules=rules, stir=self._stir)
-        self.dropped = self.expired = self.unknown = 0
         self._tail = Tail(opened.last_seq)
+        self.journal = Journal(runtime, store, opened, limits=limits, author=self)
+        self.book = GroupBook(
+            runtime, self.journal, opened, ack=ack, rules=rules, tail=self._tail, stir=self._stir
+        )
+        self.dropped = self.expired = self.unknown = 0
         self._stirred: dict[StreamGroup, None] = {}
         self._turn = Turn(self._work)
         self._timer: asyncio.TimerHandle | None = None
