@@ -8,8 +8,9 @@ from pathlib import Path
 
 from colugo.errors import StoreError
 from colugo.net.store import GroupRecord
+from colugo.net.store_creation import create
 from colugo.net.store_failure import store_failure
-from colugo.net.store_file import create, sole_reader
+from colugo.net.store_lock import claim, disclaim, held
 from colugo.net.store_log import log_path
 from colugo.net.store_pages import Cell, DamagedPageError, Pages
 from colugo.net.store_rows import (
@@ -33,6 +34,7 @@ from colugo.net.store_rows import (
 _FIRST_PAGE = 1
 _HIGHEST = 2**63 - 1
 _JUMP = 10**9
+"""Where it is not known which numbers have been used, the next ones are so much higher."""
 _TABLE = 5
 _STREAM_OR_ATTEMPTS = 4
 _MESSAGE = 8
@@ -51,10 +53,13 @@ class Salvaged:
         groups: how many groups were.
         attempts: of how many messages it was copied how often they had been tried.
         lost: ranges of numbers, both ends included, in which messages could not be read. Those that had been
-            acknowledged are among them: what was there is not known any more.
+            acknowledged are among them: what was there is not known any more. One that ends with 2**63 - 1
+            means all numbers from there on.
         damaged_pages: how many pages of the file could not be read.
         damaged_rows: how many rows of readable pages could not.
         new_stream: whether the stream's own id was lost; consumers will take it for another stream.
+        log_damaged: whether the log is: transactions at the end may be missing, and numbers that had been
+            acknowledged among those in `lost`.
         uncertain: whether messages that had been acknowledged may have been copied, too.
     """
 
@@ -66,6 +71,7 @@ class Salvaged:
     damaged_pages: int = 0
     damaged_rows: int = 0
     new_stream: bool = False
+    log_damaged: bool = False
     uncertain: bool = False
 
 
@@ -87,8 +93,10 @@ def salvage(path: str | PathLike[str], into: str | PathLike[str]) -> Salvaged:
         raise StoreError(f"{target} is there already: salvage makes a new store")
     part = target.with_name(f"{target.name}-part")
     part.unlink(missing_ok=True)
+    identity = None
     try:
-        with sole_reader(source), Pages(source) as pages:
+        identity = claim(source)
+        with held(source, "rb"), Pages(source) as pages:
             create(part)
             with closing(sqlite3.connect(part, isolation_level=None)) as connection:
                 found = _Copy(pages, connection).run()
@@ -98,6 +106,8 @@ def salvage(path: str | PathLike[str], into: str | PathLike[str]) -> Salvaged:
     except OSError as error:
         raise StoreError(f"{source} cannot be copied to {target}: {error}") from error
     finally:
+        if identity is not None:
+            disclaim(identity)
         for left in (part, log_path(part), part.with_name(f"{part.name}-shm")):
             left.unlink(missing_ok=True)
     return found
@@ -120,6 +130,7 @@ class _Copy:
 
     def run(self) -> Salvaged:
         self._connection.execute("BEGIN")
+        self._found.log_damaged = self._found.uncertain = self._pages.log_damaged
         self._scan()
         for record in self._groups.values():
             self._insert("groups", GROUP_COLUMNS, group_row(record))
@@ -207,23 +218,24 @@ class _Copy:
         return self._connection.execute(sql, row).rowcount
 
     def _put_stream(self) -> int:
-        """Give the copy the id of the stream, and return its last number, as far as that is known."""
+        """Give the copy the id of the stream; return its last number, or the highest there is."""
         tables = (
             "SELECT seq FROM messages UNION ALL SELECT seq FROM dead UNION ALL SELECT offered FROM groups"
         )
         (last,) = self._connection.execute(f"SELECT ifnull(max(seq), 0) FROM ({tables})").fetchone()  # noqa: S608
         if self._stream is None:
-            # It is a stream of its own, and its numbers go on where the groups cannot have had any yet.
             self._found.new_stream = True
             (stream_id,) = self._connection.execute("SELECT stream_id FROM stream").fetchone()
-            self._stream = StreamRow(stream_id, last + _JUMP)
-        stream = self._stream._replace(last_seq=max(last, self._stream.last_seq))
+            self._stream = StreamRow(stream_id, last)
+        last = max(int(last), self._stream.last_seq)
+        jump = _JUMP if self._found.new_stream or self._found.log_damaged else 0
+        stream = self._stream._replace(last_seq=last + jump)
         self._connection.execute("INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?)", stream_row(stream))
-        return last if self._found.new_stream else stream.last_seq
+        return last if jump == 0 else _HIGHEST
 
     def _suspects(self, last: int) -> list[tuple[int, int]]:
         """Ranges of numbers whose pages are damaged, as the tree of the messages has them."""
-        if self._root is None:
+        if self._root is None or self._pages.log_damaged:
             return [(1, last)]
         suspects = []
         waiting = [(self._root, 0, _HIGHEST)]

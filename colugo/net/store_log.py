@@ -9,12 +9,17 @@ The format: https://www.sqlite.org/fileformat2.html, section 4.
 import enum
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+PAGE_BYTES = 4096
+"""Of every store's file."""
 _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
+_SALTS = slice(16, 24)
+_FRAME_SALTS = slice(8, 16)
 _MAGIC = 0x377F0682
 """With 1 added, checksums are of big-endian words."""
 _MASK = 0xFFFFFFFF
@@ -65,10 +70,10 @@ def log_state(path: Path) -> LogState:
         if _seed(header) is None:
             return LogState.DAMAGED
         lost = [frame for frame in read_frames(file) if not frame.in_line]
-    commits = [number for number, frame in enumerate(lost) if frame.sound and frame.size]
-    if not commits:
+    ends = [number for number, frame in enumerate(lost) if frame.size]
+    if not ends:
         return LogState.WHOLE
-    return LogState.TORN if commits[0] == len(lost) - 1 else LogState.DAMAGED
+    return LogState.TORN if ends == [len(lost) - 1] else LogState.DAMAGED
 
 
 def read_frames(file: BinaryIO) -> Iterator[Frame]:
@@ -79,30 +84,31 @@ def read_frames(file: BinaryIO) -> Iterator[Frame]:
     """
     file.seek(0)
     header = file.read(_HEADER.size)
-    seed = _seed(header)
-    if seed is None:
+    if len(header) < _HEADER.size:
         return
-    _, _, page_bytes, _, *salts, _, _ = _HEADER.unpack(header)
-    order = ">" if header[3] & 1 else "<"
-    words = struct.Struct(f"{order}{page_bytes // 4}I")
-    number = (os.fstat(file.fileno()).st_size - _HEADER.size) // (_FRAME.size + page_bytes)
-    before = seed
-    in_line = True
+    before = _seed(header)
+    in_line = before is not None
+    salts = header[_SALTS] if in_line else None
+    order = _order(header)
+    words = struct.Struct(f"{order}{PAGE_BYTES // 4}I")
+    number = (os.fstat(file.fileno()).st_size - _HEADER.size) // (_FRAME.size + PAGE_BYTES)
     for _ in range(number):
         head = file.read(_FRAME.size)
         at = file.tell()
-        content = file.read(page_bytes)
-        page, size, salt_1, salt_2, sum_1, sum_2 = _FRAME.unpack(head)
-        found = _checksum(struct.unpack(f"{order}2I", head[:8]), before)
-        sound = (
-            [salt_1, salt_2] == salts
-            and _checksum(words.unpack(content), found) == (sum_1, sum_2)
-            and page > 0
-        )
-        in_line = in_line and sound
-        if [salt_1, salt_2] == salts:
+        content = file.read(PAGE_BYTES)
+        page, size, _, _, first, second = _FRAME.unpack(head)
+        salts = salts or head[_FRAME_SALTS]
+        if head[_FRAME_SALTS] == salts:
+            found = before and _checksum(struct.unpack(f"{order}2I", head[:8]), before)
+            sound = found is not None and _checksum(words.unpack(content), found) == (first, second)
+            in_line = in_line and sound
             yield Frame(page, size, at, sound, in_line)
-        before = sum_1, sum_2
+        before = first, second
+
+
+def is_damaged(frames: list[Frame]) -> bool:
+    """Whether transactions come after frames that are not as they were written."""
+    return any(frame.sound and frame.size and not frame.in_line for frame in frames)
 
 
 def _seed(header: bytes) -> tuple[int, int] | None:
@@ -110,11 +116,18 @@ def _seed(header: bytes) -> tuple[int, int] | None:
     if len(header) < _HEADER.size:
         return None
     magic, _, page_bytes, _, _, _, *sums = _HEADER.unpack(header)
-    order = ">" if magic & 1 else "<"
-    if magic & ~1 != _MAGIC or page_bytes < 512 or page_bytes & (page_bytes - 1):  # noqa: PLR2004 - the least page
+    if magic & ~1 != _MAGIC or page_bytes != PAGE_BYTES:
         return None
-    found = _checksum(struct.unpack(f"{order}6I", header[:24]), (0, 0))
+    found = _checksum(struct.unpack(f"{_order(header)}6I", header[:24]), (0, 0))
     return found if found == tuple(sums) else None
+
+
+def _order(header: bytes) -> str:
+    """Of the bytes in words, for checksums; of this machine, if the header is damaged."""
+    (magic,) = struct.unpack_from(">I", header)
+    if magic & ~1 == _MAGIC:
+        return ">" if magic & 1 else "<"
+    return ">" if sys.byteorder == "big" else "<"
 
 
 def _checksum(words: tuple[int, ...], before: tuple[int, int]) -> tuple[int, int]:

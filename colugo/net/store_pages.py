@@ -8,8 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
-from colugo.net.store_file import PAGE_BYTES
-from colugo.net.store_log import log_path, read_frames
+from colugo.net.store_log import PAGE_BYTES, is_damaged, log_path, read_frames
 
 _LEAF = 0x0D
 _INTERIOR = 0x05
@@ -45,11 +44,16 @@ class Pages:
 
     Args:
         path: of the file.
+
+    Attributes:
+        count: how many pages the database has.
+        log_damaged: whether transactions at the end may be missing.
     """
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("rb")
         self._log: BinaryIO | None = None
+        self.log_damaged = False
         self._logged: dict[int, int] = {}
         """Where in the log the newest version of a page is."""
         # Without a log, the size of the file is that of the database.
@@ -144,7 +148,9 @@ class Pages:
 
     def _read_log(self, log: BinaryIO) -> None:
         pending: dict[int, int] = {}
-        for frame in read_frames(log):
+        frames = list(read_frames(log))
+        self.log_damaged = is_damaged(frames)
+        for frame in frames:
             if frame.sound:
                 pending[frame.page] = frame.at
             if frame.sound and frame.size:

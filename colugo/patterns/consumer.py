@@ -29,6 +29,7 @@ from colugo.protocol.frames import ID_BYTES
 from colugo.protocol.joining import MAX_PREFETCH, Join, Joined
 from colugo.protocol.message_parts import check_group
 from colugo.protocol.settlements import Outcome, Settlement
+from colugo.protocol.stream_description import ConsumerDescription
 
 DEFAULT_PREFETCH = 100
 _MOST_SOURCES = 1000
@@ -65,7 +66,7 @@ class ConsumerStats:
 
 
 class Consumer(Part):
-    """Gets the messages of a topic's streams, shared with the others of its group; made by `Node.add_consumer`."""
+    """Gets the messages of a topic's streams, as a member of a group; made by `Node.add_consumer`."""
 
     def __init__(
         self,
@@ -152,6 +153,25 @@ class Consumer(Part):
             malformed=self._malformed,
             waiting=len(self._handling.waiting),
             streams=self.streams,
+        )
+
+    def describe(self) -> object:
+        """What the node says of it when it is asked."""
+        stats = self.stats
+        return ConsumerDescription(
+            topic=self.topic,
+            group=self.group,
+            bindings=list(self.bindings),
+            prefetch=self._join.prefetch,
+            codec=self._codec.name,
+            received=stats.received,
+            acknowledged=stats.acknowledged,
+            redelivered=stats.redelivered,
+            duplicates=stats.duplicates,
+            failed=stats.failed,
+            undecodable=stats.undecodable,
+            malformed=stats.malformed,
+            links=[link.describe() for link in self._links.all],
         )
 
     async def ready(self, n: int = 1) -> None:

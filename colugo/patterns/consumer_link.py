@@ -15,6 +15,7 @@ from colugo.protocol.deliveries import Deliveries, decode_deliveries
 from colugo.protocol.entries import Refusal
 from colugo.protocol.frames import MAGIC, MAX_COUNT, VERSION, Kind
 from colugo.protocol.joining import Join, Joined
+from colugo.protocol.part_description import LinkDescription
 from colugo.protocol.ranges import to_ranges
 from colugo.protocol.settlements import Settlement, encode_settle
 
@@ -63,7 +64,14 @@ class ConsumerLink(PeerConnection):
         self._others: list[Settlement] = []
         self.stream_id = b""
         """Of the stream, when it has let this consumer in."""
+        self._received = 0
         super().__init__(runtime, peer, endpoint, reports)
+
+    def describe(self) -> LinkDescription:
+        """What the node says of it."""
+        description = super().describe()
+        description.received = self._received
+        return description
 
     def join(self) -> None:
         """Ask to be let in."""
@@ -140,6 +148,7 @@ class ConsumerLink(PeerConnection):
             frame = frames[0]
             if frame.startswith(_DELIVER):
                 deliveries = decode_deliveries(frame)
+                self._received += len(deliveries.seqs)
                 if deliveries.stream_id == self.stream_id:
                     self._on_deliveries(self, deliveries)
             else:

@@ -5,11 +5,12 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import zmq
 
-from colugo.errors import ClosedError, ConfigurationError
+from colugo.errors import ClosedError, ConfigurationError, FrameError, LifecycleError
 from colugo.net.binding import Binding
 from colugo.net.memory_store import MemoryStore
 from colugo.net.runtime import Runtime
@@ -19,16 +20,18 @@ from colugo.patterns.base import Part, check_count, check_delay_ms, check_size, 
 from colugo.patterns.dead_letters import DeadLetters
 from colugo.patterns.gate import Gate
 from colugo.patterns.keeper import AckPolicy, FullPolicy, Keeper, Limits
+from colugo.patterns.kept_messages import KeptMessage, KeptMessages
 from colugo.patterns.stream_gossip import StreamGossip
 from colugo.patterns.stream_group import StreamGroup
 from colugo.patterns.stream_members import StreamMembers
 from colugo.protocol.advertisement import Kind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.frames import ID_BYTES
-from colugo.protocol.group_queue import Rules
 from colugo.protocol.message_parts import check_group, check_key, pack_headers
 from colugo.protocol.messages import FLAG_TEXT
+from colugo.protocol.stream_description import GroupDescription, StreamDescription
 from colugo.protocol.topics import check_topic
+from colugo.protocol.tries import Rules
 
 DEFAULT_MAX_MESSAGES = 1_000_000
 DEFAULT_STREAM_BYTES = 1024 * 1024 * 1024
@@ -50,7 +53,8 @@ class GroupStats:
         durable: whether messages are kept for it when it has no members.
         members: how many consumers it has now.
         in_flight: messages that they have now.
-        waiting: messages that wait for it, as far as they have been read from the store.
+        waiting: messages that wait for it; among them are those that it has not looked at yet, though it
+            may have no binding for their keys.
         done: how many messages it is done with, those included that are not for it.
         acknowledged: messages that its members have acknowledged, since the stream was made.
         delivered: messages that were handed to its members, each time counted.
@@ -183,8 +187,9 @@ class Stream(Part):
             if name not in self._keeper.groups:
                 self._keeper.make_group(name, ("#",), durable=True)
         self._prefix = f"{opened.stream_id.hex()}-"
-        self.dead_letters = DeadLetters(self._keeper, kept, self._codec, self._prefix)
+        self.dead_letters = DeadLetters(self._keeper, kept, self._codec, runtime.logger)
         """What nobody could handle: to be listed, resurrected and purged."""
+        self._kept = KeptMessages(self._keeper, kept, self._codec)
         self._gossip = StreamGossip(runtime, topic, self._binding.advertisement, self._keeper)
         if opened.corrupt:
             runtime.logger.error(
@@ -195,9 +200,19 @@ class Stream(Part):
         runtime.when_open(self._open)
 
     @property
+    def socket_id(self) -> bytes:
+        """As in its advertisement: 8 bytes, new each time a stream is made, also with the same store."""
+        return self._binding.advertisement.socket_id
+
+    @property
     def endpoints(self) -> list[str]:
         """Where it is bound, for consumers that are given one instead of discovering it: tcp, then ipc."""
         return self._binding.endpoints
+
+    @property
+    def stream_id(self) -> str:
+        """What the ids of its messages begin with; the same as long as its store is there."""
+        return self._keeper.stream_id.hex()
 
     @property
     def consumers(self) -> int:
@@ -230,7 +245,74 @@ class Stream(Part):
     @property
     def groups(self) -> dict[str, GroupStats]:
         """The consumer groups that are known, by name."""
-        return {name: _stats_of(group) for name, group in self._keeper.groups.items()}
+        keeper = self._keeper
+        return {name: _stats_of(group, keeper) for name, group in keeper.groups.items()}
+
+    def describe(self) -> object:
+        """What the node says of it when it is asked."""
+        keeper = self._keeper
+        totals = keeper.totals
+        return StreamDescription(
+            topic=self.topic,
+            socket_id=self.socket_id.hex(),
+            stream_id=self.stream_id,
+            codec=self._codec.name,
+            endpoints=self.endpoints,
+            store="" if self._path is None else str(Path(self._path).absolute()),
+            ack=self.ack,
+            messages=keeper.count,
+            bytes=keeper.size,
+            dead=keeper.dead,
+            groups=[
+                GroupDescription(
+                    name=group.name,
+                    durable=group.durable,
+                    members=group.members,
+                    waiting=group.waiting,
+                    in_flight=group.in_flight,
+                    acknowledged=group.acknowledged,
+                )
+                for group in self.groups.values()
+            ],
+            sent=keeper.sent,
+            delivered=totals.delivered,
+            redelivered=totals.redelivered,
+            acknowledged=totals.acknowledged,
+            dead_lettered=totals.dead,
+            dropped=keeper.dropped,
+            expired=keeper.expired,
+            rejected=keeper.rejected,
+            malformed=self._members.malformed,
+        )
+
+    async def messages(self, after: str | None = None, limit: int = 100) -> list[KeptMessage]:
+        """Some of the messages that are kept, the oldest first; dead letters are not among them.
+
+        Args:
+            after: the id of the last one of the page before; None for the first page.
+            limit: how many at most; they are fewer if they are large, but for the last page never none.
+
+        Raises:
+            ConfigurationError: if that is no id of this stream.
+            StoreError: if the store cannot be read.
+        """
+        self._check_open()
+        self._check_thread()
+        return await self._kept.page(after, limit)
+
+    async def message(self, id: str) -> KeptMessage | None:  # noqa: A002 - as it is called everywhere
+        """One of the messages that are kept; None if it is not, such as after everybody has had it.
+
+        Args:
+            id: its id.
+
+        Raises:
+            ConfigurationError: if that is no id of this stream.
+            StoreError: if the store cannot be read.
+        """
+        self._check_open()
+        self._check_thread()
+        return await self._kept.get(id)
 
     def send(self, message: Any, key: str = "", headers: dict[str, Any] | None = None) -> str:
         """Take a message, to be stored and handed out; from any thread.
@@ -320,9 +402,38 @@ class Stream(Part):
 
         Returns:
             Whether it was known here.
+
+        Raises:
+            LifecycleError: if it has consumers that are connected: it is not gone.
+            ConfigurationError: if that is no name of a group.
         """
         self._check_open()
-        return self._keeper.forget(check_group(group))
+        self._check_thread()
+        known = self._keeper.groups.get(check_group(group))
+        if known is not None and known.present:
+            raise LifecycleError(
+                f"the group {group!r} has {len(known.queue.members)} consumers at the stream {self.topic}: "
+                "it can be forgotten when they are closed"
+            )
+        return self._keeper.forget(group)
+
+    def exchange_groups(self, news: Any) -> list[dict[str, Any]]:
+        """Take in what another stream of the topic knows of consumer groups.
+
+        Args:
+            news: what its `exchange_groups` has returned.
+
+        Returns:
+            What this one knows then; as JSON has it.
+
+        Raises:
+            ConfigurationError: if that is no list of groups, or a name or binding breaks the rules.
+        """
+        try:
+            self._gossip.hear(news)
+        except FrameError as error:
+            raise ConfigurationError(str(error)) from error
+        return self._gossip.tell()
 
     def quiesce(self) -> None:
         """Take nothing more, hand out nothing more."""
@@ -381,14 +492,16 @@ class Stream(Part):
             )
 
 
-def _stats_of(group: StreamGroup) -> GroupStats:
+def _stats_of(group: StreamGroup, keeper: Keeper) -> GroupStats:
     queue = group.queue
+    # what was let go before the group was known is not among what it is done with, nor among what is kept
+    left = min(keeper.count, keeper.committed - group.done.count)
     return GroupStats(
         name=group.name,
         durable=group.durable,
         members=len(queue.members),
         in_flight=queue.in_flight,
-        waiting=len(queue.entries) - queue.in_flight,
+        waiting=max(0, left - queue.in_flight),
         done=group.done.count,
         acknowledged=group.acknowledged,
         delivered=group.delivered,

@@ -1,7 +1,7 @@
 """How the streams of a topic tell each other which consumer groups there are, or are no more."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,8 +18,14 @@ from colugo.protocol.message_parts import check_group
 QUESTION = "stream-groups"
 _ASK_MS = 2000
 _PAUSE_S = 0.5
-_TRIES = 6
+_LONGEST_PAUSE_S = 30.0
+_WARN_AT = 6
+"""After so many failures in a row somebody is told: at first, the other node may not be known or open yet."""
+_GATHER_S = 0.05
+"""How long changes are gathered before others are told."""
 _MAX_GROUPS = 10_000
+_PART_BYTES = 256 * 1024
+"""Of the names and bindings in one question."""
 
 
 class GroupNews(msgspec.Struct, frozen=True):
@@ -35,14 +41,15 @@ class GroupNews(msgspec.Struct, frozen=True):
     name: str
     bindings: list[str]
     forgotten: bool
-    changed_ms: int
+    changed_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class StreamGossip:
-    """Asks each other stream of the topic that appears which groups it knows, and tells it of its own.
+    """Tells each other stream of the topic which groups this one knows, and hears which that knows.
 
-    So a message waits for a group whose members are all away, though they have never met this stream.
-    Between two nodes the newer word counts.
+    That is done when the other one appears, and again when something has changed here. So a message waits for
+    a group whose members are all away, though they have never met this stream. The newer word counts, but a
+    group that has members here is not forgotten: that it is there is the newest word.
 
     Args:
         runtime: the node's.
@@ -57,16 +64,20 @@ class StreamGossip:
         self._own = own
         self._keeper = keeper
         self._watch = Watch(own.kind, topic, self._on_change)
-        self._asking: dict[bytes, asyncio.Task[Any]] = {}
+        self._telling: dict[bytes, asyncio.Task[Any]] = {}
+        self._changes = 0
+        self._changed = asyncio.Event()
+        self._hearing = False
+        keeper.on_news = self._on_news
 
     def open(self) -> None:
         """Begin, on the loop."""
         self._runtime.registry.watch(self._watch)
 
     def close(self) -> None:
-        """Ask no more."""
+        """Tell no more."""
         self._runtime.registry.unwatch(self._watch)
-        for task in self._asking.values():
+        for task in self._telling.values():
             task.cancel()
 
     def tell(self) -> list[dict[str, Any]]:
@@ -89,6 +100,7 @@ class StreamGossip:
 
         Raises:
             FrameError: if that is none.
+            ConfigurationError: if a name or binding breaks the rules.
         """
         try:
             groups = msgspec.convert(news, list[GroupNews])
@@ -99,57 +111,104 @@ class StreamGossip:
         for one in groups:
             check_group(one.name)
             Bindings(one.bindings)
-            self._hear_of(one)
+        self._hearing = True
+        try:
+            alive = [one for one in groups if not self._hear_of(one)]
+        finally:
+            self._hearing = False
+        for one in alive:
+            self._keeper.revive(self._keeper.groups[one.name], one.changed_ms + 1)
 
-    def _hear_of(self, one: GroupNews) -> None:
+    def _hear_of(self, one: GroupNews) -> bool:
+        """Take in what is newer; False if it says that a group is gone whose members are here."""
         keeper = self._keeper
         group = keeper.groups.get(one.name)
         record = keeper.forgotten.get(one.name)
         if group is not None:
-            if one.forgotten and one.changed_ms > group.changed_ms and not group.present:
+            if one.changed_ms <= group.changed_ms:
+                return True
+            if group.present:
+                return not one.forgotten
+            if one.forgotten:
                 keeper.forget(one.name, one.changed_ms)
+            else:
+                keeper.renew(group, one.bindings, one.changed_ms)
         elif record is not None and record.changed_ms >= one.changed_ms:
-            return
+            return True
         elif one.forgotten:
             keeper.forget(one.name, one.changed_ms)
         else:
-            keeper.make_group(one.name, one.bindings, durable=True).changed_ms = one.changed_ms
+            keeper.renew(
+                keeper.make_group(one.name, one.bindings, durable=True), one.bindings, one.changed_ms
+            )
+        return True
+
+    def _on_news(self) -> None:
+        if not self._hearing:  # what others tell they tell to all
+            self._changes += 1
+            self._changed.set()
+            self._changed = asyncio.Event()
 
     def _on_change(self, change: Change, peer: Advertisement) -> None:
         if peer.socket_id == self._own.socket_id:
             return
-        before = self._asking.pop(peer.socket_id, None)
+        before = self._telling.pop(peer.socket_id, None)
         if before is not None:
             before.cancel()
         if change is Change.UP:
-            self._asking[peer.socket_id] = task = self._runtime.spawn(
-                self._ask(peer), f"stream {self._topic} groups"
-            )
-            task.add_done_callback(lambda _: self._asked(peer.socket_id, task))
+            name = f"stream {self._topic} groups"
+            self._telling[peer.socket_id] = self._runtime.spawn(self._keep_told(peer), name)
 
-    def _asked(self, socket_id: bytes, task: asyncio.Task[Any]) -> None:
-        if self._asking.get(socket_id) is task:
-            del self._asking[socket_id]
+    async def _keep_told(self, peer: Advertisement) -> None:
+        """Exchange with another stream what there is, now and after each change, until it is gone."""
+        failures = 0
+        while True:
+            changed, changes = self._changed, self._changes
+            error = await self._exchange(peer)
+            if error is None:
+                failures = 0
+                if changes == self._changes:
+                    await changed.wait()
+                await asyncio.sleep(_GATHER_S)
+                continue
+            failures += 1
+            if failures == _WARN_AT:
+                self._runtime.logger.warning(
+                    "%s and this stream do not tell each other which consumer groups they know: %s",
+                    peer,
+                    error,
+                )
+            await asyncio.sleep(min(_PAUSE_S * failures, _LONGEST_PAUSE_S))
 
-    async def _ask(self, peer: Advertisement) -> None:
-        """Ask the node of another stream, a few times if need be: it may not be known or open yet."""
-        error: ColugoError = ColugoError("its node's own endpoint is not known")
-        for number in range(_TRIES):
-            if number:
-                await asyncio.sleep(_PAUSE_S * number)
-            for node in self._runtime.registry.nodes:
-                if node.node_id != peer.node_id:
-                    continue
-                for endpoint in node.endpoints:
-                    try:
-                        arguments = {
-                            "topic": self._topic,
-                            "socket": peer.socket_id.hex(),
-                            "groups": self.tell(),
-                        }
-                        self.hear(await ask(self._runtime.sockets, endpoint, QUESTION, _ASK_MS, arguments))
-                    except ColugoError as failure:
-                        error = failure
-                    else:
-                        return
-        self._runtime.logger.warning("%s has not told which consumer groups it knows: %s", peer, error)
+    async def _exchange(self, peer: Advertisement) -> ColugoError | None:
+        """Tell, and hear what comes back; the reason if that was not possible."""
+        error = ColugoError("its node's own endpoint is not known")
+        endpoints = [
+            endpoint
+            for node in self._runtime.registry.nodes
+            if node.node_id == peer.node_id
+            for endpoint in node.endpoints
+        ]
+        for endpoint in endpoints:
+            try:
+                for part in _parts(self.tell()):
+                    arguments = {"topic": self._topic, "socket": peer.socket_id.hex(), "groups": part}
+                    self.hear(await ask(self._runtime.sockets, endpoint, QUESTION, _ASK_MS, arguments))
+            except ColugoError as failure:
+                error = failure
+            else:
+                return None
+        return error
+
+
+def _parts(news: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """At least one, and none so long that no question could carry it."""
+    parts: list[list[dict[str, Any]]] = [[]]
+    size = 0
+    for one in news:
+        size += len(msgspec.json.encode(one))
+        if size > _PART_BYTES and parts[-1]:
+            parts.append([])
+            size = 0
+        parts[-1].append(one)
+    return parts

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from colugo.net.store import GroupRecord
 from colugo.protocol.bindings import Bindings
-from colugo.protocol.group_queue import Dead, GroupQueue, Rules
+from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
-from colugo.protocol.ranges import RangeSet
+from colugo.protocol.ranges import RangeSet, to_ranges
+from colugo.protocol.tries import Dead, Entry, Member, Rules
 
 WINDOW_BYTES = 16 * 1024 * 1024
 _LEAST_WINDOW = 2048
@@ -30,6 +31,8 @@ class StreamGroup:
         self.bindings = Bindings(record.bindings)
         self.done = RangeSet.decode(record.done)
         self.offered = record.offered
+        self.marked = record.offered
+        """The highest number of which it has been written that members may have it."""
         self.queue = GroupQueue(rules)
         self.acknowledged = self.delivered = self.redelivered = self.dead = 0
         self.reading = False
@@ -38,6 +41,8 @@ class StreamGroup:
         """All up to this number have been offered to the queue, or are done."""
         self.written = set(tries or ())
         """Numbers of messages whose tries are in the store."""
+        self.unsent: dict[Entry, Member] = {}
+        """Second tries that are handed to members when they have been written."""
         self._recovered = record.offered
         self._tries = {
             seq: 1 for first, last in RangeSet.decode(record.flight) for seq in range(first, last + 1)
@@ -59,23 +64,36 @@ class StreamGroup:
 
     def record(self) -> GroupRecord:
         """What the store keeps of it."""
-        self._flight = self.queue.flight()
-        flight = RangeSet()
-        for seq in self._flight:
-            flight.add(seq, seq)
         return GroupRecord(
             name=self.name,
             durable=self.durable,
             bindings=self.bindings.patterns,
             done=self.done.encode(),
             offered=self.offered,
-            flight=flight.encode(),
+            flight=RangeSet(to_ranges(self._flight)).encode(),
             changed_ms=self.changed_ms,
         )
 
-    def flight_changed(self) -> bool:
-        """Whether members have other first tries than the store knows of."""
-        return self.queue.flight() != self._flight
+    def update_flight(self) -> bool:
+        """See what members have for the first time; whether it is something else than the record says."""
+        before, self._flight = self._flight, self.queue.flight()
+        return before != self._flight
+
+    def take_back_unsent(self, identity: bytes) -> None:
+        """A member is gone: tries that have not been sent to it do not count."""
+        mine = [entry for entry, member in self.unsent.items() if member.identity == identity]
+        for entry in mine:
+            del self.unsent[entry]
+        self.queue.give_back(identity, [entry.message.seq for entry in mine])
+
+    def extend_unsent(self, now: float) -> None:
+        """Time does not pass for tries that have not been sent yet.
+
+        Args:
+            now: seconds.
+        """
+        for entry, member in self.unsent.items():
+            self.queue.working(member.identity, [entry.message.seq], now)
 
     def take(self, messages: list[Message]) -> tuple[Ranges, list[Dead]]:
         """Make messages ready, as they follow on the cursor.

@@ -33,6 +33,7 @@ class StreamDescription(msgspec.Struct):
         socket_id: its id, as in its advertisement.
         codec: the codec's full name.
         endpoints: where it is bound.
+        stream_id: what the ids of its messages begin with; it stays as long as its store is there.
         store: path of its file; empty if it keeps messages in memory only.
         ack: `all` or `any`: whose acknowledgement lets a message go.
         messages: messages that it keeps now.
@@ -54,6 +55,7 @@ class StreamDescription(msgspec.Struct):
     socket_id: str
     codec: str = "plain"
     endpoints: list[str] = []
+    stream_id: str = ""
     store: str = ""
     ack: str = "all"
     messages: int = 0
