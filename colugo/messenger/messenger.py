@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from os import PathLike
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from colugo.errors import ClosedError, ConfigurationError
 from colugo.messenger.keeping import Keeping, relay_endpoint
@@ -15,7 +15,7 @@ from colugo.messenger.message import check_name, seal, to_bytes
 from colugo.messenger.receiving import Receiving
 from colugo.messenger.stats import MessengerStats
 from colugo.messenger.subscriptions import Subscriptions
-from colugo.messenger.wording import MEETING_S, SEND_PORT, SUB_PORT, TOPIC
+from colugo.messenger.wording import MEETING_S, MOST_WAITING, SEND_PORT, SUB_PORT, TOPIC
 from colugo.messenger.worker import Worker
 from colugo.node import Node
 from colugo.patterns.base import check_count
@@ -23,6 +23,9 @@ from colugo.patterns.callbacks import count_parameters
 from colugo.protocol.codecs import resolve_codec
 
 _LONGEST_S = 1e9
+
+if TYPE_CHECKING:
+    from colugo.patterns.subscriber import Subscriber
 
 
 class Messenger:
@@ -83,6 +86,7 @@ class Messenger:
         self._stopped = threading.Event()
         self._closing = self._listening = False
         self._left = 0
+        self._subscriber: Subscriber | None = None
         self._published = 0
         self._worker = Worker(f"colugo {name} callbacks", self.stop)
         self._receiving = Receiving(self._worker, self._codec, self._say)
@@ -133,10 +137,18 @@ class Messenger:
             failed=counts.failed,
             duplicates=counts.duplicates,
             unwanted=counts.unwanted,
+            lost=self._lost,
             malformed=counts.malformed,
             undecodable=counts.undecodable,
             relays=keeping.relays,
         )
+
+    @property
+    def _lost(self) -> int:
+        if self._subscriber is None:
+            return 0
+        stats = self._subscriber.stats
+        return stats.lost + stats.dropped
 
     def start(self) -> None:
         """Begin to listen; a second time is a no-op.
@@ -150,7 +162,9 @@ class Messenger:
                 return
             self._listening = True
             if self._discovers:
-                self._node.add_subscriber(TOPIC, self._receiving.on_published)
+                self._subscriber = self._node.add_subscriber(
+                    TOPIC, self._receiving.on_published, queue=MOST_WAITING
+                )
             self._worker.start()
 
     def stop(self, timeout: float | None = None) -> int:

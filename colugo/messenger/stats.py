@@ -17,6 +17,8 @@ class MessengerStats:
         failed: calls of callbacks that raised.
         duplicates: messages that came again, though a callback had handled them; they were not handed over.
         unwanted: messages that came when their name's subscription had ended.
+        lost: messages with `ack=0`, of whatever name, that came faster than callbacks returned: more than
+            100,000 waited.
         malformed: what was no message, or had been changed on its way (its checksum did not fit).
         undecodable: messages of another codec.
         relays: how many relays are connected.
@@ -31,6 +33,7 @@ class MessengerStats:
     failed: int
     duplicates: int
     unwanted: int
+    lost: int
     malformed: int
     undecodable: int
     relays: int
