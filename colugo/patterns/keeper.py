@@ -380,11 +380,13 @@ class Keeper:
         have had, nobody waits for.
         """
         record = GroupRecord(name, durable=durable, bindings=tuple(bindings), changed_ms=_now_ms())
-        if not durable and self.groups and not self._any:
-            done = RangeSet()
-            if self._last:
-                done.add(1, self._last)
-            record.done = done.encode()
+        self._tail.clear(self._committed)  # there, messages are that all were done with
+        done = RangeSet()
+        for first, last in self._next.deletes:
+            done.add(first, last)
+        if not durable and self.groups and not self._any and self._last:
+            done.add(1, self._last)
+        record.done = done.encode()
         group = self.groups[name] = StreamGroup(record, self.rules)
         tombstone = self.forgotten.pop(name, None)
         if tombstone is not None:  # by another clock, which may be ahead
