@@ -86,6 +86,14 @@ CONVERSATIONS: list[Expected] = [
         "meter": r"sent \d+000 readings to 1 reader\(s\)",
         "recorder": r"wrote \d+ rows, the last one number \d+",
     },
+    {
+        "messenger_sender": r"sent order \d+; \d+ wait here, \d relay\(s\)",
+        "messenger_receiver": r"order \d+: a pot of tea, sent [\d.]+ s ago",
+    },
+    {
+        "messenger_sender": r"sent order \d+; 0 wait here, 1 relay\(s\)",
+        "relay_in_a_program": r"[1-9]\d* taken over, \d+ wait for somebody",
+    },
 ]
 
 

@@ -133,6 +133,22 @@ def test_a_kept_message_arrives_when_a_subscriber_comes(team: Team) -> None:
     assert wait_until(lambda: a.stats.kept == 0)
 
 
+def test_who_comes_after_another_one_has_had_a_message_does_not_get_it(team: Team) -> None:
+    a, b, c = team.add("a"), team.add("b"), team.add("c")
+    first, second = Inbox(), Inbox()
+    b.subscribe("n", first)
+    a.send_message("n", "for b", ack=1)
+    assert first.get()[0] == "for b"
+    assert wait_until(lambda: a.stats.kept == 0)
+    c.subscribe("n", second)
+    a.send_message("n", "for both", ack=1)
+    assert second.get()[0] == first.get()[0] == "for both"
+    assert wait_until(lambda: a.stats.kept == 0)
+    a.send_message("n", "for both again", ack=1)
+    assert second.get()[0] == "for both again"
+    assert second.payloads == ["for both", "for both again"]
+
+
 def test_kept_messages_of_a_name_come_in_their_order_and_once(team: Team) -> None:
     a, b, got = team.add("a"), team.add("b"), Inbox()
     for n in range(150):

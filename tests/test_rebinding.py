@@ -1,4 +1,4 @@
-"""Consumers that bind to other keys while they run, and groups that end."""
+"""Consumers that bind to other keys while they run, and groups that come and go."""
 
 import asyncio
 import threading
@@ -153,5 +153,53 @@ def test_a_stream_tells_how_many_groups_listen_to_a_key() -> None:
             assert (stream.listeners("lab.door"), stream.listeners("lab.x"), stream.listeners()) == (2, 1, 0)
             second.close()
             await until(lambda: stream.listeners("lab.door") == 1)
+
+    run(main())
+
+
+@pytest.mark.parametrize("ack", ["all", "any"])
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_group_that_comes_later_gets_nothing_that_is_done_with(ack: Any, *, durable: bool) -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", ack=ack)
+            first, second = Collector(), Collector()
+            consumer = c.add_consumer("jobs", first, group="first" if durable else None, durable=durable)
+            await consumer.ready()
+            for n in range(10):
+                await stream.send_wait(f"old {n}")
+            await first.reach(10)
+            async with asyncio.timeout(seconds(5)):
+                await stream.drained()
+            consumer.close()
+            await until(lambda: stream.consumers == 0)
+            later = c.add_consumer("jobs", second, group="second" if durable else None, durable=durable)
+            await later.ready()
+            await stream.send_wait("new")
+            assert await second.reach(1) == ["new"]
+
+    run(main())
+
+
+def test_a_group_that_joins_when_a_message_has_just_been_acknowledged_does_not_get_it() -> None:
+    """Its removal is not written yet."""
+
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", ack="any")
+            first, second = Collector(), Collector()
+            consumer = c.add_consumer("jobs", first, durable=False)
+            await consumer.ready()
+            for n in range(50):
+                stream.send(f"old {n}")
+            await first.reach(50)
+            await until(lambda: stream._keeper._next.deletes or stream.stats.messages == 0)
+            stream._keeper.make_group("late", ["#"], durable=False)
+            c.add_consumer("jobs", second, group="late", durable=False)
+            await until(lambda: stream.stats.messages == 0)
+            await stream.send_wait("new")
+            got = await second.reach(1)
+            assert got[-1] == "new"
+            assert "old 0" not in got
 
     run(main())

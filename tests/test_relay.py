@@ -94,8 +94,9 @@ def test_a_message_arrives_though_its_publisher_has_exited_before_any_subscriber
     got = Inbox()
     place.add().subscribe("n", got)
     assert [got.get()["n"] for _ in range(10)] == list(range(10))
-    place.stack.close()
-    assert relay.lines
+    relay.signal(signal.SIGTERM)
+    assert relay.wait() == 0
+    assert relay.lines[-1].endswith("10 taken, 0 passed on, 0 refused, 0 malformed; nothing is left")
 
 
 def test_a_message_arrives_though_the_relay_was_killed_and_started_again_in_between(place: Place) -> None:
@@ -108,7 +109,6 @@ def test_a_message_arrives_though_the_relay_was_killed_and_started_again_in_betw
     got = Inbox()
     place.add().subscribe("n", got)
     assert [got.get()["n"] for _ in range(10)] == list(range(10))
-    assert got.payloads == [got.payloads[n] for n in range(10)]
 
 
 def test_the_same_without_mdns_by_the_address_of_the_relay(place: Place) -> None:

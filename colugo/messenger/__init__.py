@@ -2,8 +2,9 @@
 
 from colugo.errors import ColugoError as MezzengerException
 from colugo.messenger.message import Message
-from colugo.messenger.messenger import Messenger, MessengerStats
+from colugo.messenger.messenger import Messenger
 from colugo.messenger.relay import Relay, RelayStats
+from colugo.messenger.stats import MessengerStats
 
 Mezzenger = Messenger
 

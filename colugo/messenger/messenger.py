@@ -1,13 +1,11 @@
 """The messenger: named messages for scripts and threads, without a loop in sight."""
 
-import asyncio
 import atexit
 import inspect
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,51 +13,19 @@ from colugo.errors import ClosedError, ConfigurationError
 from colugo.messenger.keeping import Keeping, relay_endpoint
 from colugo.messenger.message import check_name, seal, to_bytes
 from colugo.messenger.receiving import Receiving
-from colugo.messenger.wording import GIVEN_TOPIC, MEETING_S, SEND_PORT, SUB_PORT, TOPIC, passing_key
+from colugo.messenger.stats import MessengerStats
+from colugo.messenger.subscriptions import Subscriptions
+from colugo.messenger.wording import MEETING_S, MOST_WAITING, SEND_PORT, SUB_PORT, TOPIC
 from colugo.messenger.worker import Worker
 from colugo.node import Node
 from colugo.patterns.base import check_count
 from colugo.patterns.callbacks import count_parameters
-from colugo.protocol.bindings import Bindings, exact
 from colugo.protocol.codecs import resolve_codec
-
-if TYPE_CHECKING:
-    from colugo.patterns.consumer import Consumer
 
 _LONGEST_S = 1e9
 
-
-@dataclass(frozen=True, slots=True)
-class MessengerStats:
-    """What a messenger has done.
-
-    Attributes:
-        published: messages with `ack=0` that were sent.
-        stored: messages with `ack=1` that were stored, here or at a relay.
-        handed_over: of those stored here, how many a relay has taken over since.
-        kept: how many are stored here now, and wait for somebody.
-        dead: how many of them were given up, after ten tries in one process.
-        handled: messages that a callback has returned from.
-        failed: calls of callbacks that raised.
-        duplicates: messages that came again, though a callback had handled them; they were not handed over.
-        unwanted: messages that came when their name's subscription had ended.
-        malformed: what was no message, or had been changed on its way (its checksum did not fit).
-        undecodable: messages of another codec.
-        relays: how many relays are connected.
-    """
-
-    published: int
-    stored: int
-    handed_over: int
-    kept: int
-    dead: int
-    handled: int
-    failed: int
-    duplicates: int
-    unwanted: int
-    malformed: int
-    undecodable: int
-    relays: int
+if TYPE_CHECKING:
+    from colugo.patterns.subscriber import Subscriber
 
 
 class Messenger:
@@ -111,19 +77,23 @@ class Messenger:
         self._timeout_s = _check_seconds("send_timeout", send_timeout)
         self._verbose = verbose
         self._codec = resolve_codec(codec)
-        send_to, self._hear_from = None, None
+        send_to = hear_from = None
         if server_address is not None:
             send_to = relay_endpoint(server_address, send_port)
-            self._hear_from = relay_endpoint(server_address, sub_port)
+            hear_from = relay_endpoint(server_address, sub_port)
+        self._discovers = server_address is None
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._closing = self._listening = False
         self._left = 0
-        self._consumer: Consumer | None = None
+        self._subscriber: Subscriber | None = None
         self._published = 0
         self._worker = Worker(f"colugo {name} callbacks", self.stop)
         self._receiving = Receiving(self._worker, self._codec, self._say)
         self._node = Node(name, realm=realm)
+        self._subscriptions = Subscriptions(
+            self._node, self._receiving, self._worker, hear_from=hear_from, timeout_s=self._timeout_s
+        )
         self._running = ExitStack()
         try:
             self._keeping = Keeping(
@@ -167,10 +137,18 @@ class Messenger:
             failed=counts.failed,
             duplicates=counts.duplicates,
             unwanted=counts.unwanted,
+            lost=self._lost,
             malformed=counts.malformed,
             undecodable=counts.undecodable,
             relays=keeping.relays,
         )
+
+    @property
+    def _lost(self) -> int:
+        if self._subscriber is None:
+            return 0
+        stats = self._subscriber.stats
+        return stats.lost + stats.dropped
 
     def start(self) -> None:
         """Begin to listen; a second time is a no-op.
@@ -183,8 +161,10 @@ class Messenger:
             if self._listening:
                 return
             self._listening = True
-            if self._hear_from is None:
-                self._node.add_subscriber(TOPIC, self._receiving.on_published)
+            if self._discovers:
+                self._subscriber = self._node.add_subscriber(
+                    TOPIC, self._receiving.on_published, queue=MOST_WAITING
+                )
             self._worker.start()
 
     def stop(self, timeout: float | None = None) -> int:
@@ -294,7 +274,7 @@ class Messenger:
             self._receiving.callbacks[name] = callback, count
             if not known:
                 try:
-                    self._bind()
+                    self._subscriptions.bind()
                 except ConfigurationError:
                     del self._receiving.callbacks[name]
                     raise
@@ -313,52 +293,12 @@ class Messenger:
             self._check_listening()
             if self._receiving.callbacks.pop(name, None) is None:
                 raise ConfigurationError(f"nobody here has subscribed to {name!r}")
-            self._bind()
+            self._subscriptions.bind()
 
     # --- within
 
-    def _bind(self) -> None:
-        """Let the consumer bind to the names that are subscribed to."""
-        names = list(self._receiving.callbacks)
-        keys = [*names, *map(passing_key, names)] if self._hear_from else names
-        bindings = Bindings(map(exact, keys)).patterns if keys else ()
-        self._node.run(self._bind_to(bindings))
-        if (
-            bindings and self._hear_from and not self._worker.is_current
-        ):  # there, it is not done before the end
-            self._node.run(self._joined())
-
-    async def _bind_to(self, bindings: tuple[str, ...]) -> None:
-        def bind() -> None:
-            if not bindings:
-                if self._consumer is not None:
-                    self._consumer.close()
-                self._consumer = None
-            elif self._consumer is not None:
-                self._consumer.rebind(bindings)
-            else:
-                self._consumer = self._node.add_consumer(
-                    GIVEN_TOPIC if self._hear_from else TOPIC,
-                    self._receiving.on_delivery,
-                    bindings=bindings,
-                    durable=False,
-                    connect=[self._hear_from] if self._hear_from else [],
-                )
-
-        self._receiving.when_settled(bind)
-
-    async def _joined(self) -> None:
-        """Return when the relay knows what is wanted, so that what is sent now is heard; or later."""
-        if self._consumer is None:  # it is made when a callback has returned
-            return
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._consumer.ready()
-        except TimeoutError:
-            self._say("the relay is not connected; it is heard as soon as it is")
-
     async def _keep(self, envelope: Any) -> None:
-        if self._hear_from is None and not self._keeping.relays and self._meeting_s > 0:
+        if self._discovers and not self._keeping.relays and self._meeting_s > 0:
             await self._keeping.meet_relay(self._meeting_s)
         await self._keeping.keep(envelope)
 

@@ -20,3 +20,7 @@ MAX_DELIVER = 10
 def passing_key(name: str) -> str:
     """The key of a message that a relay's stream hands only to who listens now; no name has a `|`."""
     return f"|{name}"
+
+
+MOST_WAITING = 100_000
+"""How many messages with `ack=0` may wait for one who listens, on either side."""

@@ -1,0 +1,31 @@
+"""A messenger that sends: scripts send named messages without a loop in sight.
+
+    python examples/messenger_sender.py
+    python examples/messenger_receiver.py      in a second terminal, now or later
+
+What is sent with ack=1 waits until somebody has had it: start the receiver late, and it gets the orders that
+were sent before. With `colugo relay` in a third terminal, it gets them though the sender has ended.
+Ctrl-C stops either.
+"""
+
+import contextlib
+import itertools
+import logging
+import time
+
+from colugo import Messenger
+
+
+def main() -> None:
+    with contextlib.suppress(KeyboardInterrupt), Messenger(auto_start=False) as messenger:
+        for number in itertools.count():
+            messenger.send_message("weather", {"celsius": 20 + number % 5})
+            messenger.send_message("orders", {"number": number, "item": "a pot of tea"}, ack=1)
+            stats = messenger.stats
+            print(f"sent order {number}; {stats.kept} wait here, {stats.relays} relay(s)", flush=True)
+            time.sleep(1)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    main()
