@@ -13,8 +13,10 @@ from colugo.errors import (
     FlowError,
     LifecycleError,
     MessageTooLargeError,
+    NotStoredError,
     PeerLost,
     PeerLostError,
+    RelayError,
     RemoteError,
     RequestError,
     RequestTimeout,
@@ -23,20 +25,27 @@ from colugo.errors import (
     StreamFullError,
     TopicError,
 )
+from colugo.messenger import Messenger, MessengerStats, Mezzenger
 from colugo.net.interfaces import Scope
 from colugo.node import Node
+from colugo.patterns.consumed import Delivery
+from colugo.patterns.consumer import Consumer, ConsumerStats
+from colugo.patterns.dead_letters import DeadLetter
 from colugo.patterns.delayed import DelayedCallback
 from colugo.patterns.delivery import MessageInfo
+from colugo.patterns.kept_messages import KeptMessage
 from colugo.patterns.publisher import Publisher, PublisherStats
 from colugo.patterns.repeater import Repeater
-from colugo.patterns.replier import Reply
+from colugo.patterns.reply import Reply
 from colugo.patterns.reply_server import ReplyServer, ReplyServerStats
 from colugo.patterns.request_client import RequestClient, RequestClientStats
 from colugo.patterns.respondent import Respondent, RespondentStats
-from colugo.patterns.subscriber import StreamStats, Subscriber, SubscriberStats
+from colugo.patterns.stream import GroupStats, Stream, StreamStats
+from colugo.patterns.subscriber import Subscriber, SubscriberStats, SubscriptionStats
 from colugo.patterns.survey import Survey, SurveyorStats, SurveyReply
 from colugo.patterns.surveyor import Surveyor
 from colugo.protocol.advertisement import Advertisement
+from colugo.protocol.bindings import exact
 from colugo.protocol.codecs import Codec
 from colugo.protocol.version import __version__
 
@@ -48,20 +57,31 @@ __all__ = [
     "CodecError",
     "ColugoError",
     "ConfigurationError",
+    "Consumer",
+    "ConsumerStats",
+    "DeadLetter",
     "Decline",
     "DecodeError",
     "DelayedCallback",
+    "Delivery",
     "DuplicateTopicError",
     "EncodeError",
     "FlowError",
+    "GroupStats",
+    "KeptMessage",
     "LifecycleError",
     "MessageInfo",
     "MessageTooLargeError",
+    "Messenger",
+    "MessengerStats",
+    "Mezzenger",
     "Node",
+    "NotStoredError",
     "PeerLost",
     "PeerLostError",
     "Publisher",
     "PublisherStats",
+    "RelayError",
     "RemoteError",
     "Repeater",
     "Reply",
@@ -76,14 +96,17 @@ __all__ = [
     "RespondentStats",
     "Scope",
     "StoreError",
+    "Stream",
     "StreamFullError",
     "StreamStats",
     "Subscriber",
     "SubscriberStats",
+    "SubscriptionStats",
     "Survey",
     "SurveyReply",
     "Surveyor",
     "SurveyorStats",
     "TopicError",
     "__version__",
+    "exact",
 ]

@@ -11,6 +11,8 @@ ColugoError
 ├── FlowError (RuntimeError)          send() while a reader of a flow="wait" publisher is too far behind
 ├── StoreError                        a stream's store that cannot be opened, read or written
 ├── StreamFullError (RuntimeError)    send() while the stream holds as much as it may
+├── NotStoredError                    a messenger's ack=1 message that could not be stored anywhere
+├── RelayError (ConnectionError)      a messenger's relay that cannot be reached, or takes no message
 ├── CodecError
 │   ├── EncodeError (TypeError)       the message does not fit the codec it is sent with
 │   └── DecodeError (ValueError)      received bytes do not fit the codec they are read with
@@ -66,6 +68,14 @@ class StoreError(ColugoError):
 
 class StreamFullError(ColugoError, RuntimeError):
     """The stream holds `max_messages` or `max_bytes`, and takes no more until some are acknowledged."""
+
+
+class NotStoredError(ColugoError):
+    """A message that a messenger was to keep until somebody has it could not be stored anywhere."""
+
+
+class RelayError(ColugoError, ConnectionError):
+    """The relay that a messenger was told to use cannot be reached, or has not taken a message."""
 
 
 class CodecError(ColugoError):

@@ -14,6 +14,8 @@ from colugo.protocol.description import (
     KnownSocket,
     NodeDescription,
     PeerDescription,
+)
+from colugo.protocol.part_description import (
     PublisherDescription,
     ReplyServerDescription,
     RequestClientDescription,
@@ -21,6 +23,7 @@ from colugo.protocol.description import (
     SubscriberDescription,
     SurveyorDescription,
 )
+from colugo.protocol.stream_description import ConsumerDescription, StreamDescription
 from colugo.protocol.version import __version__
 
 
@@ -62,6 +65,10 @@ def describe(runtime: Runtime) -> NodeDescription:
                 description.surveyors.append(surveyor)
             case ReplyServerDescription() as server:
                 description.reply_servers.append(server)
+            case StreamDescription() as stream:
+                description.streams.append(stream)
+            case ConsumerDescription() as consumer:
+                description.consumers.append(consumer)
             case RequestClientDescription() as client:
                 description.request_clients.append(client)
     return description

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterable
+from os import PathLike
 from typing import Any, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -19,7 +20,9 @@ from colugo.net.peers import resolve_mdns, resolve_peers
 from colugo.net.port_choice import resolve_port
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
+from colugo.patterns.consumer import DEFAULT_PREFETCH, Consumer
 from colugo.patterns.delayed import DelayedCallback
+from colugo.patterns.keeper import AckPolicy, FullPolicy
 from colugo.patterns.publisher import (
     DEFAULT_HWM,
     DEFAULT_MAX_BYTES,
@@ -31,12 +34,22 @@ from colugo.patterns.repeater import Repeater
 from colugo.patterns.reply_server import ReplyServer
 from colugo.patterns.request_client import Balance, RequestClient
 from colugo.patterns.respondent import Respondent
+from colugo.patterns.stream import (
+    DEFAULT_ACK_TIMEOUT_MS,
+    DEFAULT_MAX_DELIVER,
+    DEFAULT_MAX_MESSAGES,
+    DEFAULT_RETRY_DELAY_MS,
+    DEFAULT_STREAM_BYTES,
+    Durability,
+    Stream,
+)
 from colugo.patterns.subscriber import DEFAULT_QUEUE, Subscriber
 from colugo.patterns.surveyor import Surveyor
 from colugo.protocol.advertisement import Advertisement, check_name, check_realm
 from colugo.protocol.description import DESCRIBE, to_plain
+from colugo.stream_questions import StreamQuestions
 
-B = TypeVar("B", Publisher, ReplyServer)
+B = TypeVar("B", Publisher, ReplyServer, Stream)
 
 
 class Node(Lifecycle):
@@ -90,13 +103,17 @@ class Node(Lifecycle):
             ipc=resolve_ipc(ipc),
             port=resolve_port(port),
         )
-        runtime.endpoint.serve(DESCRIBE, lambda: to_plain(describe(runtime)))
+        runtime.endpoint.serve(DESCRIBE, lambda _: to_plain(describe(runtime)))
+        for question, answer in StreamQuestions(runtime.parts.keys()).handlers.items():
+            runtime.endpoint.serve(question, answer)
         discovery = Discovery(runtime, given, mdns=with_mdns)
         if directory is None:
             runtime.discovery_note = discovery.note
         super().__init__(runtime, lambda: directory or discovery.make())
         # weakly: a closed one is held by nobody else
-        self._bound: WeakValueDictionary[tuple[str, str], Publisher | ReplyServer] = WeakValueDictionary()
+        self._bound: WeakValueDictionary[tuple[str, str], Publisher | ReplyServer | Stream] = (
+            WeakValueDictionary()
+        )
 
     @property
     def name(self) -> str:
@@ -367,6 +384,138 @@ class Node(Lifecycle):
         return self._adopt(
             lambda: Surveyor(
                 self._runtime, topic, on_connect, codec=codec, on_disconnect=on_disconnect, own=own
+            )
+        )
+
+    def add_stream(
+        self,
+        topic: str,
+        *,
+        store: str | PathLike[str] | None = None,
+        durability: Durability = "full",
+        ack: AckPolicy = "all",
+        groups: Iterable[str] = (),
+        codec: Any = None,
+        max_messages: int = DEFAULT_MAX_MESSAGES,
+        max_bytes: int = DEFAULT_STREAM_BYTES,
+        max_age_ms: int | None = None,
+        full: FullPolicy = "reject",
+        max_deliver: int = DEFAULT_MAX_DELIVER,
+        ack_timeout_ms: int = DEFAULT_ACK_TIMEOUT_MS,
+        retry_delay_ms: int = DEFAULT_RETRY_DELAY_MS,
+        port: int | None = None,
+    ) -> Stream:
+        """Add a stream, which keeps messages until consumers have acknowledged them.
+
+        Args:
+            topic: as a publisher's.
+            store: path of the file (SQLite) in which messages are kept, so that they outlive the program; one
+                stream has it at a time. None to keep them in memory.
+            durability: `"full"`: what `send_wait` has confirmed is on the disk, also if the power fails
+                (SQLite, `synchronous=FULL`). `"os"`: only if the program fails (`synchronous=NORMAL`);
+                faster.
+            ack: `"all"`: a message goes when each group that is known has acknowledged it. `"any"`: when one
+                consumer has.
+            groups: names of groups that messages are kept for from the beginning. Others are known from the
+                first time one of their consumers has come, here or to another stream of the topic.
+            codec: as a publisher's.
+            max_messages: how many messages are kept, dead letters included.
+            max_bytes: how many bytes of them (1 GiB).
+            max_age_ms: how many milliseconds a message is kept; None for no limit.
+            full: what happens to a message beyond these: `"reject"`: `send` raises StreamFullError;
+                `"drop-oldest"`: the oldest message goes, and is counted.
+            max_deliver: how many tries a message has in a group before it is a dead letter.
+            ack_timeout_ms: milliseconds after which a try has failed of which nothing has been heard.
+            retry_delay_ms: milliseconds from a failure to the next try; doubled for each further one, up to a
+                minute. What a lost consumer had is redelivered at once.
+            port: TCP port; None for a free one.
+
+        Raises:
+            TopicError: if the topic breaks the rules.
+            DuplicateTopicError: if this node has a stream of the topic.
+            StoreError: if the store cannot be used: damaged, read-only, or in use by another stream.
+            BindError: if the port cannot be had.
+            ConfigurationError: if an option cannot work.
+            ClosedError: after the node has stopped.
+        """
+        return self._add_only(
+            "stream",
+            topic,
+            lambda: Stream(
+                self._runtime,
+                topic,
+                store=store,
+                durability=durability,
+                ack=ack,
+                groups=groups,
+                codec=codec,
+                max_messages=max_messages,
+                max_bytes=max_bytes,
+                max_age_ms=max_age_ms,
+                full=full,
+                max_deliver=max_deliver,
+                ack_timeout_ms=ack_timeout_ms,
+                retry_delay_ms=retry_delay_ms,
+                port=port,
+            ),
+        )
+
+    def add_consumer(
+        self,
+        topic: str,
+        callback: Callable[..., Any],
+        *,
+        group: str | None = None,
+        bindings: Iterable[str] = ("#",),
+        prefetch: int = DEFAULT_PREFETCH,
+        durable: bool = True,
+        codec: Any = None,
+        auto_ack: bool = True,
+        concurrency: int = 1,
+        executor: bool = False,
+        connect: Iterable[str] = (),
+    ) -> Consumer:
+        """Add a consumer, which gets the messages of all streams of a topic.
+
+        Args:
+            topic: a topic, or a pattern of topics as a subscriber's.
+            callback: `callback(message)` or `callback(message, delivery)`, plain or coroutine. Returning
+                acknowledges the message; raising lets it be redelivered, to this consumer or another one of
+                the group, until its tries are used up.
+            group: the consumer group: each message goes to one of its members. None for a group of its own,
+                which nobody can join again and which is not remembered.
+            bindings: patterns of keys by RabbitMQ's rules: words divided by `.`, `*` for one word, `#` for
+                any number; `exact(key)` for a key that has such signs in it. They are the group's; the last
+                consumer that joins sets them.
+            prefetch: how many messages this consumer may have at a time without having acknowledged them.
+            durable: whether the group, once seen, is remembered: what is sent while all its members are
+                away waits for them.
+            codec: as the stream's.
+            auto_ack: False if the callback itself says `delivery.ack()` or `delivery.nack()`, now or later.
+            concurrency: how many messages a coroutine function, or the threads of `executor`, work at at a
+                time; messages of one key one after another.
+            executor: whether a plain function runs on threads of its own, so that it does not hold the loop.
+            connect: endpoints of streams that are not discovered, such as `["tcp://192.0.2.7:5558"]`.
+
+        Raises:
+            TopicError: if the topic or pattern breaks the rules.
+            ConfigurationError: if an option cannot work.
+            ClosedError: after the node has stopped.
+        """
+        return self._adopt(
+            lambda: Consumer(
+                self._runtime,
+                topic,
+                callback,
+                group=group,
+                bindings=bindings,
+                prefetch=prefetch,
+                durable=durable,
+                codec=codec,
+                auto_ack=auto_ack,
+                concurrency=concurrency,
+                executor=executor,
+                connect=connect,
             )
         )
 

@@ -16,6 +16,7 @@ LAYERS = {
     "patterns": 3,
     "lifecycle": 4,
     "introspection": 4,
+    "stream_questions": 4,
     "node": 4,
     "diagnosis": 5,
     "dispatcher": 5,

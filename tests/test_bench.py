@@ -153,9 +153,10 @@ def test_a_process_that_fails_is_reported_with_its_last_words() -> None:
         ("requests --rounds 1 --seconds 0.05 --peers pyzmq", ["1 in flight", "1000 in flight"]),
         ("latency --rounds 1 --seconds 0.1 --peers pyzmq-asyncio", ["64 B, p50", "64 B, p99"]),
         ("dispatch --rounds 1 --seconds 0.1 --peers colugo", ["bursts of 100", "bursts of 5000"]),
+        ("streams --rounds 1 --seconds 0.1 --peers colugo", ["disk 100", "disk flood", "RAM flood"]),
         ("idle --rounds 1 --seconds 0.1 --peers colugo", ["100 sockets"]),
     ],
-    ids=["discovery", "pubsub", "requests", "latency", "dispatch", "idle"],
+    ids=["discovery", "pubsub", "requests", "latency", "dispatch", "streams", "idle"],
 )
 def test_a_short_run_ends_well_and_prints_and_writes_its_results(
     arguments: str, names: list[str], realm: str, tmp_path: Path

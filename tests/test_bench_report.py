@@ -62,6 +62,18 @@ def test_a_goal_beside_another_library_compares_medians(
     assert met(other, [Row("64 B", "colugo", own), other]) is expected
 
 
+@pytest.mark.parametrize(
+    ("goal", "text"),
+    [
+        (Goal("p50", "least", 200_000), "p50 ≥ 200k"),
+        (Goal("p99", "most", 200), "p99 ≤ 200"),
+        (Goal("ratio", "least", 3.5), "≥ 3.5x"),
+    ],
+)
+def test_a_goal_is_shown_short(goal: Goal, text: str) -> None:
+    assert str(goal) == text
+
+
 def test_without_a_goal_nothing_is_met_or_missed() -> None:
     row = Row("start", "zenoh", Samples([1]))
     assert met(row, [row]) is None
@@ -125,6 +137,17 @@ def test_the_table_shows_figures_failures_and_goals_within_80_columns() -> None:
     assert "1 KiB tcp colugo 2 of 3 7 4.00 4.00 6.00 4.00" in lines
     assert "1 KiB tcp cyclonedds 1 0 8.00 8.00 8.00 8.00 0.50x ≥ 0.95x no" in lines
     assert "1 KiB ipc colugo 0 of 1 0 - - - -" in lines
+
+
+def test_the_longest_names_of_the_streams_fit_in_80_columns() -> None:
+    lines = _table(
+        _results(
+            Row("disk flood", "jetstream-sync", Samples([123_000]), at_least(10)),
+            Row("disk flood", "colugo", Samples([1_234_000]), (Goal("p50", "least", 200_000),)),
+        )
+    )
+    assert "disk flood jetstream-sync 1 0 123k 123k 123k 10.0x ≥ 10x yes" in lines
+    assert "disk flood colugo 1 0 1.23M 1.23M 1.23M p50 ≥ 200k yes" in lines
 
 
 def test_the_table_of_many_rounds_has_the_99th_percentile_too() -> None:

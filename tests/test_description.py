@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from colugo import DecodeError, Node
 from colugo.net.node_endpoint import ask
-from colugo.protocol.description import DESCRIBE, NodeDescription, from_plain, to_plain
+from colugo.protocol.description import (
+    DESCRIBE,
+    NodeDescription,
+    from_plain,
+    to_plain,
+)
+from colugo.protocol.stream_description import ConsumerDescription, GroupDescription, StreamDescription
 from tests.support import Collector, run, until
 
 MINIMAL: dict[str, Any] = {"name": "a", "uuid": "00"}
@@ -52,6 +58,43 @@ def test_a_node_tells_its_sockets_and_whom_they_are_connected_to() -> None:
             assert (told_a.reply_servers[0].requests, told_b.request_clients[0].replies) == (1, 1)
             assert told_b.request_clients[0].links[0].connected
             assert {one.kind for one in told_b.known} == {"pub", "rep", "node"}
+
+    run(main())
+
+
+class Told:
+    """A part of a node that says something of itself and is nothing else."""
+
+    def __init__(self, description: object) -> None:
+        self._description = description
+
+    def describe(self) -> object:
+        return self._description
+
+    def close_now(self) -> None:
+        """Nothing to close."""
+
+    def quiesce(self) -> None:
+        """Nothing to end."""
+
+    async def finish(self) -> None:
+        """Nothing to wait for."""
+
+
+def test_streams_and_consumers_are_told() -> None:
+    group = GroupDescription("billing", members=1, waiting=3, in_flight=2, acknowledged=7)
+    stream = StreamDescription("orders", "0102", "json", store="orders.db", messages=5, groups=[group])
+    consumer = ConsumerDescription("orders", "billing", ["*.new"], prefetch=100, received=7)
+
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            await until(lambda: {one.node for one in b.nodes} == {"a", "b"})
+            for part in (stream, consumer):
+                a._runtime.parts[Told(part)] = None
+            told = await asked(b, a)
+            assert (told.streams, told.consumers) == ([stream], [consumer])
+            assert (told.bound, told.connecting, told.parts) == ([stream], [consumer], [stream, consumer])
+            assert told.streams[0].members == 1
 
     run(main())
 
@@ -125,6 +168,10 @@ def test_what_a_newer_node_adds_is_passed_over() -> None:
         {**MINIMAL, "pid": "1"},
         {**MINIMAL, "subscribers": [{"topic": "a.*b"}]},
         {**MINIMAL, "publishers": [{"topic": "t.*", "socket_id": "0"}]},
+        {**MINIMAL, "streams": [{"topic": "t.*", "socket_id": "0"}]},
+        {**MINIMAL, "streams": [{"topic": "t", "socket_id": "0", "groups": [{}]}]},
+        {**MINIMAL, "consumers": [{"topic": "t.#"}]},
+        {**MINIMAL, "consumers": [{"topic": "t", "bindings": "#"}]},
         {**MINIMAL, "known": [{"socket_id": "0"}]},
         {
             **MINIMAL,

@@ -1,5 +1,7 @@
 """From facts to findings: each check, without a network."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -12,9 +14,11 @@ from colugo.diagnosis.wording import count, duration, some
 from colugo.protocol.advertisement import cut_codec
 from colugo.protocol.description import (
     KnownSocket,
-    LinkDescription,
     NodeDescription,
     PeerDescription,
+)
+from colugo.protocol.part_description import (
+    LinkDescription,
     PublisherDescription,
     ReaderDescription,
     ReplyServerDescription,
@@ -22,6 +26,7 @@ from colugo.protocol.description import (
     SubscriberDescription,
     SurveyorDescription,
 )
+from colugo.protocol.stream_description import ConsumerDescription, GroupDescription, StreamDescription
 
 T = "lab.temperature"
 HERE, THERE = "10.0.0.1", "10.0.0.2"
@@ -433,6 +438,117 @@ def test_surveyors_want_respondents_and_nothing_else() -> None:
     assert (
         "has no respondent: node a has a publisher" in saying(list(explain(world.facts, T)), "surveyor").text
     )
+
+
+class StreamWorld:
+    """Node a over there has a stream, node b here consumes it in group billing, and all is well."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.group = GroupDescription("billing", members=1, acknowledged=100)
+        self.stream = StreamDescription("orders", "a9", "json", groups=[self.group], sent=100)
+        to_stream = link(socket_id="a9", topic="orders", received=100)
+        self.consumer = ConsumerDescription(
+            "orders", "billing", codec="json", received=100, links=[to_stream]
+        )
+        self.world.a.streams = [self.stream]
+        self.world.b.consumers = [self.consumer]
+        self.facts = self.world.facts
+        self.facts.sockets["a9"] = socket(self.world.a, "stream", "orders", 9, "json")
+        self.facts.reach[THERE, 9] = Reach.OPEN
+
+
+def test_a_stream_and_its_consumer_are_well() -> None:
+    facts = StreamWorld().facts
+    assert bad(examine(facts)) == []
+    (verdict,) = explain(facts, "orders")
+    assert verdict.level is Level.OK
+    text = "node a → node b's consumer of orders (group billing): connected, 100 messages, none failed"
+    assert verdict.text == text
+
+
+def test_a_stream_that_nobody_consumes_is_named() -> None:
+    world = StreamWorld()
+    world.world.b.consumers = []
+    world.stream.groups = []
+    text = "node a's stream of orders has no consumer in realm default"
+    assert only(explain(world.facts, "orders")).text == text
+    finding = only(examine(world.facts))
+    assert finding.text == "no consumer in realm default for orders of node a"
+    assert "kept" in finding.advice
+    world.stream.groups = [world.group]  # of a node that is not heard
+    assert bad(examine(world.facts)) == bad(explain(world.facts, "orders")) == []
+
+
+def test_a_consumer_without_a_stream_is_named() -> None:
+    world = StreamWorld()
+    world.consumer.links = []
+    world.consumer.topic = "order"
+    found = saying(explain(world.facts, "order"), "consumer of order (group billing) has no stream")
+    assert found.text.endswith("there is orders")
+    saying(examine(world.facts), "consumer of order (group billing) has no stream")
+    world.consumer.topic = T
+    saying(explain(world.facts, T), "has no stream: node a has a publisher of that topic")
+
+
+def test_a_stream_and_a_consumer_with_other_codecs_do_not_talk() -> None:
+    world = StreamWorld()
+    world.consumer.codec = "msgpack"
+    world.consumer.links[0].received = 0
+    text = "node b's consumer of orders (group billing) expects msgpack, node a sends json"
+    assert only(explain(world.facts, "orders")).text == text
+    world.consumer.links[0].undecodable = 3
+    assert only(explain(world.facts, "orders")).text == f"{text}: 3 messages did not decode"
+
+
+def test_a_consumer_that_has_not_heard_of_the_stream_is_wrong() -> None:
+    world = StreamWorld()
+    world.consumer.links = []
+    found = only(explain(world.facts, "orders"))
+    assert "consumer of orders (group billing) has not heard of node a's stream" in found.text
+
+
+@pytest.mark.parametrize(
+    ("stream", "text"),
+    [
+        ({"dead": 1}, "node a's stream of orders has 1 dead letter"),
+        ({"rejected": 2}, "was full and has not taken in 2 messages"),
+        (
+            {"dropped": 1200, "expired": 3},
+            "let go 1,203 messages that had to be acknowledged, 1,200 because it was full and 3 because",
+        ),
+        (
+            {
+                "groups": [
+                    GroupDescription("gone", waiting=5),
+                    GroupDescription("billing", members=1, waiting=9),
+                ]
+            },
+            "keeps 5 messages for group gone, which has no member",
+        ),
+        ({"malformed": 1}, "node a got 1 malformed frame on orders"),
+    ],
+)
+def test_what_streams_keep_let_go_or_do_not_take_is_told(stream: dict[str, Any], text: str) -> None:
+    world = StreamWorld()
+    world.world.a.streams = [msgspec.structs.replace(world.stream, **stream)]
+    assert text in only(examine(world.facts)).text
+    if "malformed" not in stream:
+        assert text in only(explain(world.facts, "orders")).text
+
+
+def test_groups_that_need_nothing_to_be_kept_are_not_told_of() -> None:
+    world = StreamWorld()
+    world.stream.groups += [GroupDescription("idle"), GroupDescription("passing", durable=False, waiting=5)]
+    assert bad(examine(world.facts)) == []
+
+
+def test_callbacks_of_a_consumer_that_fail_are_a_warning() -> None:
+    world = StreamWorld()
+    world.consumer.failed = 2
+    found = only(explain(world.facts, "orders"))
+    assert found.level is Level.WARNING
+    assert "100 messages, 2 callbacks failed" in found.text
 
 
 def test_a_topic_that_nobody_has_is_wrong_and_its_neighbours_are_named() -> None:

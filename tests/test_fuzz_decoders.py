@@ -21,7 +21,18 @@ import msgspec
 import pytest
 
 from colugo.errors import AdvertisementError, DecodeError, FrameError
-from colugo.protocol import advertisement, calls, codecs, error_report, frames, publications
+from colugo.protocol import (
+    advertisement,
+    calls,
+    codecs,
+    deliveries,
+    error_report,
+    frames,
+    message_parts,
+    publications,
+    ranges,
+    settlements,
+)
 from colugo.protocol.advertisement import Advertisement, Framing, from_txt, to_txt
 from colugo.protocol.calls import (
     FLAG_ERROR,
@@ -33,8 +44,13 @@ from colugo.protocol.calls import (
     split_envelope,
 )
 from colugo.protocol.codecs import resolve_codec
+from colugo.protocol.control import decode_body, decode_control, encode_control
+from colugo.protocol.deliveries import FLAG_REDELIVERED, decode_deliveries, encode_deliveries
 from colugo.protocol.error_report import decode_error, decode_plain_error, encode_error, encode_plain_error
 from colugo.protocol.frames import NO_ID, Kind
+from colugo.protocol.joining import Join, Joined
+from colugo.protocol.message_parts import pack_headers, unpack_headers
+from colugo.protocol.messages import Message
 from colugo.protocol.publications import (
     ALL_READERS,
     FLAG_ANSWER,
@@ -50,6 +66,8 @@ from colugo.protocol.publications import (
     encode_ack,
     encode_publication,
 )
+from colugo.protocol.ranges import RangeSet
+from colugo.protocol.settlements import Failure, Outcome, Settlement, decode_settle, encode_settle
 from proto.lab_pb2 import Temperature
 from tests.memory import memory_limit, peak_bytes
 from tests.mutation import mutants
@@ -163,6 +181,48 @@ def read_envelope(data: bytes) -> None:
     assert b"" not in envelope[:-1]
 
 
+def read_deliveries(data: bytes) -> None:
+    got = decode_deliveries(data)
+    flags = [each & FLAG_TEXT for each in got.flags]
+    messages = zip(got.seqs, got.keys, got.headers, got.payloads, flags, got.sent_ns, strict=True)
+    redelivered = [bool(each & FLAG_REDELIVERED) for each in got.flags]
+    again = encode_deliveries(
+        got.stream_id, [Message(*each) for each in messages], list(got.attempts), redelivered
+    )
+    assert again == data
+
+
+def read_settle(data: bytes) -> None:
+    got = decode_settle(data)
+    again = encode_settle(*got)
+    assert decode_settle(again) == got
+    if not any(other.failure for other in got.others):  # msgpack has more than one form for a text
+        assert again == data
+    borders = [border for one in got.ranges for border in one]
+    assert borders == sorted(borders)
+
+
+def read_joining(data: bytes) -> None:
+    """As its two sides do, each of which takes one kind."""
+    kind, body = decode_control(data)
+    if kind not in JOINING:
+        raise FrameError(f"kind {kind}")
+    form = JOINING[kind]
+    got = decode_body(body, form)
+    assert decode_body(decode_control(encode_control(kind, got))[1], form) == got
+
+
+def read_ranges(data: bytes) -> None:
+    got = RangeSet.decode(data)
+    assert RangeSet.decode(got.encode()) == RangeSet(got) == got
+    assert got.count == sum(last - first + 1 for first, last in got)
+
+
+def read_headers(data: bytes) -> None:
+    got = unpack_headers(data)
+    assert all(type(name) is str for name in got)
+
+
 SECOND_FRAME = b"\x00#2\x00"
 NOW = 1_700_000_000_000_000_000
 LARGE_HEAD = encode_publication(
@@ -187,6 +247,23 @@ ACKS = [encode_ack(Ack(ID, ID[::-1], NOW, segment))[0] for segment in (5, ALL_RE
 CALLS = [Call(1, FLAG_TEXT, b"door"), Call(2**50, 0, b""), Call(3, FLAG_ERROR, b"x" * 40)]
 EQUAL_CALLS = [Call(number, FLAG_TEXT, b"%02d" % number) for number in range(66)]
 REPLIES = [Call(1, FLAG_TEXT, b"ok"), Call(2**64 - 1, FLAG_REFUSED, b"")]
+MESSAGES = [
+    Message(1, "", b"", b"21.5", FLAG_TEXT, NOW),
+    Message(2, "lab.door", b"", b"", 0, NOW),
+    Message(2**40, "tür", b"\x81\xa1a\x01", b"\xff" * 40, 0, NOW),
+]
+EQUAL_MESSAGES = [Message(number, "", b"", b"%02d" % number, 0, NOW) for number in range(1, 67)]
+SETTLEMENTS = [
+    Settlement(5, Outcome.NACK, 500, Failure("KeyError: 'door'", "Traceback (most recent call last):")),
+    Settlement(2**40, Outcome.RETURN),
+    Settlement(7, Outcome.WORKING),
+    Settlement(8, Outcome.NACK),
+]
+JOINING: dict[int, Any] = {Kind.JOIN: Join, Kind.JOINED: Joined}
+A_JOIN = Join(
+    ID.hex(), "billing", named=True, durable=True, bindings=["lab.*.#", "=a*"], prefetch=9, node="é"
+)
+SPREAD = [(1, 5), (7, 7), (9, 400)]
 
 
 # --- TXT records
@@ -275,6 +352,47 @@ DECODERS = {
         [encode_calls(Kind.REPLY, ID, some) for some in (CALLS[:1], CALLS, REPLIES)],
         FrameError,
     ),
+    "delivery": Decoder(
+        read_deliveries,
+        [
+            encode_deliveries(ID, MESSAGES[:1]),
+            encode_deliveries(ID, MESSAGES[:2], [1, 3], [False, True]),
+            encode_deliveries(ID, MESSAGES),
+            encode_deliveries(ID, EQUAL_MESSAGES),
+        ],
+        FrameError,
+    ),
+    "settlement": Decoder(
+        read_settle,
+        [
+            encode_settle(ID, [(1, 100)], []),
+            encode_settle(ID, [(1, 1), (3, 9), (11, 2**64 - 1)], SETTLEMENTS[2:]),
+            encode_settle(ID, [], SETTLEMENTS),
+            encode_settle(ID, [], SETTLEMENTS[1:]),
+        ],
+        FrameError,
+    ),
+    "joining": Decoder(
+        read_joining,
+        [
+            encode_control(Kind.JOIN, A_JOIN),
+            encode_control(Kind.JOINED, Joined(ID.hex(), 30_000, "lab.orders")),
+        ],
+        FrameError,
+    ),
+    "ranges": Decoder(
+        read_ranges,
+        [
+            RangeSet(some).encode()
+            for some in (SPREAD[:1], SPREAD, [*SPREAD, (2**20, 2**20)], [(2**63, 2**64 - 5)])
+        ],
+        FrameError,
+    ),
+    "headers": Decoder(
+        read_headers,
+        [pack_headers({"trace": "4bf92f35", "numbers": [1, -2, 2.5, None]}), pack_headers({"é": {"a": b""}})],
+        DecodeError,
+    ),
     "envelope": Decoder(read_envelope, [b"|door", b"\x01\x02\x03\x04||door", b"door", b"hop|corr||a||b"]),
     "txt record": Decoder(read_txt, [txt_seed(RECORD), txt_seed(OTHER_RECORD)], AdvertisementError),
     "error": Decoder(
@@ -292,7 +410,7 @@ DECODERS = {
     # Its values name no module, so that no mutant finds anything to call.
     "pickle": codec("pickle", VALUES),
 }
-FRAMES = ["publication", "acknowledgement", "request", "reply"]
+FRAMES = ["publication", "acknowledgement", "request", "reply", "delivery", "settlement"]
 by_name = pytest.mark.parametrize("name", DECODERS)
 
 
@@ -386,6 +504,9 @@ DECODING: dict[str, list[Callable[..., object]]] = {
         publications.Publication.texts,
     ],
     "call": [calls.decode_calls, calls.split_envelope],
+    "delivery": [deliveries.decode_deliveries, deliveries._cut_parts, deliveries._cut_keys],
+    "settlement": [settlements.decode_settle, settlements._decode_settlement],
+    "ranges": [RangeSet.decode.__func__],  # type: ignore[attr-defined]
     "frame": functions_of(frames),
     "txt": [advertisement.from_txt, advertisement._decode_id],
     "error": [error_report.decode_error, error_report.decode_plain_error],
@@ -410,7 +531,7 @@ def test_the_mutants_reach_every_line_of_the_decoders(part: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["publication", "call", "frame"])
+@pytest.mark.parametrize("part", ["publication", "call", "frame", "delivery", "settlement"])
 def test_the_mutants_reach_every_branch_of_the_decoders_of_frames(part: str) -> None:
     functions = DECODING[part]
     with branches_run(*functions) as reached:
@@ -424,15 +545,28 @@ def test_the_mutants_reach_every_branch_of_the_decoders_of_frames(part: str) -> 
 def test_every_decoder_of_the_protocol_is_under_test() -> None:
     public = {
         function.__name__
-        for module in (calls, publications, frames, error_report, advertisement)
+        for module in (
+            advertisement,
+            calls,
+            deliveries,
+            error_report,
+            frames,
+            message_parts,
+            publications,
+            ranges,
+            settlements,
+        )
         for function in functions_of(module)
-        if function.__name__.startswith(("decode_", "from_", "split_"))
+        if function.__name__.startswith(("decode_", "from_", "split_", "unpack_"))
     }
     assert public == {
         "decode_publication",
         "decode_ack",
         "decode_calls",
         "split_envelope",
+        "decode_deliveries",
+        "decode_settle",
+        "unpack_headers",
         "decode_error",
         "decode_plain_error",
         "from_txt",

@@ -517,6 +517,12 @@ def test_entries_of_a_stranger_are_entries_or_a_frame_error(value: Any) -> None:
     assert isinstance(value, dict)
 
 
+@pytest.mark.parametrize("node", ["", "0" * 31, "0" * 33, "A" * 32, "0" * 32 + "\n", "\n" + "0" * 32])
+def test_an_id_of_another_form_is_refused(node: str) -> None:
+    with pytest.raises(FrameError, match="regex"):
+        decode_body(json.dumps({"wanted": [node]}).encode(), Entries)
+
+
 _ids = st.integers(0, 3).map(lambda number: f"{number:032x}")
 _entries = st.builds(
     Entry,

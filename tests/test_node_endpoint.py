@@ -61,8 +61,8 @@ async def asking(of: Node) -> AsyncIterator[Any]:
     """A function that asks a node, with sockets of its own."""
     sockets = Sockets(1024)
 
-    async def ask_it(question: str, timeout_ms: float = ASK_MS) -> Any:
-        return await ask(sockets, where(of), question, seconds(timeout_ms))
+    async def ask_it(question: str, arguments: dict[str, Any] | None = None) -> Any:
+        return await ask(sockets, where(of), question, seconds(ASK_MS), arguments)
 
     try:
         yield ask_it
@@ -191,7 +191,7 @@ def test_what_is_served_is_answered_each_time_anew() -> None:
     async def main() -> None:
         async with Node("one") as one, asking(one) as ask_it:
             count = iter(range(10))
-            endpoint_of(one).serve("count", lambda: {"n": next(count), "text": "é"})
+            endpoint_of(one).serve("count", lambda _: {"n": next(count), "text": "é"})
             with pytest.raises(LifecycleError, match="'count' is answered already"):
                 endpoint_of(one).serve("count", dict)
             assert [await ask_it("count") for _ in range(2)] == [
@@ -204,13 +204,13 @@ def test_what_is_served_is_answered_each_time_anew() -> None:
 
 def test_an_answer_that_fails_is_an_error_at_who_asks_and_the_node_goes_on() -> None:
     async def main() -> None:
-        def fail() -> None:
+        def fail(arguments: dict[str, Any]) -> None:
             raise KeyError("broken")
 
         async with Node("one") as one, asking(one) as ask_it:
             endpoint_of(one).serve("bad", fail)
-            endpoint_of(one).serve("odd", object)
-            endpoint_of(one).serve("huge", lambda: "x" * 20_000_000)
+            endpoint_of(one).serve("odd", lambda _: object())
+            endpoint_of(one).serve("huge", lambda _: "x" * 20_000_000)
             with pytest.raises(RemoteError, match=r"KeyError: 'broken' \(at tcp://127.0.0.1:\d+\)"):
                 await ask_it("bad")
             with pytest.raises(RemoteError, match="TypeError"):
@@ -222,6 +222,172 @@ def test_an_answer_that_fails_is_an_error_at_who_asks_and_the_node_goes_on() -> 
             ):
                 await ask_it("weather")
             assert (await ask_it("node"))["name"] == "one"
+
+    run(main())
+
+
+def test_a_question_has_arguments_that_its_handler_gets() -> None:
+    async def main() -> None:
+        async with Node("one") as one, asking(one) as ask_it:
+            endpoint_of(one).serve("echo", lambda arguments: arguments)
+            arguments = {"topic": "a.b", "limit": 3, "which": [1, {"é": None}]}
+            assert await ask_it("echo", arguments) == arguments
+            assert await ask_it("echo") == {}
+            assert (await ask_it("node", arguments))["name"] == "one"
+
+    run(main())
+
+
+def test_arguments_that_cannot_be_sent_are_refused_where_they_are_given() -> None:
+    async def main() -> None:
+        async with Node("one") as one, asking(one) as ask_it:
+            for bad in (object(), {(1, 2): 3}, "\ud800"):
+                with pytest.raises(ConfigurationError, match="JSON cannot carry these arguments of 'node'"):
+                    await ask_it("node", {"x": bad})
+            with pytest.raises(ConfigurationError, match=f"it may have {MAX_CONTROL_BYTES}"):
+                await ask_it("node", {"x": "x" * MAX_CONTROL_BYTES})
+
+    run(main())
+
+
+def test_an_argument_that_cannot_work_is_told_to_who_asks_and_is_no_failure_of_the_node(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def limited(arguments: dict[str, Any]) -> None:
+        raise ConfigurationError(f"limit is a number, not {arguments['limit']!r}")
+
+    async def limited_later(arguments: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+        limited(arguments)
+
+    async def main() -> None:
+        async with Node("one") as one, asking(one) as ask_it:
+            endpoint_of(one).serve("now", limited)
+            endpoint_of(one).serve("later", limited_later)
+            for question in ("now", "later"):
+                with pytest.raises(RemoteError, match="ConfigurationError: limit is a number, not 'x'"):
+                    await ask_it(question, {"limit": "x"})
+                assert "failed" not in caplog.text
+                with pytest.raises(RemoteError, match="KeyError: 'limit'"):
+                    await ask_it(question)
+                assert f"the answer to '{question}' failed" in caplog.text
+                assert "Traceback" in caplog.text
+                caplog.clear()
+
+    run(main())
+
+
+def test_an_answer_that_takes_its_time_comes_when_it_is_done_and_others_meanwhile() -> None:
+    async def main() -> None:
+        async with Node("one") as one, asking(one) as ask_it:
+            asked, may_go_on = asyncio.Event(), asyncio.Event()
+            names: list[str] = []
+
+            async def slow(arguments: dict[str, Any]) -> Any:
+                names.extend(task.get_name() for task in asyncio.all_tasks())
+                asked.set()
+                await may_go_on.wait()
+                return arguments["n"] + 1
+
+            endpoint_of(one).serve("slow", slow)
+            waiting = asyncio.create_task(ask_it("slow", {"n": 1}))
+            await asked.wait()
+            assert "colugo one answer to slow" in names
+            assert (await ask_it("node"))["name"] == "one"
+            assert not waiting.done()
+            may_go_on.set()
+            assert await waiting == 2
+
+    run(main())
+
+
+def test_a_future_will_do_and_one_that_is_cancelled_is_an_error() -> None:
+    async def main() -> None:
+        async with Node("one") as one, asking(one) as ask_it:
+            loop = asyncio.get_running_loop()
+            futures = [loop.create_future(), loop.create_future()]
+            left = iter(futures)
+            endpoint_of(one).serve("future", lambda _: next(left))
+            futures[0].set_result("done")
+            assert await ask_it("future") == "done"
+            futures[1].cancel()
+            with pytest.raises(RemoteError, match="CancelledError"):
+                await ask_it("future")
+
+    run(main())
+
+
+def test_of_a_hundred_answers_in_progress_the_next_is_refused_and_what_is_quick_is_not() -> None:
+    async def main() -> None:
+        async with Node("one") as one, asking(one) as ask_it:
+            may_go_on = asyncio.Event()
+            begun: list[int] = []
+
+            async def slow(arguments: dict[str, Any]) -> int:
+                begun.append(arguments["n"])
+                await may_go_on.wait()
+                return int(arguments["n"])
+
+            endpoint_of(one).serve("slow", slow)
+            waiting = [asyncio.create_task(ask_it("slow", {"n": n})) for n in range(100)]
+            await until(lambda: len(begun) == 100)
+            with pytest.raises(RemoteError, match="LifecycleError: 100 answers are in progress"):
+                await ask_it("slow", {"n": 100})
+            assert (await ask_it("node"))["name"] == "one"
+            assert len(begun) == 100
+            may_go_on.set()
+            assert await asyncio.gather(*waiting) == list(range(100))
+            assert await ask_it("slow", {"n": 100}) == 100
+
+    run(main())
+
+
+def test_what_is_no_longer_served_is_a_question_that_is_not_known() -> None:
+    async def main() -> None:
+        async with Node("one") as one, asking(one) as ask_it:
+            begun = asyncio.Event()
+            ended: list[str] = []
+
+            async def for_ever(arguments: dict[str, Any]) -> None:
+                begun.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    ended.append("cancelled")
+
+            endpoint_of(one).serve("weather", for_ever)
+            waiting = asyncio.create_task(ask_it("weather"))
+            await begun.wait()
+            endpoint_of(one).unserve("weather")
+            endpoint_of(one).unserve("weather")
+            with pytest.raises(RemoteError, match="ClosedError: 'weather' is answered no longer"):
+                await waiting
+            assert ended == ["cancelled"]
+            with pytest.raises(RemoteError, match="no question 'weather'"):
+                await ask_it("weather")
+            endpoint_of(one).serve("weather", lambda _: "fine")
+            assert await ask_it("weather") == "fine"
+
+    run(main())
+
+
+def test_who_waits_for_an_answer_of_a_node_that_stops_is_told_so_at_once() -> None:
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        async def for_ever(arguments: dict[str, Any]) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        async with Node("asks") as asks:
+            async with Node("one") as one:
+                endpoint_of(one).serve("slow", for_ever)
+                sockets = asks._runtime.sockets
+                waiting = asyncio.create_task(ask(sockets, where(one), "slow", seconds(ASK_MS)))
+                await begun.wait()
+            with pytest.raises(RemoteError, match="ClosedError: the node is being stopped"):
+                await waiting
+            assert not [task for task in asyncio.all_tasks() if "answer to" in task.get_name()]
 
     run(main())
 
@@ -350,6 +516,13 @@ GARBAGE = [
     [b"", encode_control(Kind.QUESTION, {"number": 0, "question": "node"})],
     [encode_control(Kind.QUESTION, {"number": -1, "question": "node"})],
     [encode_control(Kind.QUESTION, {"number": 0, "question": "x" * 1000})],
+    [encode_control(Kind.QUESTION, {"number": 0, "question": "node", "arguments": [1]})],
+    [encode_control(Kind.QUESTION, {"number": 0, "question": "node", "arguments": None})],
+    [
+        encode_control(
+            Kind.QUESTION, {"number": 0, "question": "node", "arguments": dict.fromkeys(map(str, range(101)))}
+        )
+    ],
     [encode_control(Kind.ANSWER, {"number": 0})],
     [encode_control(Kind.DATA, {})],
     [bytes([MAGIC, 0, VERSION, 255]) + b"{}"],
@@ -424,7 +597,7 @@ def test_a_frame_that_is_too_long_ends_its_connection_and_nothing_else() -> None
 def test_answers_to_one_that_reads_none_are_dropped_and_the_node_goes_on() -> None:
     async def main() -> None:
         async with Node("one") as one, asking(one) as ask_it:
-            endpoint_of(one).serve("long", lambda: "x" * 100_000)
+            endpoint_of(one).serve("long", lambda _: "x" * 100_000)
             context = zmq.asyncio.Context()
             try:
                 greedy = context.socket(zmq.DEALER)
@@ -468,3 +641,4 @@ def test_json_of_a_stranger_is_a_question_or_a_frame_error(value: Any) -> None:
         return
     assert 0 <= question.number < 2**63
     assert len(question.question) <= 200
+    assert len(question.arguments) <= 100

@@ -13,8 +13,9 @@ import zmq
 import zmq.asyncio
 
 from colugo import Node
-from colugo.protocol import calls, publications
+from colugo.protocol import calls, messages, publications
 from colugo.protocol.advertisement import Advertisement, Framing, Kind, to_txt
+from colugo.protocol.bindings import MAX_BINDINGS
 from colugo.protocol.calls import (
     FLAG_DECLINED,
     FLAG_ERROR,
@@ -24,11 +25,15 @@ from colugo.protocol.calls import (
     decode_calls,
     encode_calls,
 )
-from colugo.protocol.control import Answer, Question, decode_body, decode_control, encode_control
+from colugo.protocol.control import Answer, Question, decode_body, decode_control, encode_bare, encode_control
+from colugo.protocol.deliveries import FLAG_REDELIVERED, MAX_ATTEMPT, decode_deliveries, encode_deliveries
 from colugo.protocol.entries import Entries, Entry, Greeting, Refusal, SocketRecord
 from colugo.protocol.error_report import decode_error, encode_error, report_error
 from colugo.protocol.frames import LARGE_BYTES, MAX_COUNT, VERSION
 from colugo.protocol.frames import Kind as FrameKind
+from colugo.protocol.joining import MAX_PREFETCH, Join, Joined
+from colugo.protocol.message_parts import MAX_GROUP_BYTES, MAX_KEY_BYTES, pack_headers
+from colugo.protocol.messages import Message
 from colugo.protocol.publications import (
     ALL_READERS,
     FLAG_ANSWER,
@@ -41,6 +46,14 @@ from colugo.protocol.publications import (
     decode_publication,
     encode_ack,
     encode_publication,
+)
+from colugo.protocol.settlements import (
+    MAX_REPORT_CHARS,
+    Failure,
+    Outcome,
+    Settlement,
+    decode_settle,
+    encode_settle,
 )
 from tests.support import ROOT, run, seconds, until
 
@@ -88,6 +101,7 @@ NODE_ID = "0102030405060708090a0b0c0d0e0f10"
 SOCKET = SocketRecord({"v": "2", "t": "t"}, ["192.0.2.7"], 4711)
 CONTROL = {
     "question": (FrameKind.QUESTION, Question(7, "node")),
+    "question-arguments": (FrameKind.QUESTION, Question(8, "lights", {"room": "hall"})),
     "answer": (FrameKind.ANSWER, Answer(7, "hello")),
     "answer-error": (FrameKind.ANSWER, Answer(7, error=report_error(KeyError("door")))),
     "greeting": (FrameKind.GREETING, Greeting(NODE_ID, "sensor", "default")),
@@ -97,6 +111,47 @@ CONTROL = {
     "entries-beat": (FrameKind.ENTRIES, Entries([Entry(NODE_ID, 6, 4)])),
     "entries-gone": (FrameKind.ENTRIES, Entries([Entry(NODE_ID, 7, 4, gone=True)])),
     "entries-wanted": (FrameKind.ENTRIES, Entries(wanted=[NODE_ID])),
+    "join": (
+        FrameKind.JOIN,
+        Join(
+            "a1a2a3a4a5a6a7a8",
+            "billing",
+            named=True,
+            durable=True,
+            bindings=["lab.#", "=a*"],
+            prefetch=100,
+            node="till",
+        ),
+    ),
+    "joined": (FrameKind.JOINED, Joined("0102030405060708", 30_000, "orders")),
+    "join-refused": (FrameKind.REFUSAL, Refusal("a group's name must not be empty")),
+}
+BARE = {"leave": FrameKind.LEAVE, "ping": FrameKind.PING}
+DELIVERIES = {
+    "deliver": (
+        [
+            Message(41, "", b"", b"hi", FLAG_TEXT, SENT_NS),
+            Message(42, "", b"", b"you", 0, SENT_NS),
+        ],
+        [1, 1],
+        [False, False],
+    ),
+    "deliver-again": (
+        [Message(43, "lab.door", pack_headers({"by": 7}), b"open", FLAG_TEXT, SENT_NS)],
+        [2],
+        [True],
+    ),
+}
+SETTLEMENTS = {
+    "settle": ([(41, 42)], []),
+    "settle-others": (
+        [(41, 42)],
+        [
+            Settlement(45, Outcome.NACK, 500, Failure("KeyError: 'door'")),
+            Settlement(46, Outcome.RETURN),
+            Settlement(47, Outcome.WORKING),
+        ],
+    ),
 }
 
 
@@ -123,6 +178,9 @@ def test_every_example_is_checked() -> None:
         *PUBLICATIONS,
         *CALLS,
         *CONTROL,
+        *BARE,
+        *DELIVERIES,
+        *SETTLEMENTS,
     } == set(EXAMPLES)
 
 
@@ -158,6 +216,32 @@ def test_the_frames_of_an_endpoint_are_what_is_written_and_read(name: str) -> No
     found, encoded = decode_control(EXAMPLES[name])
     assert found is kind
     assert decode_body(encoded, type(body)) == body
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_frames_that_are_but_a_kind_are_what_is_written_and_read(name: str) -> None:
+    assert encode_bare(BARE[name]) == EXAMPLES[name]
+    assert decode_control(EXAMPLES[name]) == (BARE[name], b"")
+
+
+@pytest.mark.parametrize("name", DELIVERIES)
+def test_messages_of_a_stream_are_what_is_written_and_read(name: str) -> None:
+    some, attempts, redelivered = DELIVERIES[name]
+    assert encode_deliveries(SOCKET_ID, some, attempts, redelivered) == EXAMPLES[name]
+    got = decode_deliveries(EXAMPLES[name])
+    assert got.stream_id == SOCKET_ID
+    columns = zip(got.seqs, got.keys, got.headers, got.payloads, got.flags, got.sent_ns, strict=True)
+    flags = [FLAG_REDELIVERED if again else 0 for again in redelivered]
+    expected = [each._replace(flags=each.flags | flag) for each, flag in zip(some, flags, strict=True)]
+    assert [Message(*each) for each in columns] == expected
+    assert list(got.attempts) == attempts
+
+
+@pytest.mark.parametrize("name", SETTLEMENTS)
+def test_what_has_become_of_messages_is_what_is_written_and_read(name: str) -> None:
+    ranges, others = SETTLEMENTS[name]
+    assert encode_settle(SOCKET_ID, ranges, others) == EXAMPLES[name]
+    assert decode_settle(EXAMPLES[name]) == (SOCKET_ID, ranges, others)
 
 
 def test_a_dealer_that_knows_only_the_page_greets_and_is_told_of_the_node() -> None:
@@ -466,11 +550,29 @@ def test_the_page_names_every_key_of_the_txt_record_and_no_other() -> None:
 
 
 def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
-    assert PAGE.count(f"1 to {MAX_COUNT:,}") == 2
+    assert PAGE.count(f"1 to {MAX_COUNT:,}") == 3
+    assert PAGE.count(f"at most {MAX_COUNT:,}") == 2
     assert f"Version {VERSION}." in PAGE
     assert f"more than {LARGE_BYTES // 1024} KiB" in PAGE
     assert (FLAG_TEXT, FLAG_ERROR, FLAG_REFUSED, FLAG_DECLINED) == (1, 2, 4, 8)
     assert publications.FLAG_TEXT == calls.FLAG_TEXT
+
+
+def test_the_numbers_of_streams_on_the_page_are_those_of_the_code() -> None:
+    section = PAGE.partition("## Streams")[2].partition("\n## ")[0]
+    assert (messages.FLAG_TEXT, FLAG_REDELIVERED) == (1, 2)
+    assert f"{MAX_ATTEMPT} for that one" in section
+    assert section.count(f"at most {MAX_KEY_BYTES}") == 2
+    assert f"1 to {MAX_GROUP_BYTES} bytes" in section
+    assert f"1 to {MAX_BINDINGS:,} patterns" in section
+    assert f"1 to {MAX_PREFETCH:,}" in section
+    assert f"at most {MAX_REPORT_CHARS:,} characters" in section
+    outcomes = re.findall(r"^\| (\d) \| \*(\w+)\*: ", section, re.MULTILINE)
+    assert outcomes == [(f"{outcome.value}", outcome.name.lower()) for outcome in Outcome]
+    kinds = re.findall(r"`([0-9a-f]{2})` (\w+)", section.partition("kind: ")[2].partition("|")[0])
+    assert {name.upper(): int(number, 16) for number, name in kinds} == {
+        kind.name: kind.value for kind in FrameKind if kind.value >= 48 or kind is FrameKind.REFUSAL
+    }
 
 
 def test_the_page_says_which_kinds_have_which_flags() -> None:

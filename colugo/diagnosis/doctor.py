@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from colugo.diagnosis import agreement, flow, reach, surroundings, topics
+from colugo.diagnosis import agreement, flow, reach, streams, surroundings, topics
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding
 
@@ -25,6 +25,7 @@ IN_REALM: tuple[Check, ...] = (
     agreement.clocks,
     topics.connections,
     flow.counters,
+    streams.counters,
 )
 """Of the nodes of the realm in force; those of others are only counted, unless there is nobody else."""
 

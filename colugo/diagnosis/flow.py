@@ -20,7 +20,7 @@ def counters(facts: Facts) -> Iterator[Finding]:
                 noun = "reply server" if server in node.reply_servers else "respondent"
                 text = f"node {name}'s {noun} of {server.topic} dropped {what}"
                 yield Finding(Level.WARNING, server.topic, text, "its clients had gone, or do not read")
-        for part in (*node.connecting, *node.reply_servers, *node.respondents):
+        for part in (*node.connecting, *node.reply_servers, *node.respondents, *node.streams):
             if part.malformed:
                 text = f"node {name} got {count(part.malformed, 'malformed frame')} on {part.topic}"
                 advice = "something that is not colugo, or of another version, sends to its port"

@@ -6,26 +6,32 @@ from dataclasses import dataclass
 from colugo.diagnosis.facts import Facts
 from colugo.protocol.description import (
     KnownSocket,
-    LinkDescription,
     NodeDescription,
+)
+from colugo.protocol.part_description import (
+    LinkDescription,
     PublisherDescription,
     ReplyServerDescription,
     RequestClientDescription,
     SubscriberDescription,
 )
+from colugo.protocol.stream_description import ConsumerDescription, StreamDescription
 from colugo.protocol.topics import Pattern, is_pattern
 
 PUBLISH = "pub"
 REPLY = "rep"
 RESPOND = "survey"
-OFFERS = {PUBLISH: "publisher", REPLY: "reply server", RESPOND: "respondent"}
-WANTS = {PUBLISH: "subscriber", REPLY: "request client", RESPOND: "surveyor"}
-OFFER_VERBS = {PUBLISH: "publishes", REPLY: "answers", RESPOND: "answers"}
+STREAM = "stream"
+OFFERS = {PUBLISH: "publisher", REPLY: "reply server", RESPOND: "respondent", STREAM: "stream"}
+WANTS = {PUBLISH: "subscriber", REPLY: "request client", RESPOND: "surveyor", STREAM: "consumer"}
+OFFER_VERBS = {PUBLISH: "publishes", REPLY: "answers", RESPOND: "answers", STREAM: "sends"}
+
+Bound = PublisherDescription | ReplyServerDescription | StreamDescription
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A publisher, reply server or respondent.
+    """A publisher, reply server, respondent or stream.
 
     Attributes:
         kind: which of them, as in the TXT record.
@@ -35,17 +41,27 @@ class Offer:
 
     kind: str
     socket: KnownSocket
-    part: PublisherDescription | ReplyServerDescription | None = None
+    part: Bound | None = None
 
     @property
     def codec(self) -> str:
         """The codec's name, cut if it is only known by the advertisement."""
         return self.part.codec if self.part is not None else self.socket.codec
 
+    @property
+    def readers(self) -> int:
+        """Subscribers or consumers that are connected to it, as far as its node tells."""
+        match self.part:
+            case PublisherDescription() as publisher:
+                return publisher.subscribers
+            case StreamDescription() as stream:
+                return stream.members
+        return 0
+
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """A subscriber, request client or surveyor.
+    """A subscriber, request client, surveyor or consumer.
 
     Attributes:
         kind: of what it wants.
@@ -55,7 +71,7 @@ class Want:
 
     kind: str
     node: NodeDescription
-    part: SubscriberDescription | RequestClientDescription
+    part: SubscriberDescription | RequestClientDescription | ConsumerDescription
 
     def fits(self, topic: str) -> bool:
         """Whether it wants this topic."""
@@ -77,11 +93,31 @@ class Want:
         return [link for link in self.part.links if not link.topic]
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The names of both sides of a pair, and what its findings are headed.
+
+    Attributes:
+        offering: such as `node a`.
+        wanting: such as `node b's subscriber of lab.t`.
+        check: such as `lab.t`.
+    """
+
+    offering: str
+    wanting: str
+    check: str
+
+
+def who_wants(facts: Facts, want: Want) -> str:
+    """How to speak of a side that connects; of a consumer with its group, for a node may have one of each."""
+    text = f"node {facts.label(want.node.uuid)}'s {WANTS[want.kind]} of {want.part.topic}"
+    group = getattr(want.part, "group", "")
+    return f"{text} (group {group})" if group else text
+
+
 def offers(facts: Facts) -> list[Offer]:
     """All of them, those of nodes that do not answer included."""
-    parts: dict[str, PublisherDescription | ReplyServerDescription] = {
-        part.socket_id: part for node in facts.nodes.values() for part in node.bound
-    }
+    parts: dict[str, Bound] = {part.socket_id: part for node in facts.nodes.values() for part in node.bound}
     return [
         Offer(one.kind, one, parts.get(one.socket_id)) for one in facts.sockets.values() if one.kind in OFFERS
     ]
@@ -96,6 +132,7 @@ def wants(facts: Facts) -> list[Want]:
             (PUBLISH, node.subscribers),
             (REPLY, node.request_clients),
             (RESPOND, node.surveyors),
+            (STREAM, node.consumers),
         )
         for part in parts
     ]
@@ -108,3 +145,12 @@ def pairs(all_offers: list[Offer], all_wants: list[Want]) -> Iterator[tuple[Offe
             same = offer.kind == want.kind and offer.socket.realm == want.node.realm
             if same and want.fits(offer.socket.topic):
                 yield offer, want
+
+
+def sides(facts: Facts, offer: Offer, want: Want) -> Sides:
+    """How to speak of a pair."""
+    return Sides(
+        f"node {facts.label(offer.socket.node_id)}",
+        who_wants(facts, want),
+        offer.socket.topic,
+    )

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 from colugo.diagnosis.facts import Facts, Reach, is_link_local, is_loopback
 from colugo.diagnosis.finding import Finding, Level
+from colugo.diagnosis.pairs import OFFERS
 from colugo.diagnosis.wording import count, some
 from colugo.protocol.description import KnownSocket
 
-_NOUNS = {"pub": "publisher", "rep": "reply server", "survey": "respondent", "node": "its own endpoint"}
+_NOUNS = {**OFFERS, "node": "its own endpoint"}
 _DEAD = (Reach.NO_HOST, Reach.UNREACHABLE)
 
 

@@ -5,12 +5,27 @@ from collections.abc import Iterator
 
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level
-from colugo.diagnosis.pairs import OFFERS, WANTS, Offer, Want, offers, pairs, wants
+from colugo.diagnosis.pairs import (
+    OFFERS,
+    PUBLISH,
+    STREAM,
+    WANTS,
+    Offer,
+    Want,
+    offers,
+    pairs,
+    wants,
+    who_wants,
+)
 from colugo.diagnosis.verdicts import verdict
 from colugo.diagnosis.wording import some
 from colugo.protocol.topics import is_pattern
 
 _SIMILAR = 0.75
+_UNREAD_ADVICE = {
+    PUBLISH: "fine if nobody needs it now; else start one, and see `colugo why TOPIC`",
+    STREAM: "what is sent is kept until there is one: start it, and see `colugo why TOPIC`",
+}
 
 
 def connections(facts: Facts) -> Iterator[Finding]:
@@ -35,18 +50,17 @@ def alone(facts: Facts) -> Iterator[Finding]:
     for want in all_wants:
         if id(want) not in met and concerns(facts, want, all_offers):
             yield lonely_want(facts, want, all_offers)
-    unread: dict[str, list[Offer]] = {}
+    unread: dict[tuple[str, str], list[Offer]] = {}
     for offer in all_offers:
-        readers = getattr(offer.part, "subscribers", 0)
         if (
             id(offer) not in met
-            and offer.kind == "pub"
-            and not readers
+            and offer.kind in _UNREAD_ADVICE
+            and not offer.readers
             and facts.speaks_of(offer.socket.realm)
         ):
-            unread.setdefault(offer.socket.realm, []).append(offer)
-    for realm, some_offers in unread.items():
-        yield _unread(facts, realm, some_offers, all_wants)
+            unread.setdefault((offer.socket.realm, offer.kind), []).append(offer)
+    for (realm, kind), some_offers in unread.items():
+        yield _unread(facts, realm, kind, some_offers, all_wants)
 
 
 def concerns(facts: Facts, want: Want, all_offers: list[Offer]) -> bool:
@@ -61,7 +75,7 @@ def concerns(facts: Facts, want: Want, all_offers: list[Offer]) -> bool:
 
 def lonely_want(facts: Facts, want: Want, all_offers: list[Offer]) -> Finding:
     """What to say of one that wants what nobody offers in its realm."""
-    who = f"node {facts.label(want.node.uuid)}'s {WANTS[want.kind]} of {want.part.topic}"
+    who = who_wants(facts, want)
     noun = OFFERS[want.kind]
     elsewhere = [one for one in all_offers if one.kind == want.kind and want.fits(one.socket.topic)]
     check = want.part.topic
@@ -90,18 +104,15 @@ def lonely_want(facts: Facts, want: Want, all_offers: list[Offer]) -> Finding:
     return Finding(Level.WARNING, check, text, f"{advice}`colugo doctor` there")
 
 
-def _unread(facts: Facts, realm: str, unread: list[Offer], all_wants: list[Want]) -> Finding:
+def _unread(facts: Facts, realm: str, kind: str, unread: list[Offer], all_wants: list[Want]) -> Finding:
     topics = some(f"{one.socket.topic} of node {facts.label(one.socket.node_id)}" for one in unread)
-    text = f"no subscriber in realm {realm} for {topics}"
-    advice = "fine if nobody needs it now; else start one, and see `colugo why TOPIC`"
+    text = f"no {WANTS[kind]} in realm {realm} for {topics}"
     others = [
-        one
-        for one in all_wants
-        if any(one.fits(offer.socket.topic) for offer in unread) and one.kind == "pub"
+        one for one in all_wants if any(one.fits(offer.socket.topic) for offer in unread) and one.kind == kind
     ]
     if others:
         text += f"; there is one in realm {some(sorted({one.node.realm for one in others}))}"
-    return Finding(Level.WARNING, "topics", text, advice)
+    return Finding(Level.WARNING, "topics", text, _UNREAD_ADVICE[kind])
 
 
 def close(topic: str, topics: list[str]) -> list[str]:

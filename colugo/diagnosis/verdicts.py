@@ -1,14 +1,13 @@
 """What is to be said of one side that offers a topic and one that wants it."""
 
-from dataclasses import dataclass
-
 from colugo.diagnosis.codecs import Fit, fit
 from colugo.diagnosis.facts import Facts, Reach, is_loopback
 from colugo.diagnosis.finding import Finding, Level
-from colugo.diagnosis.pairs import OFFER_VERBS, OFFERS, PUBLISH, WANTS, Offer, Want
+from colugo.diagnosis.pairs import OFFER_VERBS, OFFERS, Offer, Sides, Want, sides
 from colugo.diagnosis.reach import outcomes_of
+from colugo.diagnosis.streams import deliveries
 from colugo.diagnosis.wording import count, duration
-from colugo.protocol.description import (
+from colugo.protocol.part_description import (
     LinkDescription,
     PublisherDescription,
     ReaderDescription,
@@ -16,35 +15,11 @@ from colugo.protocol.description import (
     RequestClientDescription,
     SubscriberDescription,
 )
+from colugo.protocol.stream_description import ConsumerDescription
 
 _GRACE_MS = 3000
 """An attempt at a connection that is younger says nothing yet."""
 _STALLED_MS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """The names of both sides of a pair, and what its findings are headed.
-
-    Attributes:
-        offering: such as `node a`.
-        wanting: such as `node b's subscriber of lab.t`.
-        check: such as `lab.t`.
-    """
-
-    offering: str
-    wanting: str
-    check: str
-
-
-def sides(facts: Facts, offer: Offer, want: Want) -> Sides:
-    """How to speak of a pair."""
-    topic = want.part.topic
-    return Sides(
-        f"node {facts.label(offer.socket.node_id)}",
-        f"node {facts.label(want.node.uuid)}'s {WANTS[want.kind]} of {topic}",
-        offer.socket.topic,
-    )
 
 
 def verdict(facts: Facts, offer: Offer, want: Want) -> Finding:
@@ -68,7 +43,7 @@ def _codecs(offer: Offer, want: Want, names: Sides, link: LinkDescription) -> Fi
         text += f"{count(refused, 'message')} did not decode"
         error = f" ({link.last_error})" if link.last_error else ""
         return Finding(Level.WRONG, names.check, text + error, "use the same codec= on both sides")
-    if how in (Fit.SAME, Fit.LOOSE) or (link.received and want.kind == PUBLISH):
+    if how in (Fit.SAME, Fit.LOOSE) or _decodes(want, link):
         return None
     text = f"{names.wanting} expects {want.part.codec}, {_offers(offer, names)}"
     if how is Fit.OTHER_TYPE:
@@ -82,12 +57,17 @@ def _offers(offer: Offer, names: Sides) -> str:
 
 
 def _undecodable(offer: Offer, want: Want, link: LinkDescription) -> int:
-    if want.kind == PUBLISH:
+    if not isinstance(want.part, RequestClientDescription):
         return link.undecodable
     # of requests it is known only which server could not read them, and of replies not even that
     different = offer.codec != want.part.codec
     server = offer.part
     return server.undecodable if isinstance(server, ReplyServerDescription) and different else 0
+
+
+def _decodes(want: Want, link: LinkDescription) -> bool:
+    """Whether messages have come, of which none is undecodable."""
+    return bool(link.received) and not isinstance(want.part, RequestClientDescription)
 
 
 def _not_linked(facts: Facts, offer: Offer, want: Want, names: Sides) -> Finding:
@@ -150,6 +130,8 @@ def _unreached(facts: Facts, offer: Offer, names: Sides, text: str) -> Finding:
 def _losses(offer: Offer, want: Want, names: Sides, link: LinkDescription) -> Finding:
     if isinstance(want.part, RequestClientDescription):
         return _answers(want.part, names)
+    if isinstance(want.part, ConsumerDescription):
+        return deliveries(want.part, names)
     reader = _reader(offer, want)
     only = len(want.part.links) == 1
     dropped = want.part.dropped if only else 0

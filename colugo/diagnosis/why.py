@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 
-from colugo.diagnosis import agreement, surroundings
+from colugo.diagnosis import agreement, streams, surroundings
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level, worst
-from colugo.diagnosis.pairs import OFFERS, PUBLISH, WANTS, Offer, Want, offers, pairs, wants
+from colugo.diagnosis.pairs import OFFERS, PUBLISH, WANTS, Offer, Want, offers, pairs, wants, who_wants
 from colugo.diagnosis.topics import close, concerns, lonely_want
 from colugo.diagnosis.verdicts import verdict
 from colugo.diagnosis.wording import count, some
+from colugo.protocol.stream_description import StreamDescription
 from colugo.protocol.topics import Pattern, is_pattern
 
+_DOES = "publishes, streams, answers, subscribes to, consumes or requests"
 _AROUND = (surroundings.multicast, surroundings.direct_hosts, surroundings.port, agreement.records)
 
 
@@ -62,12 +64,15 @@ def _findings(
     for offer in offered:
         if id(offer) not in met and facts.speaks_of(offer.socket.realm):
             yield _lonely_offer(facts, offer, wanted)
+    for offer in offered:
+        if isinstance(offer.part, StreamDescription) and facts.speaks_of(offer.socket.realm):
+            yield from streams.kept(facts.label(offer.socket.node_id), offer.part)
     for kind in OFFERS:
         yield from _strangers(facts, kind, [one for one in paired if one[0].kind == kind])
 
 
 def _given(facts: Facts, want: Want, endpoint: str, *, connected: bool) -> Finding:
-    who = f"node {facts.label(want.node.uuid)}'s {WANTS[want.kind]} of {want.part.topic}"
+    who = who_wants(facts, want)
     if connected:
         return Finding(
             Level.OK, want.part.topic, f"{who}: connected to the plain ZeroMQ socket at {endpoint}"
@@ -81,9 +86,8 @@ def _lonely_offer(facts: Facts, offer: Offer, wanted: list[Want]) -> Finding:
     who = f"node {facts.label(offer.socket.node_id)}'s {OFFERS[offer.kind]} of {offer.socket.topic}"
     text = f"{who} has no {noun} in realm {offer.socket.realm}"
     others = [one for one in wanted if one.kind == offer.kind and one.node.realm != offer.socket.realm]
-    readers = getattr(offer.part, "subscribers", 0)
-    if readers:
-        text = f"{who} has {count(readers, noun)} of which nothing else is known"
+    if offer.readers:
+        text = f"{who} has {count(offer.readers, noun)} of which nothing else is known"
         return Finding(Level.OK, offer.socket.topic, text)
     if others:
         where = some(f"node {facts.label(one.node.uuid)} in realm {one.node.realm}" for one in others)
@@ -116,8 +120,7 @@ def _elsewhere(facts: Facts, topic: str, offered: list[Offer], wanted: list[Want
     realms = sorted({one.socket.realm for one in offered} | {one.node.realm for one in wanted})
     if not realms:
         return None
-    text = f"nobody in realm {facts.realm} publishes, answers, subscribes to or requests {topic}; "
-    text += f"it is in realm {some(realms)}"
+    text = f"nobody in realm {facts.realm} {_DOES} {topic}; it is in realm {some(realms)}"
     return Finding(
         Level.WRONG, topic, text, f"set COLUGO_REALM, or see `colugo why {topic} --realm {realms[0]}`"
     )
@@ -126,7 +129,7 @@ def _elsewhere(facts: Facts, topic: str, offered: list[Offer], wanted: list[Want
 def _nothing(topic: str, all_offers: list[Offer], all_wants: list[Want]) -> Finding:
     topics = [one.socket.topic for one in all_offers] + [one.part.topic for one in all_wants]
     similar = close(topic, topics)
-    text = f"nobody publishes, answers, subscribes to or requests {topic}"
+    text = f"nobody {_DOES} {topic}"
     if similar:
         return Finding(
             Level.WRONG, topic, f"{text}; there is {some(similar)}", f"try `colugo why {similar[0]}`"
@@ -141,5 +144,5 @@ def _nothing(topic: str, all_offers: list[Offer], all_wants: list[Want]) -> Find
 def _unseen(facts: Facts, topic: str) -> Iterator[Finding]:
     if facts.silent:
         names = some(f"{facts.label(uuid)} ({why})" for uuid, why in facts.silent.items())
-        text = f"no answer from {names}: what there is subscribed to and requested is unknown"
+        text = f"no answer from {names}: what there is subscribed to, consumed and requested is unknown"
         yield Finding(Level.WARNING, topic, text, "run `colugo doctor`")

@@ -14,7 +14,7 @@ from colugo.dispatcher.sealed import SealedCodec
 from colugo.errors import ClosedError, ConfigurationError, DecodeError, EncodeError
 from colugo.node import Node
 from colugo.patterns.base import check_size
-from colugo.patterns.replier import Reply
+from colugo.patterns.reply import Reply
 
 if TYPE_CHECKING:
     from colugo.patterns.respondent import Respondent

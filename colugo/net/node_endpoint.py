@@ -14,14 +14,15 @@ from colugo.errors import (
     BindError,
     ConfigurationError,
     FrameError,
-    LifecycleError,
     RemoteError,
     RequestTimeoutError,
 )
 from colugo.net.binding import Binding
 from colugo.net.port_choice import PortChoice
+from colugo.net.questions import QuestionHandler, Questions
 from colugo.net.reader import SocketReader
 from colugo.net.sockets import Sockets, connect
+from colugo.net.tasks import Tasks
 from colugo.protocol.control import (
     MAX_ANSWER_BYTES,
     MAX_CONTROL_BYTES,
@@ -32,7 +33,7 @@ from colugo.protocol.control import (
     encode_control,
     is_of_other_version,
 )
-from colugo.protocol.error_report import ErrorReport, report_error
+from colugo.protocol.error_report import report_error
 from colugo.protocol.frames import ID_BYTES, Kind
 from colugo.protocol.throttle import Throttle
 
@@ -50,13 +51,14 @@ class NodeEndpoint:
         sockets: where the socket is made.
         choice: its port.
         logger: the node's.
+        tasks: the node's; those of answers that take their time end with the endpoint.
     """
 
-    def __init__(self, sockets: Sockets, choice: PortChoice, logger: logging.Logger) -> None:
+    def __init__(self, sockets: Sockets, choice: PortChoice, logger: logging.Logger, tasks: Tasks) -> None:
         self._sockets = sockets
         self._choice = choice
         self._logger = logger
-        self._handlers: dict[str, Callable[[], Any]] = {}
+        self._questions = Questions(self._reply, tasks, logger)
         self._routes: dict[Kind, Callable[[bytes, bytes], None]] = {Kind.QUESTION: self._answer}
         self._throttle = Throttle(_LOG_PERIOD_S)
         self._socket: zmq.Socket[bytes] | None = None
@@ -114,20 +116,27 @@ class NodeEndpoint:
         if self._binding is not None:
             self._binding.say_linked(linked=linked)
 
-    def serve(self, question: str, handler: Callable[[], Any]) -> None:
+    def serve(self, question: str, handler: QuestionHandler) -> None:
         """Answer a question from now on.
 
         Args:
             question: its name.
-            handler: called without arguments, on the loop; returns what JSON can carry. If it raises, who
-                asks gets the error.
+            handler: `handler(arguments)`, called on the loop; returns what JSON can carry, or an awaitable
+                of that (100 may be waited for at a time). If it raises, who asks gets the error. It is
+                logged, but for a `ConfigurationError`: that says what is wrong with the arguments.
 
         Raises:
             LifecycleError: if the question is answered already.
         """
-        if question in self._handlers:
-            raise LifecycleError(f"the question {question!r} is answered already")
-        self._handlers[question] = handler
+        self._questions.serve(question, handler)
+
+    def unserve(self, question: str) -> None:
+        """Answer a question no longer; those who still wait get an error. A second time is a no-op.
+
+        Args:
+            question: its name.
+        """
+        self._questions.unserve(question, f"{question!r} is answered no longer")
 
     def route(self, kind: Kind, handler: Callable[[bytes, bytes], None]) -> None:
         """Hand frames of a kind over.
@@ -161,6 +170,7 @@ class NodeEndpoint:
         """Close; answers that were sent still leave, for half a second at most."""
         if self._reader is not None:
             self._reader.close()
+        self._questions.close()
         if self._socket is not None:
             self._socket.close()
         if self._binding is not None:
@@ -190,21 +200,7 @@ class NodeEndpoint:
                 self._reply(frames[0], Answer(0, error=report_error(error)))
 
     def _answer(self, identity: bytes, body: bytes) -> None:
-        question = decode_body(body, Question)
-        handler = self._handlers.get(question.question)
-        if handler is None:
-            known = ", ".join(sorted(self._handlers))
-            error = ErrorReport(
-                "LookupError", f"no question {question.question!r}; this node answers: {known}"
-            )
-            self._reply(identity, Answer(question.number, error=error))
-            return
-        try:
-            answer = Answer(question.number, result=handler())
-        except Exception as error:
-            self._logger.exception("the answer to %r failed", question.question)
-            answer = Answer(question.number, error=report_error(error))
-        self._reply(identity, answer)
+        self._questions.answer(identity, decode_body(body, Question))
 
     def _reply(self, identity: bytes, answer: Answer) -> None:
         try:
@@ -217,7 +213,13 @@ class NodeEndpoint:
             self.dropped += 1
 
 
-async def ask(sockets: Sockets, endpoint: str, question: str, timeout_ms: float) -> Any:
+async def ask(
+    sockets: Sockets,
+    endpoint: str,
+    question: str,
+    timeout_ms: float,
+    arguments: dict[str, Any] | None = None,
+) -> Any:
     """Ask a node's endpoint, of whatever realm.
 
     Args:
@@ -225,16 +227,18 @@ async def ask(sockets: Sockets, endpoint: str, question: str, timeout_ms: float)
         endpoint: such as `tcp://192.0.2.7:4711`.
         question: its name.
         timeout_ms: milliseconds to wait for the answer.
+        arguments: of the question, by name: what JSON can carry.
 
     Returns:
         The answer: what JSON has.
 
     Raises:
-        ConfigurationError: if that is no endpoint.
+        ConfigurationError: if that is no endpoint, or the arguments are too long or not for JSON.
         RequestTimeoutError: if nobody answers in time.
         RemoteError: if the node answers with an error.
         FrameError: if it is of another version, or no node.
     """
+    frame = _encode_question(question, arguments or {})
     answered: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
 
     def on_message(frames: list[bytes]) -> None:
@@ -253,7 +257,7 @@ async def ask(sockets: Sockets, endpoint: str, question: str, timeout_ms: float)
         except zmq.ZMQError as error:
             raise ConfigurationError(f"{endpoint!r} is not an endpoint: {error}") from error
         reader = SocketReader(IOLoop.current(), socket, on_message)
-        socket.send(encode_control(Kind.QUESTION, Question(0, question)), zmq.NOBLOCK)
+        socket.send(frame, zmq.NOBLOCK)
         reader.kick()
         async with asyncio.timeout(timeout_ms / 1000):
             frames = await answered
@@ -264,6 +268,17 @@ async def ask(sockets: Sockets, endpoint: str, question: str, timeout_ms: float)
             reader.close()
         socket.close()
     return _read_answer(endpoint, frames)
+
+
+def _encode_question(question: str, arguments: dict[str, Any]) -> bytes:
+    try:
+        frame = encode_control(Kind.QUESTION, Question(0, question, arguments))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"JSON cannot carry these arguments of {question!r}: {error}") from error
+    if len(frame) > MAX_CONTROL_BYTES:
+        text = f"the question {question!r} has {len(frame)} bytes with its arguments"
+        raise ConfigurationError(f"{text}; it may have {MAX_CONTROL_BYTES}")
+    return frame
 
 
 def _read_answer(endpoint: str, frames: list[bytes]) -> Any:

@@ -83,7 +83,8 @@ class Runtime:
         self.logger = logging.getLogger(name)
         self.sockets = Sockets(max_message_bytes)
         self.ipc = IpcFiles(enabled=ipc, logger=self.logger)
-        self.endpoint = NodeEndpoint(self.sockets, port, self.logger)
+        self._tasks = Tasks(name, self.logger)
+        self.endpoint = NodeEndpoint(self.sockets, port, self.logger, self._tasks)
         self.endpoint.serve("node", self._describe)
         self.registry = Registry(realm)
         self.callback_errors = 0
@@ -104,7 +105,6 @@ class Runtime:
         self._scope_watch: ScopeWatch | None = None
         self._advertised: dict[bytes, Advertisement] = {}
         self._on_open: list[Callable[[], None]] = []
-        self._tasks = Tasks(name, self.logger)
         self.routes = Routes(host_id, self.ipc, self._tasks)
 
     @property
@@ -156,8 +156,9 @@ class Runtime:
 
         self.endpoint.open(bind)
 
-    def _describe(self) -> dict[str, str]:
+    def _describe(self, arguments: dict[str, Any]) -> dict[str, str]:
         """The answer to who this is."""
+        del arguments
         return {"name": self.name, "id": self.uuid.hex, "realm": self.realm, "host_id": self.host_id}
 
     def when_open(self, action: Callable[[], None]) -> None:

@@ -80,16 +80,18 @@ class Transaction:
     Attributes:
         inserts: new messages, whose numbers were never used before.
         deletes: ranges of numbers, both ends included; the attempts at them go, too.
+        gone: names of groups whose records go.
         groups: records by name, new or changed.
         attempts: group, number, and how often it has been tried.
         settled: group and number of attempts to drop.
-        dead: new dead letters.
+        dead: new dead letters; one that its group has had before takes its place.
         undead: group and number of dead letters to delete.
         trim: what to drop in the end.
     """
 
     inserts: list[Message] = field(default_factory=list)
     deletes: list[tuple[int, int]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     groups: dict[str, GroupRecord] = field(default_factory=dict)
     attempts: list[tuple[str, int, int]] = field(default_factory=list)
     settled: list[tuple[str, int]] = field(default_factory=list)
@@ -151,6 +153,7 @@ class DeadQuery(NamedTuple):
         after: only those after this number and group: the last ones of the page before.
         limit: how many at most.
         ids: only these groups and numbers.
+        max_bytes: of payloads, at most; the first letter comes in any case.
     """
 
     group: str | None = None
@@ -158,6 +161,7 @@ class DeadQuery(NamedTuple):
     after: tuple[int, str] = (0, "")
     limit: int = 1000
     ids: list[tuple[str, int]] | None = None
+    max_bytes: int = 16 * 1024 * 1024
 
 
 Committed = Callable[[Outcome | StoreError], None]

@@ -90,12 +90,16 @@ def dead_letters(connection: sqlite3.Connection, query: DeadQuery, corrupt: list
         values.append(query.key)
     sql = f"SELECT {DEAD_COLUMNS}, rowid FROM dead WHERE {' AND '.join(conditions)}"
     found: list[DeadLetter] = []
+    size = 0
     for row in _dead_rows(connection, sql, values, query):
         letter = read_dead(row[:-1])
         if letter is None:
             corrupt.append(row[-1])
-        else:
-            found.append(letter)
+            continue
+        size += len(letter.message.payload)
+        if found and size > query.max_bytes:
+            break
+        found.append(letter)
         if len(found) >= query.limit:
             break
     return found

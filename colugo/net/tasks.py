@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 _CANCEL_WAIT_S = 2.0
@@ -25,11 +25,23 @@ class Tasks:
         """Run a coroutine as a task."""
         return self.keep(asyncio.get_running_loop().create_task(coroutine), name)
 
-    def keep(self, task: asyncio.Task[Any], name: str) -> asyncio.Task[Any]:
-        """Take over a task."""
+    def keep(
+        self,
+        task: asyncio.Task[Any],
+        name: str,
+        finished: Callable[[asyncio.Task[Any]], None] | None = None,
+    ) -> asyncio.Task[Any]:
+        """Take over a task.
+
+        Args:
+            task: the task.
+            name: what it does.
+            finished: gets the task when it has ended, and sees to its failure; None to log that.
+        """
         task.set_name(f"colugo {self._label} {name}")
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(finished or self._log_failure)
         return task
 
     async def cancel(self) -> None:
@@ -42,7 +54,6 @@ class Tasks:
             for task in stubborn:
                 self._logger.error("%s ignores its cancellation and is left behind", task.get_name())
 
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+    def _log_failure(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._logger.error("%s failed", task.get_name(), exc_info=error)

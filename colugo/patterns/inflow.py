@@ -15,9 +15,9 @@ from colugo.patterns.delivery import Delivery, MessageInfo, Origin, Sequences, a
 from colugo.patterns.links import Link
 from colugo.patterns.publisher_links import PublisherLinks
 from colugo.protocol.codecs import PLAIN, Codec
-from colugo.protocol.description import LinkDescription
 from colugo.protocol.frames import ID_BYTES, Kind
 from colugo.protocol.ledger import Ledger
+from colugo.protocol.part_description import LinkDescription
 from colugo.protocol.publications import (
     ALL_READERS,
     FLAG_ANSWER,

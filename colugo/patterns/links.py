@@ -12,8 +12,8 @@ from colugo.net.addresses import went_by
 from colugo.net.ipc import is_file_missing
 from colugo.net.runtime import Runtime
 from colugo.protocol.advertisement import Advertisement, Framing, Kind
-from colugo.protocol.description import LinkDescription
 from colugo.protocol.frames import NO_ID
+from colugo.protocol.part_description import LinkDescription
 
 _ANSWER_WAIT_S = 2.0
 _LOST_WAIT_S = 0.5

@@ -13,9 +13,9 @@ from colugo.net.lending import Lending
 from colugo.patterns.beacon import Beacon
 from colugo.patterns.flow import Flow
 from colugo.patterns.readers import Reader, Readers
-from colugo.protocol.description import ReaderDescription
 from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, Kind
 from colugo.protocol.history import History
+from colugo.protocol.part_description import ReaderDescription
 from colugo.protocol.publications import (
     FLAG_ANSWER,
     FLAG_CONFLATE,

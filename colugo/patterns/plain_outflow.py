@@ -7,7 +7,7 @@ from typing import Any
 
 import zmq
 
-from colugo.protocol.description import ReaderDescription
+from colugo.protocol.part_description import ReaderDescription
 
 _NOBLOCK = int(zmq.NOBLOCK)
 

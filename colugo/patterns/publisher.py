@@ -24,8 +24,8 @@ from colugo.patterns.plain_outflow import PlainOutflow
 from colugo.patterns.readers import Reader
 from colugo.protocol.advertisement import Framing, Kind
 from colugo.protocol.codecs import PLAIN, resolve_codec
-from colugo.protocol.description import PublisherDescription
 from colugo.protocol.frames import ID_BYTES, LARGE_BYTES
+from colugo.protocol.part_description import PublisherDescription
 from colugo.protocol.topics import check_topic
 
 DEFAULT_HWM = 100_000

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import zmq
 
-from colugo.protocol.description import ReaderDescription
 from colugo.protocol.frames import Kind
 from colugo.protocol.history import History
+from colugo.protocol.part_description import ReaderDescription
 from colugo.protocol.publications import (
     ALL_READERS,
     FLAG_CONFLATE,

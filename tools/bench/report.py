@@ -89,7 +89,7 @@ def cells(row: Row, rows: Sequence[Row]) -> list[str]:
         f"{row.samples.rounds - failed} of {row.samples.rounds}" if failed else str(row.samples.rounds),
         str(row.samples.lost),
         *map(short, figures),
-        "" if row.library == OWN else "-" if times is None else f"{times:.2f}x",
+        "" if row.library == OWN else "-" if times is None else f"{short(times)}x",
         ", ".join(map(str, row.goals)),
         {True: "yes", False: "no", None: ""}[met(row, rows)],
     ]

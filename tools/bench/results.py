@@ -11,6 +11,8 @@ from tools.bench.libraries import OWN
 from tools.bench.rounds import Samples
 from tools.bench.statistics import Summary, summarize
 
+_THOUSANDS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -28,7 +30,8 @@ class Goal:
 
     def __str__(self) -> str:
         sign = "≥" if self.bound == "least" else "≤"
-        return f"{sign} {self.limit:g}x" if self.of == "ratio" else f"{self.of} {sign} {self.limit:g}"
+        limit = f"{self.limit / 1000:g}k" if self.limit >= _THOUSANDS else f"{self.limit:g}"
+        return f"{sign} {limit}x" if self.of == "ratio" else f"{self.of} {sign} {limit}"
 
     def met_by(self, value: float) -> bool:
         """Whether the value reaches it."""

@@ -33,8 +33,8 @@ Examples:
 def why(*, topic: str, as_json: bool, wait: float, scope: str | None, realm: str | None) -> None:
     """Say for each pair of a topic why it does not talk, or that it does.
 
-    A pair is a publisher and a subscriber, or a reply server and a request client. TOPIC may be a pattern:
-    * is one word, # any number.
+    A pair is a publisher and a subscriber, a reply server and a request client, a respondent and a surveyor,
+    or a stream and a consumer. TOPIC may be a pattern: * is one word, # any number.
     """
     try:
         Pattern(topic)

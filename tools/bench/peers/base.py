@@ -4,7 +4,7 @@ A process makes its peer on its main thread and tells it what to do from there; 
 threads of its own. Callbacks come on any thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 OnMessage = Callable[[bytes], None]
@@ -77,6 +77,59 @@ class RequestPeer(Peer, Protocol):
 
     def client(self, topic: str) -> RoundTrips:
         """Add a client, and return when it can ask."""
+
+
+class StreamProducer(Protocol):
+    """Sends messages that are kept until they have been acknowledged; from the main thread."""
+
+    def ready(self) -> None:
+        """Return when messages can be sent; after the start."""
+
+    def send_confirmed(self, messages: Iterator[bytes]) -> None:
+        """Send them, with so many unconfirmed at any time as was said; return when all are confirmed."""
+
+
+class StreamConsumer(Protocol):
+    """Takes messages and acknowledges each, one by one or several at once, as is quicker."""
+
+    def ready(self) -> None:
+        """Return when it gets messages; after the start."""
+
+
+class StreamPeer(Protocol):
+    """One that knows messages that are stored, and acknowledged when they have been handled."""
+
+    def producer(self, unconfirmed: int, *, stored: bool) -> StreamProducer:
+        """Add a producer; before the start.
+
+        Args:
+            unconfirmed: how many messages it has unconfirmed at any time.
+            stored: whether they are in a file, or in memory only.
+        """
+
+    def consumer(
+        self, prefetch: int, take: Callable[[bytes], bool], finished: Callable[[], None]
+    ) -> StreamConsumer:
+        """Add a consumer; before the start.
+
+        Args:
+            prefetch: how many messages it may have unacknowledged.
+            take: called with each; tells whether all that are expected have come.
+            finished: called when they have, and have been acknowledged as far as the consumer can know.
+        """
+
+    def start(self) -> None:
+        """Return when it takes part."""
+
+    def close(self) -> None:
+        """Leave."""
+
+
+class FloodProducer(StreamProducer, Protocol):
+    """One that bounds what is under way by itself."""
+
+    def send_all(self, messages: Iterator[bytes]) -> None:
+        """Send them as fast as they come; return when all have been acknowledged."""
 
 
 class Announcer(Part, Protocol):

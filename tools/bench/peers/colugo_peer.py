@@ -4,11 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import colugo
 from colugo import FlowError, Node, Repeater, ReplyServer, RequestClient, RequestError, Subscriber
 from tools.bench.peers.base import REQUEST_TIMEOUT_S, OnMessage
+from tools.bench.peers.colugo_stream import StreamConsumer, StreamProducer, counting
 from tools.bench.peers.network import Network
 from tools.bench.peers.pacing import pace_on_loop
 from tools.bench.peers.window import Window
@@ -18,6 +21,8 @@ _TIMEOUT_MS = REQUEST_TIMEOUT_S * 1000
 _NODE_OPTIONS: Mapping[str, Mapping[str, Any]] = {"tcp": {"ipc": False}, "ipc": {}}
 # What keeps a publisher from losing anything.
 _LOSSLESS: Mapping[str, Any] = {"flow": "wait", "hwm": 1_000_000}
+_STREAM = "bench.stream"
+_GROUP = "bench"
 _BURST = 1000
 _BURST_BYTES = 1 << 22
 
@@ -106,6 +111,24 @@ class Peer:
         client = self._node.add_request_client(topic)
         self._node.run(client.ready())
         return _Client(self._node, client)
+
+    def producer(self, unconfirmed: int, *, stored: bool) -> StreamProducer:
+        """Add a stream, with its store in a folder of its own."""
+        node: Any = self._node
+        # Removed after the node has stopped.
+        folder = self._running.enter_context(TemporaryDirectory(prefix="colugo-bench-"))
+        store = Path(folder) / "store" if stored else None
+        return StreamProducer(
+            self._node, node.add_stream(_STREAM, store=store, groups=(_GROUP,)), unconfirmed
+        )
+
+    def consumer(
+        self, prefetch: int, take: Callable[[bytes], bool], finished: Callable[[], None]
+    ) -> StreamConsumer:
+        """Add a consumer."""
+        node: Any = self._node
+        consumer = node.add_consumer(_STREAM, counting(take, finished), group=_GROUP, prefetch=prefetch)
+        return StreamConsumer(self._node, consumer)
 
     def announcer(self, topic: str) -> colugo.Publisher:
         """Add a publisher, which is advertised over mDNS."""

@@ -1,0 +1,99 @@
+"""The thread on which a messenger calls back."""
+
+import asyncio
+import contextlib
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from colugo.errors import ClosedError
+
+_JOIN_S = 1.0
+_LOOK_S = 0.5
+
+Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
+
+
+class Worker:
+    """Runs functions one after another on a thread, which keeps the program alive until it is closed.
+
+    Args:
+        name: of the thread.
+        on_interrupt: called on the thread when Ctrl-C has ended the main thread, so that it ends the program.
+    """
+
+    def __init__(self, name: str, on_interrupt: Callable[[], object]) -> None:
+        self._on_interrupt = on_interrupt
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=False)
+
+    @property
+    def name(self) -> str:
+        """Of the thread."""
+        return self._thread.name
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this is the thread."""
+        return threading.current_thread() is self._thread
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    async def call(self, function: Callable[..., Any], *args: Any) -> None:
+        """Run a function and return when it has returned.
+
+        Raises:
+            Exception: what it raised.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._jobs.put((loop, future, partial(function, *args)))
+        await future
+
+    def close(self) -> bool:
+        """Run nothing more; whether the thread has ended, a second after this at the latest."""
+        self._jobs.put(None)
+        self._thread.join(_JOIN_S)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=_LOOK_S)
+            except queue.Empty:
+                if _was_interrupted():
+                    self._on_interrupt()
+                continue
+            if job is None:
+                return
+            loop, future, function = job
+            if future.cancelled():  # nobody waits for it any more
+                continue
+            try:
+                outcome: BaseException | None = None
+                function()
+            except Exception as error:  # noqa: BLE001 - it is raised where the call is awaited
+                outcome = error
+            except BaseException as error:  # noqa: BLE001 - as SystemExit of a callback; the loop must not get it
+                outcome = ClosedError(f"the callback has raised {type(error).__name__}: {error}")
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                loop.call_soon_threadsafe(_settle, future, outcome)
+
+
+def _settle(future: "asyncio.Future[Any]", error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
+def _was_interrupted() -> bool:
+    """Whether the main thread has ended by Ctrl-C; the interpreter keeps what it reported there."""
+    return not threading.main_thread().is_alive() and getattr(sys, "last_type", None) is KeyboardInterrupt

@@ -1,0 +1,120 @@
+"""What a node's endpoint is asked, and who answers."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from colugo.errors import ClosedError, ConfigurationError, LifecycleError
+from colugo.net.tasks import Tasks
+from colugo.protocol.control import Answer, Question
+from colugo.protocol.error_report import ErrorReport, report_error
+
+QuestionHandler = Callable[[dict[str, Any]], Any]
+"""Gets the arguments of a question; returns what JSON can carry, or an awaitable of that."""
+
+MAX_IN_PROGRESS = 100
+"""How many answers of one node may be waited for at a time."""
+
+
+class Questions:
+    """The questions that a node answers.
+
+    Args:
+        reply: called with the connection's identity and the answer; never raises.
+        tasks: where answers that take their time are worked on.
+        logger: where failures are logged.
+    """
+
+    def __init__(self, reply: Callable[[bytes, Answer], None], tasks: Tasks, logger: logging.Logger) -> None:
+        self._reply = reply
+        self._tasks = tasks
+        self._logger = logger
+        self._handlers: dict[str, QuestionHandler] = {}
+        self._in_progress: dict[asyncio.Task[Any], tuple[bytes, Question]] = {}
+
+    def serve(self, question: str, handler: QuestionHandler) -> None:
+        """Answer a question from now on (see `NodeEndpoint.serve`)."""
+        if question in self._handlers:
+            raise LifecycleError(f"the question {question!r} is answered already")
+        self._handlers[question] = handler
+
+    def unserve(self, question: str, why: str) -> None:
+        """Answer it no longer; those who still wait get a `ClosedError`. A second time is a no-op.
+
+        Args:
+            question: its name.
+            why: the text of that error.
+        """
+        self._handlers.pop(question, None)
+        error = report_error(ClosedError(why))
+        for task, (identity, asked) in list(self._in_progress.items()):
+            if asked.question == question:
+                del self._in_progress[task]
+                task.cancel()
+                self._reply(identity, Answer(asked.number, error=error))
+
+    def answer(self, identity: bytes, question: Question) -> None:
+        """Answer, now or when the handler's awaitable is done.
+
+        Args:
+            identity: of the connection that asks.
+            question: what it asks.
+        """
+        handler = self._handlers.get(question.question)
+        if handler is None:
+            known = ", ".join(sorted(self._handlers))
+            text = f"no question {question.question!r}; this node answers: {known}"
+            self._reply(identity, Answer(question.number, error=ErrorReport("LookupError", text)))
+            return
+        try:
+            result = handler(question.arguments)
+            if inspect.isawaitable(result):
+                self._begin(identity, question, result)
+                return
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - logged there
+            self._fail(identity, question, error)
+            return
+        self._reply(identity, Answer(question.number, result=result))
+
+    def close(self) -> None:
+        """Answer nothing more."""
+        for question in list(self._handlers):
+            self.unserve(question, "the node is being stopped")
+
+    def _begin(self, identity: bytes, question: Question, result: Awaitable[Any]) -> None:
+        # not within one of ours: cancelled before its first step, that would leave this one unawaited
+        coroutine = result if inspect.iscoroutine(result) else _wait(result)
+        if len(self._in_progress) >= MAX_IN_PROGRESS:
+            coroutine.close()
+            if isinstance(result, asyncio.Future):
+                result.cancel()
+            text = f"{MAX_IN_PROGRESS} answers are in progress; ask again later"
+            self._reply(identity, Answer(question.number, error=report_error(LifecycleError(text))))
+            return
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._in_progress[task] = (identity, question)
+        self._tasks.keep(task, f"answer to {question.question}", self._finished)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        error = asyncio.CancelledError("was cancelled") if task.cancelled() else task.exception()
+        asked = self._in_progress.pop(task, None)
+        if asked is None:  # no longer served: it has been cancelled, and the answer given
+            if error is not None and not task.cancelled():
+                self._logger.error("%s failed", task.get_name(), exc_info=error)
+            return
+        identity, question = asked
+        if error is not None:
+            self._fail(identity, question, error)
+        else:
+            self._reply(identity, Answer(question.number, result=task.result()))
+
+    def _fail(self, identity: bytes, question: Question, error: BaseException) -> None:
+        if not isinstance(error, ConfigurationError):  # that is a mistake of who asks
+            self._logger.error("the answer to %r failed", question.question, exc_info=error)
+        self._reply(identity, Answer(question.number, error=report_error(error)))
+
+
+async def _wait(result: Awaitable[Any]) -> Any:
+    return await result

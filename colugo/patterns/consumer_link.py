@@ -1,0 +1,175 @@
+"""A consumer's connection to one stream."""
+
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from colugo.errors import FrameError
+from colugo.net.runtime import Runtime
+from colugo.net.turn import Turn
+from colugo.patterns.peer_connection import PeerConnection, Reports
+from colugo.protocol.advertisement import Advertisement
+from colugo.protocol.control import decode_body, decode_control, encode_control
+from colugo.protocol.deliveries import Deliveries, decode_deliveries
+from colugo.protocol.entries import Refusal
+from colugo.protocol.frames import MAGIC, MAX_COUNT, VERSION, Kind
+from colugo.protocol.joining import Join, Joined
+from colugo.protocol.part_description import LinkDescription
+from colugo.protocol.ranges import to_ranges
+from colugo.protocol.settlements import Settlement, encode_settle
+
+_NOBLOCK = int(zmq.NOBLOCK)
+_DELIVER = bytes([MAGIC, 0, VERSION, Kind.DELIVER])
+_PING = bytes([MAGIC, 0, VERSION, Kind.PING])
+_LEAVE = bytes([MAGIC, 0, VERSION, Kind.LEAVE])
+
+
+class ConsumerLink(PeerConnection):
+    """One stream: joins its group there, takes messages, and says what has become of them.
+
+    Args:
+        runtime: the node's.
+        peer: the stream.
+        endpoint: where it is.
+        reports: whom it tells what becomes of it.
+        join: what it says of itself, at the time when it joins.
+        on_joined: called when the stream has let it in.
+        on_refused: called with the reason when it has not.
+        on_deliveries: gets the messages.
+        on_malformed: gets the error of each frame that is none.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        peer: Advertisement,
+        endpoint: str,
+        reports: Reports["ConsumerLink"],
+        *,
+        join: Callable[[], Join],
+        on_joined: Callable[["ConsumerLink", Joined], None],
+        on_refused: Callable[["ConsumerLink", str], None],
+        on_deliveries: Callable[["ConsumerLink", Deliveries], None],
+        on_malformed: Callable[["ConsumerLink", FrameError], None],
+    ) -> None:
+        self._join = join
+        self._asked = False
+        self._on_joined = on_joined
+        self._on_refused = on_refused
+        self._on_deliveries = on_deliveries
+        self._on_malformed = on_malformed
+        self._turn = Turn(self._end_turn)
+        self._acknowledged: list[int] = []
+        self._others: list[Settlement] = []
+        self.stream_id = b""
+        """Of the stream, when it has let this consumer in."""
+        self._received = 0
+        super().__init__(runtime, peer, endpoint, reports)
+
+    def describe(self) -> LinkDescription:
+        """What the node says of it."""
+        description = super().describe()
+        description.received = self._received
+        return description
+
+    def join(self) -> None:
+        """Ask to be let in."""
+        self._asked = True
+        self._send(encode_control(Kind.JOIN, self._join()))
+
+    def depart(self) -> None:
+        """Say that nothing more is to come."""
+        if self._asked:
+            self.flush()
+            self._asked = False
+            self.stream_id = b""
+            self._send(_LEAVE)
+
+    def acknowledge(self, seq: int) -> None:
+        """A message has been handled; said when this turn of the loop is over."""
+        self._acknowledged.append(seq)
+        self._turn.begin()
+
+    def acknowledge_all(self, seqs: list[int]) -> None:
+        """Messages have been handled; said at once."""
+        self._acknowledged += seqs
+        self.flush()
+
+    def tell(self, settlement: Settlement) -> None:
+        """Something else has become of a message; said when this turn of the loop is over."""
+        self._others.append(settlement)
+        self._turn.begin()
+
+    def flush(self) -> None:
+        """Say what has become of messages."""
+        if not self.stream_id:
+            self._acknowledged.clear()
+            self._others.clear()
+            return
+        while self._acknowledged or self._others:
+            ranges = to_ranges(self._acknowledged)
+            self._acknowledged = []
+            others, self._others = self._others[:MAX_COUNT], self._others[MAX_COUNT:]
+            for begin in range(0, max(len(ranges), 1), MAX_COUNT):
+                self._send(encode_settle(self.stream_id, ranges[begin : begin + MAX_COUNT], others))
+                others = []
+
+    def close(self) -> None:
+        """Leave and close; what was said still leaves."""
+        if not self._closed:
+            self.depart()
+        super().close()
+
+    def _end_turn(self) -> None:
+        if not self._closed:
+            self.flush()
+
+    def _discard(self) -> None:
+        """It is lost: what was not acknowledged comes again."""
+        self._asked = False
+        self._acknowledged.clear()
+        self._others.clear()
+
+    def _make_socket(self) -> "zmq.Socket[bytes]":
+        socket = super()._make_socket()
+        socket.set(zmq.SNDHWM, 0)  # what there is to say is bounded by prefetch
+        socket.set(zmq.RCVHWM, 0)
+        return socket
+
+    def _send(self, frame: bytes) -> None:
+        self._connector.socket.send(frame, _NOBLOCK)
+        self._connector.kick()
+
+    def _on_message(self, frames: list[Any]) -> None:
+        try:
+            if len(frames) != 1:
+                raise FrameError(f"a message of {len(frames)} frames")  # noqa: TRY301 - one place counts them
+            frame = frames[0]
+            if frame.startswith(_DELIVER):
+                deliveries = decode_deliveries(frame)
+                self._received += len(deliveries.seqs)
+                if deliveries.stream_id == self.stream_id:
+                    self._on_deliveries(self, deliveries)
+            else:
+                self._control(frame)
+        except FrameError as error:
+            self._on_malformed(self, error)
+
+    def _control(self, frame: bytes) -> None:
+        kind, body = decode_control(frame)
+        if kind is Kind.PING:
+            self._send(_PING)
+        elif kind is Kind.JOINED:
+            joined = decode_body(body, Joined)
+            self.stream_id = bytes.fromhex(joined.stream)
+            self._on_joined(self, joined)
+        elif kind is Kind.REFUSAL:
+            refusal = decode_body(body, Refusal)
+            self.stream_id = b""
+            if refusal.again:
+                self.join()
+            else:
+                self._on_refused(self, refusal.reason)
+        else:
+            raise FrameError(f"a frame of the kind {kind.name} has no place here")

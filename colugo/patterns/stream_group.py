@@ -1,0 +1,151 @@
+"""What a stream knows of one consumer group."""
+
+from collections.abc import Iterable
+
+from colugo.net.store import GroupRecord
+from colugo.protocol.bindings import Bindings
+from colugo.protocol.group_queue import GroupQueue
+from colugo.protocol.messages import Message
+from colugo.protocol.ranges import RangeSet, to_ranges
+from colugo.protocol.tries import Dead, Entry, Member, Rules
+
+WINDOW_BYTES = 16 * 1024 * 1024
+_LEAST_WINDOW = 2048
+
+Ranges = list[tuple[int, int]]
+
+
+class StreamGroup:
+    """A consumer group: which messages it is done with, and which are ready for its members.
+
+    Args:
+        record: what the store has of it.
+        rules: how often, and how fast, messages are handed out.
+        tries: how often messages are known to have been handed out, by number.
+    """
+
+    def __init__(self, record: GroupRecord, rules: Rules, tries: dict[int, int] | None = None) -> None:
+        self.name = record.name
+        self.durable = record.durable
+        self.changed_ms = record.changed_ms
+        self.bindings = Bindings(record.bindings)
+        self.done = RangeSet.decode(record.done)
+        self.offered = record.offered
+        self.marked = record.offered
+        """The highest number of which it has been written that members may have it."""
+        self.queue = GroupQueue(rules)
+        self.acknowledged = self.delivered = self.redelivered = self.dead = 0
+        self.reading = False
+        """Whether messages are being read from the store for it, or wait for their mark to be written."""
+        self.cursor = self.done.floor
+        """All up to this number have been offered to the queue, or are done."""
+        self.written = set(tries or ())
+        """Numbers of messages whose tries are in the store."""
+        self.unsent: dict[Entry, Member] = {}
+        """Second tries that are handed to members when they have been written."""
+        self._recovered = record.offered
+        self._tries = {
+            seq: 1 for first, last in RangeSet.decode(record.flight) for seq in range(first, last + 1)
+        }
+        self._tries.update(tries or {})
+        self._flight: list[int] = []
+
+    @property
+    def present(self) -> bool:
+        """Whether it has members."""
+        return bool(self.queue.members)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more messages may be made ready."""
+        queue = self.queue
+        window = max(_LEAST_WINDOW, 2 * sum(member.prefetch for member in queue.members.values()))
+        return len(queue.entries) < window and queue.size < WINDOW_BYTES
+
+    def record(self) -> GroupRecord:
+        """What the store keeps of it."""
+        return GroupRecord(
+            name=self.name,
+            durable=self.durable,
+            bindings=self.bindings.patterns,
+            done=self.done.encode(),
+            offered=self.offered,
+            flight=RangeSet(to_ranges(self._flight)).encode(),
+            changed_ms=self.changed_ms,
+        )
+
+    def update_flight(self) -> bool:
+        """See what members have for the first time; whether it is something else than the record says."""
+        before, self._flight = self._flight, self.queue.flight()
+        return before != self._flight
+
+    def take_back_unsent(self, identity: bytes) -> None:
+        """A member is gone: tries that have not been sent to it do not count."""
+        mine = [entry for entry, member in self.unsent.items() if member.identity == identity]
+        for entry in mine:
+            del self.unsent[entry]
+        self.queue.give_back(identity, [entry.message.seq for entry in mine])
+
+    def extend_unsent(self, now: float) -> None:
+        """Time does not pass for tries that have not been sent yet.
+
+        Args:
+            now: seconds.
+        """
+        for entry, member in self.unsent.items():
+            self.queue.working(member.identity, [entry.message.seq], now)
+
+    def take(self, messages: list[Message]) -> tuple[Ranges, list[Dead]]:
+        """Make messages ready, as they follow on the cursor.
+
+        Args:
+            messages: in the order of their numbers.
+
+        Returns:
+            What is not for this group, or no longer there; and dead letters among those that were in
+            flight when the producer ended.
+        """
+        if not messages:
+            return [], []
+        cursor, self.cursor = self.cursor, messages[-1].seq
+        if cursor >= self._recovered and self.bindings.all and not self.done.overlap(cursor + 1, self.cursor):
+            consecutive = messages[0].seq == cursor + 1 and self.cursor - cursor == len(messages)
+            if consecutive and not any(message.group for message in messages):
+                self.queue.offer(messages)
+                return [], []
+        return self._take_some(messages, cursor)
+
+    def _take_some(self, messages: list[Message], cursor: int) -> tuple[Ranges, list[Dead]]:
+        skipped: Ranges = []
+        dead: list[Dead] = []
+        before = cursor
+        for message in messages:
+            seq = message.seq
+            if seq > before + 1:
+                skipped.append((before + 1, seq - 1))
+            before = seq
+            if seq in self.done or seq in self.queue.entries:
+                continue
+            if not self.wants(message):
+                skipped.append((seq, seq))
+            elif seq <= self._recovered:
+                letter = self.queue.offer_again(message, self._tries.pop(seq, 0))
+                if letter is not None:
+                    dead.append(letter)
+            else:
+                self.queue.offer([message])
+        return skipped, dead
+
+    def wants(self, message: Message) -> bool:
+        """Whether a message is for this group."""
+        if message.group:
+            return message.group == self.name
+        return self.bindings.all or self.bindings.matches(message.key)
+
+    def bind(self, patterns: Iterable[str]) -> bool:
+        """Take other bindings for what comes from now on; whether they are others."""
+        bindings = Bindings(patterns)
+        if bindings.patterns == self.bindings.patterns:
+            return False
+        self.bindings = bindings
+        return True

@@ -1,0 +1,57 @@
+"""How a consumer joins a group at a stream: control frames in JSON."""
+
+from typing import Annotated
+
+import msgspec
+
+from colugo.protocol.bindings import Bindings
+from colugo.protocol.message_parts import check_group
+from colugo.protocol.topics import MAX_TOPIC_BYTES
+
+MAX_PREFETCH = 65535
+_Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
+_Text = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class Join(msgspec.Struct, frozen=True):
+    """What a consumer sends when it is connected, and again after each reconnection.
+
+    Attributes:
+        consumer: its id, 16 hexadecimal digits, new each time one is made.
+        group: the group's name; of a consumer without one, a name that no other has.
+        named: whether the program gave that name.
+        durable: whether the stream is to remember the group when all its members are away.
+        bindings: patterns of keys; the group gets what one of them matches.
+        prefetch: how many messages the consumer takes before it has settled the first, 1 to 65,535.
+        node: the name of its node, for people.
+
+    Raises:
+        ConfigurationError: if the group's name or a binding breaks the rules.
+    """
+
+    consumer: _Id
+    group: str
+    named: bool
+    durable: bool
+    bindings: list[str]
+    prefetch: Annotated[int, msgspec.Meta(ge=1, le=MAX_PREFETCH)]
+    node: _Text
+
+    def __post_init__(self) -> None:
+        check_group(self.group)
+        Bindings(self.bindings)
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """The stream's answer to a consumer that it has let in; else it sends a `Refusal`.
+
+    Attributes:
+        stream: its id, 16 hexadecimal digits: of the store, so the same after a restart.
+        ack_timeout_ms: milliseconds after which a message that is neither settled nor said to be worked
+            at is taken for failed.
+        topic: of the stream.
+    """
+
+    stream: _Id
+    ack_timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    topic: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOPIC_BYTES)]

@@ -1,0 +1,248 @@
+"""Frames of messages that a stream hands out: what is encoded comes back; anything else is refused."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from colugo.errors import FrameError
+from colugo.protocol.calls import Call, encode_calls
+from colugo.protocol.deliveries import (
+    FLAG_REDELIVERED,
+    MAX_ATTEMPT,
+    Deliveries,
+    decode_deliveries,
+    encode_deliveries,
+)
+from colugo.protocol.frames import MAGIC, MAX_COUNT, VERSION, Kind
+from colugo.protocol.messages import FLAG_TEXT, Message
+from tests.memory import peak_bytes
+from tests.mutation import mutants
+from tests.strategies import socket_ids, texts, uint64
+
+ID = b"stream-1"
+NOW = 1_700_000_000_000_000_000
+PLAIN = encode_deliveries(
+    ID, [Message(1, "", b"", b"a", FLAG_TEXT, NOW), Message(2, "", b"", b"bcd", 0, NOW)]
+)
+KEYS = encode_deliveries(
+    ID,
+    [
+        Message(258, "lab.door", b"\x81\xa1a\x01", b"open", FLAG_TEXT, NOW),
+        Message(259, "", b"", b"", 0, NOW),
+        Message(2**64 - 1, "tür", b"\x80", b"\xff" * 9, 0, 0),
+    ],
+    [1, 2, 255],
+    [False, True, True],
+)
+ONE = encode_deliveries(ID, [Message(7, "k", b"", b"x", 0, NOW)])
+EQUAL = encode_deliveries(ID, [Message(n, f"k{n}", b"\x80", b"%02d" % n, 0, NOW) for n in range(10, 80)])
+REQUEST = encode_calls(Kind.REQUEST, ID, [Call(1, 0, b"door")])
+FRAMES = {"plain": PLAIN, "keys": KEYS, "one": ONE, "equal": EQUAL}
+every_frame = pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+short_frame = pytest.mark.parametrize("frame", [PLAIN, KEYS, ONE], ids=["plain", "keys", "one"])
+
+messages = st.builds(
+    Message,
+    st.integers(1, 2**64 - 1),
+    st.just("") | texts.filter(lambda text: len(text.encode()) <= 255),
+    st.just(b"") | st.binary(max_size=30),
+    st.binary(max_size=50),
+    st.sampled_from([0, FLAG_TEXT]),
+    uint64,
+    st.just(""),
+)
+
+
+def messages_of(got: Deliveries) -> list[Message]:
+    flags = [each & FLAG_TEXT for each in got.flags]
+    return [
+        Message(*each)
+        for each in zip(got.seqs, got.keys, got.headers, got.payloads, flags, got.sent_ns, strict=True)
+    ]
+
+
+def check(frame: bytes) -> bool:
+    """Decode; whatever is accepted must encode to the same bytes again. Tell whether it was accepted."""
+    try:
+        got = decode_deliveries(frame)
+    except FrameError:
+        return False
+    redelivered = [bool(each & FLAG_REDELIVERED) for each in got.flags]
+    assert encode_deliveries(got.stream_id, messages_of(got), list(got.attempts), redelivered) == frame
+    return True
+
+
+def with_bytes(frame: bytes, at: int, value: bytes) -> bytes:
+    return frame[:at] + value + frame[at + len(value) :]
+
+
+# --- the bytes on the wire
+
+
+def test_the_bytes_of_a_batch_are_those_of_the_documents() -> None:
+    some = [Message(258, "k", b"\x80", b"abc", 1, 5), Message(259, "né", b"", b"d", 0, 6)]
+    assert encode_deliveries(b"\x01\x02\x03\x04\x05\x06\x07\x08", some, [1, 2], [False, True]) == (
+        b"\xc1\x00\x02\x34"
+        b"\x01\x02\x03\x04\x05\x06\x07\x08"
+        b"\x02\x00\x00\x00"
+        b"\x02\x01\x00\x00\x00\x00\x00\x00\x03\x01\x00\x00\x00\x00\x00\x00"
+        b"\x05\x00\x00\x00\x00\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00"
+        b"\x03\x00\x00\x00\x01\x00\x00\x00"
+        b"\x01\x00\x03\x00"
+        b"\x01\x00\x00\x00"
+        b"\x01\x02"
+        b"\x01\x02"
+        b"kn\xc3\xa9"
+        b"\x80"
+        b"abcd"
+    )
+
+
+# --- round trips
+
+
+@given(socket_ids, st.data(), st.lists(messages, min_size=1, max_size=20))
+def test_messages_come_back_as_they_were(stream_id: bytes, data: st.DataObject, some: list[Message]) -> None:
+    count = len(some)
+    attempts = data.draw(st.none() | st.lists(st.integers(1, 2**40), min_size=count, max_size=count))
+    redelivered = data.draw(st.none() | st.lists(st.booleans(), min_size=count, max_size=count))
+    got = decode_deliveries(encode_deliveries(stream_id, some, attempts, redelivered))
+    assert got.stream_id == stream_id
+    assert messages_of(got) == some
+    assert list(got.attempts) == [min(attempt, MAX_ATTEMPT) for attempt in attempts or [1] * count]
+    assert [bool(flags & FLAG_REDELIVERED) for flags in got.flags] == (redelivered or [False] * count)
+
+
+@pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 128, 1000, MAX_COUNT])
+@pytest.mark.parametrize("size", [0, 3])
+@pytest.mark.parametrize("named", [False, True])
+def test_any_number_of_messages_of_one_size_comes_back_in_order(
+    count: int, size: int, *, named: bool
+) -> None:
+    some = [
+        Message(number + 1, "ab" if named else "", b"h" * size, number.to_bytes(3, "big")[:size], 0, number)
+        for number in range(count)
+    ]
+    assert messages_of(decode_deliveries(encode_deliveries(ID, some))) == some
+
+
+@pytest.mark.parametrize("key", ["x" * 255, "é" * 127, "\x00", "a.b"])
+def test_the_longest_keys_headers_and_a_large_payload_come_back(key: str) -> None:
+    some = [Message(1, key, b"h" * 65535, b"x" * 300_000, 0, NOW), Message(2, "", b"", b"", 0, NOW)]
+    assert messages_of(decode_deliveries(encode_deliveries(ID, some))) == some
+    assert messages_of(decode_deliveries(encode_deliveries(ID, some[:1]))) == some[:1]
+
+
+# --- frames that are none
+
+COLUMNS = 16
+SEQS, SENT, SIZES, KEY_SIZES, ATTEMPTS, FLAGS = (COLUMNS + 2 * at for at in (0, 8, 16, 20, 24, 25))
+
+NO_DELIVERIES = [
+    (b"", "0 bytes are too few for a DELIVER"),
+    (PLAIN[:15], "15 bytes are too few"),
+    (b"SSH-2.0-OpenSSH_9.2p1 Debian", "first byte is 0x53, not 0xc1: not a colugo peer"),
+    (with_bytes(PLAIN, 2, b"\x01"), "wire format version 1; this is version 2"),
+    (with_bytes(PLAIN, 1, b"\x01"), "not a DELIVER: kind 52, second byte 1, 2 messages"),
+    (REQUEST, "not a DELIVER: kind 16, second byte 0, 1 messages"),
+    (with_bytes(PLAIN, 12, bytes(4)), "not a DELIVER: kind 52, second byte 0, 0 messages"),
+    (with_bytes(PLAIN, 12, b"\x01\x00\x01\x00"), "65537 messages in one frame; there may be 65536"),
+    (with_bytes(PLAIN, 12, b"\x09"), "9 messages do not fit into 72 bytes"),
+    (PLAIN[:-1], "the lengths add up to 72 bytes, the frame has 71"),
+    (KEYS + b"x", "the lengths add up to"),
+    (with_bytes(PLAIN, SEQS, bytes(8)), "a sequence number or a try is 0"),
+    (with_bytes(PLAIN, ATTEMPTS, b"\x00"), "a sequence number or a try is 0"),
+    (with_bytes(PLAIN, FLAGS, b"\x04"), "unknown flags among"),
+    (with_bytes(PLAIN, FLAGS, b"\xff"), "unknown flags among"),
+    (with_bytes(PLAIN, KEY_SIZES, b"\x01"), "the lengths add up to 73 bytes, the frame has 72"),
+    (
+        encode_deliveries(ID, [Message(1, "x" * 256, b"", b"", 0, NOW)]),
+        "a key of 256 bytes; there may be 255",
+    ),
+    (ONE[:-2] + b"\xffx", "a key that is not UTF-8"),
+    (KEYS.replace("ü".encode(), b"\xc3r"), "a key that is not UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("frame", "reason"), NO_DELIVERIES)
+def test_a_frame_that_is_no_batch_is_refused_with_the_reason(frame: bytes, reason: str) -> None:
+    with pytest.raises(FrameError, match=reason):
+        decode_deliveries(frame)
+
+
+def test_a_key_that_is_cut_within_a_sign_is_refused() -> None:
+    """The keys together are UTF-8, but not each of them."""
+    frame = encode_deliveries(ID, [Message(1, "é", b"", b"", 0, NOW), Message(2, "aa", b"", b"", 0, NOW)])
+    assert check(frame)
+    assert not check(with_bytes(frame, KEY_SIZES, b"\x01\x00\x03\x00"))
+
+
+@every_frame
+def test_every_prefix_and_every_extension_is_refused(frame: bytes) -> None:
+    assert check(frame)
+    assert not any(check(frame[:end]) for end in range(len(frame)))
+    assert not any(check(frame + tail) for tail in (b"\x00", b"x" * 9, frame))
+
+
+@short_frame
+def test_whatever_one_byte_becomes_the_frame_is_refused_or_consistent(frame: bytes) -> None:
+    accepted = [
+        {value for value in range(256) if check(with_bytes(frame, at, bytes([value])))}
+        for at in range(len(frame))
+    ]
+    assert accepted[:4] == [{MAGIC}, {0}, {VERSION}, {Kind.DELIVER}]
+    assert all(frame[at] in accepted[at] for at in range(len(frame)))
+
+
+def numbers(frame: bytes) -> Iterator[bytes]:
+    """The frame with each two or four bytes of it set to numbers that lengths and counts break at."""
+    for size in (2, 4):
+        for at in range(len(frame) - size + 1):
+            for number in (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, len(frame), len(frame) - at):
+                yield with_bytes(frame, at, (number % (1 << 8 * size)).to_bytes(size, "little"))
+
+
+@short_frame
+def test_whatever_a_length_or_count_becomes_the_frame_is_refused_or_consistent(frame: bytes) -> None:
+    assert {check(changed) for changed in numbers(frame)} == {True, False}
+
+
+@every_frame
+def test_random_mutants_are_refused_or_consistent(frame: bytes) -> None:
+    assert {check(mutant) for mutant in mutants([frame], Random(1), 2000)} == {True, False}
+
+
+@given(st.binary(max_size=150))
+@example(b"")
+def test_arbitrary_bytes_are_refused_or_consistent(data: bytes) -> None:
+    check(data)
+    check(PLAIN[:4] + data)
+
+
+# --- memory
+
+
+@pytest.mark.parametrize("count", [2**16, 2**31 - 1, 2**31, 2**32 - 1])
+def test_a_count_that_does_not_fit_asks_for_no_memory(count: int) -> None:
+    forged = with_bytes(PLAIN, 12, count.to_bytes(4, "little"))
+    assert peak_bytes(lambda: check(forged)) < 20_000
+    assert not check(forged)
+
+
+def test_lengths_that_do_not_fit_ask_for_no_memory() -> None:
+    forged = with_bytes(with_bytes(PLAIN, SIZES, b"\xff" * 8), KEY_SIZES, b"\xff" * 8)
+    assert peak_bytes(lambda: check(forged)) < 20_000
+    assert not check(forged)
+
+
+@pytest.mark.parametrize("key", ["", "k"])
+@pytest.mark.parametrize("size", [0, 1, 10, 1000])
+def test_the_densest_frames_take_at_most_sixteen_times_their_size(size: int, key: str) -> None:
+    count = min(MAX_COUNT, 200_000 // (4 + size))
+    some = [Message(2**40 + number, key, b"", b"x" * size, 0, NOW) for number in range(count)]
+    frame = encode_deliveries(ID, some)
+    assert len(decode_deliveries(frame).payloads) == count
+    assert peak_bytes(lambda: decode_deliveries(frame)) < 16 * len(frame)

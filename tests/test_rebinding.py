@@ -1,0 +1,157 @@
+"""Consumers that bind to other keys while they run, and groups that end."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from colugo import ClosedError, ConfigurationError, Delivery, Node, exact
+from tests.support import Collector, run, seconds, until
+
+
+def test_a_consumer_that_binds_to_another_key_gets_what_was_sent_before() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", ack="any")
+            got = Collector()
+            consumer = c.add_consumer("jobs", got, bindings=["a"], durable=False)
+            await consumer.ready()
+            stream.send("for b", key="b")
+            stream.send("for a", key="a")
+            assert await got.reach(1) == ["for a"]
+            consumer.rebind(["a", "b"])
+            assert await got.reach(2) == ["for a", "for b"]
+            stream.send("later", key="a")
+            assert await got.reach(3) == ["for a", "for b", "later"]
+            async with asyncio.timeout(seconds(5)):
+                await stream.drained()
+            assert consumer.bindings == ("a", "b")
+
+    run(main())
+
+
+def test_what_a_consumer_is_at_work_with_while_it_binds_is_not_handed_to_it_again() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", ack="any")
+            begun, go_on, calls = asyncio.Event(), asyncio.Event(), []
+
+            async def work(message: str) -> None:
+                calls.append(message)
+                begun.set()
+                if message == "slow":
+                    await go_on.wait()
+
+            consumer = c.add_consumer("jobs", work, bindings=["a"], durable=False)
+            for message in ("slow", "second", "third"):
+                stream.send(message, key="a")
+            async with asyncio.timeout(seconds(5)):
+                await begun.wait()
+            consumer.rebind(["a", "b"])
+            consumer.rebind(["b", "a", exact("c")])
+            await consumer.ready()
+            await until(lambda: consumer.stats.duplicates or consumer.stats.waiting == 2)
+            go_on.set()
+            async with asyncio.timeout(seconds(5)):
+                await stream.drained()
+            assert sorted(calls) == ["second", "slow", "third"]
+            assert stream.stats.dead == 0
+
+    run(main())
+
+
+def test_a_consumer_that_no_longer_binds_to_a_key_leaves_its_messages_to_others() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", ack="any")
+            got, others = Collector(), Collector()
+            consumer = c.add_consumer("jobs", got, bindings=["a", "b"], durable=False)
+            await consumer.ready()
+            consumer.rebind(["b"])
+            stream.send("x", key="a")
+            stream.send("y", key="b")
+            assert await got.reach(1) == ["y"]
+            await until(lambda: stream.stats.messages == 1)
+            c.add_consumer("jobs", others, bindings=["a"], durable=False)
+            assert await others.reach(1) == ["x"]
+
+    run(main())
+
+
+def test_bindings_that_break_the_rules_are_refused_and_a_closed_consumer_binds_no_more() -> None:
+    async def main() -> None:
+        async with Node("c") as c:
+            consumer = c.add_consumer("jobs", print)
+            with pytest.raises(ConfigurationError):
+                consumer.rebind([])
+            with pytest.raises(ConfigurationError):
+                consumer.rebind("a")
+            assert consumer.bindings == ("#",)
+            consumer.close()
+            with pytest.raises(ClosedError):
+                consumer.rebind(["a"])
+
+    run(main())
+
+
+def test_a_consumer_may_bind_from_another_thread_before_it_is_connected() -> None:
+    async def main() -> None:
+        async with Node("c") as c:
+            got = Collector()
+            consumer = c.add_consumer("jobs", got, bindings=["a"])
+            thread = threading.Thread(target=consumer.rebind, args=(["b"],))
+            thread.start()
+            await asyncio.to_thread(thread.join)
+            await until(lambda: consumer.bindings == ("b",))
+            async with Node("p") as p:
+                stream = p.add_stream("jobs")
+                stream.send("no", key="a")
+                stream.send("yes", key="b")
+                assert await got.reach(1) == ["yes"]
+
+    run(main())
+
+
+def test_with_any_a_group_that_ends_takes_no_message_along_that_nobody_has_had() -> None:
+    """Another group had no use for it, which is no acknowledgement."""
+
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", ack="any")
+            a, b = Collector(), Collector()
+
+            def refuse(message: Any, delivery: Delivery) -> None:
+                a(message)
+                delivery.nack(delay_ms=60_000)
+
+            first = c.add_consumer("jobs", refuse, bindings=["a"], durable=False)
+            await c.add_consumer("jobs", b, bindings=["b"], durable=False).ready()
+            await first.ready()
+            await stream.send_wait("precious", key="a")
+            await a.reach(1)
+            first.close()
+            await until(lambda: stream.consumers == 1)
+            await stream.send_wait("other", key="b")
+            await b.reach(1)
+            await until(lambda: stream.stats.messages == 1)
+            third = Collector()
+            c.add_consumer("jobs", third, bindings=["a"], durable=False)
+            assert await third.reach(1) == ["precious"]
+
+    run(main())
+
+
+def test_a_stream_tells_how_many_groups_listen_to_a_key() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", groups=["away"])
+            assert stream.listeners("lab.door") == 0
+            await c.add_consumer("jobs", print, bindings=["lab.*"]).ready()
+            second = c.add_consumer("jobs", print, group="g", bindings=["lab.door"])
+            await second.ready()
+            assert (stream.listeners("lab.door"), stream.listeners("lab.x"), stream.listeners()) == (2, 1, 0)
+            second.close()
+            await until(lambda: stream.listeners("lab.door") == 1)
+
+    run(main())
