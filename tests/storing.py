@@ -142,7 +142,7 @@ def require_tool(tool: str) -> None:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A disk of its own, in memory, at a folder; `size` is such as `"32m"`."""
+    """A disk of its own, in memory, at a folder that is made for it; `size` is such as `"32m"`."""
     _require_root("mount")
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "colugo-test", str(folder)], check=True)
@@ -150,6 +150,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+        folder.rmdir()
 
 
 @contextmanager

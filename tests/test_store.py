@@ -124,6 +124,30 @@ def test_a_key_that_is_no_text_raises_where_it_is_given(make: Make) -> None:
     with_store(make, main)
 
 
+def test_a_number_that_sqlite_cannot_hold_is_an_error_and_the_next_job_is_done(tmp_path: Path) -> None:
+    async def main(store: Store) -> None:
+        with pytest.raises(StoreError, match="too large"):
+            await commit(store, inserts=[message(1), message(2**63)._replace(sent_ns=0)])
+        assert (await commit(store, inserts=[message(1)])).count == 1
+
+    with_store(lambda: sqlite_store(tmp_path / "s.db"), main)
+
+
+def test_a_callback_that_raises_does_not_hold_the_others_up(tmp_path: Path) -> None:
+    store = sqlite_store(tmp_path / "s.db")
+    store.open()
+    seen: list[Any] = []
+
+    def nest(_: object) -> None:
+        store.commit(Transaction(inserts=[message(2)]), seen.append)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store.commit(Transaction(inserts=[message(1)]), nest)
+    assert [outcome.count for outcome in seen] == [2]
+    store.close()
+
+
 # --- limits
 
 

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import struct
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,9 @@ def test_a_read_only_disk_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_a_file_or_folder_without_the_right_to_write_is_said(tmp_path: Path, what: str) -> None:
-    with small_disk(Path(f"/tmp/colugo-test-{os.getpid()}-{what}"), "32m") as disk:
+    # Others may not even look into tmp_path.
+    folder = Path(tempfile.gettempdir()) / f"colugo-test-{os.getpid()}-{what}"
+    with small_disk(folder, "32m") as disk:
         path = disk / "s.db"
         fill(path, 10)
         shutil.chown(path if what == "folder" else disk, 65534)
@@ -161,7 +164,6 @@ def test_a_file_or_folder_without_the_right_to_write_is_said(tmp_path: Path, wha
             sqlite_store(path).open()
         assert path.read_bytes() == before
         assert len(content(path)[0]) == 10
-    disk.rmdir()
 
 
 # --- damage

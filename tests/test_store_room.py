@@ -49,7 +49,7 @@ def take_all(disk: Path) -> int:
 
 async def acknowledge(store: Store, last: int, left: int) -> None:
     """Delete all but some of the newest messages, a few at a time, as a stream does."""
-    for seq in range(1, last - left, 7):
+    for seq in range(1, last - left + 1, 7):
         group = GroupRecord("g", offered=seq, done=os.urandom(100))
         await commit(store, deletes=[(seq, min(seq + 6, last - left))], groups={"g": group})
 

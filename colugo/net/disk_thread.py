@@ -2,12 +2,11 @@
 
 import asyncio
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable
 
 Step = Callable[[], object]
-Then = Callable[[sqlite3.Error | None], None]
+Then = Callable[[Exception | None], None]
 
 
 class DiskThread:
@@ -22,7 +21,7 @@ class DiskThread:
     def __init__(self, name: str) -> None:
         self._name = name
         self._steps: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         self._then: Then | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -37,8 +36,8 @@ class DiskThread:
         """Run a step while none is under way.
 
         Args:
-            step: may raise SQLite's errors.
-            then: called on the loop with the error, or None.
+            step: may raise.
+            then: called on the loop with the exception, or None.
         """
         self._then = then
         loop = None if self._finished else _running_loop()
@@ -67,8 +66,6 @@ class DiskThread:
             return
         error = self._results.get()
         then, self._then = self._then, None
-        if error is not None and not isinstance(error, sqlite3.Error):
-            raise error
         if then is not None:
             then(error)
 
@@ -82,10 +79,10 @@ class DiskThread:
                 return
 
 
-def _attempt(step: Step) -> BaseException | None:
+def _attempt(step: Step) -> Exception | None:
     try:
         step()
-    except BaseException as error:  # noqa: BLE001 - raised or passed on where the step was given
+    except Exception as error:  # noqa: BLE001 - given to what follows the step
         return error
     return None
 

@@ -1,6 +1,5 @@
 """Jobs that are done one after the other, some of them partly beside the loop."""
 
-import sqlite3
 from collections import deque
 from collections.abc import Callable
 
@@ -36,11 +35,11 @@ class JobLine:
         """Do a step of the present job on the thread, and what follows on the loop.
 
         Args:
-            step: may raise SQLite's errors.
-            then: called with the error, or None.
+            step: may raise.
+            then: called with the exception, or None.
         """
 
-        def ended(error: sqlite3.Error | None) -> None:
+        def ended(error: Exception | None) -> None:
             try:
                 then(error)
             finally:
@@ -54,7 +53,7 @@ class JobLine:
         self._go()
 
     def _go(self) -> None:
-        if self._going:
+        if self._going or not self._jobs or self._disk.busy:
             return
         self._going = True
         try:
@@ -62,3 +61,5 @@ class JobLine:
                 self._jobs.popleft()()
         finally:
             self._going = False
+            # One that raises does not hold the others up.
+            self._go()

@@ -1,6 +1,7 @@
 """Room on the disk that is kept for the time when there is none."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from colugo.net.store_failure import free_bytes
@@ -34,14 +35,15 @@ class Reserve:
             with self._path.open("wb") as file:
                 _fill(file.fileno())
         except OSError:
-            self._path.unlink(missing_ok=True)
+            self.release()
             return False
         self.held = True
         return True
 
     def release(self) -> None:
         """Give it back."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # then it takes room for nothing until the store is opened the next time
+            self._path.unlink(missing_ok=True)
         self.held = False
 
     def allows(self, size: int) -> bool:

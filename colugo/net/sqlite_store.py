@@ -117,7 +117,7 @@ class SqliteStore:
                 "%s; part of it is in %s-wal", store_failure(self._path, error), self._path.name
             )
 
-    def _ended(self, error: sqlite3.Error | None) -> None:
+    def _ended(self, error: Exception | None) -> None:
         assert error is None, "logged above"
         if self._shut is not None and not self._shut.done():
             self._shut.set_result(None)

@@ -1,7 +1,6 @@
 """Transactions on a store's file: begun, committed, and tried again when there is no room."""
 
 import logging
-import sqlite3
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -73,15 +72,12 @@ class Commits:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             totals, outcome = write(self._connection, commit.prepared, self._totals)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits is told
             self._failed(commit, error)
-        except BaseException:
-            self._roll_back()
-            raise
         else:
             self._line.beside(self._commit, partial(self._ended, commit, totals, outcome))
 
-    def _ended(self, commit: _Commit, totals: Totals, outcome: Outcome, error: sqlite3.Error | None) -> None:
+    def _ended(self, commit: _Commit, totals: Totals, outcome: Outcome, error: Exception | None) -> None:
         if error is not None:
             self._failed(commit, error)
             return
@@ -90,7 +86,7 @@ class Commits:
             self._line.add_next(self._shrink)
         commit.done(outcome)
 
-    def _failed(self, commit: _Commit, error: sqlite3.Error) -> None:
+    def _failed(self, commit: _Commit, error: Exception) -> None:
         self._roll_back()
         if is_full(error) and commit.chances:
             # If it does not help, trying again says so.
@@ -135,7 +131,7 @@ class Commits:
         if is_mostly_empty(self._connection, self._totals.size):
             self._line.beside(partial(shrink, self._connection), self._shrunk)
 
-    def _shrunk(self, error: sqlite3.Error | None) -> None:
+    def _shrunk(self, error: Exception | None) -> None:
         if error is not None:
             self._may_shrink = False
             self._logger.warning(
@@ -148,20 +144,20 @@ class Commits:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             totals = move_aside(self._connection, damaged, self._totals)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - logged
             self._roll_back()
             self._not_moved(error)
         else:
             self._line.beside(self._commit, partial(self._moved, totals))
 
-    def _moved(self, totals: Totals, error: sqlite3.Error | None) -> None:
+    def _moved(self, totals: Totals, error: Exception | None) -> None:
         if error is None:
             self._totals = totals
         else:
             self._roll_back()
             self._not_moved(error)
 
-    def _not_moved(self, error: sqlite3.Error) -> None:
+    def _not_moved(self, error: Exception) -> None:
         self._logger.error(
             "%s; damaged messages are still among the others", store_failure(self._file.path, error)
         )

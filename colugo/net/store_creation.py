@@ -49,7 +49,8 @@ def create(path: Path) -> None:
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {LAYOUT}")
-            connection.executescript(f"BEGIN; {SCHEMA} COMMIT")
+            for table in SCHEMA:
+                connection.execute(table)
             row = stream_row(StreamRow(os.urandom(8), 0))
             connection.execute("INSERT INTO stream VALUES (?, ?, ?, ?)", row)
             connection.execute("PRAGMA journal_mode = WAL")

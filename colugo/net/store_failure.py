@@ -14,16 +14,16 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", 0)
 
 
-def is_full(error: sqlite3.Error) -> bool:
+def is_full(error: Exception) -> bool:
     """Whether there is no room for what was to be written."""
     return _code(error) in _FULL
 
 
-def store_failure(path: Path, error: sqlite3.Error) -> StoreError:
+def store_failure(path: Path, error: Exception) -> StoreError:
     """The error to raise for one of SQLite's."""
     code = _code(error) & 0xFF
     if is_full(error):

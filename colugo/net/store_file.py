@@ -12,6 +12,7 @@ from colugo.net.store_creation import HEADER_BYTES, check_header, create
 from colugo.net.store_failure import damaged_failure, file_failure, store_failure
 from colugo.net.store_lock import BUSY_S, Identity, claim, disclaim, held
 from colugo.net.store_log import LogState, log_path, log_state
+from colugo.net.store_rows import SCHEMA
 
 Durability = Literal["full", "os"]
 
@@ -50,6 +51,10 @@ class StoreFile:
         except sqlite3.Error as error:
             self._disclaim()
             raise store_failure(path, error) from error
+        except UnicodeDecodeError as error:
+            # A damaged name in SQLite's own error text, which Python's module cannot read.
+            self._disclaim()
+            raise damaged_failure(path, "its schema is not as it was written") from error
         except OSError as error:
             self._disclaim()
             raise file_failure(path, error) from error
@@ -133,3 +138,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability)
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != b"ok":
         raise damaged_failure(path, finding.decode(errors="replace"))
+    tables = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+    if [sql for (sql,) in tables] != [table.encode() for table in SCHEMA]:
+        raise damaged_failure(path, "its schema is not as it was written")

@@ -14,7 +14,7 @@ Row = tuple[Any, ...]
 
 _encode = msgspec.msgpack.Encoder().encode
 
-SCHEMA = """
+_TABLES = """
 CREATE TABLE stream (id INTEGER PRIMARY KEY, stream_id BLOB, last_seq INTEGER, crc INTEGER);
 CREATE TABLE messages (seq INTEGER PRIMARY KEY, key TEXT, headers BLOB, flags INTEGER, sent_ns INTEGER,
                        grp TEXT, crc INTEGER, payload BLOB);
@@ -24,8 +24,9 @@ CREATE TABLE attempts (seq INTEGER, grp TEXT, tries INTEGER, crc INTEGER, UNIQUE
 CREATE TABLE dead (seq INTEGER, grp TEXT, key TEXT, headers BLOB, flags INTEGER, sent_ns INTEGER,
                    only_grp TEXT, attempts INTEGER, reason TEXT, traceback TEXT, died_ns INTEGER, crc INTEGER,
                    payload BLOB, UNIQUE (seq, grp));
-CREATE TABLE corrupt (seq INTEGER, key, headers, flags, sent_ns, grp, crc, payload);
+CREATE TABLE corrupt (seq INTEGER, key, headers, flags, sent_ns, grp, crc, payload)
 """
+SCHEMA = tuple(table.strip() for table in _TABLES.split(";"))
 """Payloads come last: to know their length, SQLite need not read the pages that they run on to.
 
 No table is WITHOUT ROWID, so that `salvage` finds all rows in leaves of one kind.

@@ -15,6 +15,9 @@ from colugo.net.sqlite_store import SqliteStore
 from colugo.net.store import GroupRecord, Outcome, Transaction
 from tests.storing import message
 
+SIZES = (1, 3, 50, 700)
+"""How many messages a transaction inserts, at random."""
+
 
 def tell(text: str) -> None:
     """In one write, which a trace shows."""
@@ -37,15 +40,16 @@ def confirmed(ended: asyncio.Future[None], last: int, deleted: int, result: Outc
 async def main(path: str, count: int, *, is_random: bool) -> None:
     store = SqliteStore(path, logger=logging.getLogger("writer"))
     try:
-        seq = store.open().last_seq
+        opened = store.open()
     except StoreError as error:
         tell(f"StoreError: {error}")
         return
+    seq = opened.last_seq
     tell(f"open {seq}")
-    deleted = 0
+    deleted = seq - opened.count
     end = seq + count
     while seq < end:
-        number = random.choice([1, 3, 50, 700]) if is_random else 1
+        number = random.choice(SIZES) if is_random else 1
         inserts = [message(seq + one, marked(seq + one)) for one in range(1, number + 1)]
         seq += number
         transaction = Transaction(inserts=inserts, groups={"g": GroupRecord("g", offered=seq)})
@@ -59,4 +63,5 @@ async def main(path: str, count: int, *, is_random: bool) -> None:
     tell("closed")
 
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2]), is_random=sys.argv[3:] == ["random"]))
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), is_random=sys.argv[3:] == ["random"]))
