@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +16,13 @@ NS = 1_000_000_000
 
 
 class OwnTimeLoop(asyncio.SelectorEventLoop):
-    """A loop in which time passes by `now` only."""
+    """A loop in which time passes by `now` only, and what is raised in callbacks is not only logged."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 1_000_000.0
+        self.errors: list[BaseException] = []
+        self.set_exception_handler(self._on_error)
 
     def time(self) -> float:
         return self.now
@@ -32,7 +34,16 @@ class OwnTimeLoop(asyncio.SelectorEventLoop):
             for _ in range(count):
                 await asyncio.sleep(0)
 
-        self.run_until_complete(pass_by())
+        self.do(pass_by())
+
+    def do(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine, and raise what it or a callback has raised."""
+        self.run_until_complete(coroutine)
+        if self.errors:
+            raise self.errors.pop(0)
+
+    def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.errors.append(context.get("exception") or AssertionError(context["message"]))
 
     def next_timer(self) -> float | None:
         """When the next timer is due."""
