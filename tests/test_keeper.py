@@ -107,7 +107,7 @@ class Keeping(RuleBasedStateMachine):
             self.stored.add(message.seq)
             for record in self.disk._groups.values():
                 wanted = message.group in {"", record.name} and Bindings(record.bindings).matches(message.key)
-                if wanted and record.durable and not record.forgotten:
+                if wanted and record.durable and not record.forgotten and record.name in self.keeper.groups:
                     self.owed[record.name].add(message.seq)
         for letter in transaction.dead:
             self.buried[letter.group].add(letter.message.seq)

@@ -719,10 +719,11 @@ class Keeper:
     # --- writing
 
     def _is_due(self) -> bool:
-        """Whether there is something to write, besides messages."""
+        """Whether there is something to write, besides messages; or to see whether that is possible again."""
         following = self._next
         return bool(
-            self._dirty
+            self.error
+            or self._dirty
             or self._after
             or self._syncing
             or following.deletes
