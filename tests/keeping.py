@@ -1,0 +1,131 @@
+"""What tests of the keeper need: a loop whose time is ours, and a store that does things when told to."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from colugo.errors import StoreError
+from colugo.net.memory_store import MemoryStore
+from colugo.net.store import Committed, DeadQuery, Opened, Outcome, Read, ReadDead, Transaction
+
+NS = 1_000_000_000
+
+
+class OwnTimeLoop(asyncio.SelectorEventLoop):
+    """A loop in which time passes by `now` only, and what is raised in callbacks is not only logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_000_000.0
+        self.errors: list[BaseException] = []
+        self.set_exception_handler(self._on_error)
+
+    def time(self) -> float:
+        return self.now
+
+    def turns(self, count: int = 4) -> None:
+        """Do what is ready, and what follows from it."""
+
+        async def pass_by() -> None:
+            for _ in range(count):
+                await asyncio.sleep(0)
+
+        self.do(pass_by())
+
+    def do(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine, and raise what it or a callback has raised."""
+        self.run_until_complete(coroutine)
+        if self.errors:
+            raise self.errors.pop(0)
+
+    def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.errors.append(context.get("exception") or AssertionError(context["message"]))
+
+    def next_timer(self) -> float | None:
+        """When the next timer is due."""
+        timers = [handle.when() for handle in self._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]
+        return min(timers, default=None)
+
+
+def runtime_on(loop: OwnTimeLoop) -> Any:
+    """What a keeper needs of a node."""
+    return SimpleNamespace(loop=loop, logger=logging.getLogger("keeper"), name="keeper")
+
+
+class Disk(MemoryStore):
+    """What outlives a program: it can be opened again."""
+
+    def open(self) -> Opened:
+        self._open = True
+        groups = [replace(record) for record in self._groups.values()]
+        tries = dict(self._attempts)
+        counts = len(self._messages), self._size, len(self._dead)
+        return Opened(self._stream_id, self._last_seq, *counts, groups, tries, 0)
+
+    def close(self) -> None:
+        pass
+
+
+class SlowStore:
+    """Does one thing after the other on a disk, each when it is told to.
+
+    Args:
+        disk: where things are kept.
+        on_commit: called with each transaction that has been done, and its outcome.
+    """
+
+    def __init__(self, disk: Disk, on_commit: Callable[[Transaction, Outcome], None]) -> None:
+        self.on_corrupt: Callable[[list[int]], None] | None = None
+        self.jobs: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
+        self._disk = disk
+        self._on_commit = on_commit
+
+    def open(self) -> Opened:
+        return self._disk.open()
+
+    def commit(self, transaction: Transaction, done: Committed) -> None:
+        self.jobs.append((lambda: self._commit(transaction), done))
+
+    def read(self, after: int, limit: int, max_bytes: int, done: Read) -> None:
+        self.jobs.append((lambda: _result(self._disk.read, after, limit, max_bytes), done))
+
+    def get(self, seqs: list[int], done: Read) -> None:
+        self.jobs.append((lambda: _result(self._disk.get, seqs), done))
+
+    def dead_letters(self, query: DeadQuery, done: ReadDead) -> None:
+        self.jobs.append((lambda: _result(self._disk.dead_letters, query), done))
+
+    def step(self, *, fail: bool = False) -> None:
+        """Do the next thing, or let it fail."""
+        if self.jobs:
+            job, done = self.jobs.popleft()
+            done(StoreError("no room on the disk") if fail else job())
+
+    def die(self, *, last_was_done: bool) -> None:
+        """The program ends, perhaps when the next thing has been done and nobody has been told."""
+        if self.jobs and last_was_done:
+            self.jobs[0][0]()
+        self.jobs.clear()
+
+    async def aclose(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.jobs.clear()
+
+    def _commit(self, transaction: Transaction) -> Outcome:
+        outcome: Outcome = _result(self._disk.commit, transaction)
+        self._on_commit(transaction, outcome)
+        return outcome
+
+
+def _result(method: Callable[..., None], *arguments: Any) -> Any:
+    results: list[Any] = []
+    method(*arguments, results.append)
+    (result,) = results
+    assert not isinstance(result, StoreError), result
+    return result

@@ -1,0 +1,445 @@
+"""What a stream keeps, with a store that fails and a producer that is killed, against a simple model."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import tests.strategies  # noqa: F401 - loads hypothesis' profile
+from colugo.errors import ClosedError, StoreError, StreamFullError
+from colugo.net.store import Outcome, Transaction, size_of
+from colugo.patterns import keeper as keepers
+from colugo.patterns.keeper import AckPolicy, FullPolicy, Keeper, Limits
+from colugo.patterns.stream_group import StreamGroup
+from colugo.protocol.bindings import Bindings
+from colugo.protocol.ranges import Range, to_ranges
+from colugo.protocol.settlements import Failure, Settlement
+from colugo.protocol.settlements import Outcome as Settled
+from colugo.protocol.tries import Entry, Member, Rules
+from tests.keeping import NS, Disk, OwnTimeLoop, SlowStore, runtime_on
+
+BINDINGS = {"g": ("#",), "h": ("x.#",), "passing": ("#",)}
+DECLARED = ["g", "h"]
+keys = st.sampled_from(["", "x.1", "y"])
+groups = st.sampled_from(sorted(BINDINGS))
+
+
+@dataclass
+class Consumer:
+    """What the model knows of a consumer."""
+
+    identity: bytes
+    group: StreamGroup
+    broken: bool = False
+    held: set[int] = field(default_factory=set)
+
+
+class Keeping(RuleBasedStateMachine):
+    """A keeper, its consumers and its store; what is owed to a group must not be lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.loop = OwnTimeLoop()
+        clock = SimpleNamespace(time_ns=lambda: int(self.loop.now * NS))
+        self.patch.setattr(keepers, "time", clock)
+        self.disk = Disk()
+        self.owed: dict[str, set[int]] = defaultdict(set)
+        self.handled: dict[str, set[int]] = defaultdict(set)
+        self.begun: dict[str, set[int]] = defaultdict(set)
+        self.buried: dict[str, set[int]] = defaultdict(set)
+        self.stored: set[int] = set()
+        self.let_go: set[int] = set()
+        self.refused: set[int] = set()
+        self.consumers: dict[bytes, Consumer] = {}
+        self.born = 0
+
+    @initialize(
+        ack=st.sampled_from(["all", "all", "any"]),
+        full=st.sampled_from(["reject", "drop-oldest"]),
+        most=st.sampled_from([5, 1000]),
+        age_ms=st.sampled_from([None, None, 60_000]),
+        max_deliver=st.integers(1, 3),
+    )
+    def begin(
+        self, ack: AckPolicy, full: FullPolicy, most: int, age_ms: int | None, max_deliver: int
+    ) -> None:
+        self.ack = ack
+        self.limits = Limits(most, 10_000, age_ms, full)
+        self.rules = Rules(max_deliver, ack_timeout_s=30.0, retry_delay_s=1.0)
+        self.start()
+
+    def start(self) -> None:
+        self.loop.do(self._start())
+        self.loop.turns()
+
+    async def _start(self) -> None:
+        self.acknowledged: dict[str, set[int]] = defaultdict(set)
+        self.dead_now: dict[str, set[int]] = defaultdict(set)
+        self.waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self.store = SlowStore(self.disk, self.on_commit)
+        self.keeper = Keeper(
+            runtime_on(self.loop),
+            self.store,
+            self.store.open(),
+            ack=self.ack,
+            limits=self.limits,
+            rules=self.rules,
+            hand_out=self.on_hand_out,
+            nudge=lambda member: None,
+        )
+        for name in DECLARED:
+            if name not in self.keeper.groups:
+                self.keeper.make_group(name, BINDINGS[name], durable=True)
+        self.keeper.open()
+
+    # --- what the keeper does
+
+    def on_commit(self, transaction: Transaction, outcome: Outcome) -> None:
+        for message in transaction.inserts:
+            self.stored.add(message.seq)
+            for record in self.disk._groups.values():
+                wanted = message.group in {"", record.name} and Bindings(record.bindings).matches(message.key)
+                if wanted and record.durable and not record.forgotten and record.name in self.keeper.groups:
+                    self.owed[record.name].add(message.seq)
+        for letter in transaction.dead:
+            self.buried[letter.group].add(letter.message.seq)
+        self.let_go.update(outcome.trimmed, outcome.expired)
+
+    def on_hand_out(self, group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+        consumer = self.consumers[member.identity]
+        assert entries
+        if consumer.broken:
+            self.lose(consumer)
+            return
+        record = self.disk._groups[group.name]
+        for entry in entries:
+            seq = entry.message.seq
+            assert seq in self.stored
+            assert seq not in self.refused
+            assert seq not in self.acknowledged[group.name]
+            assert seq not in self.dead_now[group.name]
+            assert group.wants(entry.message)
+            if seq in self.begun[group.name]:
+                assert entry.redelivered
+            if entry.redelivered:
+                assert self.disk._attempts[group.name, seq] >= entry.attempt
+            else:
+                assert record.offered >= seq
+            self.begun[group.name].add(seq)
+            consumer.held.add(seq)
+
+    # --- what the program does
+
+    @rule(key=keys, size=st.integers(0, 30), wait=st.booleans())
+    def send(self, key: str, size: int, wait: bool) -> None:
+        self.loop.do(self._send(key, size, wait=wait))
+        self.loop.turns()
+
+    async def _send(self, key: str, size: int, *, wait: bool) -> None:
+        keeper = self.keeper
+        held = keeper.count + keeper.dead + keeper.unwritten
+        try:
+            seq = keeper.add(key, b"", b"x" * size, 0)
+        except StreamFullError:
+            assert self.limits.full == "reject"
+            assert held >= self.limits.max_messages or keeper.size > self.limits.max_bytes - 3000
+        except StoreError:
+            assert keeper.error is not None
+        else:
+            assert self.limits.full != "reject" or held < self.limits.max_messages
+            assert seq not in self.stored
+            keeper.begin()
+            if wait:
+                self.waiting.append((seq, keeper.written(seq)))
+
+    @rule(count=st.integers(1, 6), fail=st.sampled_from([False, False, False, True]))
+    def let_the_store_work(self, count: int, fail: bool) -> None:
+        self.loop.do(self._let_the_store_work(count, fail=fail))
+        self.loop.turns()
+
+    async def _let_the_store_work(self, count: int, *, fail: bool) -> None:
+        for _ in range(count):
+            self.store.step(fail=fail)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    @rule(last_was_done=st.booleans())
+    def kill_and_restart(self, last_was_done: bool) -> None:
+        self.store.die(last_was_done=last_was_done)
+        self.keeper.close(ClosedError("killed"))
+        self.consumers.clear()
+        self.loop.turns()
+        self.look_at_waiting()
+        self.refused.clear()  # who sent them was not given their numbers, which are used again
+        self.start()
+
+    @rule(step=st.sampled_from([0.0, 0.3, 1.5, 11.0, 31.0]))
+    def let_time_pass(self, step: float) -> None:
+        self.loop.now += step
+        self.loop.turns()
+
+    # --- what consumers do
+
+    @rule(name=groups, prefetch=st.integers(1, 4))
+    def join(self, name: str, prefetch: int) -> None:
+        self.loop.do(self._join(name, prefetch))
+        self.loop.turns()
+
+    async def _join(self, name: str, prefetch: int) -> None:
+        self.born += 1
+        identity = b"c%d" % self.born
+        durable = name in DECLARED
+        group = self.keeper.join(name, identity, prefetch, BINDINGS[name], durable=durable)
+        self.consumers[identity] = Consumer(identity, group)
+
+    def some_consumer(self, data: st.DataObject) -> Consumer:
+        return self.consumers[data.draw(st.sampled_from(sorted(self.consumers)))]
+
+    @precondition(lambda self: self.consumers)
+    @rule(data=st.data(), lost=st.booleans())
+    def leave(self, data: st.DataObject, lost: bool) -> None:
+        consumer = self.some_consumer(data)
+        self.in_loop(lambda: self.lose(consumer, lost=lost))
+
+    def lose(self, consumer: Consumer, *, lost: bool = True) -> None:
+        del self.consumers[consumer.identity]
+        before = self.graves(consumer.group)
+        self.keeper.leave(consumer.group, consumer.identity, "it is gone", lost=lost)
+        self.count_graves(consumer.group, before)
+
+    @precondition(lambda self: self.consumers)
+    @rule(data=st.data())
+    def cut(self, data: st.DataObject) -> None:
+        self.some_consumer(data).broken = True
+
+    @precondition(lambda self: self.consumers)
+    @rule(data=st.data(), all_of_it=st.booleans())
+    def acknowledge(self, data: st.DataObject, all_of_it: bool) -> None:
+        consumer = self.some_consumer(data)
+        if consumer.held:
+            seqs = consumer.held if all_of_it else self.some_held(data, consumer)
+            self.acknowledge_by(consumer, to_ranges(seqs))
+
+    @precondition(lambda self: self.consumers)
+    @rule(data=st.data(), first=st.integers(1, 20), length=st.integers(0, 3) | st.just(2**63))
+    def acknowledge_anything(self, data: st.DataObject, first: int, length: int) -> None:
+        self.acknowledge_by(self.some_consumer(data), [(first, first + length)])
+
+    def acknowledge_by(self, consumer: Consumer, ranges: list[Range]) -> None:
+        group = consumer.group
+        before = {seq for seq in group.queue.entries if any(low <= seq <= high for low, high in ranges)}
+        self.in_loop(lambda: self.keeper.acknowledge(group, ranges))
+        done = before - set(group.queue.entries)
+        self.handled[group.name] |= done
+        self.acknowledged[group.name] |= done
+        consumer.held = {seq for seq in consumer.held if not any(low <= seq <= high for low, high in ranges)}
+
+    def some_held(self, data: st.DataObject, consumer: Consumer) -> set[int]:
+        return set(data.draw(st.lists(st.sampled_from(sorted(consumer.held)), max_size=3, unique=True)))
+
+    @precondition(lambda self: self.consumers)
+    @rule(data=st.data(), delay_ms=st.sampled_from([0, 500, 20_000]))
+    def nack(self, data: st.DataObject, delay_ms: int) -> None:
+        consumer = self.some_consumer(data)
+        if consumer.held:
+            for seq in self.some_held(data, consumer):
+                before = self.graves(consumer.group)
+                settlement = Settlement(seq, Settled.NACK, delay_ms, Failure("it failed"))
+                self.in_loop(
+                    lambda settlement=settlement: self.keeper.nack(  # type: ignore[misc]
+                        consumer.group, consumer.identity, settlement
+                    )
+                )
+                self.count_graves(consumer.group, before)
+                consumer.held.discard(seq)
+
+    @precondition(lambda self: self.consumers)
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        consumer = self.some_consumer(data)
+        if consumer.held:
+            seqs = self.some_held(data, consumer)
+            queue = consumer.group.queue
+            own = {
+                seq for seq in seqs if (held := queue._held_by(consumer.identity, seq)) and held.attempt == 1
+            }
+            first = {seq for seq in own if not queue.entries[seq].redelivered}
+            self.begun[consumer.group.name] -= first
+            consumer.held -= seqs
+            self.in_loop(lambda: self.keeper.give_back(consumer.group, consumer.identity, sorted(seqs)))
+
+    @precondition(lambda self: self.consumers)
+    @rule(data=st.data())
+    def say_something(self, data: st.DataObject) -> None:
+        consumer = self.some_consumer(data)
+
+        def speak() -> None:
+            self.keeper.hear(consumer.group, consumer.identity)
+            self.keeper.working(consumer.group, consumer.identity, sorted(consumer.held))
+
+        self.in_loop(speak)
+
+    def in_loop(self, action: Any) -> None:
+        async def act() -> None:
+            action()
+
+        self.loop.do(act())
+        self.loop.turns()
+
+    def graves(self, group: StreamGroup) -> set[int]:
+        return set(group.queue.entries)
+
+    def count_graves(self, group: StreamGroup, before: set[int]) -> None:
+        """What has left the queue by a failure is dead."""
+        self.dead_now[group.name] |= before - set(group.queue.entries)
+
+    # --- what users do
+
+    @rule(name=groups)
+    def forget(self, name: str) -> None:
+        group = self.keeper.groups.get(name)
+        if group is None or not group.present:  # as Stream.forget sees to
+            self.in_loop(lambda: self.keeper.forget(name))
+            for kept in (self.owed, self.begun, self.acknowledged, self.dead_now):
+                kept[name].clear()
+
+    @precondition(lambda self: self.disk._dead)
+    @rule(data=st.data(), again=st.booleans())
+    def resurrect_or_purge(self, data: st.DataObject, again: bool) -> None:
+        seq, name = data.draw(st.sampled_from(sorted(self.disk._dead)))
+        letter = self.disk._dead[seq, name]
+        if (name, seq) in self.keeper._next.undead:
+            return
+        if again and (name not in self.keeper.groups or self.keeper.error is not None):
+            return
+
+        def act() -> None:
+            if again:
+                message = letter.message
+                self.keeper.add(message.key, message.headers, message.payload, 0, name, force=True)
+            self.keeper.unbury(name, seq)
+
+        self.in_loop(act)
+
+    # --- what always holds
+
+    def look_at_waiting(self) -> None:
+        for seq, future in self.waiting:
+            if future.done():
+                error = future.exception()
+                if error is None:
+                    assert seq in self.stored
+                elif isinstance(error, StoreError):
+                    assert seq not in self.stored
+                    self.refused.add(seq)
+        self.waiting = [(seq, future) for seq, future in self.waiting if not future.done()]
+
+    @invariant()
+    def who_waits_is_told_the_truth(self) -> None:
+        if "waiting" in self.__dict__:
+            self.look_at_waiting()
+
+    @invariant()
+    def nothing_that_is_owed_is_lost(self) -> None:
+        there = set(self.disk._messages)
+        if self.__dict__.get("ack") == "any":
+            settled = set().union(*self.handled.values(), *self.buried.values())
+            assert self.stored - settled - self.let_go <= there | self.forgotten_by_all()
+        else:
+            for name, owed in self.owed.items():
+                assert owed - self.handled[name] - self.buried[name] - self.let_go <= there
+
+    def forgotten_by_all(self) -> set[int]:
+        """What was only for a group that has been forgotten since."""
+        return self.stored - set().union(*self.owed.values())
+
+    @invariant()
+    def the_store_counts_right(self) -> None:
+        disk = self.disk
+        kept = [*disk._messages.values(), *(letter.message for letter in disk._dead.values())]
+        assert disk._size == sum(map(size_of, kept))
+        if "keeper" in self.__dict__ and not self.store.jobs:
+            counts = self.keeper.count, self.keeper.size, self.keeper.dead
+            assert counts == (len(disk._messages), disk._size, len(disk._dead))
+            if self.limits.full == "drop-oldest":
+                assert len(disk._messages) <= self.limits.max_messages
+
+    @invariant()
+    def consumers_have_no_more_than_the_keeper_counts(self) -> None:
+        for group in self.keeper.groups.values() if "keeper" in self.__dict__ else ():
+            assert group.queue.in_flight == sum(member.held for member in group.queue.members.values())
+            assert len(group.unsent) <= len(group.queue.entries) or self.store.jobs
+
+    def teardown(self) -> None:
+        """Consumers that do what they should get everything, and then nothing is left."""
+        try:
+            if "keeper" in self.__dict__:
+                self.loop.do(self._finish())
+                self.check_the_end()
+                self.keeper.close(ClosedError("the test is over"))
+                self.loop.turns()
+        finally:
+            self.loop.close()
+            self.patch.undo()
+
+    async def _finish(self) -> None:
+        for consumer in list(self.consumers.values()):
+            self.lose(consumer)
+        for name in {*self.keeper.groups, "g"}:
+            await self._join(name, 3)
+        await self.work_until(self.keeper.drained())
+        for seq, name in list(self.disk._dead):
+            self.keeper.unbury(name, seq)
+        await self.work_until(self.keeper.synced())
+
+    async def work_until(self, end: Coroutine[Any, Any, None]) -> None:
+        """Let the store, consumers and time do what they do, until the end, which must not be far."""
+        ended = asyncio.ensure_future(end)
+        for _ in range(40 * (len(self.stored) + self.keeper.unwritten) + 100):
+            await self._let_the_store_work(len(self.store.jobs), fail=False)
+            if ended.done() and not any(group.queue.entries for group in self.keeper.groups.values()):
+                break
+            if not any([self.work_off(consumer) for consumer in list(self.consumers.values())]):
+                timer = self.loop.next_timer()
+                if timer is not None and not self.store.jobs:
+                    self.loop.now = max(timer, self.loop.now)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        if not ended.done():
+            ended.cancel()
+            raise AssertionError(f"it does not end, with {self.keeper.count} messages left")
+        await ended
+
+    def work_off(self, consumer: Consumer) -> bool:
+        """Acknowledge what a consumer has; whether it had anything."""
+        held, consumer.held = consumer.held, set()
+        if held:
+            self.handled[consumer.group.name] |= held & set(consumer.group.queue.entries)
+            self.keeper.acknowledge(consumer.group, to_ranges(held))
+        return bool(held)
+
+    def check_the_end(self) -> None:
+        disk, keeper = self.disk, self.keeper
+        assert keeper.empty
+        assert (len(disk._messages), len(disk._dead), disk._size) == (0, 0, 0)
+        assert (keeper.count, keeper.size, keeper.dead, keeper.unwritten) == (0, 0, 0, 0)
+        assert keeper.error is None
+        for group in keeper.groups.values():
+            assert (len(group.queue.entries), group.queue.size, len(group.unsent)) == (0, 0, 0)
+        for name, owed in self.owed.items():
+            missing = owed - self.handled[name] - self.buried[name] - self.let_go
+            if self.ack == "any":
+                missing -= set().union(*self.handled.values(), *self.buried.values())
+            assert not missing, name
+
+
+TestKeeping = Keeping.TestCase
+TestKeeping.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
