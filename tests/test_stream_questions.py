@@ -1,6 +1,8 @@
 """What nodes are asked of their streams, and how the streams of a topic tell each other of groups."""
 
+import asyncio
 import base64
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,14 @@ import pytest
 from colugo import Node
 from colugo.errors import LifecycleError, RemoteError
 from colugo.net.node_endpoint import ask
+from colugo.net.sqlite_store import SqliteStore
+from colugo.net.store import GroupRecord, Opened, Outcome, Transaction
 from colugo.patterns.stream import Stream
+from colugo.patterns.stream_group import StreamGroup
 from colugo.protocol.description import from_plain
+from colugo.protocol.messages import Message
+from colugo.protocol.ranges import RangeSet
+from colugo.protocol.tries import Rules
 from tests.support import Collector, run, until
 
 
@@ -542,3 +550,71 @@ def test_a_group_that_has_consumers_is_not_forgotten_by_a_tool() -> None:
                 await answer(a, "stream-forget", topic="jobs", group="alive")
 
     run(main())
+
+
+# --- groups that are not remembered, and what a producer had in flight
+
+
+async def in_store(path: Path, transaction: Transaction | None = None) -> Opened:
+    """What is in a store, after a transaction."""
+    store = SqliteStore(path, logger=logging.getLogger("test"))
+    opened = store.open()
+    if transaction is not None:
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        store.commit(transaction, outcome.set_result)
+        assert isinstance(await outcome, Outcome)
+    await store.aclose()
+    return opened
+
+
+def test_a_group_that_is_not_durable_does_not_outlive_a_producer_that_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("colugo.patterns.keeper._LINGER_S", 0.05)
+
+    async def main() -> None:
+        path = tmp_path / "a.db"
+        groups = {
+            name: GroupRecord(name, durable=name == "kept", changed_ms=1) for name in ("kept", "passing")
+        }
+        await in_store(path, Transaction(groups=groups))
+        async with Node("a") as a:
+            stream = a.add_stream("jobs", store=path)
+            assert set(stream.groups) == {"kept", "passing"}
+            stream.send("one")
+            await until(lambda: set(stream.groups) == {"kept"})
+            a.add_consumer("jobs", print, group="kept")
+            await stream.drained()
+        assert [record.name for record in (await in_store(path)).groups] == ["kept"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_only_what_has_to_be_remembered_of_groups_stays_in_the_store(durable: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    async def main() -> None:
+        path = tmp_path / "a.db"
+        async with Node("a") as a:
+            stream = a.add_stream("jobs", store=path, groups=["kept"])
+            await meet(stream, "passing", durable=durable)
+            if durable:
+                assert stream.forget("passing")
+            await until(lambda: "passing" not in stream.groups)
+        records = {record.name: record.forgotten for record in (await in_store(path)).groups}
+        assert records == ({"kept": False, "passing": True} if durable else {"kept": False})
+
+    run(main())
+
+
+def test_what_was_in_flight_is_still_known_if_the_producer_ends_before_it_has_read_it_again() -> None:
+    flight = RangeSet([(2, 3), (7, 7)])
+    group = StreamGroup(GroupRecord("g", offered=9, flight=flight.encode()), Rules(2, 30.0, 1.0))
+    assert group.record().flight == flight.encode()
+    assert not group.update_flight()
+    group.take([Message(seq, "", b"", b"x", 0, 1) for seq in (1, 2, 3)])
+    assert group.update_flight()
+    assert RangeSet.decode(group.record().flight).count == 1
+    assert 7 in RangeSet.decode(group.record().flight)
+    group.take([Message(9, "", b"", b"x", 0, 1)])  # 7 is not there any more
+    assert group.update_flight()
+    assert RangeSet.decode(group.record().flight).count == 0

@@ -48,7 +48,7 @@ class StreamGroup:
             seq: 1 for first, last in RangeSet.decode(record.flight) for seq in range(first, last + 1)
         }
         self._tries.update(tries or {})
-        self._flight: list[int] = []
+        self._flight = sorted(self._unread)
 
     @property
     def present(self) -> bool:
@@ -76,7 +76,7 @@ class StreamGroup:
 
     def update_flight(self) -> bool:
         """See what members have for the first time; whether it is something else than the record says."""
-        before, self._flight = self._flight, self.queue.flight()
+        before, self._flight = self._flight, sorted({*self.queue.flight(), *self._unread})
         return before != self._flight
 
     def take_back_unsent(self, identity: bytes) -> None:
@@ -94,6 +94,11 @@ class StreamGroup:
         """
         for entry, member in self.unsent.items():
             self.queue.working(member.identity, [entry.message.seq], now)
+
+    @property
+    def _unread(self) -> list[int]:
+        """Numbers of messages that were in flight when the producer ended, and have not been read yet."""
+        return [seq for seq in self._tries if seq not in self.written]
 
     def take(self, messages: list[Message]) -> tuple[Ranges, list[Dead]]:
         """Make messages ready, as they follow on the cursor.
@@ -113,7 +118,10 @@ class StreamGroup:
             if consecutive and not any(message.group for message in messages):
                 self.queue.offer(messages)
                 return [], []
-        return self._take_some(messages, cursor)
+        taken = self._take_some(messages, cursor)
+        if self.cursor >= self._recovered:
+            self._tries.clear()
+        return taken
 
     def _take_some(self, messages: list[Message], cursor: int) -> tuple[Ranges, list[Dead]]:
         skipped: Ranges = []

@@ -1,0 +1,42 @@
+"""A node with a stream of which some messages are dead letters, as `colugo stream` is to find it.
+
+Options: `node`, `topic`, `store`, `groups`: that are kept for; `poison`: how many messages `billing` cannot
+handle; `keep`: whether a consumer of it stays.
+"""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from colugo import Node
+
+
+def work(message: str) -> None:
+    """Fail at what is poison."""
+    if message.startswith("poison"):
+        raise ValueError(f"no such article: {message}")
+
+
+async def main(options: dict[str, Any]) -> None:
+    """Send, let the group fail, and stay."""
+    poison = options.get("poison", 0)
+    async with Node(options["node"]) as node:
+        stream = node.add_stream(
+            options["topic"], store=options.get("store"), groups=options.get("groups", ()), max_deliver=1
+        )
+        consumer = node.add_consumer(options["topic"], work, group="billing")
+        await stream.ready()
+        ids = [await stream.send_wait("fine", key="order.fine", headers={"n": 1})]
+        ids += [await stream.send_wait(f"poison {number}", key=f"order.{number}") for number in range(poison)]
+        while stream.stats.dead < poison:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.01)
+        if not options.get("keep"):
+            consumer.close()
+            while stream.consumers:  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.01)
+        print(f"begun {json.dumps({'ids': ids, 'stream': stream.stream_id})}", flush=True)
+        await asyncio.Event().wait()
+
+
+asyncio.run(main(json.loads(sys.argv[1])))
