@@ -33,6 +33,7 @@ from colugo.patterns.consumer import Consumer, ConsumerStats
 from colugo.patterns.dead_letters import DeadLetter
 from colugo.patterns.delayed import DelayedCallback
 from colugo.patterns.delivery import MessageInfo
+from colugo.patterns.kept_messages import KeptMessage
 from colugo.patterns.publisher import Publisher, PublisherStats
 from colugo.patterns.repeater import Repeater
 from colugo.patterns.reply import Reply
@@ -67,6 +68,7 @@ __all__ = [
     "EncodeError",
     "FlowError",
     "GroupStats",
+    "KeptMessage",
     "LifecycleError",
     "MessageInfo",
     "MessageTooLargeError",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from colugo.errors import ConfigurationError, FrameError, LifecycleError
+from colugo.errors import ConfigurationError, LifecycleError
 from colugo.net.questions import QuestionHandler
 from colugo.patterns.dead_letters import DeadLetter
 from colugo.patterns.kept_messages import PAGE_BYTES, KeptMessage
@@ -98,11 +98,7 @@ class StreamQuestions:
     def _groups(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         """What another stream knows of groups; what this one knows."""
         asked = _read(arguments, _Groups)
-        stream = self._stream(asked)
-        try:
-            return stream.exchange_groups(asked.groups)
-        except FrameError as error:
-            raise ConfigurationError(f"groups: {error}") from error
+        return self._stream(asked).exchange_groups(asked.groups)
 
     def _describe(self, arguments: dict[str, Any]) -> Any:
         """All streams of the node."""

@@ -46,7 +46,7 @@ def resident_bytes() -> int:
 
 
 @asynccontextmanager
-async def one_of_each() -> AsyncIterator[tuple[Node, Any, Any, Any]]:
+async def one_of_each() -> AsyncIterator[tuple[Node, Any, Any, Any, Any]]:
     """A node with everything bound, whose health is checked at the end."""
     async with Node("target", max_message_bytes=MIB) as node, Node("friend") as friend:
         publisher = node.add_publisher("t")
@@ -55,8 +55,15 @@ async def one_of_each() -> AsyncIterator[tuple[Node, Any, Any, Any]]:
         received = Collector()
         friend.add_subscriber("t", received)
         client = friend.add_request_client("r")
+        stream = node.add_stream("s")
+        consumed = Collector()
+        friend.add_consumer("s", consumed, group="g")
         await publisher.ready()
-        yield node, publisher, plain, server
+        await stream.ready()
+        yield node, publisher, plain, server, stream
+        stream.send("kept")
+        assert await consumed.reach(1) == ["kept"]
+        await stream.drained()
         publisher.send("still here")
         assert await received.reach(1) == ["still here"]
         assert await client.request("and here") == "and here"
@@ -125,7 +132,7 @@ def test_malformed_requests_are_counted_and_logged_once(caplog: pytest.LogCaptur
     async def main() -> None:
         plain = zmq.asyncio.Context()
         try:
-            async with one_of_each() as (_, _publisher, _plain, server):
+            async with one_of_each() as (_, _publisher, _plain, server, _stream):
                 stranger = plain.socket(zmq.DEALER)
                 stranger.connect(server.endpoints[0])
                 for frames in (
@@ -229,7 +236,7 @@ context.destroy(linger=0)
 
 def test_a_message_over_the_limit_from_a_stranger_takes_no_memory(realm: str) -> None:
     async def main() -> None:
-        async with one_of_each() as (_, _publisher, _plain, server):
+        async with one_of_each() as (_, _publisher, _plain, server, _stream):
             before = resident_bytes()
             with Program(["-c", FLOOD, server.endpoints[0]], realm=realm) as flood:
                 await asyncio.to_thread(flood.expect, "cut off 3 times", within=30)

@@ -21,6 +21,9 @@ WITHOUT_NODE = {"dispatcher"}
 """Has one only if it is told its name; has tests of its own."""
 PROGRAMS = {path.stem for path in (ROOT / "examples").glob("*.py")} - NO_PROGRAMS - ELSEWHERE - WITHOUT_NODE
 
+FILES = {"orders": ["orders.db"]}
+"""What an example is told of the files it makes, so that it makes none in the folder it is started in."""
+
 Expected = dict[str, str]
 """For each example, a pattern of the lines that it prints when it talks to the others."""
 
@@ -53,6 +56,10 @@ CONVERSATIONS: list[Expected] = [
         "respondent": r"asked for /: [\d.]+ GB free",
         "surveyor": r"1 of 1 replied in [\d.]+ ms: [\d.]+ GB at respondent; "
         r"failed 0, declined 0, silent 0, left 0",
+    },
+    {
+        "orders": r"order (\d+) is stored; \d+ not billed yet",
+        "billing": r"billed order \d+: \d x (tea|coffee|cake)",
     },
     {
         "pub_json": r"sending \{'host': '.*', 'total_bytes': \d+, 'free_bytes': \d+\}",
@@ -89,21 +96,24 @@ class Cast:
     Attributes:
         realm: in which they meet.
         stack: what is ended.
+        folder: for their files.
     """
 
     realm: str
     stack: ExitStack
+    folder: Path
 
     def start(self, example: str, *arguments: str, env: dict[str, str] | None = None) -> Program:
+        given = arguments or [str(self.folder / name) for name in FILES.get(example, ())]
         return self.stack.enter_context(
-            Program([f"examples/{example}.py", *arguments], realm=self.realm, env=env)
+            Program([f"examples/{example}.py", *given], realm=self.realm, env=env)
         )
 
 
 @pytest.fixture
-def cast(realm: str) -> Iterator[Cast]:
+def cast(realm: str, tmp_path: Path) -> Iterator[Cast]:
     with ExitStack() as stack:
-        yield Cast(realm, stack)
+        yield Cast(realm, stack, tmp_path)
 
 
 def lines_like(program: Program, pattern: str, count: int) -> list[str]:
@@ -165,6 +175,23 @@ def test_a_subscriber_misses_nothing_between_two_messages_and_says_who_is_there(
         int(line.removeprefix("received Message ")) for line in lines_like(sub, r"received Message \d+", 3)
     ]
     assert numbers == [numbers[0], numbers[0] + 1, numbers[0] + 2]
+
+
+def test_an_order_that_was_stored_is_billed_after_both_have_been_killed(cast: Cast) -> None:
+    orders = cast.start("orders")
+    lines_like(orders, r"order 1 is stored; 1 not billed yet", 1)
+    orders.kill()
+    cast.start("orders")
+    billing = cast.start("billing")
+    lines_like(billing, r"billed order 1: \d x (tea|coffee|cake)", 1)
+
+
+@pytest.mark.slow
+def test_what_billing_cannot_do_is_tried_again_and_logged(cast: Cast) -> None:
+    orders = cast.start("orders")
+    for goods in ("tea", "coffee", "cake"):
+        cast.start("billing", goods)
+    orders.expect("is a dead letter", within=60)
 
 
 def test_each_of_two_subscribers_gets_every_message(cast: Cast) -> None:

@@ -11,6 +11,7 @@ from colugo.cli.demo.command import demo
 from colugo.cli.network.doctor import doctor
 from colugo.cli.network.nodes import nodes
 from colugo.cli.network.why import why
+from colugo.cli.stream.command import stream
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -23,6 +24,7 @@ Examples:
   colugo nodes
   colugo doctor
   colugo why lab.temperature
+  colugo stream ls
   colugo -v demo --plain
   colugo demo --help
 """,
@@ -37,7 +39,7 @@ def colugo(*, verbose: int) -> None:
     )
 
 
-for command in (demo, doctor, nodes, why):
+for command in (demo, doctor, nodes, stream, why):
     colugo.add_command(command)
 
 
@@ -50,9 +52,9 @@ def main(argv: list[str] | None = None) -> None:
     Raises:
         SystemExit: in the end.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal of another encoding loses a sign, not the text
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="replace")  # a terminal of another encoding loses a sign, not the text
     colugo.main(args=argv, prog_name="colugo")
 
 

@@ -116,6 +116,7 @@ class Facts:
         heard: ids of those that were heard over mDNS.
         answered_from: addresses from which mDNS answers have come.
         nodes: what nodes have said of themselves, by their uuid.
+        answered_at: the endpoint at which a node has answered, by its uuid.
         silent: why a node does not answer, by its uuid.
         skew_ms: how far a node's clock is ahead of ours, by its uuid.
         reach: what came of connecting, by address and port.
@@ -136,6 +137,7 @@ class Facts:
     heard: set[str] = field(default_factory=set)
     answered_from: set[str] = field(default_factory=set)
     nodes: dict[str, NodeDescription] = field(default_factory=dict)
+    answered_at: dict[str, str] = field(default_factory=dict)
     silent: dict[str, str] = field(default_factory=dict)
     skew_ms: dict[str, float] = field(default_factory=dict)
     reach: dict[tuple[str, int], Reach] = field(default_factory=dict)

@@ -38,11 +38,12 @@ def kept(node: str, stream: StreamDescription) -> Iterator[Finding]:
         if group.durable and not group.members and group.waiting:
             kept_for = f"keeps {count(group.waiting, 'message')} for group {group.name}"
             text = f"{who} {kept_for}, which has no member"
-            advice = f"start a consumer of it; if it is gone for good: `colugo stream forget {group.name}`"
+            command = f"colugo stream forget {stream.topic} {group.name}"
+            advice = f"start a consumer of it; if it is gone for good: `{command}`"
             yield Finding(Level.WARNING, stream.topic, text, advice)
     if stream.dead:
         text = f"{who} has {count(stream.dead, 'dead letter')}"
-        advice = "see `colugo stream dead`; mend what fails, then resurrect or purge them"
+        advice = f"see `colugo stream dead {stream.topic}`; mend what fails, then resurrect or purge them"
         yield Finding(Level.WARNING, stream.topic, text, advice)
     if stream.rejected:
         text = f"{who} was full and has not taken in {count(stream.rejected, 'message')}"

@@ -78,14 +78,11 @@ class MemoryStore:
             UnicodeEncodeError: if a key has a lone surrogate.
         """
         self._check()
-        added = sum(map(size_of, transaction.inserts))
-        added += sum(size_of(letter.message) for letter in transaction.dead)
         known = [message.seq for message in transaction.inserts if message.seq in self._messages]
-        known += [letter.message.seq for letter in transaction.dead if _place(letter) in self._dead]
         if known:
             done(StoreError(f"the store has messages with these numbers already: {known}"))
             return
-        self._size += added
+        self._size += sum(map(size_of, transaction.inserts))
         self._insert(transaction.inserts)
         self._delete(transaction.deletes)
         self._write_groups(transaction)
@@ -169,13 +166,20 @@ class MemoryStore:
         if message is not None:
             self._size -= size_of(message)
 
+    def _drop_dead(self, seq: int, group: str) -> None:
+        letter = self._dead.pop((seq, group), None)
+        if letter is not None:
+            self._size -= size_of(letter.message)
+
     def _write_groups(self, transaction: Transaction) -> None:
         for letter in transaction.dead:
+            self._drop_dead(*_place(letter))
             self._dead[_place(letter)] = letter
+            self._size += size_of(letter.message)
         for group, seq in transaction.undead:
-            gone = self._dead.pop((seq, group), None)
-            if gone is not None:
-                self._size -= size_of(gone.message)
+            self._drop_dead(seq, group)
+        for name in transaction.gone:
+            self._groups.pop(name, None)
         for record in transaction.groups.values():
             self._groups[record.name] = replace(record)
         for group, seq, tries in transaction.attempts:

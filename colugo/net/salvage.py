@@ -8,8 +8,9 @@ from pathlib import Path
 
 from colugo.errors import StoreError
 from colugo.net.store import GroupRecord
+from colugo.net.store_creation import create
 from colugo.net.store_failure import store_failure
-from colugo.net.store_file import create, sole_reader
+from colugo.net.store_lock import claim, disclaim, reading
 from colugo.net.store_log import log_path
 from colugo.net.store_pages import Cell, DamagedPageError, Pages
 from colugo.net.store_rows import (
@@ -91,8 +92,10 @@ def salvage(path: str | PathLike[str], into: str | PathLike[str]) -> Salvaged:
         raise StoreError(f"{target} is there already: salvage makes a new store")
     part = target.with_name(f"{target.name}-part")
     part.unlink(missing_ok=True)
+    identity = None
     try:
-        with sole_reader(source), Pages(source) as pages:
+        identity = claim(source)
+        with reading(source), Pages(source) as pages:
             create(part)
             with closing(sqlite3.connect(part, isolation_level=None)) as connection:
                 found = _Copy(pages, connection).run()
@@ -102,6 +105,8 @@ def salvage(path: str | PathLike[str], into: str | PathLike[str]) -> Salvaged:
     except OSError as error:
         raise StoreError(f"{source} cannot be copied to {target}: {error}") from error
     finally:
+        if identity is not None:
+            disclaim(identity)
         for left in (part, log_path(part), part.with_name(f"{part.name}-shm")):
             left.unlink(missing_ok=True)
     return found

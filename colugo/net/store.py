@@ -80,16 +80,18 @@ class Transaction:
     Attributes:
         inserts: new messages, whose numbers were never used before.
         deletes: ranges of numbers, both ends included; the attempts at them go, too.
+        gone: names of groups whose records go.
         groups: records by name, new or changed.
         attempts: group, number, and how often it has been tried.
         settled: group and number of attempts to drop.
-        dead: new dead letters.
+        dead: new dead letters; one that its group has had before takes its place.
         undead: group and number of dead letters to delete.
         trim: what to drop in the end.
     """
 
     inserts: list[Message] = field(default_factory=list)
     deletes: list[tuple[int, int]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     groups: dict[str, GroupRecord] = field(default_factory=dict)
     attempts: list[tuple[str, int, int]] = field(default_factory=list)
     settled: list[tuple[str, int]] = field(default_factory=list)

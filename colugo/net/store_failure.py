@@ -50,7 +50,10 @@ def full_failure(path: Path) -> StoreError:
 
 def locked_failure(path: Path) -> StoreError:
     """Somebody else has it."""
-    return StoreError(f"the store {path} is open in another node or program: only one at a time can use it")
+    return StoreError(
+        f"the store {path} is open in another node or program: only one at a time can use it; what a running "
+        "node has in it is shown by colugo stream without --store"
+    )
 
 
 def damaged_failure(path: Path, what: str) -> StoreError:

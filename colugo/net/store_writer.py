@@ -107,7 +107,9 @@ def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) ->
         last_seq = max(last_seq, prepared.last_seq)
         connection.execute(_UPDATE_STREAM, stream_row(StreamRow(totals.stream_id, last_seq)))
     removed, removed_size = _delete(connection, transaction.deletes)
-    revived, revived_size = _write_dead(connection, prepared)
+    gone, gone_size = _write_dead(connection, prepared)
+    if transaction.gone:
+        connection.executemany("DELETE FROM groups WHERE name = ?", [(name,) for name in transaction.gone])
     if prepared.groups:
         connection.executemany(_UPSERT_GROUP, prepared.groups)
     if prepared.attempts:
@@ -115,8 +117,8 @@ def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) ->
     if transaction.settled:
         connection.executemany("DELETE FROM attempts WHERE grp = ? AND seq = ?", transaction.settled)
     count = totals.count + len(prepared.messages) - removed
-    size = totals.size + prepared.size - removed_size - revived_size
-    dead = totals.dead + len(prepared.dead) - revived
+    size = totals.size + prepared.size - removed_size - gone_size
+    dead = totals.dead + len(prepared.dead) - gone
     trimmed: list[int] = []
     expired: list[int] = []
     if transaction.trim is not None:
@@ -140,15 +142,23 @@ def _delete(connection: sqlite3.Connection, ranges: list[tuple[int, int]]) -> tu
 
 
 def _write_dead(connection: sqlite3.Connection, prepared: Prepared) -> tuple[int, int]:
+    """Insert and delete dead letters; return how many have gone, and their bytes."""
+    transaction = prepared.transaction
+    replaced = _delete_dead(connection, [(one.group, one.message.seq) for one in transaction.dead])
     if prepared.dead:
         connection.executemany(_INSERT_DEAD, prepared.dead)
-    revived = revived_size = 0
-    for pair in prepared.transaction.undead:
+    revived = _delete_dead(connection, transaction.undead)
+    return replaced[0] + revived[0], replaced[1] + revived[1]
+
+
+def _delete_dead(connection: sqlite3.Connection, pairs: list[tuple[str, int]]) -> tuple[int, int]:
+    deleted = deleted_size = 0
+    for pair in pairs:
         number, size = connection.execute(f"{_COUNT} FROM dead WHERE grp = ? AND seq = ?", pair).fetchone()
-        revived += number
-        revived_size += size
+        deleted += number
+        deleted_size += size
         connection.execute("DELETE FROM dead WHERE grp = ? AND seq = ?", pair)
-    return revived, revived_size
+    return deleted, deleted_size
 
 
 def _trim(

@@ -7,19 +7,30 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 from colugo.errors import ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
-from colugo.net.store import DeadLetter, GroupRecord, Opened, Outcome, Store, Transaction, Trim
+from colugo.net.store import (
+    DeadLetter,
+    GroupRecord,
+    Opened,
+    Outcome,
+    Store,
+    Transaction,
+    Trim,
+    size_of,
+)
 from colugo.net.turn import Turn
 from colugo.patterns.base import Complaints
 from colugo.patterns.stream_group import Ranges, StreamGroup
 from colugo.patterns.tail import Tail
-from colugo.protocol.group_queue import Dead, Entry, Member, Rules
+from colugo.protocol.delivery import State
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet, to_ranges
 from colugo.protocol.settlements import BY_RULES, Failure, Settlement
+from colugo.protocol.tries import Dead, Entry, Member, Rules
 
 PAGE = 1024
 _PAGE_BYTES = 4 * 1024 * 1024
@@ -126,9 +137,11 @@ class Keeper:
         self._lock = threading.Lock()
         self._last = self._committed = opened.last_seq
         self._tail = Tail(opened.last_seq)
+        self._blocked = False
         self._pending: list[Message] = []
         self._pending_bytes = 0
         self._unwritten = 0
+        self._unwritten_bytes = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._next = Transaction()
         self._dirty: dict[str, StreamGroup] = {}
@@ -138,6 +151,7 @@ class Keeper:
         self._taken = RangeSet()
         self._turn = Turn(self._work)
         self._timer: asyncio.TimerHandle | None = None
+        self._retry_timer: asyncio.TimerHandle | None = None
         self._flight_timer: asyncio.TimerHandle | None = None
         self._age_timer: asyncio.TimerHandle | None = None
         self._drained: list[asyncio.Future[None]] = []
@@ -173,7 +187,7 @@ class Keeper:
             StreamFullError: if there is no room.
             StoreError: if the store cannot be written to now.
         """
-        size = len(payload)
+        size = len(payload) + len(headers) + (len(key.encode()) if key else 0)
         sent_ns = time.time_ns()
         with self._lock:
             if self.error is not None:
@@ -195,12 +209,13 @@ class Keeper:
     def _check_room(self, size: int) -> None:
         limits = self.limits
         messages = self.count + self.dead + self._unwritten + len(self._pending)
-        if messages < limits.max_messages and self.size + self._pending_bytes + size <= limits.max_bytes:
+        held = self.size + self._unwritten_bytes + self._pending_bytes
+        if messages < limits.max_messages and held + size <= limits.max_bytes:
             return
         self.rejected += 1
         dead = f", {self.dead} of them dead letters" if self.dead else ""
         raise StreamFullError(
-            f"the stream holds {messages} messages{dead} ({self.size + self._pending_bytes} bytes): "
+            f"the stream holds {messages} messages{dead} ({held} bytes): "
             f"max_messages is {limits.max_messages}, max_bytes {limits.max_bytes}"
         )
 
@@ -289,6 +304,9 @@ class Keeper:
     def open(self) -> None:
         """Begin, on the loop."""
         self._open = True
+        for group in self.groups.values():
+            if not (group.durable or group.present):  # of before the producer was started again
+                self._linger(group)
         if self.limits.max_age_ms is not None:
             self._age_timer = self._later(min(1.0, self.limits.max_age_ms / 2000), self._look_at_age)
         self._turn.begin()
@@ -323,7 +341,8 @@ class Keeper:
         self._closed = True
         self._open = False
         self._tell(self._finishing)
-        for timer in (self._timer, self._flight_timer, self._age_timer, *self._lingering.values()):
+        timers = (self._timer, self._retry_timer, self._flight_timer, self._age_timer)
+        for timer in (*timers, *self._lingering.values()):
             if timer is not None:
                 timer.cancel()
         for future in (*(one for _, one in self._waiters), *self._drained, *self._syncing):
@@ -411,20 +430,25 @@ class Keeper:
             reason: for dead letters.
             lost: whether it was lost, and may come back.
         """
+        group.take_back_unsent(identity)
         dead = group.queue.leave(identity, reason)
         self._bury(group, dead)
         if not group.present and not group.durable and self.groups.get(group.name) is group:
             if lost:
-                self._lingering[group.name] = self._later(_LINGER_S, lambda: self._end_group(group))
+                self._linger(group)
             else:
                 self._end_group(group)
         self._stir(group)
+
+    def _linger(self, group: StreamGroup) -> None:
+        """Remember a group that is not durable for a while, as its members may come back."""
+        self._lingering[group.name] = self._later(_LINGER_S, lambda: self._end_group(group))
 
     def _end_group(self, group: StreamGroup) -> None:
         self._lingering.pop(group.name, None)
         if not group.present and self.groups.get(group.name) is group:
             self._remove(group)
-            self._next.groups[group.name] = _tombstone(group.name, 0)
+            self._next.gone.append(group.name)
 
     def forget(self, name: str, changed_ms: int | None = None) -> bool:
         """Forget a group: nothing is kept for it any more, until a consumer joins it again.
@@ -472,6 +496,11 @@ class Keeper:
             self.on_news()
 
     # --- what consumers say
+
+    def hear(self, group: StreamGroup, identity: bytes) -> None:
+        """Something has come from a consumer; if it had been silent, it gets messages again."""
+        if group.queue.hear(identity):
+            self._stir(group)
 
     def acknowledge(self, group: StreamGroup, ranges: Ranges) -> None:
         """Messages have been handled."""
@@ -622,31 +651,31 @@ class Keeper:
 
     def _hand_out_again(self, group: StreamGroup, given: list[tuple[Member, list[Entry]]]) -> None:
         """Second tries are written before they are made, so that they are counted whatever happens."""
-        tries = []
-        for _, entries in given:
+        for member, entries in given:
             for entry in entries:
                 self._next.attempts.append((group.name, entry.message.seq, entry.attempt))
                 group.written.add(entry.message.seq)
-                tries.append((entry, entry.attempt))
+                group.unsent[entry] = member
+        self._after.append(lambda: self._send_again(group, given))
 
-        def send() -> None:
-            for member, entries in given:
-                still = [
-                    entry for entry in entries if entry.member is member and (entry, entry.attempt) in valid
-                ]
-                if still and member.identity in group.queue.members:
-                    group.delivered += len(still)
-                    group.redelivered += len(still)
-                    self._hand_out(group, member, still)
-
-        valid = set(tries)
-        self._after.append(send)
+    def _send_again(self, group: StreamGroup, given: list[tuple[Member, list[Entry]]]) -> None:
+        """Hand out second tries that have been written, but for those that have been settled meanwhile."""
+        for member, entries in given:
+            mine = [entry for entry in entries if group.unsent.get(entry) is member]
+            for entry in mine:
+                del group.unsent[entry]
+            still = [entry for entry in mine if entry.member is member and entry.state is State.IN_FLIGHT]
+            if still and not self._quiet:
+                group.queue.working(member.identity, [entry.message.seq for entry in still], self._now())
+                group.delivered += len(still)
+                group.redelivered += len(still)
+                self._hand_out(group, member, still)
 
     def _read_on(self, group: StreamGroup) -> None:
         until = self._committed
         if group.cursor < self._tail.after:
             group.reading = True
-            self._store.read(group.cursor, PAGE, _PAGE_BYTES, lambda result: self._read(group, until, result))
+            self._store.read(group.cursor, PAGE, _PAGE_BYTES, partial(self._read, group, until))
             return
         messages = self._tail.following(group.cursor, PAGE)
         if messages and messages[-1].seq <= group.marked:
@@ -659,7 +688,8 @@ class Keeper:
         if self._closed or self.groups.get(group.name) is not group:
             return
         if isinstance(result, StoreError):
-            self._fail(result)
+            text = f"cannot read on for the group {group.name!r}; trying again"
+            self._complaints.warn(("read", group.name), text, result)
             self._later(_RETRY_S, lambda: self._read_again(group))
             return
         if not result:
@@ -675,7 +705,8 @@ class Keeper:
 
         def offer() -> None:
             group.reading = False
-            self._take(group, result)
+            if self.groups.get(group.name) is group:
+                self._take(group, result)
 
         self._after.append(offer)
         self.begin()
@@ -701,6 +732,7 @@ class Keeper:
             or self._after
             or self._syncing
             or following.deletes
+            or following.gone
             or following.groups
             or following.attempts
             or following.settled
@@ -710,14 +742,19 @@ class Keeper:
         )
 
     def _write(self) -> None:
-        if self._writing or self._closed or not (self._pending or self._is_due()):
+        if self._writing or self._closed or self._blocked:
+            return
+        takes = self._may_insert()
+        if not takes and not self._is_due():
             return
         transaction, self._next = self._next, Transaction()
-        with self._lock:
-            inserts, self._pending = self._pending, []
-            self._pending_bytes = 0
-            self._unwritten = len(inserts)
-        transaction.inserts = inserts
+        inserts: list[Message] = []
+        if takes:
+            with self._lock:
+                inserts, self._pending = self._pending, []
+                self._unwritten, self._unwritten_bytes = len(inserts), self._pending_bytes
+                self._pending_bytes = 0
+            transaction.inserts = inserts
         if inserts:
             for group in self.groups.values():
                 if group.present and group.cursor >= self._tail.after:
@@ -744,6 +781,12 @@ class Keeper:
 
         self._store.commit(transaction, done)
 
+    def _may_insert(self) -> bool:
+        """Whether messages are to be written now; if that has failed, first what makes room for them."""
+        if not self._pending:
+            return False
+        return self.error is None or (self._retry_timer is None and not self._is_due())
+
     def _trim(self) -> Trim:
         limits = self.limits
         oldest = None if limits.max_age_ms is None else time.time_ns() - limits.max_age_ms * 1_000_000
@@ -757,11 +800,11 @@ class Keeper:
         after: list[Callable[[], None]],
         outcome: Outcome,
     ) -> None:
-        if self.error is not None:
+        if self.error is not None and (transaction.inserts or not self._pending):
             self.error = None
             self._runtime.logger.warning("the stream's store can be written to again")
         with self._lock:
-            self._unwritten = 0
+            self._unwritten = self._unwritten_bytes = 0
             self.count, self.size, self.dead = outcome.count, outcome.size, outcome.dead
         inserts = transaction.inserts
         if inserts:
@@ -830,30 +873,37 @@ class Keeper:
             if not future.done():
                 future.set_exception(StoreError(str(error)))
         with self._lock:
-            kept = [message for message in transaction.inserts if message.seq not in waited]
+            # what was to be resurrected stays a dead letter, which whoever wanted it is told
+            kept = [one for one in transaction.inserts if one.seq not in waited and not one.group]
             self._pending = kept + self._pending
-            self._pending_bytes = sum(len(message.payload) for message in self._pending)
-            self._unwritten = 0
+            self._pending_bytes = sum(map(size_of, self._pending))
+            self._unwritten = self._unwritten_bytes = 0
         following = self._next
         for name in transaction.groups:
             group = self.groups.get(name)
             if group is not None:
                 self._dirty[name] = group
-            else:
+            elif name not in following.gone:
                 following.groups.setdefault(name, transaction.groups[name])
+        following.gone = transaction.gone + following.gone
         following.deletes = transaction.deletes + following.deletes
         following.attempts = transaction.attempts + following.attempts
         following.settled = transaction.settled + following.settled
         following.dead = transaction.dead + following.dead
-        following.undead = transaction.undead + following.undead
         self._after = after + self._after
-        self._fail(error)
-        self._later(_RETRY_S, self._work)
-
-    def _fail(self, error: StoreError) -> None:
-        if self.error is None:
-            self._runtime.logger.error("the stream's store fails: %s", error)
         self.error = error
+        self._complaints.warn("write", "the stream's store fails", error)
+        self._blocked = not transaction.inserts  # else what makes room may be written meanwhile
+        if not self._closed:
+            self._retry_timer = self._later(_RETRY_S, self._retry)
+
+    def _retry(self) -> None:
+        """Try again what could not be written; if nothing is left of it, whoever sends next tries."""
+        self._retry_timer = None
+        self._blocked = False
+        if self.error is not None and not self._pending and not self._is_due():
+            self.error = None
+        self._work()
 
     # --- time
 
@@ -873,6 +923,7 @@ class Keeper:
     def _tick(self) -> None:
         self._timer = None
         for group in list(self.groups.values()):
+            group.extend_unsent(self._now())
             dead, silent = group.queue.expire(self._now())
             self._bury(group, dead)
             for member in silent:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import zmq
 
-from colugo.errors import ClosedError, ConfigurationError, LifecycleError
+from colugo.errors import ClosedError, ConfigurationError, FrameError, LifecycleError
 from colugo.net.binding import Binding
 from colugo.net.memory_store import MemoryStore
 from colugo.net.runtime import Runtime
@@ -27,11 +27,11 @@ from colugo.patterns.stream_members import StreamMembers
 from colugo.protocol.advertisement import Kind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.frames import ID_BYTES
-from colugo.protocol.group_queue import Rules
 from colugo.protocol.message_parts import check_group, check_key, pack_headers
 from colugo.protocol.messages import FLAG_TEXT
 from colugo.protocol.stream_description import GroupDescription, StreamDescription
 from colugo.protocol.topics import check_topic
+from colugo.protocol.tries import Rules
 
 DEFAULT_MAX_MESSAGES = 1_000_000
 DEFAULT_STREAM_BYTES = 1024 * 1024 * 1024
@@ -427,10 +427,12 @@ class Stream(Part):
             What this one knows then; as JSON has it.
 
         Raises:
-            FrameError: if that is no list of groups.
-            ConfigurationError: if a name or binding breaks the rules.
+            ConfigurationError: if that is no list of groups, or a name or binding breaks the rules.
         """
-        self._gossip.hear(news)
+        try:
+            self._gossip.hear(news)
+        except FrameError as error:
+            raise ConfigurationError(str(error)) from error
         return self._gossip.tell()
 
     def quiesce(self) -> None:

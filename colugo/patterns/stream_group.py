@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from colugo.net.store import GroupRecord
 from colugo.protocol.bindings import Bindings
-from colugo.protocol.group_queue import Dead, GroupQueue, Rules
+from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet, to_ranges
+from colugo.protocol.tries import Dead, Entry, Member, Rules
 
 WINDOW_BYTES = 16 * 1024 * 1024
 _LEAST_WINDOW = 2048
@@ -40,6 +41,8 @@ class StreamGroup:
         """All up to this number have been offered to the queue, or are done."""
         self.written = set(tries or ())
         """Numbers of messages whose tries are in the store."""
+        self.unsent: dict[Entry, Member] = {}
+        """Second tries that are handed to members when they have been written."""
         self._recovered = record.offered
         self._tries = {
             seq: 1 for first, last in RangeSet.decode(record.flight) for seq in range(first, last + 1)
@@ -75,6 +78,22 @@ class StreamGroup:
         """See what members have for the first time; whether it is something else than the record says."""
         before, self._flight = self._flight, self.queue.flight()
         return before != self._flight
+
+    def take_back_unsent(self, identity: bytes) -> None:
+        """A member is gone: tries that have not been sent to it do not count."""
+        mine = [entry for entry, member in self.unsent.items() if member.identity == identity]
+        for entry in mine:
+            del self.unsent[entry]
+        self.queue.give_back(identity, [entry.message.seq for entry in mine])
+
+    def extend_unsent(self, now: float) -> None:
+        """Time does not pass for tries that have not been sent yet.
+
+        Args:
+            now: seconds.
+        """
+        for entry, member in self.unsent.items():
+            self.queue.working(member.identity, [entry.message.seq], now)
 
     def take(self, messages: list[Message]) -> tuple[Ranges, list[Dead]]:
         """Make messages ready, as they follow on the cursor.

@@ -17,9 +17,9 @@ from colugo.protocol.deliveries import encode_deliveries
 from colugo.protocol.entries import Refusal
 from colugo.protocol.error_report import report_error
 from colugo.protocol.frames import MAGIC, VERSION, Kind
-from colugo.protocol.group_queue import Entry, Member
 from colugo.protocol.joining import Join, Joined
 from colugo.protocol.settlements import Outcome, Settle, decode_settle
+from colugo.protocol.tries import Entry, Member
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _NOBLOCK_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
@@ -143,7 +143,7 @@ class StreamMembers:
                 raise FrameError(f"a message of {len(body)} frames")  # noqa: TRY301 - one place counts them
             frame = body[0]
             if visitor is not None:
-                visitor.group.queue.hear(identity)
+                keeper.hear(visitor.group, identity)
                 if frame.startswith(_SETTLE):
                     self._settle(keeper, visitor, identity, decode_settle(frame))
                     return

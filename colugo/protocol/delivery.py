@@ -1,16 +1,21 @@
 """What becomes of a message in one consumer group: a transition table.
 
 ```
-            deliver              ack
-   READY ────────────► IN_FLIGHT ────────────► ACKNOWLEDGED
-     ▲ ▲                 │  │ nack, lost, timeout, when the tries are used up
-     │ │ return, lost,   │  └────────────────► DEAD
-     │ └─ timeout ───────┤
-     └── due ── PAUSED ◄─┘ nack
+          | READY        | IN_FLIGHT     | PAUSED
+----------|--------------|---------------|-------------
+ DELIVER  | IN_FLIGHT    |               |
+ ACK      | ACKNOWLEDGED | ACKNOWLEDGED  | ACKNOWLEDGED
+ NACK     |              | PAUSED, DEAD  |
+ RETURN   |              | READY         |
+ LOST     |              | READY, DEAD   |
+ TIMEOUT  |              | READY, DEAD   |
+ DUE      |              |               | READY
+ RELEASE  | RELEASED     | RELEASED      | RELEASED
 ```
 
-What is in no state that an event fits, such as an acknowledgement of what was never handed out, is left
-as it is. An acknowledgement that comes late, while the message waits to be handed out again, counts.
+A failure (nack, lost, timeout) of the last try leads to DEAD. Where nothing stands, the event does not fit,
+and the message stays as it is. An acknowledgement that comes late, while the message waits to be handed out
+again, counts; one of what was never handed out does not.
 """
 
 from enum import IntEnum
@@ -70,16 +75,18 @@ FAILURES = frozenset({Event.NACK, Event.LOST, Event.TIMEOUT})
 """What makes a dead letter of a message whose tries are used up."""
 
 
-def next_state(state: State, event: Event, *, tries: int, exhausted: bool = False) -> State | None:
+def next_state(
+    state: State, event: Event, *, handed_out: bool = True, exhausted: bool = False
+) -> State | None:
     """The state after an event; None if the event does not fit.
 
     Args:
         state: the state before.
         event: what happens.
-        tries: how often it has been handed out; one that never was cannot be acknowledged.
+        handed_out: whether it may have been handed out; one that never was cannot be acknowledged.
         exhausted: whether this was its last try.
     """
     then = TRANSITIONS.get((state, event))
-    if then is None or (event is Event.ACK and tries == 0):
+    if then is None or (event is Event.ACK and not handed_out):
         return None
     return State.DEAD if exhausted and event in FAILURES else then

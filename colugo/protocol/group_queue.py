@@ -3,110 +3,22 @@
 import heapq
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import count
-from typing import NamedTuple
 
 from colugo.protocol.delivery import Event, State, next_state
+from colugo.protocol.key_lines import KeyLines
 from colugo.protocol.messages import Message
+from colugo.protocol.tries import Dead, Entry, Member, Rules
+from colugo.protocol.try_deadlines import Deadlines
 
 # members of an enum are slow to get, and these are needed for each message
 _READY = State.READY
 _IN_FLIGHT = State.IN_FLIGHT
 _ACKNOWLEDGED = State.ACKNOWLEDGED
+_SPARE = 1000
+"""How many finished messages may wait in line with the others before they are looked for."""
 
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How often, and how fast, messages are handed out.
-
-    Attributes:
-        max_deliver: how many tries a message has.
-        ack_timeout_s: seconds until a try of which nothing is heard has failed.
-        retry_delay_s: seconds between a nack and the next try; doubled for each further one.
-        most_delay_s: where the doubling ends.
-    """
-
-    max_deliver: int = 2
-    ack_timeout_s: float = 30.0
-    retry_delay_s: float = 1.0
-    most_delay_s: float = 60.0
-
-    def delay_s(self, attempt: int) -> float:
-        """How long to wait after a try that was the nth."""
-        return min(self.retry_delay_s * 2.0 ** min(attempt - 1, 64), self.most_delay_s)
-
-
-@dataclass(eq=False, slots=True)
-class Member:
-    """A consumer of the group.
-
-    Attributes:
-        identity: of its connection.
-        prefetch: how many messages it may have at a time.
-        held: how many it has.
-        silent: whether it has let a message time out, and said nothing since: it gets no more.
-        blocked: lines of keys that wait until it has room.
-    """
-
-    identity: bytes
-    prefetch: int
-    held: int = 0
-    silent: bool = False
-    blocked: dict["_Line", None] = field(default_factory=dict)
-
-    @property
-    def room(self) -> int:
-        """How many messages it can be given now."""
-        return 0 if self.silent else self.prefetch - self.held
-
-
-class Entry:
-    """A message in the group.
-
-    Attributes:
-        message: the message.
-        state: where it is.
-        attempt: how often it has been handed out, this time included.
-        redelivered: whether it may have been handed out before.
-        member: who has it, or had it last.
-        deadline: when the try has failed, seconds.
-        alone: whether the member has nothing else: if it is lost, this message is to blame.
-    """
-
-    __slots__ = ("alone", "attempt", "deadline", "member", "message", "redelivered", "state")
-
-    def __init__(self, message: Message, tries: int = 0, *, redelivered: bool = False) -> None:
-        self.message = message
-        self.state: State = _READY
-        self.attempt = tries
-        self.redelivered = redelivered
-        self.member: Member | None = None
-        self.deadline = 0.0
-        self.alone = False
-
-
-@dataclass(eq=False, slots=True)
-class _Line:
-    """Messages of one key, of which a member has some: the others go to the same one, after them."""
-
-    member: Member
-    in_flight: int = 0
-    waiting: deque[Entry] = field(default_factory=deque)
-
-
-class Dead(NamedTuple):
-    """A message whose tries are used up.
-
-    Attributes:
-        entry: it.
-        reason: why the last one failed.
-        traceback: of the callback's exception; empty if there was none.
-    """
-
-    entry: Entry
-    reason: str
-    traceback: str = ""
+Given = dict[Member, list[Entry]]
 
 
 class GroupQueue:
@@ -133,11 +45,12 @@ class GroupQueue:
         self._ready: deque[Entry] = deque()
         self._suspects: deque[Entry] = deque()
         self._carer: Member | None = None
-        self._lines: dict[str, _Line] = {}
-        self._woken: dict[_Line, None] = {}
+        """Who gets suspects, and nothing else."""
+        self._lines = KeyLines()
         self._pauses: list[tuple[float, int, Entry]] = []
         self._tie = count()
-        self._deadlines: deque[tuple[float, list[Entry]]] = deque()
+        self._deadlines = Deadlines()
+        self._finished_in_line = 0
 
     # --- what comes in
 
@@ -161,15 +74,21 @@ class GroupQueue:
         """
         entry = Entry(message, tries, redelivered=True)
         if tries > self.rules.max_deliver:
-            entry.state = State.DEAD
+            entry.state = _IN_FLIGHT  # where it was when the producer ended
+            self._move(entry, Event.LOST, exhausted=True)
             return Dead(entry, f"the producer ended {tries} times while a consumer had it")
         self.entries[message.seq] = entry
         self.size += len(message.payload)
-        (self._suspects if tries >= self.rules.max_deliver else self._ready).append(entry)
+        if tries >= self.rules.max_deliver:
+            self._suspect(entry)
+            self._suspects.append(entry)
+        else:
+            self._ready.append(entry)
         return None
 
     def join(self, identity: bytes, prefetch: int) -> None:
-        """A member has come."""
+        """A member has come, by a connection that no other one has."""
+        assert identity not in self.members, f"{identity.hex()} is a member already"
         self.members[identity] = Member(identity, prefetch)
 
     def leave(self, identity: bytes, reason: str) -> list[Dead]:
@@ -187,8 +106,6 @@ class GroupQueue:
             entry for entry in self.entries.values() if entry.member is member and entry.state is _IN_FLIGHT
         ]
         dead = self._fail(member, held, Event.LOST, reason)
-        for line in member.blocked:
-            self._woken[line] = None
         if self._carer is member:
             self._carer = None
         return dead
@@ -199,82 +116,69 @@ class GroupQueue:
         """Choose who gets which messages now.
 
         Args:
-            now: seconds.
+            now: seconds, never less than before.
         """
-        given: dict[Member, list[Entry]] = {}
+        given: Given = {}
         if self._pauses:
             self._end_pauses(now)
         if not any(member.room > 0 for member in self.members.values()):
             return []
         if self._suspects or self._carer is not None:
             self._assign_suspect(given)
-        if self._woken:
-            self._assign_woken(given)
+        if self._lines.woken:
+            self._assign_lines(given)
         if self._ready:
             self._assign_ready(given)
-            if self._woken:
-                self._assign_woken(given)
-        if not given:
-            return []
+            if self._lines.woken:
+                self._assign_lines(given)
         deadline = now + self.rules.ack_timeout_s
         for entries in given.values():
-            self._deadlines.append((deadline, entries))
-            for entry in entries:
-                entry.deadline = deadline
+            self._deadlines.add(deadline, entries, self.in_flight)
         return list(given.items())
 
-    def _assign_ready(self, given: dict[Member, list[Entry]]) -> None:
-        """Those that wait in line, evenly to the members that have room."""
-        ready = self._ready
-        free = sorted(
-            (member for member in self.members.values() if member.room > 0 and member is not self._carer),
-            key=_held,
-        )
-        for number, member in enumerate(free):
-            share = -(-len(ready) // (len(free) - number))
-            room = min(member.room, share)
-            batch: list[Entry] = []
-            while room and ready:
-                entry = ready.popleft()
-                if entry.state is not _READY:  # released, or acknowledged late
-                    continue
-                if entry.message.key and not self._may_go(entry, member):
-                    continue
-                entry.state = _IN_FLIGHT
-                entry.attempt += 1
-                entry.member = member
-                batch.append(entry)
-                room -= 1
-            if batch:
-                member.held += len(batch)
-                self.in_flight += len(batch)
-                given.setdefault(member, []).extend(batch)
+    def _free(self) -> list[Member]:
+        """Who can be given messages that are not suspect, those first that have the fewest."""
+        able = [one for one in self.members.values() if one.room > 0 and one is not self._carer]
+        return sorted(able, key=_held) if len(able) > 1 else able
 
-    def _may_go(self, entry: Entry, member: Member) -> bool:
-        """Whether a message with a key can go to a member; else it waits in the line of its key."""
-        key = entry.message.key
-        line = self._lines.get(key)
-        if line is None:
-            self._lines[key] = _Line(member, 1)
-            return True
-        if line.member is member and line.in_flight and not line.waiting:
-            line.in_flight += 1
-            return True
-        line.waiting.append(entry)
-        self._woken[line] = None
-        return False
+    def _assign_ready(self, given: Given) -> None:
+        """Those that wait for nothing, evenly to the members that have room, until nobody has."""
+        while self._ready and (free := self._free()):
+            for number, member in enumerate(free):
+                share = -(-len(self._ready) // (len(free) - number))
+                batch = self._take_ready(member, min(member.room, share))
+                if batch:
+                    member.held += len(batch)
+                    self.in_flight += len(batch)
+                    given.setdefault(member, []).extend(batch)
 
-    def _assign_woken(self, given: dict[Member, list[Entry]]) -> None:
+    def _take_ready(self, member: Member, room: int) -> list[Entry]:
+        ready, lines = self._ready, self._lines
+        batch: list[Entry] = []
+        while room and ready:
+            entry = ready.popleft()
+            if entry.state is not _READY:  # released, or acknowledged late
+                continue
+            if entry.message.key and not lines.may_go(entry, member):
+                continue
+            entry.state = _IN_FLIGHT
+            entry.attempt += 1
+            entry.member = member
+            batch.append(entry)
+            room -= 1
+        return batch
+
+    def _assign_lines(self, given: Given) -> None:
         """Those that waited for others of their key, or for the member that has these."""
-        woken, self._woken = self._woken, {}
-        for line in woken:
+        for line in self._lines.take_woken():
             if not line.in_flight:
-                free = [one for one in self.members.values() if one.room > 0 and one is not self._carer]
+                free = self._free()
                 if not free:
-                    self._woken[line] = None
+                    self._lines.wait(line)
                     continue
-                line.member = min(free, key=_held)
+                line.member = free[0]
             member = line.member
+            assert member is not None
             while line.waiting and member.room > 0 and member is not self._carer:
                 entry = line.waiting.popleft()
                 if entry.state is _READY:
@@ -283,39 +187,45 @@ class GroupQueue:
             if line.waiting:
                 member.blocked[line] = None
 
-    def _assign_suspect(self, given: dict[Member, list[Entry]]) -> None:
+    def _assign_suspect(self, given: Given) -> None:
         """One suspect to a member that has nothing else."""
-        suspects = self._suspects
-        while suspects and suspects[0].state is not _READY:
-            suspects.popleft()
         carer = self._carer
-        if not suspects:
-            if carer is not None and not carer.held:
-                self._dismiss_carer()
-            return
-        if carer is None or carer.silent or carer.identity not in self.members:
+        if carer is not None and carer.silent:
             self._dismiss_carer()
+            carer = None
+        if carer is not None and carer.held:
+            return
+        entry = self._next_suspect()
+        if entry is None:
+            self._dismiss_carer()
+            return
+        if carer is None:
             able = [one for one in self.members.values() if not one.silent]
-            if not able:
-                return
             carer = self._carer = min(able, key=_held)
         if carer.held:
             return
-        entry = suspects.popleft()
-        entry.alone = True
-        key = entry.message.key
-        if key:
-            self._lines.setdefault(key, _Line(carer)).in_flight += 1
+        self._suspects.remove(entry)
+        if entry.message.key:
+            self._lines.give_suspect(entry.message.key, carer)
         self._give(entry, carer, given)
+
+    def _next_suspect(self) -> Entry | None:
+        """The first suspect of whose key nobody has another message."""
+        suspects = self._suspects
+        while suspects and suspects[0].state is not _READY:
+            suspects.popleft()
+        for entry in suspects:
+            key = entry.message.key
+            if entry.state is _READY and (not key or self._lines.may_go_alone(key)):
+                return entry
+        return None
 
     def _dismiss_carer(self) -> None:
         if self._carer is not None:
-            for line in self._carer.blocked:
-                self._woken[line] = None
-            self._carer.blocked.clear()
+            self._lines.wake(self._carer)
             self._carer = None
 
-    def _give(self, entry: Entry, member: Member, given: dict[Member, list[Entry]]) -> None:
+    def _give(self, entry: Entry, member: Member, given: Given) -> None:
         entry.state = _IN_FLIGHT
         entry.attempt += 1
         entry.member = member
@@ -325,11 +235,14 @@ class GroupQueue:
 
     # --- what members say
 
-    def hear(self, identity: bytes) -> None:
-        """Something has come from a member: it is not silent."""
+    def hear(self, identity: bytes) -> bool:
+        """Something has come from a member; whether it had been silent."""
         member = self.members.get(identity)
-        if member is not None:
-            member.silent = False
+        if member is None or not member.silent:
+            return False
+        member.silent = False
+        self._lines.wake(member)
+        return True
 
     def acknowledge(self, ranges: Iterable[tuple[int, int]]) -> tuple[list[int], int]:
         """Members have handled messages.
@@ -351,11 +264,13 @@ class GroupQueue:
                 numbers = range(first, last + 1)
             for seq in numbers:
                 entry = entries.get(seq)
-                if entry is None or entry.attempt == 0:
+                if entry is None or not (entry.attempt or entry.redelivered):
                     unknown += 1
                     continue
                 if entry.state is _IN_FLIGHT:
                     self._take_back(entry)
+                else:
+                    self._leave_wait(entry)
                 entry.state = _ACKNOWLEDGED
                 self._drop(seq, entry)
                 done.append(seq)
@@ -387,6 +302,7 @@ class GroupQueue:
             self._drop(seq, entry)
             return True, Dead(entry, reason, traceback)
         entry.redelivered = True
+        entry.suspect = False
         delay = self.rules.delay_s(entry.attempt) if delay_s is None else delay_s
         heapq.heappush(self._pauses, (now + delay, next(self._tie), entry))
         return True, None
@@ -404,17 +320,17 @@ class GroupQueue:
             if entry is None:
                 strange += 1
                 continue
+            if entry.suspect:
+                self._suspect(entry)
             self._take_back(entry)
             self._move(entry, Event.RETURN)
             entry.attempt -= 1
             returned.append(entry)
         for entry in sorted(returned, key=_number, reverse=True):
-            line = self._lines.get(entry.message.key)
-            if line is None:
+            if entry.suspect:
+                self._suspects.appendleft(entry)
+            elif not self._lines.put_in_front(entry):
                 self._ready.appendleft(entry)
-            else:
-                line.waiting.appendleft(entry)
-                self._woken[line] = None
         return strange
 
     def working(self, identity: bytes, seqs: Iterable[int], now: float) -> int:
@@ -424,17 +340,15 @@ class GroupQueue:
             How many of them it did not have.
         """
         strange = 0
-        kept = []
-        deadline = now + self.rules.ack_timeout_s
+        kept: dict[Entry, None] = {}
         for seq in seqs:
             entry = self._held_by(identity, seq)
             if entry is None:
                 strange += 1
             else:
-                entry.deadline = deadline
-                kept.append(entry)
+                kept[entry] = None
         if kept:
-            self._deadlines.append((deadline, kept))
+            self._deadlines.add(now + self.rules.ack_timeout_s, list(kept), self.in_flight)
         return strange
 
     def release(self, seqs: Iterable[int]) -> int:
@@ -449,6 +363,8 @@ class GroupQueue:
             if entry is not None:
                 if entry.state is _IN_FLIGHT:
                     self._take_back(entry)
+                else:
+                    self._leave_wait(entry)
                 self._move(entry, Event.RELEASE)
                 self._drop(seq, entry)
                 released += 1
@@ -465,29 +381,26 @@ class GroupQueue:
         Returns:
             The dead letters among them, and the members that have become silent.
         """
-        late: dict[Member, list[Entry]] = {}
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, entries = self._deadlines.popleft()
-            for entry in entries:
-                if entry.state is _IN_FLIGHT and entry.deadline <= now and entry.member is not None:
-                    late.setdefault(entry.member, []).append(entry)
+        late: Given = {}
+        for entry in self._deadlines.late(now):
+            assert entry.member is not None
+            late.setdefault(entry.member, []).append(entry)
         dead = []
+        reason = f"not acknowledged within {self.rules.ack_timeout_s:g} s"
         for member, entries in late.items():
             member.silent = True
-            once = list(dict.fromkeys(entries))
-            reason = f"not acknowledged within {self.rules.ack_timeout_s:g} s"
-            dead += self._fail(member, once, Event.TIMEOUT, reason)
+            dead += self._fail(member, entries, Event.TIMEOUT, reason)
         return dead, list(late)
 
     def next_due(self) -> float | None:
         """When to look again, seconds; None if nothing waits for a time."""
-        deadlines = self._deadlines
-        while deadlines and not any(_waits_until(entry, deadlines[0][0]) for entry in deadlines[0][1]):
-            deadlines.popleft()
         while self._pauses and self._pauses[0][2].state is not State.PAUSED:
             heapq.heappop(self._pauses)
-        times = [times[0][0] for times in (deadlines, self._pauses) if times]
-        return min(times, default=None)
+        deadline = self._deadlines.next()
+        if not self._pauses:
+            return deadline
+        pause = self._pauses[0][0]
+        return pause if deadline is None else min(pause, deadline)
 
     def flight(self) -> list[int]:
         """The numbers of first tries that members have now."""
@@ -504,7 +417,7 @@ class GroupQueue:
         return entry if entry.member.identity == identity else None
 
     def _move(self, entry: Entry, event: Event, *, exhausted: bool = False) -> None:
-        then = next_state(entry.state, event, tries=entry.attempt, exhausted=exhausted)
+        then = next_state(entry.state, event, exhausted=exhausted)
         assert then is not None, f"{event.name} of a message that is {entry.state.name}"
         entry.state = then
 
@@ -514,6 +427,8 @@ class GroupQueue:
         alone = member.held == 1
         for entry in entries:
             exhausted = alone and entry.attempt >= self.rules.max_deliver
+            if not exhausted:
+                self._suspect(entry)
             self._take_back(entry)
             self._move(entry, event, exhausted=exhausted)
             if exhausted:
@@ -524,29 +439,40 @@ class GroupQueue:
                 self._suspects.append(entry)
         return dead
 
+    def _suspect(self, entry: Entry) -> None:
+        """It is to be handed out by itself, and before the others of its key."""
+        entry.suspect = True
+        if entry.message.key:
+            self._lines.suspect(entry.message.key)
+
     def _take_back(self, entry: Entry) -> None:
         """The member no longer has it."""
         member = entry.member
         assert member is not None
         member.held -= 1
         self.in_flight -= 1
-        entry.alone = False
         key = entry.message.key
         if key:
-            self._leave_line(key)
+            self._lines.leave(key)
         if member.blocked:
-            self._woken.update(member.blocked)
-            member.blocked.clear()
+            self._lines.wake(member)
 
-    def _leave_line(self, key: str) -> None:
-        line = self._lines[key]
-        line.in_flight -= 1
-        if line.in_flight:
-            return
-        if line.waiting:
-            self._woken[line] = None
-        else:
-            del self._lines[key]
+    def _leave_wait(self, entry: Entry) -> None:
+        """A message that is finished need not be handed out any more; it is skipped where it waits."""
+        if entry.suspect and entry.message.key:
+            self._lines.drop_suspect(entry.message.key)
+        self._finished_in_line += 1
+        if self._finished_in_line > len(self.entries) + _SPARE:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Let go of what is skipped, as members may not take anything for long."""
+        self._finished_in_line = 0
+        self._ready = deque(entry for entry in self._ready if entry.state is _READY)
+        self._suspects = deque(entry for entry in self._suspects if entry.state is _READY)
+        self._pauses = [pause for pause in self._pauses if pause[2].state is State.PAUSED]
+        heapq.heapify(self._pauses)
+        self._lines.sweep()
 
     def _drop(self, seq: int, entry: Entry) -> None:
         del self.entries[seq]
@@ -569,7 +495,3 @@ def _held(member: Member) -> int:
 
 def _number(entry: Entry) -> int:
     return entry.message.seq
-
-
-def _waits_until(entry: Entry, deadline: float) -> bool:
-    return entry.state is _IN_FLIGHT and entry.deadline == deadline

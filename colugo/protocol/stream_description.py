@@ -31,9 +31,9 @@ class StreamDescription(msgspec.Struct):
     Attributes:
         topic: its topic.
         socket_id: its id, as in its advertisement.
-        stream_id: what the ids of its messages begin with; it stays as long as its store is there.
         codec: the codec's full name.
         endpoints: where it is bound.
+        stream_id: what the ids of its messages begin with; it stays as long as its store is there.
         store: path of its file; empty if it keeps messages in memory only.
         ack: `all` or `any`: whose acknowledgement lets a message go.
         messages: messages that it keeps now.
@@ -53,9 +53,9 @@ class StreamDescription(msgspec.Struct):
 
     topic: str
     socket_id: str
-    stream_id: str = ""
     codec: str = "plain"
     endpoints: list[str] = []
+    stream_id: str = ""
     store: str = ""
     ack: str = "all"
     messages: int = 0

@@ -170,27 +170,26 @@ class _Asker:
             return
         target = self._targets(one, opened[0])[0]
         try:
-            self._enter(*await self._describe(endpoint(target, one.port)))
+            await self._describe(endpoint(target, one.port))
         except ColugoError as error:
             facts.silent[one.node_id] = str(error)
 
-    async def _describe(self, where: str) -> tuple[NodeDescription, float]:
-        """What a node says of itself, and how many ms its clock is ahead of ours."""
+    async def _describe(self, where: str) -> NodeDescription:
+        """Enter what a node says of itself, and how many ms its clock is ahead of ours."""
         async with self._limit:
             began_ns = time.time_ns()
             data = await ask(self._sockets, where, DESCRIBE, _ANSWER_MS)
             ended_ns = time.time_ns()
         node = from_plain(data)
-        return node, (node.time_ns - (began_ns + ended_ns) / 2) / 1e6
-
-    def _enter(self, node: NodeDescription, skew_ms: float) -> None:
         facts = self._facts
         facts.nodes[node.uuid] = node
-        facts.skew_ms[node.uuid] = skew_ms
+        facts.answered_at[node.uuid] = where
+        facts.skew_ms[node.uuid] = (node.time_ns - (began_ns + ended_ns) / 2) / 1e6
         for one in node.known:
             facts.sockets.setdefault(one.socket_id, one)
         if all(map(is_loopback, node.addresses)):
             self._local.update(one.socket_id for one in node.known)
+        return node
 
     async def _ask_peer(self, peer: Peer) -> PeerFact:
         addresses = await peer.addresses(self._scope)
@@ -201,8 +200,7 @@ class _Asker:
         if not opened:
             return PeerFact(str(peer), next(iter(found.values())), f"tried: {', '.join(addresses)}")
         try:
-            node, skew_ms = await self._describe(endpoint(opened[0], peer.port))
+            node = await self._describe(endpoint(opened[0], peer.port))
         except ColugoError as error:
             return PeerFact(str(peer), Reach.OPEN, str(error))
-        self._enter(node, skew_ms)
         return PeerFact(str(peer), Reach.OPEN, node=node.name, realm=node.realm)

@@ -14,14 +14,23 @@ from colugo.errors import ConfigurationError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_BY_CTRL_C = 130
+BY_CTRL_C = 130
 _LONGEST_S = 60.0
 
 
 def network_options(command: F) -> F:
     """Add --realm, --scope, --wait and --json."""
+    return discovery_options(json_option(command))
+
+
+def json_option(command: F) -> F:
+    """Add --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(command)
+
+
+def discovery_options(command: F) -> F:
+    """Add --realm, --scope and --wait."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs."),
         click.option(
             "--wait",
             type=click.FloatRange(0.1, _LONGEST_S),
@@ -47,4 +56,4 @@ def gather_now(wish: Wish) -> Facts:
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
     except KeyboardInterrupt:
-        sys.exit(_BY_CTRL_C)
+        sys.exit(BY_CTRL_C)

@@ -1,0 +1,1 @@
+"""The command `colugo stream`: what streams keep, their dead letters and groups."""

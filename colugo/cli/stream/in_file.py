@@ -1,0 +1,82 @@
+"""The stream in a store's file that no node has open."""
+
+import inspect
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from colugo.cli.stream.access import Found, Streams
+from colugo.lifecycle import Lifecycle
+from colugo.net.host import host_id
+from colugo.net.interfaces import HOST
+from colugo.net.memory import MemoryDirectory, MemoryNetwork
+from colugo.net.runtime import Runtime
+from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
+from colugo.patterns.stream import Stream
+from colugo.protocol.stream_description import StreamDescription
+from colugo.stream_questions import STREAMS, StreamQuestions
+
+_TOPIC = "store"
+"""A store does not know its stream's topic."""
+
+
+class InFile:
+    """Opens the file for itself, as a stream that nobody else hears of.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._host = _Host()
+        self._questions = StreamQuestions([])
+
+    async def streams(self) -> Streams:
+        """The one."""
+        (stream,) = await self._ask(STREAMS, {})
+        description = msgspec.convert(stream, StreamDescription)
+        description.topic, description.endpoints = "", []
+        return Streams([Found(description)])
+
+    async def ask(self, found: Found, question: str, **arguments: Any) -> Any:
+        """Ask it."""
+        return await self._ask(question, {"topic": _TOPIC, "socket": found.stream.socket_id, **arguments})
+
+    async def _ask(self, question: str, arguments: dict[str, Any]) -> Any:
+        answer = self._questions.handlers[question](arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def __aenter__(self) -> Self:
+        await self._host.__aenter__()
+        try:
+            self._questions = StreamQuestions([self._host.open_stream(self._path)])
+        except BaseException:
+            await self._host.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._host.aclose()
+
+
+class _Host(Lifecycle):
+    """What a stream needs of a node, whatever the environment says of nodes."""
+
+    def __init__(self) -> None:
+        runtime = Runtime(
+            "colugo stream",
+            realm="colugo-stream",
+            scope=HOST,
+            max_message_bytes=DEFAULT_MAX_MESSAGE_BYTES,
+            host_id=host_id(),
+            ipc=False,
+        )
+        super().__init__(runtime, lambda: MemoryDirectory(MemoryNetwork()))
+
+    def open_stream(self, path: Path) -> Stream:
+        return self._adopt(lambda: Stream(self._runtime, _TOPIC, store=path))

@@ -1,0 +1,63 @@
+"""`colugo stream ls`."""
+
+from pathlib import Path
+
+import click
+import msgspec
+from rich.table import Table
+
+from colugo.cli.network.options import json_option
+from colugo.cli.network.show import print_json
+from colugo.cli.stream.access import Access, Found
+from colugo.cli.stream.place import EXIT_STATUS, Place, place_options, run
+from colugo.cli.stream.tables import amount, screen, table
+
+_COLUMNS = ("topic", "node", "messages", "size", "dead", "group", "members", "waiting", "in flight")
+_NUMBERS = ("messages", "size", "dead", "members", "waiting", "in flight")
+
+
+@click.command(
+    epilog=f"""{EXIT_STATUS}\b
+Examples:
+  colugo stream ls
+  colugo stream ls 'orders.#' --json
+  colugo stream ls --store orders.db
+"""
+)
+@click.argument("topic", required=False)
+@place_options
+@json_option
+def ls(*, topic: str | None, place: Place, as_json: bool) -> None:
+    """List streams, with what they keep and for whom.
+
+    TOPIC may be a pattern: * is one word, # any number. A group with messages that wait and no members keeps
+    them: start a consumer of it, or forget it.
+    """
+    if place.store is not None and topic is not None:
+        raise click.UsageError("--store is one stream: leave TOPIC out")
+
+    async def work(_: Access, found: list[Found]) -> int:
+        if as_json:
+            print_json([{"node": one.node, **msgspec.to_builtins(one.stream)} for one in found])
+        elif found:
+            screen().print(_table(found))
+        else:
+            click.echo("No stream is found. If you expect some, see `colugo nodes` and `colugo doctor`.")
+        return 0 if found else 1
+
+    run(place, topic, work)
+
+
+def _table(found: list[Found]) -> Table:
+    rows = []
+    for one in found:
+        stream = one.stream
+        first = stream.topic or Path(stream.store).name, one.node or "-"
+        row = [*first, f"{stream.messages:,}", amount(stream.bytes), f"{stream.dead:,}"]
+        for group in sorted(stream.groups, key=lambda each: each.name):
+            numbers = group.members, group.waiting, group.in_flight
+            rows.append([*row, group.name, *(f"{number:,}" for number in numbers)])
+            row = [""] * len(row)
+        if not stream.groups:
+            rows.append(row)
+    return table(_COLUMNS, rows, right=_NUMBERS)

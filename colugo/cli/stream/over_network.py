@@ -1,0 +1,80 @@
+"""Streams of running nodes."""
+
+from types import TracebackType
+from typing import Any, Self
+
+from colugo.cli.network.gather import Wish, gather
+from colugo.cli.stream.access import Found, Streams
+from colugo.diagnosis.facts import Facts
+from colugo.errors import ConfigurationError, RemoteError
+from colugo.net.node_endpoint import ask
+from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
+from colugo.protocol.advertisement import Kind
+from colugo.protocol.topics import Pattern
+
+_ASK_MS = 60_000
+"""Throwing a million dead letters away takes a while."""
+
+
+class OverNetwork:
+    """Finds the nodes of a realm, and asks those that have streams.
+
+    Args:
+        wish: where to look, and for how long.
+        topic: of the streams, or a pattern of it; None for all.
+        node: name of the node, or the beginning of its id; None for all.
+
+    Raises:
+        TopicError: if the topic breaks the rules.
+    """
+
+    def __init__(self, wish: Wish, topic: str | None, node: str | None) -> None:
+        self._wish = wish
+        self._pattern = Pattern("#" if topic is None else topic)
+        self._node = node
+        self._sockets = Sockets(DEFAULT_MAX_MESSAGE_BYTES)
+
+    async def streams(self) -> Streams:
+        """Those of the topic, by topic and node."""
+        facts = (await gather(self._wish)).own_realm
+        found = [
+            Found(stream, facts.label(uuid), facts.answered_at[uuid])
+            for uuid, node in facts.nodes.items()
+            if node.realm == facts.realm and self._is_meant(uuid, node.name)
+            for stream in node.streams
+            if self._pattern.matches(stream.topic)
+        ]
+        found.sort(key=lambda one: (one.stream.topic, one.node))
+        return Streams(found, self._silent(facts))
+
+    async def ask(self, found: Found, question: str, **arguments: Any) -> Any:
+        """Ask the stream's node."""
+        arguments |= {"topic": found.stream.topic, "socket": found.stream.socket_id}
+        try:
+            return await ask(self._sockets, found.endpoint, question, _ASK_MS, arguments)
+        except RemoteError as error:
+            if error.type_name in {"ConfigurationError", "TopicError"}:
+                raise ConfigurationError(f"{found.name}: {error.message}") from error
+            raise
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._sockets.close()
+
+    def _is_meant(self, uuid: str, name: str) -> bool:
+        return self._node is None or self._node == name or uuid.startswith(self._node)
+
+    def _silent(self, facts: Facts) -> dict[str, str]:
+        return {
+            f"{one.topic} of node {one.node}": facts.silent[one.node_id]
+            for one in facts.sockets.values()
+            if one.kind == Kind.STREAM
+            and one.node_id in facts.silent
+            and one.realm == facts.realm
+            and self._is_meant(one.node_id, one.node)
+            and self._pattern.matches(one.topic)
+        }

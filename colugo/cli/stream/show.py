@@ -1,0 +1,163 @@
+"""`colugo stream show`."""
+
+import base64
+import json
+
+import click
+from rich.text import Text
+
+from colugo.cli.network.options import json_option
+from colugo.cli.network.show import clean, print_json
+from colugo.cli.stream.access import Access, Found
+from colugo.cli.stream.filters import Filters, filters
+from colugo.cli.stream.place import EXIT_STATUS, Place, complain, place_options, run
+from colugo.cli.stream.reading import letters, messages, whole
+from colugo.cli.stream.tables import amount, as_data, print_messages, screen, when
+from colugo.diagnosis.wording import count
+from colugo.protocol.message_ids import split_id
+from colugo.protocol.stream_answers import Whole, as_text
+
+_MOST_GROUPS = 1000
+_SHOWN_BYTES = 4096
+
+
+@click.command(
+    epilog=f"""{EXIT_STATUS}\b
+Examples:
+  colugo stream show orders
+  colugo stream show orders 2f6b4c1d9e8a7035-17
+  colugo stream show orders 2f6b4c1d9e8a7035-17 --payload > message.bin
+  colugo stream show --store orders.db --limit 1000 --json
+"""
+)
+@click.argument("words", nargs=-1, metavar="[TOPIC] [ID]")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Messages of each stream."
+)
+@click.option("--after", metavar="ID", help="Only messages that follow this one.")
+@click.option("--payload", "alone", is_flag=True, help="Print only the payload of the message, as it is.")
+@place_options
+@json_option
+def show(
+    *, words: tuple[str, ...], limit: int, after: str | None, alone: bool, place: Place, as_json: bool
+) -> None:
+    """Show the messages that a stream keeps, or one of them whole.
+
+    A message is kept until all groups have acknowledged it. With ID, also a dead letter is shown, with its
+    traceback.
+    """
+    rest = list(words)
+    topic = place.topic(rest)
+    if len(rest) > 1:
+        raise click.UsageError(f"Got unexpected extra argument ({rest[1]})")
+    wanted = filters(tuple(rest), None, None)
+    if after is not None:
+        filters((after,), None, None)
+    if alone and not rest:
+        raise click.UsageError("--payload is of one message: give its ID")
+
+    async def work(access: Access, found: list[Found]) -> int:
+        if rest:
+            return await _show_one(access, found, wanted, alone=alone, as_json=as_json)
+        return await _show_page(access, found, after, limit, as_json=as_json)
+
+    run(place, topic, work)
+
+
+async def _show_page(
+    access: Access, found: list[Found], after: str | None, limit: int, *, as_json: bool
+) -> int:
+    if after is not None:
+        found = [one for one in found if split_id(after)[0] == one.stream.stream_id]
+        if not found:
+            complain(f"no stream that is found has had a message with the id {after}")
+            return 1
+    data = []
+    for one in found:
+        page = [message async for message in messages(access, one, after, limit)]
+        data += [as_data(one, message) for message in page]
+        if as_json:
+            continue
+        click.echo(clean(f"{one.name} keeps {count(one.stream.messages, 'message')}."))
+        if page:
+            print_messages(page)
+        if len(page) == limit:
+            click.echo(f"More may follow: --after {page[-1].id}, or a larger --limit.")
+    if as_json:
+        print_json(data)
+    return 0
+
+
+async def _show_one(
+    access: Access, found: list[Found], wanted: Filters, *, alone: bool, as_json: bool
+) -> int:
+    (message_id,) = wanted.ids
+    shown = []
+    for one in found:
+        if wanted.of(one) is None:
+            continue
+        groups: list[str | None] = [None]
+        groups += [letter.group async for letter in letters(access, one, wanted, _MOST_GROUPS)]
+        for group in groups:
+            answer = await whole(access, one, message_id, group)
+            if answer is not None:
+                message, payload = answer
+                shown.append((one, message, payload))
+    if not shown:
+        complain(f"no stream that is found keeps a message or dead letter with the id {message_id}")
+        return 1
+    if alone:
+        click.echo(shown[0][2], nl=False)
+    elif as_json:
+        print_json([_data(*each) for each in shown])
+    else:
+        for number, each in enumerate(shown):
+            if number:
+                click.echo()
+            _print(*each)
+    return 0
+
+
+def _data(found: Found, message: Whole, payload: bytes) -> dict[str, object]:
+    data = as_data(found, message)
+    for name in ("preview", "text", "offset", "base64"):
+        data.pop(name)
+    text = as_text(payload)
+    if text is not None:
+        return {**data, "payload": text}
+    return {**data, "base64": base64.b64encode(payload).decode()}
+
+
+def _print(found: Found, message: Whole, payload: bytes) -> None:
+    facts = {
+        "id": message.id,
+        "stream": found.name,
+        "key": message.key,
+        "headers": json.dumps(message.headers, ensure_ascii=False) if message.headers else "",
+        "sent": when(message.sent_ns),
+        "for" if not message.dead else "group": message.group,
+    }
+    if message.dead:
+        facts |= {
+            "died": f"{when(message.died_ns)}, after {count(message.attempts, 'try', 'tries')}",
+            "reason": message.reason,
+        }
+    out = screen()
+    for name, value in facts.items():
+        if value:
+            out.print(Text(f"{name:8} ", style="bold").append(clean(value), style="not bold"), soft_wrap=True)
+    if message.traceback:
+        click.echo()
+        click.echo("\n".join(map(clean, message.traceback.splitlines())))
+    click.echo()
+    text = as_text(payload)
+    if text is not None:
+        click.echo("\n".join(map(clean, text.splitlines())))
+        return
+    click.echo(f"{amount(len(payload))} that are no text; --payload writes them as they are:")
+    for offset in range(0, min(len(payload), _SHOWN_BYTES), 16):
+        line = payload[offset : offset + 16]
+        signs = "".join(chr(one) if 32 <= one < 127 else "." for one in line)  # noqa: PLR2004 - ASCII's
+        click.echo(f"{offset:08x}  {line.hex(' '):47}  {signs}")
+    if len(payload) > _SHOWN_BYTES:
+        click.echo("…")

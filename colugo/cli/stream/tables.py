@@ -1,0 +1,136 @@
+"""How the commands show things."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from colugo.cli.network.show import clean, console
+from colugo.cli.stream.access import Found
+from colugo.protocol.stream_answers import LetterSummary, Summary
+
+_PIPE_WIDTH = 200
+_KIB = 1024
+_GAP = 2
+_FOLDED = 20
+"""How wide a column is at least that may go on in the next line."""
+
+
+def screen() -> Console:
+    """Standard output; what does not go to a terminal is 200 signs wide."""
+    out = console()
+    if not out.is_terminal:
+        out.width = _PIPE_WIDTH
+    return out
+
+
+def table(columns: Sequence[str], rows: Iterable[Iterable[object]], *, right: Sequence[str] = ()) -> Table:
+    """A table without lines.
+
+    Args:
+        columns: their names.
+        rows: what is in them; text of others is cleaned.
+        right: names of the columns that stand to the right, as numbers do.
+    """
+    made = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*map(cell, row))
+    return made
+
+
+def print_cut(
+    columns: Sequence[str], rows: Sequence[tuple[str, ...]], *, fold: Sequence[str], right: Sequence[str]
+) -> None:
+    """Print a table that keeps to a line each: its last column is cut.
+
+    Args:
+        columns: their names.
+        rows: what is in them.
+        fold: names of the columns that may go on in the next line; the others can be pasted.
+        right: names of the columns that stand to the right.
+    """
+    out = screen()
+    made = table(columns, rows, right=right)
+    room = out.width
+    for place, column in enumerate(made.columns[:-1]):
+        width = max(cell_len(row[place]) for row in (columns, *rows))
+        column.no_wrap = columns[place] not in fold
+        room -= _GAP + (width if column.no_wrap else min(width, _FOLDED))
+    made.columns[-1].no_wrap, made.columns[-1].overflow = True, "ellipsis"
+    made.columns[-1].max_width = max(room, _FOLDED)
+    out.print(made)
+
+
+def cell(value: object) -> Text:
+    """What others have said, without signs that control a terminal."""
+    return Text(clean(str(value)))
+
+
+def one_line(text: str) -> str:
+    """A text of several lines in one."""
+    return " ".join(text.split())
+
+
+def when(ns: int) -> str:
+    """A time of the wall clock, here."""
+    try:
+        return datetime.fromtimestamp(ns / 1e9).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, OSError, ValueError):
+        return f"{ns} ns"
+
+
+def amount(number: int) -> str:
+    """Bytes, such as `12 B` and `1.5 MiB`."""
+    if number < _KIB:
+        return f"{number} B"
+    size = float(number)
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= _KIB
+        if size < 1000 or unit == "GiB":  # noqa: PLR2004 - four digits would not be shorter
+            break
+    return f"{size:,.1f} {unit}"
+
+
+def as_data(found: Found, message: Summary) -> dict[str, Any]:
+    """A message or dead letter, for programs."""
+    data: dict[str, Any] = msgspec.to_builtins(message)
+    return {"topic": found.stream.topic, "node": found.node, "store": found.stream.store, **data}
+
+
+def print_messages(messages: Iterable[Summary]) -> None:
+    """A line for each."""
+    rows = [
+        (
+            message.id,
+            when(message.sent_ns),
+            clean(message.key),
+            amount(message.size),
+            clean(one_line(message.preview)) if message.text else f"(hex) {message.preview}",
+        )
+        for message in messages
+    ]
+    print_cut(("id", "sent", "key", "size", "message"), rows, fold=("key",), right=("size",))
+
+
+def print_letters(letters: Iterable[LetterSummary]) -> None:
+    """A line for each."""
+    rows = [
+        (
+            letter.id,
+            clean(letter.group),
+            clean(letter.key),
+            f"{letter.attempts:,}",
+            when(letter.died_ns),
+            clean(one_line(letter.reason)),
+        )
+        for letter in letters
+    ]
+    columns = ("id", "group", "key", "tries", "died", "reason")
+    print_cut(columns, rows, fold=("group", "key"), right=("tries",))
