@@ -235,11 +235,6 @@ class Keeper:
             gone.dead + sum(group.dead for group in groups),
         )
 
-    @property
-    def last(self) -> int:
-        """The number of the last message that was taken."""
-        return self._last
-
     def begin(self) -> None:
         """Write what has been taken when this turn of the loop is over."""
         if self._open:
