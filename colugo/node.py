@@ -411,8 +411,9 @@ class Node(Lifecycle):
             topic: as a publisher's.
             store: path of the file (SQLite) in which messages are kept, so that they outlive the program; one
                 stream has it at a time. None to keep them in memory.
-            durability: `"full"`: what `send_wait` has confirmed is on the disk, also if the power fails (SQLite,
-                `synchronous=FULL`). `"os"`: if only the program fails (`synchronous=NORMAL`): faster.
+            durability: `"full"`: what `send_wait` has confirmed is on the disk, also if the power fails
+                (SQLite, `synchronous=FULL`). `"os"`: only if the program fails (`synchronous=NORMAL`);
+                faster.
             ack: `"all"`: a message goes when each group that is known has acknowledged it. `"any"`: when one
                 consumer has.
             groups: names of groups that messages are kept for from the beginning. Others are known from the
@@ -479,12 +480,12 @@ class Node(Lifecycle):
         Args:
             topic: a topic, or a pattern of topics as a subscriber's.
             callback: `callback(message)` or `callback(message, delivery)`, plain or coroutine. Returning
-                acknowledges the message; raising lets it be redelivered, to this consumer or another one of the
-                group, until its tries are used up.
+                acknowledges the message; raising lets it be redelivered, to this consumer or another one of
+                the group, until its tries are used up.
             group: the consumer group: each message goes to one of its members. None for a group of its own,
                 which nobody can join again and which is not remembered.
-            bindings: patterns of keys by RabbitMQ's rules: words divided by `.`, `*` for one word, `#` for any
-                number; `exact(key)` for a key that has such signs in it. They are the group's; the last
+            bindings: patterns of keys by RabbitMQ's rules: words divided by `.`, `*` for one word, `#` for
+                any number; `exact(key)` for a key that has such signs in it. They are the group's; the last
                 consumer that joins sets them.
             prefetch: how many messages this consumer may have at a time without having acknowledged them.
             durable: whether the group, once seen, is remembered: what is sent while all its members are
@@ -493,7 +494,7 @@ class Node(Lifecycle):
             auto_ack: False if the callback itself says `delivery.ack()` or `delivery.nack()`, now or later.
             concurrency: how many messages a coroutine function, or the threads of `executor`, work at at a
                 time; messages of one key one after another.
-            executor: whether a plain function is run on threads of its own, so that it does not hold the loop.
+            executor: whether a plain function runs on threads of its own, so that it does not hold the loop.
             connect: endpoints of streams that are not discovered, such as `["tcp://192.0.2.7:5558"]`.
 
         Raises:

@@ -118,7 +118,7 @@ def test_each_group_gets_each_message_once_and_its_members_share_them(store: Pat
             everything = [str(n) for n in range(300)]
             assert got["b1"].items == everything
             a = [got[name].items for name in ("a1", "a2", "a3")]
-            assert sorted(sum(a, []), key=int) == everything
+            assert sorted([*a[0], *a[1], *a[2]], key=int) == everything
             assert min(map(len, a)) >= 50
 
     run(main())
@@ -334,7 +334,7 @@ def test_with_auto_ack_off_a_message_is_kept_until_it_is_acknowledged_from_any_t
             await stream.send_wait("4")
             assert got.messages == ["0", "1"]
             assert stream.groups["g"].in_flight == 2
-            thread = threading.Thread(target=lambda: got.items[1][1].ack())
+            thread = threading.Thread(target=got.items[1][1].ack)
             thread.start()
             await got.reach(3)
             thread.join()
@@ -561,10 +561,10 @@ def test_a_plain_function_may_return_an_awaitable() -> None:
                 await asyncio.sleep(0)
                 done(message)
 
-            node.add_consumer("jobs", lambda message: later(message))
+            node.add_consumer("jobs", lambda message: later(message.upper()))
             stream.send("x")
             await drained(stream)
-            assert done.items == ["x"]
+            assert done.items == ["X"]
 
     run(main())
 
@@ -656,11 +656,9 @@ def test_a_message_that_is_in_flight_at_each_restart_of_the_producer_does_not_li
                     return
                 held = Deliveries()
                 p.add_consumer("jobs", held, group="g", auto_ack=False)
-                async with asyncio.timeout(seconds(5)):
-                    while not held.items and not stream.stats.dead:
-                        await asyncio.sleep(0.001)
+                await until(lambda held=held, stream=stream: held.items or stream.stats.dead)  # type: ignore[misc]
                 if held.items:
-                    await until(lambda: not stream._keeper._is_due() and not stream._keeper._writing)
+                    await stream._keeper.synced()
                     await asyncio.sleep(0.3)  # longer than it takes until the store knows what is in flight
         pytest.fail("it has been handed out again at each restart")
 
@@ -777,8 +775,7 @@ def test_a_stream_takes_messages_before_the_start_and_from_any_thread(store: Pat
         ids = [stream.send(f"before {n}") for n in range(3)]
 
         def send_many(name: str) -> None:
-            for n in range(200):
-                ids.append(stream.send(f"{name} {n}"))
+            ids.extend([stream.send(f"{name} {n}") for n in range(200)])
 
         async with node:
             threads = [threading.Thread(target=send_many, args=(name,)) for name in "ab"]

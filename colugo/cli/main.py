@@ -11,6 +11,7 @@ from colugo.cli.demo.command import demo
 from colugo.cli.network.doctor import doctor
 from colugo.cli.network.nodes import nodes
 from colugo.cli.network.why import why
+from colugo.cli.relay import relay
 from colugo.cli.stream.command import stream
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -25,6 +26,7 @@ Examples:
   colugo doctor
   colugo why lab.temperature
   colugo stream ls
+  colugo relay --persist-file relay.db
   colugo -v demo --plain
   colugo demo --help
 """,
@@ -39,7 +41,7 @@ def colugo(*, verbose: int) -> None:
     )
 
 
-for command in (demo, doctor, nodes, stream, why):
+for command in (demo, doctor, nodes, relay, stream, why):
     colugo.add_command(command)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Awaitable, Callable
 
 from colugo.errors import (
@@ -15,7 +16,7 @@ from colugo.errors import (
     StreamFullError,
 )
 from colugo.messenger.message import Envelope, to_bytes
-from colugo.messenger.wording import GIVEN_TOPIC, MAX_DELIVER, PING, RELAY_TOPIC, TOPIC
+from colugo.messenger.wording import GIVEN_TOPIC, MAX_DELIVER, MEETING_S, PING, RELAY_TOPIC, TOPIC
 from colugo.node import Node
 from colugo.patterns.consumed import Delivery
 from colugo.patterns.stream import Stream
@@ -53,6 +54,7 @@ class Keeping:
         self._tries = tries
         self._say = say
         self._stream: Stream | None = None
+        self._stream_made = time.monotonic()  # asyncio's clock is the same
         self._task: asyncio.Task[None] | None = None
         self.stored = self.handed_over = 0
         if store is not None:
@@ -143,6 +145,7 @@ class Keeping:
                 return
         if self._stream is None:
             self._stream = self._make_stream(None)
+            self._stream_made = time.monotonic()
         data = to_bytes(envelope)
         await self._stream.send_wait(data, key=envelope.name, headers={"id": envelope.id})
 
@@ -209,13 +212,29 @@ class Keeping:
         stream = self._stream
         if stream is None or not stream.stats.messages:
             return
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        if not (self._relay.servers or stream.consumers):
+            await self._meet_anybody(stream, min(until, self._stream_made + MEETING_S))
         if self._relay.servers:
             self._on_relay()
         elif not stream.consumers:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout_at(until):
                 await stream.drained()
+
+    async def _meet_anybody(self, stream: Stream, until: float) -> None:
+        """Return when a relay or a consumer is connected, or the time has come."""
+        waiting = [asyncio.ensure_future(one) for one in (self._relay.ready(), stream.ready())]
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def _not_sent(envelope: Envelope) -> str:

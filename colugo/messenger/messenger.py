@@ -9,23 +9,23 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from colugo.errors import ClosedError, ConfigurationError
 from colugo.messenger.keeping import Keeping, relay_endpoint
 from colugo.messenger.message import check_name, seal, to_bytes
 from colugo.messenger.receiving import Receiving
-from colugo.messenger.wording import GIVEN_TOPIC, SEND_PORT, SUB_PORT, TOPIC, passing_key
+from colugo.messenger.wording import GIVEN_TOPIC, MEETING_S, SEND_PORT, SUB_PORT, TOPIC, passing_key
 from colugo.messenger.worker import Worker
 from colugo.node import Node
 from colugo.patterns.base import check_count
 from colugo.patterns.callbacks import count_parameters
-from colugo.patterns.consumer import Consumer
-from colugo.protocol.bindings import exact
+from colugo.protocol.bindings import Bindings, exact
 from colugo.protocol.codecs import resolve_codec
 
-_MEETING_S = 0.3
-"""How long others on the network may take to be discovered: so long the first messages wait."""
+if TYPE_CHECKING:
+    from colugo.patterns.consumer import Consumer
+
 _LONGEST_S = 1e9
 
 
@@ -121,7 +121,7 @@ class Messenger:
         self._left = 0
         self._consumer: Consumer | None = None
         self._published = 0
-        self._worker = Worker(f"colugo {name} callbacks")
+        self._worker = Worker(f"colugo {name} callbacks", self.stop)
         self._receiving = Receiving(self._worker, self._codec, self._say)
         self._node = Node(name, realm=realm)
         self._running = ExitStack()
@@ -209,7 +209,7 @@ class Messenger:
                 return self._left
             self._closing = True
             try:
-                self._node.run(self._wind_up(wait_s))
+                self._node.run(self._keeping.finish(wait_s))
             except ClosedError:  # its node was stopped by somebody else
                 self._say("the node had been stopped")
             self._left = self._keeping.kept
@@ -281,7 +281,7 @@ class Messenger:
 
         Raises:
             ConfigurationError: if the name breaks the rules, the callback cannot be called so, or there are
-                more than 1,000 names.
+                more than 1,000 names (500 with `server_address`).
             ClosedError: before `start()` and after `stop()`.
         """
         check_name(name)
@@ -320,31 +320,40 @@ class Messenger:
     def _bind(self) -> None:
         """Let the consumer bind to the names that are subscribed to."""
         names = list(self._receiving.callbacks)
-        bindings = [exact(name) for name in names]
-        if self._hear_from is not None:
-            bindings += [exact(passing_key(name)) for name in names]
-        if not bindings:
-            if self._consumer is not None:
-                self._consumer.close()
-            self._consumer = None
-        elif self._consumer is None:
-            self._consumer = self._node.add_consumer(
-                TOPIC if self._hear_from is None else GIVEN_TOPIC,
-                self._receiving.on_delivery,
-                bindings=bindings,
-                durable=False,
-                connect=[] if self._hear_from is None else [self._hear_from],
-            )
-        else:
-            self._consumer.rebind(bindings)
-        if self._consumer is not None and self._hear_from is not None:
-            self._node.run(self._joined(self._consumer))
+        keys = [*names, *map(passing_key, names)] if self._hear_from else names
+        bindings = Bindings(map(exact, keys)).patterns if keys else ()
+        self._node.run(self._bind_to(bindings))
+        if (
+            bindings and self._hear_from and not self._worker.is_current
+        ):  # there, it is not done before the end
+            self._node.run(self._joined())
 
-    async def _joined(self, consumer: Consumer) -> None:
+    async def _bind_to(self, bindings: tuple[str, ...]) -> None:
+        def bind() -> None:
+            if not bindings:
+                if self._consumer is not None:
+                    self._consumer.close()
+                self._consumer = None
+            elif self._consumer is not None:
+                self._consumer.rebind(bindings)
+            else:
+                self._consumer = self._node.add_consumer(
+                    GIVEN_TOPIC if self._hear_from else TOPIC,
+                    self._receiving.on_delivery,
+                    bindings=bindings,
+                    durable=False,
+                    connect=[self._hear_from] if self._hear_from else [],
+                )
+
+        self._receiving.when_settled(bind)
+
+    async def _joined(self) -> None:
         """Return when the relay knows what is wanted, so that what is sent now is heard; or later."""
+        if self._consumer is None:  # it is made when a callback has returned
+            return
         try:
             async with asyncio.timeout(self._timeout_s):
-                await consumer.ready()
+                await self._consumer.ready()
         except TimeoutError:
             self._say("the relay is not connected; it is heard as soon as it is")
 
@@ -353,16 +362,10 @@ class Messenger:
             await self._keeping.meet_relay(self._meeting_s)
         await self._keeping.keep(envelope)
 
-    async def _wind_up(self, within_s: float) -> None:
-        """Get rid of what is kept."""
-        if self._keeping.kept and not self._keeping.relays and self._meeting_s > 0:
-            await self._keeping.meet_relay(min(within_s, self._meeting_s))
-        await self._keeping.finish(within_s)
-
     @property
     def _meeting_s(self) -> float:
         """How much longer to wait for others to be discovered, seconds."""
-        return max(0.0, self._born + _MEETING_S - time.monotonic())
+        return max(0.0, self._born + MEETING_S - time.monotonic())
 
     def _end(self) -> None:
         try:

@@ -11,6 +11,7 @@ from colugo.messenger.recent import Recent
 from colugo.messenger.worker import Worker
 from colugo.patterns.consumed import Delivery
 from colugo.protocol.codecs import Codec
+from colugo.protocol.settlements import report_failure
 
 _REMEMBERED = 10_000
 _WORKING_S = 5.0
@@ -57,6 +58,8 @@ class Receiving:
         self._codec = codec
         self._say = say
         self._recent = Recent(_REMEMBERED)
+        self._busy = False
+        self._due: Callable[[], None] | None = None
 
     async def on_published(self, data: Any) -> None:
         """Take a message that goes to whoever listens.
@@ -68,23 +71,52 @@ class Receiving:
         if envelope.name in self.callbacks:
             await self._call(envelope)
 
+    def when_settled(self, action: Callable[[], None]) -> None:
+        """Do it, on the loop, when it has been said what has become of the message that is being handled."""
+        if self._busy:
+            self._due = action
+        else:
+            action()
+
     async def on_delivery(self, data: Any, delivery: Delivery) -> None:
-        """Take a message of a stream; returning acknowledges it.
+        """Take a message of a stream, and say what has become of it.
 
         Raises:
             DecodeError: if that is no message of ours.
             Exception: what the callback raised.
         """
-        envelope = self._open(data)
-        if envelope.id in self._recent:
-            self.counts.duplicates += 1
-        elif envelope.name not in self.callbacks:  # unsubscribed meanwhile
-            self.counts.unwanted += 1
-            delivery.nack("nobody in this process has subscribed to it any more")
-        elif envelope.ack or not delivery.redelivered:
-            await self._deliver(envelope, delivery)
+        self._busy = True
+        try:
+            await self._deliver(self._open(data), delivery)
+        except Exception as error:
+            if not delivery.settled:
+                delivery.fail(report_failure(error))
+            raise
+        finally:
+            self._busy = False
+            due, self._due = self._due, None
+            if due is not None:
+                due()
 
     async def _deliver(self, envelope: Envelope, delivery: Delivery) -> None:
+        if envelope.id in self._recent:
+            self.counts.duplicates += 1
+        elif envelope.name not in self.callbacks:
+            self.counts.unwanted += 1
+            delivery.nack("nobody in this process has subscribed to it any more")
+            return
+        elif envelope.ack:
+            await self._call_patiently(envelope, delivery)
+            self._recent.add(envelope.id)
+        elif not delivery.redelivered:
+            self._recent.add(envelope.id)
+            delivery.ack()
+            await self._call(envelope)
+            return
+        delivery.ack()
+
+    async def _call_patiently(self, envelope: Envelope, delivery: Delivery) -> None:
+        """Call back, and tell the stream meanwhile that this goes on."""
         call = asyncio.ensure_future(self._call(envelope))
         try:
             while not (await asyncio.wait({call}, timeout=_WORKING_S))[0]:
@@ -92,10 +124,6 @@ class Receiving:
         except asyncio.CancelledError:
             call.cancel()
             raise
-        if call.exception() is None or not envelope.ack:
-            self._recent.add(envelope.id)
-            if call.exception() is not None:
-                delivery.ack()
         call.result()
 
     async def _call(self, envelope: Envelope) -> None:

@@ -176,6 +176,7 @@ class Relay(Node):
         await self.stream.send_wait(body, key=envelope.name, headers={"id": envelope.id})
         self._recent.add(envelope.id)
         self._taken += 1
+        self.logger.debug("taken: %r", envelope.name)
 
     def _pass_on(self, envelope: Envelope, body: bytes) -> None:
         """Hand a message to those that reach the relay only, if they listen."""
@@ -183,6 +184,7 @@ class Relay(Node):
         if self.stream.listeners(key):
             self.stream.send(body, key=key)
             self._passed += 1
+            self.logger.debug("passed on: %r", envelope.name)
 
     def _on_published(self, body: Any, info: MessageInfo) -> None:
         if info.peer.node_id == self.uuid.bytes:

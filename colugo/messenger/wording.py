@@ -11,6 +11,8 @@ SUB_PORT = 7201
 """Of Mezzenger's server."""
 PING = b"ping"
 ANSWER = b"OK"
+MEETING_S = 0.3
+"""How long others on the network may take to be discovered: so long the first messages wait."""
 MAX_DELIVER = 10
 """How often a message is tried in one process before it is a dead letter: over four minutes or more."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 from colugo.errors import ClosedError
 
 _JOIN_S = 1.0
+_LOOK_S = 0.5
 
 Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
 
@@ -20,9 +22,11 @@ class Worker:
 
     Args:
         name: of the thread.
+        on_interrupt: called on the thread when Ctrl-C has ended the main thread, so that it ends the program.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, on_interrupt: Callable[[], object]) -> None:
+        self._on_interrupt = on_interrupt
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=False)
 
@@ -58,7 +62,15 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=_LOOK_S)
+            except queue.Empty:
+                if _was_interrupted():
+                    self._on_interrupt()
+                continue
+            if job is None:
+                return
             loop, future, function = job
             if future.cancelled():  # nobody waits for it any more
                 continue
@@ -80,3 +92,8 @@ def _settle(future: "asyncio.Future[Any]", error: BaseException | None) -> None:
         future.set_result(None)
     else:
         future.set_exception(error)
+
+
+def _was_interrupted() -> bool:
+    """Whether the main thread has ended by Ctrl-C; the interpreter keeps what it reported there."""
+    return not threading.main_thread().is_alive() and getattr(sys, "last_type", None) is KeyboardInterrupt

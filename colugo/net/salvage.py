@@ -10,7 +10,7 @@ from colugo.errors import StoreError
 from colugo.net.store import GroupRecord
 from colugo.net.store_creation import create
 from colugo.net.store_failure import store_failure
-from colugo.net.store_lock import claim, disclaim, reading
+from colugo.net.store_lock import claim, disclaim, held
 from colugo.net.store_log import log_path
 from colugo.net.store_pages import Cell, DamagedPageError, Pages
 from colugo.net.store_rows import (
@@ -53,7 +53,8 @@ class Salvaged:
         groups: how many groups were.
         attempts: of how many messages it was copied how often they had been tried.
         lost: ranges of numbers, both ends included, in which messages could not be read. Those that had been
-            acknowledged are among them: what was there is not known any more.
+            acknowledged are among them: what was there is not known any more. One that ends with 2**63 - 1
+            means all numbers from there on.
         damaged_pages: how many pages of the file could not be read.
         damaged_rows: how many rows of readable pages could not.
         new_stream: whether the stream's own id was lost; consumers will take it for another stream.
@@ -95,7 +96,7 @@ def salvage(path: str | PathLike[str], into: str | PathLike[str]) -> Salvaged:
     identity = None
     try:
         identity = claim(source)
-        with reading(source), Pages(source) as pages:
+        with held(source, "rb"), Pages(source) as pages:
             create(part)
             with closing(sqlite3.connect(part, isolation_level=None)) as connection:
                 found = _Copy(pages, connection).run()
@@ -217,7 +218,7 @@ class _Copy:
         return self._connection.execute(sql, row).rowcount
 
     def _put_stream(self) -> int:
-        """Give the copy the id of the stream, and return its last number, as far as that is known."""
+        """Give the copy the id of the stream; return its last number, or the highest there is."""
         tables = (
             "SELECT seq FROM messages UNION ALL SELECT seq FROM dead UNION ALL SELECT offered FROM groups"
         )
@@ -230,7 +231,7 @@ class _Copy:
         jump = _JUMP if self._found.new_stream or self._found.log_damaged else 0
         stream = self._stream._replace(last_seq=last + jump)
         self._connection.execute("INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?)", stream_row(stream))
-        return last
+        return last if jump == 0 else _HIGHEST
 
     def _suspects(self, last: int) -> list[tuple[int, int]]:
         """Ranges of numbers whose pages are damaged, as the tree of the messages has them."""

@@ -1,5 +1,6 @@
 """What went wrong with a store's file, in words that say what to do."""
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -32,12 +33,25 @@ def store_failure(path: Path, error: sqlite3.Error) -> StoreError:
     if code in _LOCKED:
         return locked_failure(path)
     if code in _UNWRITABLE:
-        return StoreError(
-            f"the store {path} cannot be written ({error}): it and its folder must be writable, for SQLite "
-            f"keeps {path.name}-wal beside it"
-        )
+        return _unwritable_failure(path, str(error))
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return StoreError(f"the store {path} failed: {error} ({name})")
+
+
+def file_failure(path: Path, error: OSError) -> StoreError:
+    """The error to raise for one of the system's."""
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return _unwritable_failure(path, str(error.strerror))
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return full_failure(path)
+    return StoreError(f"the store {path} cannot be opened: {error.strerror}")
+
+
+def _unwritable_failure(path: Path, what: str) -> StoreError:
+    return StoreError(
+        f"the store {path} cannot be written ({what}): it and its folder must be writable, for SQLite keeps "
+        f"{path.name}-wal beside it"
+    )
 
 
 def full_failure(path: Path) -> StoreError:

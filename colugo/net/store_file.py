@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from colugo.errors import ConfigurationError, StoreError
 from colugo.net.store_creation import HEADER_BYTES, check_header, create
-from colugo.net.store_failure import damaged_failure, store_failure
-from colugo.net.store_lock import BUSY_S, Identity, claim, disclaim, reading
+from colugo.net.store_failure import damaged_failure, file_failure, store_failure
+from colugo.net.store_lock import BUSY_S, Identity, claim, disclaim, held
 from colugo.net.store_log import LogState, log_path, log_state
 
 Durability = Literal["full", "os"]
@@ -52,7 +52,7 @@ class StoreFile:
             raise store_failure(path, error) from error
         except OSError as error:
             self._disclaim()
-            raise StoreError(f"the store {path} cannot be opened: {error.strerror}") from error
+            raise file_failure(path, error) from error
         except BaseException:
             self._disclaim()
             raise
@@ -82,10 +82,9 @@ class StoreFile:
 
 def _check(path: Path, durability: Durability, logger: logging.Logger) -> None:
     """Look whether it is a store and its log is whole, before SQLite takes the log as it is."""
-    with reading(path) as file:
+    with held(path, "r+b") as file:
         check_header(file.read(HEADER_BYTES), path)
         state = log_state(path)
-    state = log_state(path)
     if state is LogState.DAMAGED and durability == "full":
         raise damaged_failure(
             path, f"{log_path(path).name}, with its last transactions, is not as it was written"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from colugo.net.store_failure import locked_failure
 
@@ -56,14 +56,18 @@ def disclaim(identity: Identity) -> None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[BinaryIO]:
+def held(path: Path, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
     """Open a claimed file to look into it, while no other process writes to it.
+
+    Args:
+        path: of the file.
+        mode: to see whether it could be written, too, `"r+b"`.
 
     Raises:
         StoreError: if another process has it.
-        OSError: if it cannot be read.
+        OSError: if it cannot be opened.
     """
-    with path.open("rb") as file:
+    with path.open(mode) as file:
         _lock(file, path)
         yield file
 

@@ -96,6 +96,11 @@ class Item(NamedTuple):
 class Delivery:
     """What is known of a message besides itself, and what can be said of it; callbacks get it.
 
+    Args:
+        item: the message as it came.
+        redelivered: whether a consumer of the group may have had the message before.
+        submit: has something said on the node's thread.
+
     Attributes:
         key: the message's key; "" for none.
         attempt: which try this is, from 1 on; 255 for that or a later one.
@@ -187,7 +192,12 @@ class Delivery:
         self.fail(Failure(str(reason)), BY_RULES if delay_ms is None else delay_ms)
 
     def fail(self, failure: Failure, delay_ms: int = BY_RULES) -> None:
-        """It could not be handled, with a traceback."""
+        """The same with a traceback.
+
+        Args:
+            failure: why, as it travels.
+            delay_ms: milliseconds until the next try, or BY_RULES.
+        """
         self._settle()
         settlement = Settlement(self._seq, Outcome.NACK, delay_ms, failure)
         self._submit(self._source.tell, settlement)

@@ -66,7 +66,7 @@ class ConsumerStats:
 
 
 class Consumer(Part):
-    """Gets the messages of a topic's streams, shared with the others of its group; made by `Node.add_consumer`."""
+    """Gets the messages of a topic's streams, as a member of a group; made by `Node.add_consumer`."""
 
     def __init__(
         self,

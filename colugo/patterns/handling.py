@@ -63,7 +63,7 @@ class Calls:
         """The arguments of a call; None if the message cannot be decoded, which has been said then."""
         flags = item.flags
         redelivered = bool(flags & FLAG_REDELIVERED)
-        delivery = Delivery(item, redelivered=redelivered, submit=self._submit)
+        delivery = Delivery(item, redelivered=redelivered, submit=self.submit)
         try:
             message = self._codec.unpack(item.payload, text=bool(flags & FLAG_TEXT))
         except DecodeError as error:
@@ -85,7 +85,7 @@ class Calls:
         if not delivery.settled:
             delivery.fail(report_failure(error))
 
-    def _submit(self, action: Callable[..., None], *args: Any) -> None:
+    def submit(self, action: Callable[..., None], *args: Any) -> None:
         """Say it on the node's thread; after its end, nobody listens."""
         if not self.runtime.closed:
             self.runtime.submit(self._say, action, *args)
@@ -210,7 +210,7 @@ class OnLoop:
             return False
         if result is not None and is_awaitable(result):
             self._await(
-                result, Delivery(item, redelivered=bool(flags & FLAG_REDELIVERED), submit=calls._submit)
+                result, Delivery(item, redelivered=bool(flags & FLAG_REDELIVERED), submit=calls.submit)
             )
             return False
         return True
@@ -372,7 +372,7 @@ class InTasks:
             reraise_if_cancelled(error)
             if isinstance(error, TimeoutError) and scope.expired():
                 reason = f"{calls.handler.label} has taken longer than ack_timeout_ms, {limit_s * 1000:g}"
-                calls.runtime.logger.error("%s, and was cancelled", reason)
+                calls.runtime.logger.error("%s, and was cancelled", reason)  # noqa: TRY400 - whose traceback?
                 if not delivery.settled:
                     delivery.fail(Failure(reason), 0)
             else:

@@ -1,7 +1,7 @@
 """A stream that sends numbers, and says of each when it has been stored.
 
-Options: `topic`, `store`, `groups`, `messages`, `then`: `drain`, `end`, or stay; `marks`: whether to write to descriptor 2
-what was stored, at once, so that a trace of system calls shows it.
+Options: `topic`, `store`, `groups`, `messages`, `then`: `drain`, `end`, or stay; `marks`: whether to write to
+descriptor 2 what was stored, at once, so that a trace of system calls shows it.
 """
 
 import asyncio

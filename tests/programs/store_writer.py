@@ -1,0 +1,62 @@
+"""Commits messages to a store as fast as it can, and prints each number when it is confirmed.
+
+Arguments: the file, how many messages, and `random` for transactions of random sizes that delete, too.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import sys
+from functools import partial
+
+from colugo.errors import StoreError
+from colugo.net.sqlite_store import SqliteStore
+from colugo.net.store import GroupRecord, Outcome, Transaction
+from tests.storing import message
+
+
+def tell(text: str) -> None:
+    """In one write, which a trace shows."""
+    os.write(1, f"{text}\n".encode())
+
+
+def marked(seq: int) -> bytes:
+    """A payload that is found in a trace."""
+    return f"<{seq:07}>".encode() + b"." * 100
+
+
+def confirmed(ended: asyncio.Future[None], last: int, deleted: int, result: Outcome | StoreError) -> None:
+    if isinstance(result, StoreError):
+        tell(f"StoreError: {result}")
+        raise result
+    tell(f"done {last} {deleted}")
+    ended.set_result(None)
+
+
+async def main(path: str, count: int, *, is_random: bool) -> None:
+    store = SqliteStore(path, logger=logging.getLogger("writer"))
+    try:
+        seq = store.open().last_seq
+    except StoreError as error:
+        tell(f"StoreError: {error}")
+        return
+    tell(f"open {seq}")
+    deleted = 0
+    end = seq + count
+    while seq < end:
+        number = random.choice([1, 3, 50, 700]) if is_random else 1
+        inserts = [message(seq + one, marked(seq + one)) for one in range(1, number + 1)]
+        seq += number
+        transaction = Transaction(inserts=inserts, groups={"g": GroupRecord("g", offered=seq)})
+        if is_random and seq - deleted > 1000:
+            transaction.deletes.append((deleted + 1, deleted + 500))
+            deleted += 500
+        ended = asyncio.get_running_loop().create_future()
+        store.commit(transaction, partial(confirmed, ended, seq, deleted))
+        await ended
+    await store.aclose()
+    tell("closed")
+
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), is_random=sys.argv[3:] == ["random"]))
