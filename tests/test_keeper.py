@@ -16,7 +16,9 @@ import tests.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.errors import ClosedError, StoreError, StreamFullError
 from colugo.net.store import Outcome, Transaction, size_of
 from colugo.patterns import keeper as keepers
-from colugo.patterns.keeper import AckPolicy, FullPolicy, Keeper, Limits
+from colugo.patterns.group_book import AckPolicy
+from colugo.patterns.journal import FullPolicy, Limits
+from colugo.patterns.keeper import Keeper
 from colugo.patterns.stream_group import StreamGroup
 from colugo.protocol.bindings import Bindings
 from colugo.protocol.ranges import Range, to_ranges
@@ -97,7 +99,7 @@ class Keeping(RuleBasedStateMachine):
         )
         for name in DECLARED:
             if name not in self.keeper.groups:
-                self.keeper.make_group(name, BINDINGS[name], durable=True)
+                self.keeper.book.make_group(name, BINDINGS[name], durable=True)
         self.keeper.open()
 
     # --- what the keeper does
@@ -145,20 +147,20 @@ class Keeping(RuleBasedStateMachine):
 
     async def _send(self, key: str, size: int, *, wait: bool) -> None:
         keeper = self.keeper
-        held = keeper.count + keeper.dead + keeper.unwritten
+        held = keeper.journal.count + keeper.journal.dead + keeper.journal.unwritten
         try:
-            seq = keeper.add(key, b"", b"x" * size, 0)
+            seq = keeper.journal.add(key, b"", b"x" * size, 0)
         except StreamFullError:
             assert self.limits.full == "reject"
-            assert held >= self.limits.max_messages or keeper.size > self.limits.max_bytes - 3000
+            assert held >= self.limits.max_messages or keeper.journal.size > self.limits.max_bytes - 3000
         except StoreError:
-            assert keeper.error is not None
+            assert keeper.journal.error is not None
         else:
             assert self.limits.full != "reject" or held < self.limits.max_messages
             assert seq not in self.stored
             keeper.begin()
             if wait:
-                self.waiting.append((seq, keeper.written(seq)))
+                self.waiting.append((seq, keeper.journal.written(seq)))
 
     @rule(count=st.integers(1, 6), fail=st.sampled_from([False, False, False, True]))
     def let_the_store_work(self, count: int, fail: bool) -> None:
@@ -197,7 +199,7 @@ class Keeping(RuleBasedStateMachine):
         self.born += 1
         identity = b"c%d" % self.born
         durable = name in DECLARED
-        group = self.keeper.join(name, identity, prefetch, BINDINGS[name], durable=durable)
+        group = self.keeper.book.join(name, identity, prefetch, BINDINGS[name], durable=durable)
         self.consumers[identity] = Consumer(identity, group)
 
     def some_consumer(self, data: st.DataObject) -> Consumer:
@@ -212,7 +214,7 @@ class Keeping(RuleBasedStateMachine):
     def lose(self, consumer: Consumer, *, lost: bool = True) -> None:
         del self.consumers[consumer.identity]
         before = self.graves(consumer.group)
-        self.keeper.leave(consumer.group, consumer.identity, "it is gone", lost=lost)
+        self.keeper.book.leave(consumer.group, consumer.identity, "it is gone", lost=lost)
         self.count_graves(consumer.group, before)
 
     @precondition(lambda self: self.consumers)
@@ -307,7 +309,7 @@ class Keeping(RuleBasedStateMachine):
     def forget(self, name: str) -> None:
         group = self.keeper.groups.get(name)
         if group is None or not group.present:  # as Stream.forget sees to
-            self.in_loop(lambda: self.keeper.forget(name))
+            self.in_loop(lambda: self.keeper.book.forget(name))
             for kept in (self.owed, self.begun, self.acknowledged, self.dead_now):
                 kept[name].clear()
 
@@ -316,16 +318,16 @@ class Keeping(RuleBasedStateMachine):
     def resurrect_or_purge(self, data: st.DataObject, again: bool) -> None:
         seq, name = data.draw(st.sampled_from(sorted(self.disk._dead)))
         letter = self.disk._dead[seq, name]
-        if (name, seq) in self.keeper._next.undead:
+        if (name, seq) in self.keeper.journal.next.undead:
             return
-        if again and (name not in self.keeper.groups or self.keeper.error is not None):
+        if again and (name not in self.keeper.groups or self.keeper.journal.error is not None):
             return
 
         def act() -> None:
             if again:
                 message = letter.message
-                self.keeper.add(message.key, message.headers, message.payload, 0, name, force=True)
-            self.keeper.unbury(name, seq)
+                self.keeper.journal.add(message.key, message.headers, message.payload, 0, name, force=True)
+            self.keeper.journal.unbury(name, seq)
 
         self.in_loop(act)
 
@@ -367,7 +369,7 @@ class Keeping(RuleBasedStateMachine):
         kept = [*disk._messages.values(), *(letter.message for letter in disk._dead.values())]
         assert disk._size == sum(map(size_of, kept))
         if "keeper" in self.__dict__ and not self.store.jobs:
-            counts = self.keeper.count, self.keeper.size, self.keeper.dead
+            counts = self.keeper.journal.count, self.keeper.journal.size, self.keeper.journal.dead
             assert counts == (len(disk._messages), disk._size, len(disk._dead))
             if self.limits.full == "drop-oldest":
                 assert len(disk._messages) <= self.limits.max_messages
@@ -395,15 +397,15 @@ class Keeping(RuleBasedStateMachine):
             self.lose(consumer)
         for name in {*self.keeper.groups, "g"}:
             await self._join(name, 3)
-        await self.work_until(self.keeper.drained())
+        await self.work_until(self.keeper.journal.drained())
         for seq, name in list(self.disk._dead):
-            self.keeper.unbury(name, seq)
-        await self.work_until(self.keeper.synced())
+            self.keeper.journal.unbury(name, seq)
+        await self.work_until(self.keeper.journal.synced())
 
     async def work_until(self, end: Coroutine[Any, Any, None]) -> None:
         """Let the store, consumers and time do what they do, until the end, which must not be far."""
         ended = asyncio.ensure_future(end)
-        for _ in range(40 * (len(self.stored) + self.keeper.unwritten) + 100):
+        for _ in range(40 * (len(self.stored) + self.keeper.journal.unwritten) + 100):
             await self._let_the_store_work(len(self.store.jobs), fail=False)
             if ended.done() and not any(group.queue.entries for group in self.keeper.groups.values()):
                 break
@@ -415,7 +417,7 @@ class Keeping(RuleBasedStateMachine):
             await asyncio.sleep(0)
         if not ended.done():
             ended.cancel()
-            raise AssertionError(f"it does not end, with {self.keeper.count} messages left")
+            raise AssertionError(f"it does not end, with {self.keeper.journal.count} messages left")
         await ended
 
     def work_off(self, consumer: Consumer) -> bool:
@@ -428,10 +430,15 @@ class Keeping(RuleBasedStateMachine):
 
     def check_the_end(self) -> None:
         disk, keeper = self.disk, self.keeper
-        assert keeper.empty
+        assert keeper.journal.empty
         assert (len(disk._messages), len(disk._dead), disk._size) == (0, 0, 0)
-        assert (keeper.count, keeper.size, keeper.dead, keeper.unwritten) == (0, 0, 0, 0)
-        assert keeper.error is None
+        assert (keeper.journal.count, keeper.journal.size, keeper.journal.dead, keeper.journal.unwritten) == (
+            0,
+            0,
+            0,
+            0,
+        )
+        assert keeper.journal.error is None
         for group in keeper.groups.values():
             assert (len(group.queue.entries), group.queue.size, len(group.unsent)) == (0, 0, 0)
         for name, owed in self.owed.items():

@@ -193,8 +193,8 @@ def test_a_group_that_joins_when_a_message_has_just_been_acknowledged_does_not_g
             for n in range(50):
                 stream.send(f"old {n}")
             await first.reach(50)
-            await until(lambda: stream._keeper._next.deletes or stream.stats.messages == 0)
-            stream._keeper.make_group("late", ["#"], durable=False)
+            await until(lambda: stream._keeper.journal.next.deletes or stream.stats.messages == 0)
+            stream._keeper.book.make_group("late", ["#"], durable=False)
             c.add_consumer("jobs", second, group="late", durable=False)
             await until(lambda: stream.stats.messages == 0)
             await stream.send_wait("new")
