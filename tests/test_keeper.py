@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import tests.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.errors import ClosedError, StoreError, StreamFullError
 from colugo.net.store import Outcome, Transaction, size_of
-from colugo.patterns import keeper as keepers
+from colugo.patterns import group_book, journal
 from colugo.patterns.group_book import AckPolicy
 from colugo.patterns.journal import FullPolicy, Limits
 from colugo.patterns.keeper import Keeper
@@ -51,7 +51,8 @@ class Keeping(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.loop = OwnTimeLoop()
         clock = SimpleNamespace(time_ns=lambda: int(self.loop.now * NS))
-        self.patch.setattr(keepers, "time", clock)
+        for module in (group_book, journal):
+            self.patch.setattr(module, "time", clock)
         self.disk = Disk()
         self.owed: dict[str, set[int]] = defaultdict(set)
         self.handled: dict[str, set[int]] = defaultdict(set)
@@ -60,6 +61,7 @@ class Keeping(RuleBasedStateMachine):
         self.stored: set[int] = set()
         self.let_go: set[int] = set()
         self.refused: set[int] = set()
+        self.rising: dict[int, tuple[int, str]] = {}
         self.consumers: dict[bytes, Consumer] = {}
         self.born = 0
 
@@ -75,7 +77,7 @@ class Keeping(RuleBasedStateMachine):
     ) -> None:
         self.ack = ack
         self.limits = Limits(most, 10_000, age_ms, full)
-        self.rules = Rules(max_deliver, ack_timeout_s=30.0, retry_delay_s=1.0)
+        self.ruling = Rules(max_deliver, ack_timeout_s=30.0, retry_delay_s=1.0)
         self.start()
 
     def start(self) -> None:
@@ -93,7 +95,7 @@ class Keeping(RuleBasedStateMachine):
             self.store.open(),
             ack=self.ack,
             limits=self.limits,
-            rules=self.rules,
+            rules=self.ruling,
             hand_out=self.on_hand_out,
             nudge=lambda member: None,
         )
@@ -141,7 +143,7 @@ class Keeping(RuleBasedStateMachine):
     # --- what the program does
 
     @rule(key=keys, size=st.integers(0, 30), wait=st.booleans())
-    def send(self, key: str, size: int, wait: bool) -> None:
+    def send(self, key: str, size: int, *, wait: bool) -> None:
         self.loop.do(self._send(key, size, wait=wait))
         self.loop.turns()
 
@@ -163,7 +165,7 @@ class Keeping(RuleBasedStateMachine):
                 self.waiting.append((seq, keeper.journal.written(seq)))
 
     @rule(count=st.integers(1, 6), fail=st.sampled_from([False, False, False, True]))
-    def let_the_store_work(self, count: int, fail: bool) -> None:
+    def let_the_store_work(self, count: int, *, fail: bool) -> None:
         self.loop.do(self._let_the_store_work(count, fail=fail))
         self.loop.turns()
 
@@ -174,13 +176,15 @@ class Keeping(RuleBasedStateMachine):
             await asyncio.sleep(0)
 
     @rule(last_was_done=st.booleans())
-    def kill_and_restart(self, last_was_done: bool) -> None:
+    def kill_and_restart(self, *, last_was_done: bool) -> None:
         self.store.die(last_was_done=last_was_done)
         self.keeper.close(ClosedError("killed"))
         self.consumers.clear()
         self.loop.turns()
         self.look_at_waiting()
         self.refused.clear()  # who sent them was not given their numbers, which are used again
+        self.dead_letters_rise_or_stay()
+        self.rising.clear()
         self.start()
 
     @rule(step=st.sampled_from([0.0, 0.3, 1.5, 11.0, 31.0]))
@@ -207,7 +211,7 @@ class Keeping(RuleBasedStateMachine):
 
     @precondition(lambda self: self.consumers)
     @rule(data=st.data(), lost=st.booleans())
-    def leave(self, data: st.DataObject, lost: bool) -> None:
+    def leave(self, data: st.DataObject, *, lost: bool) -> None:
         consumer = self.some_consumer(data)
         self.in_loop(lambda: self.lose(consumer, lost=lost))
 
@@ -224,7 +228,7 @@ class Keeping(RuleBasedStateMachine):
 
     @precondition(lambda self: self.consumers)
     @rule(data=st.data(), all_of_it=st.booleans())
-    def acknowledge(self, data: st.DataObject, all_of_it: bool) -> None:
+    def acknowledge(self, data: st.DataObject, *, all_of_it: bool) -> None:
         consumer = self.some_consumer(data)
         if consumer.held:
             seqs = consumer.held if all_of_it else self.some_held(data, consumer)
@@ -256,7 +260,7 @@ class Keeping(RuleBasedStateMachine):
                 before = self.graves(consumer.group)
                 settlement = Settlement(seq, Settled.NACK, delay_ms, Failure("it failed"))
                 self.in_loop(
-                    lambda settlement=settlement: self.keeper.nack(  # type: ignore[misc]
+                    lambda settlement=settlement: self.keeper.nack(
                         consumer.group, consumer.identity, settlement
                     )
                 )
@@ -315,10 +319,10 @@ class Keeping(RuleBasedStateMachine):
 
     @precondition(lambda self: self.disk._dead)
     @rule(data=st.data(), again=st.booleans())
-    def resurrect_or_purge(self, data: st.DataObject, again: bool) -> None:
+    def resurrect_or_purge(self, data: st.DataObject, *, again: bool) -> None:
         seq, name = data.draw(st.sampled_from(sorted(self.disk._dead)))
         letter = self.disk._dead[seq, name]
-        if (name, seq) in self.keeper.journal.next.undead:
+        if (name, seq) in self.keeper.journal.next.undead or (seq, name) in self.rising.values():
             return
         if again and (name not in self.keeper.groups or self.keeper.journal.error is not None):
             return
@@ -326,7 +330,8 @@ class Keeping(RuleBasedStateMachine):
         def act() -> None:
             if again:
                 message = letter.message
-                self.keeper.journal.add(message.key, message.headers, message.payload, 0, name, force=True)
+                number = self.keeper.journal.add(message.key, b"", message.payload, 0, name, force=True)
+                self.rising[number] = seq, name
             self.keeper.journal.unbury(name, seq)
 
         self.in_loop(act)
@@ -362,6 +367,14 @@ class Keeping(RuleBasedStateMachine):
     def forgotten_by_all(self) -> set[int]:
         """What was only for a group that has been forgotten since."""
         return self.stored - set().union(*self.owed.values())
+
+    @invariant()
+    def dead_letters_rise_or_stay(self) -> None:
+        for number in list(self.rising):
+            if number in self.stored:
+                del self.rising[number]
+            else:
+                assert self.rising[number] in self.disk._dead
 
     @invariant()
     def the_store_counts_right(self) -> None:
@@ -409,7 +422,7 @@ class Keeping(RuleBasedStateMachine):
             await self._let_the_store_work(len(self.store.jobs), fail=False)
             if ended.done() and not any(group.queue.entries for group in self.keeper.groups.values()):
                 break
-            if not any([self.work_off(consumer) for consumer in list(self.consumers.values())]):
+            if not sum(self.work_off(consumer) for consumer in list(self.consumers.values())):
                 timer = self.loop.next_timer()
                 if timer is not None and not self.store.jobs:
                     self.loop.now = max(timer, self.loop.now)
@@ -432,12 +445,8 @@ class Keeping(RuleBasedStateMachine):
         disk, keeper = self.disk, self.keeper
         assert keeper.journal.empty
         assert (len(disk._messages), len(disk._dead), disk._size) == (0, 0, 0)
-        assert (keeper.journal.count, keeper.journal.size, keeper.journal.dead, keeper.journal.unwritten) == (
-            0,
-            0,
-            0,
-            0,
-        )
+        counts = keeper.journal.count, keeper.journal.size, keeper.journal.dead, keeper.journal.unwritten
+        assert counts == (0, 0, 0, 0)
         assert keeper.journal.error is None
         for group in keeper.groups.values():
             assert (len(group.queue.entries), group.queue.size, len(group.unsent)) == (0, 0, 0)
