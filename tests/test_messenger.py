@@ -141,6 +141,9 @@ def test_who_comes_after_another_one_has_had_a_message_does_not_get_it(team: Tea
     assert first.get()[0] == "for b"
     assert wait_until(lambda: a.stats.kept == 0)
     c.subscribe("n", second)
+    stream = a._keeping._stream
+    assert stream is not None
+    assert wait_until(lambda: stream.listeners("n") == 2)
     a.send_message("n", "for both", ack=1)
     assert second.get()[0] == first.get()[0] == "for both"
     assert wait_until(lambda: a.stats.kept == 0)
