@@ -62,6 +62,7 @@ class Keeping(RuleBasedStateMachine):
         self.let_go: set[int] = set()
         self.refused: set[int] = set()
         self.rising: dict[int, tuple[int, str]] = {}
+        self.audience: dict[int, set[str]] = {}
         self.consumers: dict[bytes, Consumer] = {}
         self.born = 0
 
@@ -109,10 +110,11 @@ class Keeping(RuleBasedStateMachine):
     def on_commit(self, transaction: Transaction, outcome: Outcome) -> None:
         for message in transaction.inserts:
             self.stored.add(message.seq)
-            for record in self.disk._groups.values():
-                wanted = message.group in {"", record.name} and Bindings(record.bindings).matches(message.key)
-                if wanted and record.durable and not record.forgotten and record.name in self.keeper.groups:
-                    self.owed[record.name].add(message.seq)
+            for name in self.audience.pop(message.seq, ()):
+                record = self.disk._groups[name]
+                assert not record.forgotten
+                if record.durable:
+                    self.owed[name].add(message.seq)
         for letter in transaction.dead:
             self.buried[letter.group].add(letter.message.seq)
         self.let_go.update(outcome.trimmed, outcome.expired)
@@ -160,6 +162,9 @@ class Keeping(RuleBasedStateMachine):
         else:
             assert self.limits.full != "reject" or held < self.limits.max_messages
             assert seq not in self.stored
+            self.audience[seq] = {
+                name for name in keeper.groups if name in DECLARED and Bindings(BINDINGS[name]).matches(key)
+            }
             keeper.begin()
             if wait:
                 self.waiting.append((seq, keeper.journal.written(seq)))
@@ -185,6 +190,7 @@ class Keeping(RuleBasedStateMachine):
         self.refused.clear()  # who sent them was not given their numbers, which are used again
         self.dead_letters_rise_or_stay()
         self.rising.clear()
+        self.audience.clear()
         self.start()
 
     @rule(step=st.sampled_from([0.0, 0.3, 1.5, 11.0, 31.0]))
@@ -203,6 +209,8 @@ class Keeping(RuleBasedStateMachine):
         self.born += 1
         identity = b"c%d" % self.born
         durable = name in DECLARED
+        if name not in self.keeper.groups:
+            self.is_new(name)
         group = self.keeper.book.join(name, identity, prefetch, BINDINGS[name], durable=durable)
         self.consumers[identity] = Consumer(identity, group)
 
@@ -314,8 +322,15 @@ class Keeping(RuleBasedStateMachine):
         group = self.keeper.groups.get(name)
         if group is None or not group.present:  # as Stream.forget sees to
             self.in_loop(lambda: self.keeper.book.forget(name))
-            for kept in (self.owed, self.begun, self.acknowledged, self.dead_now):
-                kept[name].clear()
+            self.owed[name].clear()
+            for audience in self.audience.values():
+                audience.discard(name)
+            self.is_new(name)
+
+    def is_new(self, name: str) -> None:
+        """The group that a name stands for has had nothing yet."""
+        for kept in (self.begun, self.acknowledged, self.dead_now):
+            kept[name].clear()
 
     @precondition(lambda self: self.disk._dead)
     @rule(data=st.data(), again=st.booleans())
@@ -330,9 +345,12 @@ class Keeping(RuleBasedStateMachine):
         def act() -> None:
             if again:
                 message = letter.message
-                number = self.keeper.journal.add(message.key, b"", message.payload, 0, name, force=True)
+                number = self.keeper.journal.add(message.key, b"", message.payload, 0, replaces=(name, seq))
                 self.rising[number] = seq, name
-            self.keeper.journal.unbury(name, seq)
+                self.audience[number] = {name}
+                self.keeper.begin()
+            else:
+                self.keeper.journal.unbury(name, seq)
 
         self.in_loop(act)
 
@@ -391,7 +409,8 @@ class Keeping(RuleBasedStateMachine):
     def consumers_have_no_more_than_the_keeper_counts(self) -> None:
         for group in self.keeper.groups.values() if "keeper" in self.__dict__ else ():
             assert group.queue.in_flight == sum(member.held for member in group.queue.members.values())
-            assert len(group.unsent) <= len(group.queue.entries) or self.store.jobs
+            if not (self.store.jobs or self.keeper.journal.after):
+                assert len(group.unsent) == 0
 
     def teardown(self) -> None:
         """Consumers that do what they should get everything, and then nothing is left."""
@@ -408,7 +427,7 @@ class Keeping(RuleBasedStateMachine):
     async def _finish(self) -> None:
         for consumer in list(self.consumers.values()):
             self.lose(consumer)
-        for name in {*self.keeper.groups, "g"}:
+        for name in BINDINGS if self.ack == "any" else {*self.keeper.groups, "g"}:
             await self._join(name, 3)
         await self.work_until(self.keeper.journal.drained())
         for seq, name in list(self.disk._dead):
