@@ -135,10 +135,9 @@ class Keeping(RuleBasedStateMachine):
             assert group.wants(entry.message)
             if seq in self.begun[group.name]:
                 assert entry.redelivered
-            if entry.redelivered:
+            if entry.redelivered and seq not in group.done:
                 assert self.disk._attempts[group.name, seq] >= entry.attempt
-            else:
-                assert record.offered >= seq
+            assert record.offered >= seq
             self.begun[group.name].add(seq)
             consumer.held.add(seq)
 
@@ -463,7 +462,7 @@ class Keeping(RuleBasedStateMachine):
     def check_the_end(self) -> None:
         disk, keeper = self.disk, self.keeper
         assert keeper.journal.empty
-        assert (len(disk._messages), len(disk._dead), disk._size) == (0, 0, 0)
+        assert (len(disk._messages), len(disk._dead), disk._size, len(disk._attempts)) == (0, 0, 0, 0)
         counts = keeper.journal.count, keeper.journal.size, keeper.journal.dead, keeper.journal.unwritten
         assert counts == (0, 0, 0, 0)
         assert keeper.journal.error is None

@@ -323,8 +323,11 @@ class GroupBook:
             for first, last in ranges:
                 other.done.add(first, last)
             self._journal.dirty[other.name] = other
-            if not other.present:
-                other.queue.release(seq for first, last in ranges for seq in range(first, last + 1))
+            if other.written or not other.present:
+                seqs = [seq for first, last in ranges for seq in range(first, last + 1)]
+                self.settle(other, seqs)
+                if not other.present:
+                    other.queue.release(seqs)
 
     def _done_by_all(self, ranges: Ranges) -> Ranges:
         """The parts of ranges that every group is done with."""
