@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import tests.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.errors import ClosedError, StoreError, StreamFullError
 from colugo.net.store import Outcome, Transaction, size_of
-from colugo.patterns import keeper as keepers
+from colugo.patterns import group_book, journal
 from colugo.patterns.group_book import AckPolicy
 from colugo.patterns.journal import FullPolicy, Limits
 from colugo.patterns.keeper import Keeper
@@ -51,7 +51,8 @@ class Keeping(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.loop = OwnTimeLoop()
         clock = SimpleNamespace(time_ns=lambda: int(self.loop.now * NS))
-        self.patch.setattr(keepers, "time", clock)
+        for module in (group_book, journal):
+            self.patch.setattr(module, "time", clock)
         self.disk = Disk()
         self.owed: dict[str, set[int]] = defaultdict(set)
         self.handled: dict[str, set[int]] = defaultdict(set)
@@ -60,6 +61,8 @@ class Keeping(RuleBasedStateMachine):
         self.stored: set[int] = set()
         self.let_go: set[int] = set()
         self.refused: set[int] = set()
+        self.rising: dict[int, tuple[int, str]] = {}
+        self.audience: dict[int, set[str]] = {}
         self.consumers: dict[bytes, Consumer] = {}
         self.born = 0
 
@@ -75,7 +78,7 @@ class Keeping(RuleBasedStateMachine):
     ) -> None:
         self.ack = ack
         self.limits = Limits(most, 10_000, age_ms, full)
-        self.rules = Rules(max_deliver, ack_timeout_s=30.0, retry_delay_s=1.0)
+        self.ruling = Rules(max_deliver, ack_timeout_s=30.0, retry_delay_s=1.0)
         self.start()
 
     def start(self) -> None:
@@ -93,7 +96,7 @@ class Keeping(RuleBasedStateMachine):
             self.store.open(),
             ack=self.ack,
             limits=self.limits,
-            rules=self.rules,
+            rules=self.ruling,
             hand_out=self.on_hand_out,
             nudge=lambda member: None,
         )
@@ -107,10 +110,11 @@ class Keeping(RuleBasedStateMachine):
     def on_commit(self, transaction: Transaction, outcome: Outcome) -> None:
         for message in transaction.inserts:
             self.stored.add(message.seq)
-            for record in self.disk._groups.values():
-                wanted = message.group in {"", record.name} and Bindings(record.bindings).matches(message.key)
-                if wanted and record.durable and not record.forgotten and record.name in self.keeper.groups:
-                    self.owed[record.name].add(message.seq)
+            for name in self.audience.pop(message.seq, ()):
+                record = self.disk._groups[name]
+                assert not record.forgotten
+                if record.durable:
+                    self.owed[name].add(message.seq)
         for letter in transaction.dead:
             self.buried[letter.group].add(letter.message.seq)
         self.let_go.update(outcome.trimmed, outcome.expired)
@@ -131,17 +135,16 @@ class Keeping(RuleBasedStateMachine):
             assert group.wants(entry.message)
             if seq in self.begun[group.name]:
                 assert entry.redelivered
-            if entry.redelivered:
+            if entry.redelivered and seq not in group.done:
                 assert self.disk._attempts[group.name, seq] >= entry.attempt
-            else:
-                assert record.offered >= seq
+            assert record.offered >= seq
             self.begun[group.name].add(seq)
             consumer.held.add(seq)
 
     # --- what the program does
 
     @rule(key=keys, size=st.integers(0, 30), wait=st.booleans())
-    def send(self, key: str, size: int, wait: bool) -> None:
+    def send(self, key: str, size: int, *, wait: bool) -> None:
         self.loop.do(self._send(key, size, wait=wait))
         self.loop.turns()
 
@@ -158,12 +161,15 @@ class Keeping(RuleBasedStateMachine):
         else:
             assert self.limits.full != "reject" or held < self.limits.max_messages
             assert seq not in self.stored
+            self.audience[seq] = {
+                name for name in keeper.groups if name in DECLARED and Bindings(BINDINGS[name]).matches(key)
+            }
             keeper.begin()
             if wait:
                 self.waiting.append((seq, keeper.journal.written(seq)))
 
     @rule(count=st.integers(1, 6), fail=st.sampled_from([False, False, False, True]))
-    def let_the_store_work(self, count: int, fail: bool) -> None:
+    def let_the_store_work(self, count: int, *, fail: bool) -> None:
         self.loop.do(self._let_the_store_work(count, fail=fail))
         self.loop.turns()
 
@@ -174,13 +180,16 @@ class Keeping(RuleBasedStateMachine):
             await asyncio.sleep(0)
 
     @rule(last_was_done=st.booleans())
-    def kill_and_restart(self, last_was_done: bool) -> None:
+    def kill_and_restart(self, *, last_was_done: bool) -> None:
         self.store.die(last_was_done=last_was_done)
         self.keeper.close(ClosedError("killed"))
         self.consumers.clear()
         self.loop.turns()
         self.look_at_waiting()
         self.refused.clear()  # who sent them was not given their numbers, which are used again
+        self.dead_letters_rise_or_stay()
+        self.rising.clear()
+        self.audience.clear()
         self.start()
 
     @rule(step=st.sampled_from([0.0, 0.3, 1.5, 11.0, 31.0]))
@@ -199,6 +208,8 @@ class Keeping(RuleBasedStateMachine):
         self.born += 1
         identity = b"c%d" % self.born
         durable = name in DECLARED
+        if name not in self.keeper.groups:
+            self.is_new(name)
         group = self.keeper.book.join(name, identity, prefetch, BINDINGS[name], durable=durable)
         self.consumers[identity] = Consumer(identity, group)
 
@@ -207,7 +218,7 @@ class Keeping(RuleBasedStateMachine):
 
     @precondition(lambda self: self.consumers)
     @rule(data=st.data(), lost=st.booleans())
-    def leave(self, data: st.DataObject, lost: bool) -> None:
+    def leave(self, data: st.DataObject, *, lost: bool) -> None:
         consumer = self.some_consumer(data)
         self.in_loop(lambda: self.lose(consumer, lost=lost))
 
@@ -224,7 +235,7 @@ class Keeping(RuleBasedStateMachine):
 
     @precondition(lambda self: self.consumers)
     @rule(data=st.data(), all_of_it=st.booleans())
-    def acknowledge(self, data: st.DataObject, all_of_it: bool) -> None:
+    def acknowledge(self, data: st.DataObject, *, all_of_it: bool) -> None:
         consumer = self.some_consumer(data)
         if consumer.held:
             seqs = consumer.held if all_of_it else self.some_held(data, consumer)
@@ -256,7 +267,7 @@ class Keeping(RuleBasedStateMachine):
                 before = self.graves(consumer.group)
                 settlement = Settlement(seq, Settled.NACK, delay_ms, Failure("it failed"))
                 self.in_loop(
-                    lambda settlement=settlement: self.keeper.nack(  # type: ignore[misc]
+                    lambda settlement=settlement: self.keeper.nack(
                         consumer.group, consumer.identity, settlement
                     )
                 )
@@ -310,15 +321,22 @@ class Keeping(RuleBasedStateMachine):
         group = self.keeper.groups.get(name)
         if group is None or not group.present:  # as Stream.forget sees to
             self.in_loop(lambda: self.keeper.book.forget(name))
-            for kept in (self.owed, self.begun, self.acknowledged, self.dead_now):
-                kept[name].clear()
+            self.owed[name].clear()
+            for audience in self.audience.values():
+                audience.discard(name)
+            self.is_new(name)
+
+    def is_new(self, name: str) -> None:
+        """The group that a name stands for has had nothing yet."""
+        for kept in (self.begun, self.acknowledged, self.dead_now):
+            kept[name].clear()
 
     @precondition(lambda self: self.disk._dead)
     @rule(data=st.data(), again=st.booleans())
-    def resurrect_or_purge(self, data: st.DataObject, again: bool) -> None:
+    def resurrect_or_purge(self, data: st.DataObject, *, again: bool) -> None:
         seq, name = data.draw(st.sampled_from(sorted(self.disk._dead)))
         letter = self.disk._dead[seq, name]
-        if (name, seq) in self.keeper.journal.next.undead:
+        if (name, seq) in self.keeper.journal.next.undead or (seq, name) in self.rising.values():
             return
         if again and (name not in self.keeper.groups or self.keeper.journal.error is not None):
             return
@@ -326,8 +344,12 @@ class Keeping(RuleBasedStateMachine):
         def act() -> None:
             if again:
                 message = letter.message
-                self.keeper.journal.add(message.key, message.headers, message.payload, 0, name, force=True)
-            self.keeper.journal.unbury(name, seq)
+                number = self.keeper.journal.add(message.key, b"", message.payload, 0, replaces=(name, seq))
+                self.rising[number] = seq, name
+                self.audience[number] = {name}
+                self.keeper.begin()
+            else:
+                self.keeper.journal.unbury(name, seq)
 
         self.in_loop(act)
 
@@ -364,6 +386,14 @@ class Keeping(RuleBasedStateMachine):
         return self.stored - set().union(*self.owed.values())
 
     @invariant()
+    def dead_letters_rise_or_stay(self) -> None:
+        for number in list(self.rising):
+            if number in self.stored:
+                del self.rising[number]
+            else:
+                assert self.rising[number] in self.disk._dead
+
+    @invariant()
     def the_store_counts_right(self) -> None:
         disk = self.disk
         kept = [*disk._messages.values(), *(letter.message for letter in disk._dead.values())]
@@ -378,7 +408,8 @@ class Keeping(RuleBasedStateMachine):
     def consumers_have_no_more_than_the_keeper_counts(self) -> None:
         for group in self.keeper.groups.values() if "keeper" in self.__dict__ else ():
             assert group.queue.in_flight == sum(member.held for member in group.queue.members.values())
-            assert len(group.unsent) <= len(group.queue.entries) or self.store.jobs
+            if not (self.store.jobs or self.keeper.journal.after):
+                assert len(group.unsent) == 0
 
     def teardown(self) -> None:
         """Consumers that do what they should get everything, and then nothing is left."""
@@ -395,7 +426,7 @@ class Keeping(RuleBasedStateMachine):
     async def _finish(self) -> None:
         for consumer in list(self.consumers.values()):
             self.lose(consumer)
-        for name in {*self.keeper.groups, "g"}:
+        for name in BINDINGS if self.ack == "any" else {*self.keeper.groups, "g"}:
             await self._join(name, 3)
         await self.work_until(self.keeper.journal.drained())
         for seq, name in list(self.disk._dead):
@@ -409,7 +440,7 @@ class Keeping(RuleBasedStateMachine):
             await self._let_the_store_work(len(self.store.jobs), fail=False)
             if ended.done() and not any(group.queue.entries for group in self.keeper.groups.values()):
                 break
-            if not any([self.work_off(consumer) for consumer in list(self.consumers.values())]):
+            if not sum(self.work_off(consumer) for consumer in list(self.consumers.values())):
                 timer = self.loop.next_timer()
                 if timer is not None and not self.store.jobs:
                     self.loop.now = max(timer, self.loop.now)
@@ -431,13 +462,9 @@ class Keeping(RuleBasedStateMachine):
     def check_the_end(self) -> None:
         disk, keeper = self.disk, self.keeper
         assert keeper.journal.empty
-        assert (len(disk._messages), len(disk._dead), disk._size) == (0, 0, 0)
-        assert (keeper.journal.count, keeper.journal.size, keeper.journal.dead, keeper.journal.unwritten) == (
-            0,
-            0,
-            0,
-            0,
-        )
+        assert (len(disk._messages), len(disk._dead), disk._size, len(disk._attempts)) == (0, 0, 0, 0)
+        counts = keeper.journal.count, keeper.journal.size, keeper.journal.dead, keeper.journal.unwritten
+        assert counts == (0, 0, 0, 0)
         assert keeper.journal.error is None
         for group in keeper.groups.values():
             assert (len(group.queue.entries), group.queue.size, len(group.unsent)) == (0, 0, 0)

@@ -159,8 +159,9 @@ class DeadLetters:
         except EncodeError:  # they have no room for one more
             packed = message.headers
         flags = message.flags & FLAG_TEXT
-        self._keeper.journal.add(message.key, packed, message.payload, flags, letter.group, force=True)
-        self._keeper.journal.unbury(letter.group, message.seq)
+        letter_id = letter.group, message.seq
+        self._keeper.journal.add(message.key, packed, message.payload, flags, replaces=letter_id)
+        self._keeper.begin()
 
     async def purge(
         self, *, ids: Iterable[str] | None = None, group: str | None = None, key: str | None = None

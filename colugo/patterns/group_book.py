@@ -144,14 +144,14 @@ class GroupBook:
     def make_group(self, name: str, bindings: Iterable[str], *, durable: bool) -> StreamGroup:
         """A group that was not known; it gets all that is kept.
 
-        One that is not durable gets only what is sent from now on, if others are known already: what they
+        One that is not durable gets only what is written from now on, if others are known already: what they
         have had, nobody waits for.
         """
         record = GroupRecord(name, durable=durable, bindings=tuple(bindings), changed_ms=_now_ms())
         self._tail.clear(self._journal.committed)  # there, messages are that all were done with
         done = RangeSet(self._journal.next.deletes)
-        if not durable and self.known and not self._any and self._journal.last:
-            done.add(1, self._journal.last)
+        if not durable and self.known and not self._any and self._journal.committed:
+            done.add(1, self._journal.committed)
         record.done = done.encode()
         group = self.known[name] = StreamGroup(record, self._rules)
         tombstone = self.forgotten.pop(name, None)
@@ -248,10 +248,9 @@ class GroupBook:
         del self.known[group.name]
         self._journal.dirty.pop(group.name, None)
         self._journal.next.settled += [(group.name, seq) for seq in group.written]
-        if (
-            self.known and self._journal.last and not self._any
-        ):  # what others had no use for, somebody still may
-            self._journal.next.deletes += self._done_by_all([(1, self._journal.last)])
+        committed = self._journal.committed
+        if self.known and committed and not self._any:  # with "any", others may come that have a use for it
+            self._journal.next.deletes += self._done_by_all([(1, committed)])
         self._stir(group)
 
     def _change(self, group: StreamGroup) -> None:
@@ -323,8 +322,11 @@ class GroupBook:
             for first, last in ranges:
                 other.done.add(first, last)
             self._journal.dirty[other.name] = other
-            if not other.present:
-                other.queue.release(seq for first, last in ranges for seq in range(first, last + 1))
+            if other.written or not other.present:
+                seqs = [seq for first, last in ranges for seq in range(first, last + 1)]
+                self.settle(other, seqs)
+                if not other.present:
+                    other.queue.release(seqs)
 
     def _done_by_all(self, ranges: Ranges) -> Ranges:
         """The parts of ranges that every group is done with."""

@@ -91,6 +91,8 @@ class Journal:
         self._lock = threading.Lock()
         self._pending: list[Message] = []
         self._pending_bytes = 0
+        self._replaced: dict[int, tuple[str, int]] = {}
+        """Dead letters whose place is taken by messages that are not written yet, by their numbers."""
         self._unwritten = 0
         self._unwritten_bytes = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -118,7 +120,13 @@ class Journal:
         )
 
     def add(
-        self, key: str, headers: bytes, payload: bytes, flags: int, group: str = "", *, force: bool = False
+        self,
+        key: str,
+        headers: bytes,
+        payload: bytes,
+        flags: int,
+        *,
+        replaces: tuple[str, int] | None = None,
     ) -> int:
         """Take a message; from any thread.
 
@@ -127,8 +135,8 @@ class Journal:
             headers: packed.
             payload: encoded.
             flags: FLAG_TEXT.
-            group: the only group that gets it; "" for all.
-            force: whether to take it though the stream is full: it is in the store already, as a dead letter.
+            replaces: group and number of the dead letter that it has been: only that group gets it, it is
+                taken though the stream is full, and the letter goes in the transaction that writes it.
 
         Returns:
             Its number.
@@ -148,9 +156,13 @@ class Journal:
                     f"{self._pending_bytes} bytes wait to be written to the store; send_wait returns when "
                     "a message has been"
                 )
-            if self.limits.full == "reject" and not force:
+            if self.limits.full == "reject" and replaces is None:
                 self._check_room(size)
             self.last = seq = self.last + 1
+            group = ""
+            if replaces is not None:
+                self._replaced[seq] = replaces
+                group = replaces[0]
             self._pending.append(Message(seq, key, headers, payload, flags, sent_ns, group))
             self._pending_bytes += size
             self.sent += 1
@@ -298,6 +310,8 @@ class Journal:
             transaction.inserts, self._pending = self._pending, []
             self._unwritten, self._unwritten_bytes = len(transaction.inserts), self._pending_bytes
             self._pending_bytes = 0
+            replaced, self._replaced = self._replaced, {}
+        transaction.undead += replaced.values()
         self._author.prepare(transaction.inserts)
         if self.limits.full == "drop-oldest":
             transaction.trim = self._trim()

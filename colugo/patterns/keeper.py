@@ -241,8 +241,10 @@ class Keeper:
         """Second tries are written before they are made, so that they are counted whatever happens."""
         for member, entries in given:
             for entry in entries:
-                self.journal.next.attempts.append((group.name, entry.message.seq, entry.attempt))
-                group.written.add(entry.message.seq)
+                seq = entry.message.seq
+                if seq not in group.done:  # else another group has handled it, and it is kept no more
+                    self.journal.next.attempts.append((group.name, seq, entry.attempt))
+                    group.written.add(seq)
                 group.unsent[entry] = member
         self.journal.after.append(lambda: self._send_again(group, given))
 
