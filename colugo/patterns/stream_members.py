@@ -129,8 +129,9 @@ class StreamMembers:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
             return False
-        if self._reader is not None:
-            self._reader.kick()
+        finally:
+            if self._reader is not None:
+                self._reader.kick()  # one that fails has consumed the signal of the descriptor, too
         return True
 
     def _on_message(self, frames: list[bytes]) -> None:
