@@ -13,11 +13,11 @@ from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.control import decode_body, decode_control, encode_control
 from colugo.protocol.deliveries import Deliveries, decode_deliveries
 from colugo.protocol.entries import Refusal
-from colugo.protocol.frames import MAGIC, MAX_COUNT, VERSION, Kind
+from colugo.protocol.frames import MAGIC, VERSION, Kind
 from colugo.protocol.joining import Join, Joined
 from colugo.protocol.part_description import LinkDescription
 from colugo.protocol.ranges import to_ranges
-from colugo.protocol.settlements import Settlement, encode_settle
+from colugo.protocol.settlements import MAX_PART_RANGES, Settlement, encode_settle, split_settlements
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _DELIVER = bytes([MAGIC, 0, VERSION, Kind.DELIVER])
@@ -107,13 +107,14 @@ class ConsumerLink(PeerConnection):
             self._acknowledged.clear()
             self._others.clear()
             return
-        while self._acknowledged or self._others:
-            ranges = to_ranges(self._acknowledged)
-            self._acknowledged = []
-            others, self._others = self._others[:MAX_COUNT], self._others[MAX_COUNT:]
-            for begin in range(0, max(len(ranges), 1), MAX_COUNT):
-                self._send(encode_settle(self.stream_id, ranges[begin : begin + MAX_COUNT], others))
-                others = []
+        if not (self._acknowledged or self._others):
+            return
+        ranges, others = to_ranges(self._acknowledged), self._others
+        self._acknowledged, self._others = [], []
+        for begin in range(0, len(ranges), MAX_PART_RANGES):
+            self._send(encode_settle(self.stream_id, ranges[begin : begin + MAX_PART_RANGES], []))
+        for part in split_settlements(others):
+            self._send(encode_settle(self.stream_id, [], part))
 
     def close(self) -> None:
         """Leave and close; what was said still leaves."""

@@ -18,6 +18,7 @@ from colugo.protocol.entries import Refusal
 from colugo.protocol.error_report import report_error
 from colugo.protocol.frames import MAGIC, VERSION, Kind
 from colugo.protocol.joining import Join, Joined
+from colugo.protocol.messages import Message
 from colugo.protocol.settlements import Outcome, Settle, decode_settle
 from colugo.protocol.tries import Entry, Member
 
@@ -25,7 +26,10 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _NOBLOCK_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _PROBE_S = (0.0, 0.02, 0.2)
 """When to look who has gone, after a connection has ended: ZeroMQ forgets its identity a little later."""
-_FRAME_BYTES = 256 * 1024
+_FRAME_BYTES = 60 * 1024
+"""Of several messages together: whatever `max_message_bytes` a consumer has, it takes 64 KiB more."""
+_MESSAGE_BYTES = 32
+"""What a message takes in a frame, besides its parts."""
 _SETTLE = bytes([MAGIC, 0, VERSION, Kind.SETTLE])
 _PING = bytes([MAGIC, 0, VERSION, Kind.PING])
 
@@ -129,8 +133,9 @@ class StreamMembers:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
             return False
-        if self._reader is not None:
-            self._reader.kick()
+        finally:
+            if self._reader is not None:
+                self._reader.kick()  # one that fails has consumed the signal of the descriptor, too
         return True
 
     def _on_message(self, frames: list[bytes]) -> None:
@@ -238,15 +243,22 @@ class StreamMembers:
 
 def _parts(entries: list[Entry]) -> Iterator[list[Entry]]:
     """What goes into a frame each: one message, however large, or several that are small together."""
-    if sum(len(entry.message.payload) for entry in entries) <= _FRAME_BYTES:
+    sizes = [_size_of(entry.message) for entry in entries]
+    if sum(sizes) <= _FRAME_BYTES:
         yield entries
         return
     part: list[Entry] = []
-    size = 0
-    for entry in entries:
-        size += len(entry.message.payload)
-        if part and size > _FRAME_BYTES:
+    total = 0
+    for entry, size in zip(entries, sizes, strict=True):
+        total += size
+        if part and total > _FRAME_BYTES:
             yield part
-            part, size = [], len(entry.message.payload)
+            part, total = [], size
         part.append(entry)
     yield part
+
+
+def _size_of(message: Message) -> int:
+    """What a message takes in a frame at most, bytes."""
+    _, key, headers, payload, *_ = message
+    return _MESSAGE_BYTES + 4 * len(key) + len(headers) + len(payload)

@@ -2,7 +2,7 @@
 
 import struct
 import traceback as tracebacks
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from itertools import chain
 from operator import itemgetter, le, lt
@@ -20,6 +20,11 @@ MAX_REPORT_CHARS = 10_000
 BY_RULES = 2**32 - 1
 """As a delay: what the rules of the stream say."""
 MAX_DELAY_MS = BY_RULES - 1
+
+MAX_PART_BYTES = 56 * 1024
+"""Of a frame of several entries: whatever `max_message_bytes` a stream's node has, it takes 64 KiB more."""
+MAX_PART_RANGES = 3000
+"""As many as fit into that."""
 
 _HEADER = struct.Struct("<BBBB8sII")
 _OTHER = struct.Struct("<QBII")
@@ -106,6 +111,24 @@ def encode_settle(stream_id: bytes, ranges: Sequence[Range], others: Sequence[Se
         for other, report in zip(others, reports, strict=True)
     ]
     return b"".join([header, borders, *entries, *reports])
+
+
+def split_settlements(others: Sequence[Settlement]) -> Iterator[list[Settlement]]:
+    """What goes into a frame each, so that it is short."""
+    part: list[Settlement] = []
+    total = 0
+    for other in others:
+        size = _OTHER.size
+        if other.failure is not None:
+            chars = min(len(other.failure.reason), MAX_REPORT_CHARS)
+            size += 4 * (chars + min(len(other.failure.traceback), MAX_REPORT_CHARS))
+        total += size
+        if part and total > MAX_PART_BYTES:
+            yield part
+            part, total = [], size
+        part.append(other)
+    if part:
+        yield part
 
 
 def decode_settle(frame: bytes) -> Settle:

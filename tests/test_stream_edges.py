@@ -1,0 +1,89 @@
+"""Streams where things meet: a loss and a new consumer, small limits, an end while there is work."""
+
+import asyncio
+import logging
+import select
+
+import zmq
+
+from colugo import Delivery, Node, Stream
+from colugo.patterns.stream_members import StreamMembers
+from tests.support import run, seconds, until
+
+
+async def drained(stream: Stream, within: float = 10.0) -> None:
+    async with asyncio.timeout(seconds(within)):
+        await stream.drained()
+
+
+def _readable(socket: "zmq.Socket[bytes]") -> bool:
+    """Whether the socket's descriptor tells of something, which it does once."""
+    return bool(select.select([socket.fileno()], [], [], seconds(5))[0])
+
+
+def test_what_arrives_while_a_message_to_a_lost_consumer_fails_is_read() -> None:
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("t")
+            members: StreamMembers = stream._members
+            context = zmq.Context()
+            stranger = context.socket(zmq.DEALER)
+            try:
+                stranger.connect(stream.endpoints[0])
+                stranger.send(b"garbage")
+                await until(lambda: stream.stats.malformed == 1)
+                for n in range(20):
+                    stranger.send(b"garbage")
+                    assert _readable(members._socket)
+                    assert not members._send(b"gone", b"x")  # which consumes what the descriptor tells
+                    await until(lambda n=n: stream.stats.malformed == 2 + n, within=5)
+            finally:
+                context.destroy(linger=0)
+
+    run(main())
+
+
+def test_messages_that_are_large_only_together_come_at_once_though_a_node_takes_no_large_ones() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c", max_message_bytes=20_000) as c:
+            stream = p.add_stream("t")
+            redelivered: list[bool] = []
+
+            def take(message: str, delivery: Delivery) -> None:
+                assert len(message) == 1_000
+                redelivered.append(delivery.redelivered)
+
+            c.add_consumer("t", take, group="g", prefetch=1_000)
+            await stream.ready()
+            for n in range(500):
+                stream.send("x" * 1_000, headers={"h": "y" * 9_000 * (n % 2)}, key=f"a.{n}")
+            await drained(stream)
+            assert redelivered == [False] * 500
+
+    run(main())
+
+
+def test_many_failures_at_once_are_told_though_the_stream_takes_no_large_messages() -> None:
+    async def main() -> None:
+        async with Node("p", max_message_bytes=2_000) as p, Node("c") as c:
+            stream = p.add_stream("t", max_deliver=1)
+            begun = 0
+            all_begun = asyncio.Event()
+
+            async def fail(message: str) -> None:
+                nonlocal begun
+                begun += 1
+                if begun == 100:
+                    all_begun.set()
+                await all_begun.wait()
+                raise ValueError(message + "!" * 5_000)
+
+            c.add_consumer("t", fail, group="g", concurrency=100)
+            await stream.ready()
+            for n in range(100):
+                stream.send(str(n))
+            await drained(stream)
+            assert (stream.stats.dead, begun, stream.stats.malformed) == (100, 100, 0)
+
+    logging.getLogger("c").setLevel(logging.CRITICAL)
+    run(main())
