@@ -370,6 +370,46 @@ def test_a_full_relay_takes_no_more_and_the_messenger_keeps_the_rest(place: Plac
     assert sorted(got.get() for _ in range(4)) == [0, 1, 2, 3]
 
 
+def test_what_a_full_relay_has_not_taken_is_handed_over_when_it_has_room(
+    place: Place, tmp_path: Path
+) -> None:
+    place.relay("--max-messages", "1")
+    a = place.add("a", **place.address, send_timeout=0.5, store=tmp_path / "outbox.db", auto_start=False)
+    for n in range(3):
+        a.send_message("n", n, ack=1)
+    assert a.stats.kept == 2
+    got = Inbox()
+    place.add("b", **place.address).subscribe("n", got)
+    assert sorted(got.get(30) for _ in range(3)) == [0, 1, 2]
+    assert wait_until(lambda: a.stats.kept == 0)
+    assert a.stats.handed_over == 2
+
+
+def test_a_message_to_whoever_listens_that_a_full_relay_refuses_has_reached_nobody(place: Place) -> None:
+    place.relay("--max-messages", "1")
+    near, far = Inbox(), Inbox()
+    place.add("near").subscribe("n", near)
+    place.add("far", **place.address).subscribe("n", far)
+    a = place.add("a", **place.address, send_timeout=0.2, connection_retries=3, auto_start=False)
+    a.send_message("n", "first")
+    assert near.get() == far.get() == "first"
+    a.send_message("nobody wants it", 1, ack=1)
+    with pytest.raises(RelayError, match="max_messages"):
+        a.send_message("n", "second")
+    place.add("c").subscribe("nobody wants it", Inbox())
+    assert wait_until(lambda: sends(a, "n", "third"))
+    assert near.get() == far.get() == "third"
+
+
+def sends(messenger: Messenger, name: str, payload: object) -> bool:
+    """Whether it could be sent."""
+    try:
+        messenger.send_message(name, payload)
+    except RelayError:
+        return False
+    return True
+
+
 def test_garbage_on_the_ports_of_a_relay_is_counted_and_does_no_harm(place: Place) -> None:
     relay = place.relay()
     a, got = place.add("a", **place.address), Inbox()
