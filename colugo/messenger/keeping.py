@@ -177,7 +177,7 @@ class Keeping:
             self._task = runtime.spawn(self._hand_over(self._stream), "hand over to the relay")
 
     async def _hand_over(self, stream: Stream) -> None:
-        """Give relays what the own stream keeps, as long as there is a relay; one that is full has room later."""
+        """Give relays what the own stream keeps; one that is full is asked again, with growing pauses."""
         pause_s = _PAUSE_S
         while stream.stats.messages and self._relay.servers:
             with contextlib.suppress(TimeoutError):
