@@ -15,7 +15,7 @@ PYTEST ?=
 RUN_PYTEST = COLUGO_SCOPE=host $(BIN)/python -m pytest
 # What nodes promise however they find each other.
 CORE_TESTS = $(patsubst %,tests/test_%.py,callbacks comings_and_goings conflation data_path flow \
-	interoperability node publish_subscribe request_reply stalls)
+	interoperability node publish_subscribe request_reply stalls streams)
 BUILDIFIER := $(or $(wildcard node_modules/.bin/buildifier),$(shell command -v buildifier 2>/dev/null))
 BUILD_FILES = $(shell find . \( -name '.?*' -o -name node_modules -o -name 'bazel-*' \) -prune -o \
 	\( -name BUILD -o -name '*.bzl' -o -name '*.bazel' -o -name WORKSPACE \) -print)

@@ -145,6 +145,7 @@ def test_a_process_that_fails_is_reported_with_its_last_words() -> None:
         child.expect("ready", within=seconds(15))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [

@@ -133,6 +133,13 @@ def test_a_kept_message_arrives_when_a_subscriber_comes(team: Team) -> None:
     assert wait_until(lambda: a.stats.kept == 0)
 
 
+def listen_to(messenger: Messenger, name: str, count: int) -> None:
+    """Wait until so many want what a messenger keeps of a name: one of them is enough for it to go."""
+    stream = messenger._keeping._stream
+    assert stream is not None
+    assert wait_until(lambda: stream.listeners(name) == count)
+
+
 def test_who_comes_after_another_one_has_had_a_message_does_not_get_it(team: Team) -> None:
     a, b, c = team.add("a"), team.add("b"), team.add("c")
     first, second = Inbox(), Inbox()
@@ -141,6 +148,7 @@ def test_who_comes_after_another_one_has_had_a_message_does_not_get_it(team: Tea
     assert first.get()[0] == "for b"
     assert wait_until(lambda: a.stats.kept == 0)
     c.subscribe("n", second)
+    listen_to(a, "n", 2)
     a.send_message("n", "for both", ack=1)
     assert second.get()[0] == first.get()[0] == "for both"
     assert wait_until(lambda: a.stats.kept == 0)
@@ -419,6 +427,8 @@ def test_a_messenger_that_only_sends_needs_no_start(team: Team) -> None:
     a.start()
     a.start()
     a.subscribe("n", own := Inbox())
+    b.send_message("another name", 0, ack=1)
+    listen_to(b, "n", 2)
     b.send_message("n", 3, ack=1)
     assert own.get()[0] == 3
 
@@ -532,6 +542,7 @@ def test_a_store_that_is_full_makes_the_send_fail_after_its_tries(team: Team) ->
 # --- processes
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_program_with_a_messenger_wherever_its_main_thread_is(tmp_path: Path) -> None:
     begin = (
         "from colugo import Messenger\nm = Messenger()\nm.subscribe('n', print)\nprint('ready', flush=True)\n"

@@ -37,6 +37,7 @@ def chance() -> int:
     return random.randrange(1 << 32)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_few_kills_lose_nothing_that_was_confirmed(tmp_path: Path) -> None:
     plan = Plan(2000, kills=6, cuts=0, seconds=seconds(4), seed=chance(), producers=2, members=2, senders=1)

@@ -208,6 +208,12 @@ def test_a_consumer_that_says_nothing_more_gets_nothing_more_and_is_heard_when_i
 # --- a store that fails
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be written is tried again soon."""
+    monkeypatch.setattr("colugo.patterns.journal._RETRY_S", 0.05)
+
+
 class FailingStore(MemoryStore):
     """Refuses transactions as long as it is told to."""
 

@@ -157,6 +157,7 @@ def test_streams_are_listed_with_what_they_keep_and_for_whom(site: Site) -> None
     assert [one["node"] for one in found("ls", "--node", "till", *WAIT)] == ["till"]
 
 
+@pytest.mark.slow
 def test_a_topic_that_no_stream_has_is_status_1_and_says_which_there_are(site: Site) -> None:
     result = stream("ls", *WAIT)
     assert (result.exit_code, result.output.startswith("No stream is found.")) == (1, True)
@@ -176,6 +177,7 @@ def test_a_topic_that_no_stream_has_is_status_1_and_says_which_there_are(site: S
     assert (result.exit_code, "no stream orders is found at node other" in result.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_messages_are_shown_by_pages_and_whole(site: Site) -> None:
     _, ids = site.node("till", topic="orders", groups=["archive"], poison=2)
     _, others = site.node("web", topic="orders", groups=["archive"])
@@ -212,6 +214,7 @@ def test_messages_are_shown_by_pages_and_whole(site: Site) -> None:
     assert stream("show", "orders", "--after", UNKNOWN, *WAIT).exit_code == 1
 
 
+@pytest.mark.slow
 def test_dead_letters_are_listed_resurrected_and_purged(site: Site) -> None:
     _, ids = site.node("till", topic="orders", poison=4)
     assert [one["id"] for one in found("dead", "orders", *WAIT)] == ids[1:]
@@ -249,6 +252,7 @@ def test_dead_letters_are_listed_resurrected_and_purged(site: Site) -> None:
     assert (result.exit_code, "there are no dead letters" in result.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_group_is_forgotten_by_all_streams_of_the_topic(site: Site) -> None:
     site.node("till", topic="orders", groups=["archive"])
     site.node("web", topic="orders", keep=True)
@@ -276,6 +280,7 @@ def test_a_group_is_forgotten_by_all_streams_of_the_topic(site: Site) -> None:
         assert one["messages"] == 0
 
 
+@pytest.mark.slow
 def test_a_node_that_does_not_answer_is_named_and_the_others_are_asked(site: Site) -> None:
     _, ids = site.node("till", topic="orders", groups=["archive"])
     frozen, _ = site.node("frozen", topic="orders")
@@ -403,6 +408,7 @@ def test_what_can_be_read_of_a_damaged_store_is_copied(file: tuple[Path, list[st
 # --- as processes
 
 
+@pytest.mark.slow
 def test_the_commands_work_as_processes_and_end_by_ctrl_c(site: Site, realm: str) -> None:
     site.node("till", topic="orders", poison=1)
     with Program(["-m", "colugo.cli.main", "stream", "ls", *WAIT], realm=realm) as command:
