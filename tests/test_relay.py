@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import zmq
+from click.testing import CliRunner
 
 from colugo import BindError, Messenger, Node, RelayError
+from colugo.cli.relay import relay
 from colugo.messenger import Relay
 from colugo.messenger.message import Message, seal, to_bytes
 from colugo.protocol.codecs import resolve_codec
@@ -487,6 +489,14 @@ def test_a_second_relay_on_the_same_ports_says_so_and_fails(place: Place) -> Non
     with Program(["-m", "colugo.cli.main", "relay", *arguments], realm=place.realm) as second:
         assert second.wait() == 1
         assert str(place.ports["sub_port"]) in second.lines[-1]
+        assert "--pub-port" in second.lines[-1]
+
+
+@pytest.mark.parametrize("wrong", [("--realm", "a b"), ("--bind", "203.0.113.5"), ("--pub-port", "0")])
+def test_what_a_relay_cannot_be_given_is_wrong_usage(wrong: tuple[str, str]) -> None:
+    result = CliRunner().invoke(relay, wrong)
+    assert (result.exit_code, result.stderr.startswith("Usage:")) == (2, True)
+    assert "Error: " in result.stderr
 
 
 def test_a_relay_in_a_program_can_be_used_as_a_node() -> None:
