@@ -420,8 +420,6 @@ def test_a_messenger_that_only_sends_needs_no_start(team: Team) -> None:
     b, got = team.add("b"), Inbox()
     b.subscribe("n", got)
     a = team.add("a", auto_start=False)
-    with pytest.raises(ClosedError, match="start"):
-        a.subscribe("n", got)
     a.send_message("n", 1)
     assert got.get()[0] == 1
     a.send_message("n", 2, ack=1)
@@ -433,6 +431,29 @@ def test_a_messenger_that_only_sends_needs_no_start(team: Team) -> None:
     listen_to(b, "n", 2)
     b.send_message("n", 3, ack=1)
     assert own.get()[0] == 3
+
+
+def test_what_was_subscribed_to_before_the_start_is_heard_from_then_on(team: Team) -> None:
+    a, got = team.add("a", auto_start=False), Inbox()
+    a.subscribe("n", got)
+    a.subscribe("m", got)
+    a.unsubscribe("m")
+    b = team.add("b")
+    b.send_message("m", 1, ack=1)
+    b.send_message("n", 2, ack=1)
+    assert wait_until(lambda: b.stats.stored == 2)
+    assert a.stats.handled == 0
+    a.start()
+    assert got.get()[0] == 2
+    assert wait_until(lambda: b.stats.kept == 1)  # the other one
+
+
+def test_too_many_names_are_refused_also_before_the_start(team: Team) -> None:
+    a = team.add("a", auto_start=False)
+    for n in range(1000):
+        a.subscribe(str(n), print)
+    with pytest.raises(ConfigurationError, match="1000|1,000"):
+        a.subscribe("one more", print)
 
 
 def test_after_its_stop_a_messenger_refuses_everything_and_leaves_no_thread() -> None:

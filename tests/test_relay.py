@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import zmq
+from click.testing import CliRunner
 
 from colugo import BindError, Messenger, Node, RelayError
+from colugo.cli.relay import relay
 from colugo.messenger import Relay
 from colugo.messenger.message import Message, seal, to_bytes
 from colugo.protocol.codecs import resolve_codec
@@ -370,6 +372,46 @@ def test_a_full_relay_takes_no_more_and_the_messenger_keeps_the_rest(place: Plac
     assert sorted(got.get() for _ in range(4)) == [0, 1, 2, 3]
 
 
+def test_what_a_full_relay_has_not_taken_is_handed_over_when_it_has_room(
+    place: Place, tmp_path: Path
+) -> None:
+    place.relay("--max-messages", "1")
+    a = place.add("a", **place.address, send_timeout=0.5, store=tmp_path / "outbox.db", auto_start=False)
+    for n in range(3):
+        a.send_message("n", n, ack=1)
+    assert a.stats.kept == 2
+    got = Inbox()
+    place.add("b", **place.address).subscribe("n", got)
+    assert sorted(got.get(30) for _ in range(3)) == [0, 1, 2]
+    assert wait_until(lambda: a.stats.kept == 0)
+    assert a.stats.handed_over == 2
+
+
+def test_a_message_to_whoever_listens_that_a_full_relay_refuses_has_reached_nobody(place: Place) -> None:
+    place.relay("--max-messages", "1")
+    near, far = Inbox(), Inbox()
+    place.add("near").subscribe("n", near)
+    place.add("far", **place.address).subscribe("n", far)
+    a = place.add("a", **place.address, send_timeout=0.2, connection_retries=3, auto_start=False)
+    a.send_message("n", "first")
+    assert near.get() == far.get() == "first"
+    a.send_message("nobody wants it", 1, ack=1)
+    with pytest.raises(RelayError, match="max_messages"):
+        a.send_message("n", "second")
+    place.add("c").subscribe("nobody wants it", Inbox())
+    assert wait_until(lambda: sends(a, "n", "third"))
+    assert near.get() == far.get() == "third"
+
+
+def sends(messenger: Messenger, name: str, payload: object) -> bool:
+    """Whether it could be sent."""
+    try:
+        messenger.send_message(name, payload)
+    except RelayError:
+        return False
+    return True
+
+
 def test_garbage_on_the_ports_of_a_relay_is_counted_and_does_no_harm(place: Place) -> None:
     relay = place.relay()
     a, got = place.add("a", **place.address), Inbox()
@@ -447,6 +489,14 @@ def test_a_second_relay_on_the_same_ports_says_so_and_fails(place: Place) -> Non
     with Program(["-m", "colugo.cli.main", "relay", *arguments], realm=place.realm) as second:
         assert second.wait() == 1
         assert str(place.ports["sub_port"]) in second.lines[-1]
+        assert "--pub-port" in second.lines[-1]
+
+
+@pytest.mark.parametrize("wrong", [("--realm", "a b"), ("--bind", "203.0.113.5"), ("--pub-port", "0")])
+def test_what_a_relay_cannot_be_given_is_wrong_usage(wrong: tuple[str, str]) -> None:
+    result = CliRunner().invoke(relay, wrong)
+    assert (result.exit_code, result.stderr.startswith("Usage:")) == (2, True)
+    assert "Error: " in result.stderr
 
 
 def test_a_relay_in_a_program_can_be_used_as_a_node() -> None:

@@ -375,6 +375,22 @@ def test_what_the_environment_says_of_nodes_does_not_matter_to_a_file(
     assert stream("ls").exit_code == 2
 
 
+def test_what_the_last_group_has_not_had_waits_for_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "orders.db"
+
+    async def main() -> None:
+        async with Node("till") as node:
+            orders = node.add_stream("orders", store=path, groups=["billing"])
+            for text in "12":
+                await orders.send_wait(text)
+
+    run(main())
+    result = stream("forget", "--store", path, "billing")  # asks nothing, for nothing would be gone
+    assert result.exit_code == 0
+    assert "What it keeps (2 messages) waits for the next group." in result.stdout
+    assert len(found("show", "--store", path)) == 2
+
+
 def test_dead_letters_of_a_group_that_was_forgotten_are_said_to_stay(file: tuple[Path, list[str]]) -> None:
     path, _ = file
     assert stream("forget", "--store", path, "billing", "--yes").exit_code == 0
@@ -401,6 +417,18 @@ def test_what_can_be_read_of_a_damaged_store_is_copied(file: tuple[Path, list[st
     result = stream("salvage", damaged, tmp_path / "rest.db")
     assert result.exit_code == 1
     assert "1 of them were damaged" in result.stdout or "could not be read" in result.stdout
+    content = bytearray(path.read_bytes())
+    with closing(sqlite3.connect(path)) as connection:
+        (stream_id,) = connection.execute("SELECT stream_id FROM stream").fetchone()
+    content[content.index(stream_id)] ^= 1
+    content[100:4096] = bytes(3996)  # nor is it known which page belongs to which table
+    damaged.write_bytes(content)
+    result = stream("salvage", damaged, tmp_path / "other-id.db")
+    assert (result.exit_code, "and all that may have followed" in result.stdout) == (1, True)
+    notes, nothing = tmp_path / "notes.md", tmp_path / "nothing.db"
+    notes.write_text("no store\n" * 1000)
+    result = stream("salvage", notes, nothing)
+    assert (result.exit_code, "nothing could be read" in result.stderr, nothing.exists()) == (1, True, False)
     result = stream("salvage", path.with_name("notes.txt"), tmp_path / "x.db")
     assert result.exit_code == 2
 

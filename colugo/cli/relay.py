@@ -1,11 +1,12 @@
 """`colugo relay`."""
 
+import errno
 import logging
 import sys
 
 import click
 
-from colugo.errors import ColugoError
+from colugo.errors import BindError, ColugoError, ConfigurationError
 from colugo.messenger import Relay, RelayStats
 from colugo.patterns.stream import DEFAULT_MAX_MESSAGES
 
@@ -79,6 +80,10 @@ def relay(
         )
         node.add_delayed_callback(1, lambda: _say_ready(node, persist_file))
         node.start()
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
+    except BindError as error:
+        raise click.ClickException(_no_port(error, pub_port, recv_port)) from error
     except ColugoError as error:
         raise click.ClickException(str(error)) from error
     _say_end(node.stats, persist_file)
@@ -92,6 +97,13 @@ def _say_ready(node: Relay, persist_file: str | None) -> None:
         f"relay: ready; takes messages at {', '.join(_tcp(taken))}, hands them out at "
         f"{', '.join(_tcp(handed_out))}, keeps them {where} ({node.stats.stream.messages} now)"
     )
+
+
+def _no_port(error: BindError, *ports: int) -> str:
+    if error.errno != errno.EADDRINUSE:
+        return str(error)
+    which = " or ".join(map(str, ports))  # what `port=` does is nothing to who has typed a command
+    return f"port {which} is in use, perhaps by another relay: choose others with --pub-port and --recv-port"
 
 
 def _tcp(endpoints: list[str]) -> list[str]:

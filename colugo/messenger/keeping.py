@@ -22,6 +22,9 @@ from colugo.patterns.consumed import Delivery
 from colugo.patterns.stream import Stream
 
 _HANDED_OVER_AT_A_TIME = 50
+_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+"""How long to wait until a relay that has not taken a message over is asked again; doubled each time."""
 
 
 class Keeping:
@@ -56,6 +59,7 @@ class Keeping:
         self._stream: Stream | None = None
         self._stream_made = time.monotonic()  # asyncio's clock is the same
         self._task: asyncio.Task[None] | None = None
+        self._at_once = asyncio.Event()
         self.stored = self.handed_over = 0
         if store is not None:
             self._stream = self._make_stream(store)
@@ -148,6 +152,8 @@ class Keeping:
             self._stream_made = time.monotonic()
         data = to_bytes(envelope)
         await self._stream.send_wait(data, key=envelope.name, headers={"id": envelope.id})
+        if self._relay.servers:
+            self._begin_to_hand_over()
 
     async def _give(self, envelope: Envelope) -> None:
         await self._ask(to_bytes(envelope))
@@ -162,14 +168,28 @@ class Keeping:
 
     def _on_relay(self) -> None:
         self._say("a relay is connected")
+        self._at_once.set()
+        self._begin_to_hand_over()
+
+    def _begin_to_hand_over(self) -> None:
         if self._stream is not None and (self._task is None or self._task.done()):
             runtime = self._node._runtime  # noqa: SLF001 - what is built of nodes may look into them
-            self._task = runtime.spawn(self._hand_over(), "hand over to the relay")
+            self._task = runtime.spawn(self._hand_over(self._stream), "hand over to the relay")
 
-    async def _hand_over(self) -> None:
-        """Give the relay what the own stream keeps, as its consumer, until all is given or one try fails."""
-        stream = self._stream
-        assert stream is not None
+    async def _hand_over(self, stream: Stream) -> None:
+        """Give relays what the own stream keeps; one that is full is asked again, with growing pauses."""
+        pause_s = _PAUSE_S
+        while stream.stats.messages and self._relay.servers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._at_once.wait()
+            self._at_once.clear()
+            before = self.handed_over
+            await self._hand_over_until_one_fails(stream)
+            pause_s = _PAUSE_S if self.handed_over > before else min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def _hand_over_until_one_fails(self, stream: Stream) -> None:
+        """Give the relay what the stream keeps, as its consumer, until all is given or one try fails."""
         failed = asyncio.Event()
 
         async def give(data: bytes, delivery: Delivery) -> None:
@@ -217,7 +237,8 @@ class Keeping:
         if not (self._relay.servers or stream.consumers):
             await self._meet_anybody(stream, min(until, self._stream_made + MEETING_S))
         if self._relay.servers:
-            self._on_relay()
+            self._at_once.set()
+            self._begin_to_hand_over()
         elif not stream.consumers:
             return
         with contextlib.suppress(TimeoutError):

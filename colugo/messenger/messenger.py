@@ -42,8 +42,7 @@ class Messenger:
         sub_port: the relay's `--pub-port`.
         send_timeout: seconds that one try to store a message takes at most.
         connection_retries: how many such tries are made.
-        auto_start: whether to listen from now on, so that `subscribe` can be used; False for programs that
-            only send.
+        auto_start: whether to listen from now on; False for programs that only send, or call `start()`.
         verbose: whether to print what happens.
         codec: of payloads, the same for all who exchange messages: as of `Node.add_publisher`. `"pickle"`
             carries any Python object, and lets every sender run code here.
@@ -166,6 +165,8 @@ class Messenger:
                     TOPIC, self._receiving.on_published, queue=MOST_WAITING
                 )
             self._worker.start()
+            if self._receiving.callbacks:
+                self._subscriptions.bind()
 
     def stop(self, timeout: float | None = None) -> int:
         """Stop: hand over to a relay what is kept here, and close everything; a second time is a no-op.
@@ -251,6 +252,7 @@ class Messenger:
     def subscribe(self, name: str, callback: Callable[..., Any]) -> None:
         """Call back for the messages of a name; a second time, with another callback.
 
+        Before `start()` it is noted, and begins then.
         What was sent with `ack=1` and nobody has had comes first. A message with `ack=1` whose callback has
         raised comes again, up to ten times with growing pauses.
 
@@ -262,19 +264,19 @@ class Messenger:
         Raises:
             ConfigurationError: if the name breaks the rules, the callback cannot be called so, or there are
                 more than 1,000 names (500 with `server_address`).
-            ClosedError: before `start()` and after `stop()`.
+            ClosedError: after `stop()`.
         """
         check_name(name)
         if not callable(callback) or inspect.iscoroutinefunction(callback):
             raise ConfigurationError(f"a messenger's callback is a plain function, not {callback!r}")
         count = count_parameters(callback, f"callback of {name!r}", 1, 2)
         with self._lock:
-            self._check_listening()
+            self._check_open()
             known = name in self._receiving.callbacks
             self._receiving.callbacks[name] = callback, count
             if not known:
                 try:
-                    self._subscriptions.bind()
+                    self._bind()
                 except ConfigurationError:
                     del self._receiving.callbacks[name]
                     raise
@@ -287,13 +289,13 @@ class Messenger:
 
         Raises:
             ConfigurationError: if it has not been subscribed to.
-            ClosedError: before `start()` and after `stop()`.
+            ClosedError: after `stop()`.
         """
         with self._lock:
-            self._check_listening()
+            self._check_open()
             if self._receiving.callbacks.pop(name, None) is None:
                 raise ConfigurationError(f"nobody here has subscribed to {name!r}")
-            self._subscriptions.bind()
+            self._bind()
 
     # --- within
 
@@ -325,10 +327,11 @@ class Messenger:
         if self._closing:
             raise ClosedError(f"the messenger {self._node.name!r} has been stopped")
 
-    def _check_listening(self) -> None:
-        self._check_open()
-        if not self._listening:
-            raise ClosedError(f"the messenger {self._node.name!r} does not listen: call start() first")
+    def _bind(self) -> None:
+        if self._listening:
+            self._subscriptions.bind()
+        else:
+            self._subscriptions.patterns()  # so that too many are refused now
 
     def _say(self, text: str) -> None:
         self._node.logger.debug("%s", text)

@@ -135,8 +135,9 @@ class Relay(Node):
             if envelope.ack:
                 await self._take(envelope, body)
             else:
-                self._publisher.send(body)
+                # first: if there is no room for it, nobody has got it, and it can be sent again
                 self._pass_on(envelope, body)
+                self._publisher.send(body)
         except ColugoError as error:
             self._refused += 1
             self.logger.warning("a message was not taken: %s", error)

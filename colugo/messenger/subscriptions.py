@@ -41,14 +41,22 @@ class Subscriptions:
             ConfigurationError: if they are too many.
             ClosedError: if the node does not run.
         """
-        names = list(self._receiving.callbacks)
-        keys = [*names, *map(passing_key, names)] if self._hear_from else names
-        bindings = Bindings(map(exact, keys)).patterns if keys else ()
+        bindings = self.patterns()
         self._node.run(self._bind_to(bindings))
         if (
             bindings and self._hear_from and not self._worker.is_current
         ):  # there, it is not done before the end
             self._node.run(self._joined())
+
+    def patterns(self) -> tuple[str, ...]:
+        """The bindings for the names that have a callback now.
+
+        Raises:
+            ConfigurationError: if they are too many.
+        """
+        names = list(self._receiving.callbacks)
+        keys = [*names, *map(passing_key, names)] if self._hear_from else names
+        return Bindings(map(exact, keys)).patterns if keys else ()
 
     async def _bind_to(self, bindings: tuple[str, ...]) -> None:
         def bind() -> None:

@@ -42,9 +42,18 @@ def forget(*, words: tuple[str, ...], place: Place, yes: bool) -> None:
             known = await access.ask(one, STREAM_FORGET, group=group)
             outcome = "has forgotten" if known else "did not know"
             click.echo(clean(f"{one.name} {outcome} the group {group}."))
+            if known and one.stream.messages and _stay(one):
+                click.echo(
+                    f"What it keeps ({count(one.stream.messages, 'message')}) waits for the next group."
+                )
         return 0
 
     run(place, topic, work)
+
+
+def _stay(one: Found) -> bool:
+    """Whether messages stay though a group is forgotten."""
+    return one.stream.ack == "any" or len(one.stream.groups) == 1
 
 
 def _is_gone(found: list[Found], group: str, *, yes: bool) -> bool:
@@ -58,7 +67,7 @@ def _is_gone(found: list[Found], group: str, *, yes: bool) -> bool:
     if where:
         complain(clean(f"the group {group} is not gone: it has consumers at {where}"))
         return False
-    waiting = sum(each.waiting for _, each in known)
+    waiting = sum(each.waiting for one, each in known if not _stay(one))
     if waiting and not yes:
         text = f"{count(waiting, 'message')} may wait for {group} only, and would be gone: forget it?"
         click.confirm(clean(text), abort=True, err=True)

@@ -13,6 +13,7 @@ from colugo.net.salvage import Salvaged
 from colugo.net.salvage import salvage as copy
 
 _SHOWN = 20
+_NO_END = 2**63 - 1
 
 
 @click.command(
@@ -42,6 +43,10 @@ def salvage(*, file: Path, new: Path) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(BY_CTRL_C)
+    if found.new_stream and not (found.messages or found.dead or found.groups or found.attempts):
+        new.unlink()
+        complain(f"nothing could be read of {file}: it is no store, or all of it is damaged")
+        sys.exit(1)
     click.echo(
         f"{new} has {count(found.messages, 'message')}, {count(found.dead, 'dead letter')} and "
         f"{count(found.groups, 'group')}."
@@ -52,13 +57,19 @@ def salvage(*, file: Path, new: Path) -> None:
     sys.exit(1 if losses else 0)
 
 
+def _range(first: int, last: int) -> str:
+    if last == _NO_END:
+        return f"{first} and all that may have followed"
+    return f"{first}" if first == last else f"{first}-{last}"
+
+
 def _losses(found: Salvaged) -> list[str]:
     losses = []
     if found.damaged_pages or found.damaged_rows:
         pages, rows = count(found.damaged_pages, "page"), count(found.damaged_rows, "row")
         losses.append(f"{pages} could not be read, or not whole; {rows} of them were damaged.")
     if found.lost:
-        ranges = [f"{first}" if first == last else f"{first}-{last}" for first, last in found.lost]
+        ranges = [_range(first, last) for first, last in found.lost]
         shown = ", ".join(ranges[:_SHOWN]) + (" …" if len(ranges) > _SHOWN else "")
         losses.append(f"Messages with these numbers are lost, unless they had been acknowledged: {shown}")
     if found.new_stream:
