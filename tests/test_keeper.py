@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,6 +64,7 @@ class Keeping(RuleBasedStateMachine):
         self.let_go: set[int] = set()
         self.refused: set[int] = set()
         self.rising: dict[int, tuple[int, str]] = {}
+        self.purged: set[tuple[int, str]] = set()
         self.audience: dict[int, set[str]] = {}
         self.consumers: dict[bytes, Consumer] = {}
         self.born = 0
@@ -71,10 +73,10 @@ class Keeping(RuleBasedStateMachine):
     @initialize(
         ack=st.sampled_from(["all", "all", "any"]),
         full=st.sampled_from(["reject", "drop-oldest"]),
-        most=st.sampled_from([5, 1000]),
+        most=st.sampled_from([8, 1000, 1000]),
         age_ms=st.sampled_from([None, None, 60_000]),
         max_deliver=st.integers(1, 3),
-        members=st.lists(groups, max_size=4),
+        members=st.lists(groups, min_size=2, max_size=5),
     )
     def begin(
         self,
@@ -171,7 +173,7 @@ class Keeping(RuleBasedStateMachine):
 
     # --- what the program does
 
-    @rule(some=st.lists(keys, min_size=1, max_size=4), size=st.integers(0, 30), wait=st.booleans())
+    @rule(some=st.lists(keys, min_size=1, max_size=10), size=st.integers(0, 30), wait=st.booleans())
     def send(self, some: list[str], size: int, *, wait: bool) -> None:
         for key in some:
             self.loop.do(self._send(key, size, wait=wait))
@@ -229,6 +231,7 @@ class Keeping(RuleBasedStateMachine):
         self.refused.clear()  # who sent them was not given their numbers, which are used again
         self.dead_letters_rise_or_stay()
         self.rising.clear()
+        self.purged.clear()
         self.audience.clear()
         self.start()
 
@@ -307,26 +310,47 @@ class Keeping(RuleBasedStateMachine):
         consumer = self.some_consumer(data)
         if consumer.held:
             for seq in self.some_held(data, consumer):
-                before = self.graves(consumer.group)
-                settlement = Settlement(seq, Settled.NACK, delay_ms, Failure("it failed"))
-                self.in_loop(partial(self.keeper.nack, consumer.group, consumer.identity, settlement))
-                self.count_graves(consumer.group, before)
-                consumer.held.discard(seq)
+                self.nack_by(consumer, seq, delay_ms)
+
+    def nack_by(self, consumer: Consumer, seq: int, delay_ms: int) -> None:
+        before = self.graves(consumer.group)
+        settlement = Settlement(seq, Settled.NACK, delay_ms, Failure("it failed"))
+        self.in_loop(partial(self.keeper.nack, consumer.group, consumer.identity, settlement))
+        self.count_graves(consumer.group, before)
+        consumer.held.discard(seq)
 
     @precondition(lambda self: self.consumers)
     @rule(data=st.data())
     def give_back(self, data: st.DataObject) -> None:
         consumer = self.some_consumer(data)
         if consumer.held:
-            seqs = self.some_held(data, consumer)
-            queue = consumer.group.queue
-            own = {
-                seq for seq in seqs if (held := queue._held_by(consumer.identity, seq)) and held.attempt == 1
-            }
-            first = {seq for seq in own if not queue.entries[seq].redelivered}
-            self.begun[consumer.group.name] -= first
-            consumer.held -= seqs
-            self.in_loop(lambda: self.keeper.give_back(consumer.group, consumer.identity, sorted(seqs)))
+            self.give_back_by(consumer, self.some_held(data, consumer))
+
+    def give_back_by(self, consumer: Consumer, seqs: set[int]) -> None:
+        group = consumer.group
+        for seq in seqs:
+            entry = group.queue._held_by(consumer.identity, seq)
+            if entry is not None and not entry.redelivered:
+                self.begun[group.name].discard(seq)
+        consumer.held -= seqs
+        self.in_loop(lambda: self.keeper.give_back(group, consumer.identity, sorted(seqs)))
+
+    @rule(fates=st.lists(st.sampled_from(["ack", "ack", "nack", "return", "die", "keep"]), min_size=5))
+    def everybody_does_something(self, fates: list[str]) -> None:
+        coming = cycle(fates)
+        for consumer in list(self.consumers.values()):
+            for seq in sorted(consumer.held):
+                fate = next(coming)
+                if seq not in consumer.held or consumer.identity not in self.consumers:
+                    break
+                if fate == "ack":
+                    self.acknowledge_by(consumer, [(seq, seq)])
+                elif fate == "nack":
+                    self.nack_by(consumer, seq, 0)
+                elif fate == "return":
+                    self.give_back_by(consumer, {seq})
+                elif fate == "die":
+                    self.in_loop(partial(self.lose, consumer))
 
     @precondition(lambda self: self.consumers)
     @rule(data=st.data())
@@ -372,7 +396,7 @@ class Keeping(RuleBasedStateMachine):
     def resurrect_or_purge(self, data: st.DataObject, *, again: bool) -> None:
         seq, name = data.draw(st.sampled_from(sorted(self.disk._dead)))
         letter = self.disk._dead[seq, name]
-        if (name, seq) in self.keeper.journal.next.undead or (seq, name) in self.rising.values():
+        if (seq, name) in self.purged or (seq, name) in self.rising.values():
             return
         if again and (name not in self.keeper.groups or self.keeper.journal.error is not None):
             return
@@ -385,6 +409,7 @@ class Keeping(RuleBasedStateMachine):
                 self.audience[number] = {name}
                 self.keeper.begin()
             else:
+                self.purged.add((seq, name))
                 self.keeper.journal.unbury(name, seq)
 
         self.in_loop(act)

@@ -1,0 +1,438 @@
+"""What a keeper does when its store is slow or fails, when groups go, and after a restart, by example."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colugo.errors import ClosedError, StoreError, StreamFullError
+from colugo.net.sqlite_store import SqliteStore
+from colugo.net.store import DeadLetter, GroupRecord, Outcome, Store, Transaction
+from colugo.patterns.group_book import AckPolicy
+from colugo.patterns.journal import Limits
+from colugo.patterns.keeper import Keeper
+from colugo.patterns.stream_group import StreamGroup
+from colugo.protocol.messages import Message
+from colugo.protocol.settlements import Outcome as Settled
+from colugo.protocol.settlements import Settlement
+from colugo.protocol.tries import Entry, Member, Rules
+from tests.keeping import Disk, OwnTimeLoop, SlowStore, runtime_on
+
+
+class Producer:
+    """A keeper whose store works by itself until it is told to wait or to fail."""
+
+    def __init__(
+        self, loop: OwnTimeLoop, disk: Disk | None = None, ack: AckPolicy = "all", **limits: Any
+    ) -> None:
+        self.loop = loop
+        self.disk = disk or Disk()
+        self.transactions: list[Transaction] = []
+        self.got: list[tuple[bytes, int, bool]] = []
+        self.held = self.failing = False
+        self.attempts = 0
+        self._limits = Limits(
+            limits.get("max_messages", 1000),
+            limits.get("max_bytes", 10**6),
+            None,
+            limits.get("full", "reject"),
+        )
+        self._ack: AckPolicy = ack
+        self.do(self._start)
+
+    def _start(self) -> None:
+        self.store = SlowStore(self.disk, self._on_commit)
+        self.keeper = Keeper(
+            runtime_on(self.loop),
+            self.store,
+            self.store.open(),
+            ack=self._ack,
+            limits=self._limits,
+            rules=Rules(max_deliver=2, ack_timeout_s=30.0, retry_delay_s=1.0),
+            hand_out=self._hand_out,
+            nudge=lambda member: None,
+        )
+        self.keeper.open()
+
+    def _on_commit(self, transaction: Transaction, outcome: Outcome) -> None:
+        self.transactions.append(transaction)
+
+    def _hand_out(self, group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+        self.got += [(member.identity, entry.message.seq, entry.redelivered) for entry in entries]
+
+    def do(self, action: Callable[[], Any]) -> Any:
+        """Do something on the loop, and what follows from it."""
+        results: list[Any] = []
+
+        async def act() -> None:
+            results.append(action())
+
+        self.loop.do(act())
+        self.settle()
+        return results[0]
+
+    def settle(self) -> None:
+        self.loop.turns()
+        while self.store.jobs and not self.held:
+            self.loop.do(self._step())
+            self.loop.turns()
+
+    async def _step(self) -> None:
+        self.attempts += 1
+        self.store.step(fail=self.failing)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, tenth by tenth."""
+        for _ in range(round(seconds * 10)):
+            self.loop.now += 0.1
+            self.settle()
+
+    def let_go(self) -> None:
+        self.held = self.failing = False
+        self.settle()
+
+    def send(self, count: int = 1, payload: bytes = b"x", key: str = "") -> list[int]:
+        def act() -> list[int]:
+            seqs = [self.keeper.journal.add(key, b"", payload, 0) for _ in range(count)]
+            self.keeper.begin()
+            return seqs
+
+        seqs: list[int] = self.do(act)
+        return seqs
+
+    def join(
+        self, name: str, identity: bytes, bindings: tuple[str, ...] = ("#",), *, durable: bool = True
+    ) -> StreamGroup:
+        group: StreamGroup = self.do(
+            lambda: self.keeper.book.join(name, identity, 10, bindings, durable=durable)
+        )
+        return group
+
+    def leave(self, group: StreamGroup, identity: bytes, *, lost: bool = True) -> None:
+        self.do(lambda: self.keeper.book.leave(group, identity, "it is gone", lost=lost))
+
+    def acknowledge(self, group: StreamGroup, first: int, last: int) -> None:
+        self.do(lambda: self.keeper.acknowledge(group, [(first, last)]))
+
+    def nack(self, group: StreamGroup, identity: bytes, seq: int) -> None:
+        self.do(lambda: self.keeper.nack(group, identity, Settlement(seq, Settled.NACK, 0)))
+
+    def end(self) -> None:
+        self.do(lambda: self.keeper.close(ClosedError("the test is over")))
+
+    def restarted(self) -> "Producer":
+        """Another life, with what is on the disk."""
+        self.store.die(last_was_done=False)
+        self.end()
+        return Producer(self.loop, self.disk, self._ack)
+
+
+@pytest.fixture
+def loop() -> Iterator[OwnTimeLoop]:
+    loop = OwnTimeLoop()
+    yield loop
+    loop.close()
+
+
+def letter(seq: int, group: str, payload: bytes = b"x") -> DeadLetter:
+    return DeadLetter(Message(seq, "", b"", payload, 0, 0), group, 2, "reason", "", 0)
+
+
+# --- second tries
+
+
+def test_a_second_try_is_handed_out_when_it_has_been_written(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.send()
+    producer.held = True
+    producer.nack(group, b"a", 1)
+    assert producer.got == [(b"a", 1, False)]
+    producer.let_go()
+    assert producer.got == [(b"a", 1, False), (b"a", 1, True)]
+    assert producer.disk._attempts == {("g", 1): 2}
+    producer.end()
+
+
+def test_what_is_acknowledged_while_its_second_try_is_written_is_not_handed_out(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.send()
+    producer.held = True
+    producer.nack(group, b"a", 1)
+    producer.acknowledge(group, 1, 1)
+    producer.let_go()
+    assert producer.got == [(b"a", 1, False)]
+    assert producer.keeper.journal.empty
+    producer.end()
+
+
+def test_a_try_that_waits_for_the_store_does_not_count_when_its_consumer_is_lost(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.send()
+    producer.leave(group, b"a")
+    producer.held = True
+    producer.join("g", b"b")
+    producer.leave(group, b"b")
+    producer.let_go()
+    producer.join("g", b"c")
+    assert producer.got == [(b"a", 1, False), (b"c", 1, True)]
+    assert producer.keeper.journal.dead == 0
+    producer.end()
+
+
+def test_no_time_passes_for_a_try_that_waits_for_the_store(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.send()
+    producer.leave(group, b"a")
+    producer.failing = True
+    producer.join("g", b"b")
+    producer.pass_time(100)
+    producer.let_go()
+    producer.pass_time(29)
+    assert producer.got == [(b"a", 1, False), (b"b", 1, True)]
+    producer.pass_time(3)
+    assert producer.keeper.journal.dead == 1
+    producer.end()
+
+
+def test_a_consumer_that_was_silent_gets_messages_again_as_soon_as_it_says_something(
+    loop: OwnTimeLoop,
+) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.send()
+    producer.pass_time(31)
+    assert producer.got == [(b"a", 1, False)]
+    producer.do(lambda: producer.keeper.hear(group, b"a"))
+    assert producer.got == [(b"a", 1, False), (b"a", 1, True)]
+    producer.end()
+
+
+# --- a store that fails
+
+
+def test_a_store_that_fails_is_tried_again_once_a_second_whatever_comes_up(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.send(50)
+    producer.failing = True
+    producer.attempts = 0
+    for seq in range(1, 51):
+        producer.acknowledge(group, seq, seq)
+        producer.pass_time(0.2)
+    assert 5 <= producer.attempts <= 12
+    producer.failing = False
+    producer.pass_time(1.1)
+    assert producer.keeper.journal.empty
+    assert producer.keeper.journal.error is None
+    producer.end()
+
+
+def test_when_a_message_could_not_be_stored_the_next_one_can(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    producer.failing = True
+    waiting: list[Any] = []
+
+    def send() -> None:
+        waiting.append(producer.keeper.journal.written(producer.keeper.journal.add("", b"", b"x", 0)))
+        producer.keeper.begin()
+
+    producer.do(send)
+    assert isinstance(waiting[0].exception(), StoreError)
+    with pytest.raises(StoreError, match="no room"):
+        producer.send()
+    producer.failing = False
+    producer.pass_time(1.1)
+    producer.do(send)
+    assert waiting[1].exception() is None
+    assert list(producer.disk._messages) == [2]
+    producer.end()
+
+
+def test_what_was_not_waited_for_is_written_when_the_store_can_be_written_to(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.failing = True
+    producer.send(3)
+    assert producer.got == []
+    producer.failing = False
+    producer.pass_time(1.1)
+    assert [seq for _, seq, _ in producer.got] == [1, 2, 3]
+    producer.acknowledge(group, 1, 3)
+    assert producer.keeper.journal.empty
+    producer.end()
+
+
+def test_a_dead_letter_goes_with_the_message_that_takes_its_place_or_not_at_all(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.send()
+    producer.nack(group, b"a", 1)
+    producer.nack(group, b"a", 1)
+    assert list(producer.disk._dead) == [(1, "g")]
+    producer.held = True
+    producer.send()
+
+    def resurrect() -> None:
+        producer.keeper.journal.add("", b"", b"x", 0, replaces=("g", 1))
+        producer.keeper.begin()
+
+    producer.do(resurrect)
+    producer.do(lambda: producer.store.step(fail=True))
+    producer.let_go()
+    assert list(producer.disk._dead) == [(1, "g")] or 3 in producer.disk._messages
+    producer.failing = False
+    producer.pass_time(1.1)
+    assert [seq for _, seq, _ in producer.got] == [1, 1, 2, 3]
+    assert producer.disk._dead == {}
+    producer.end()
+
+
+# --- groups that go
+
+
+def test_the_record_of_a_group_that_is_not_durable_goes_with_it(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("passing", b"a", durable=False)
+    assert list(producer.disk._groups) == ["passing"]
+    producer.leave(group, b"a", lost=False)
+    assert producer.disk._groups == {}
+    producer.end()
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_group_that_is_not_durable_has_time_to_come_back_also_after_a_restart(
+    loop: OwnTimeLoop, *, restart: bool
+) -> None:
+    producer = Producer(loop)
+    producer.join("g", b"a")
+    passing = producer.join("passing", b"b", durable=False)
+    producer.send()
+    if restart:
+        producer = producer.restarted()
+    else:
+        producer.leave(passing, b"b")
+    producer.pass_time(9)
+    assert "passing" in producer.keeper.groups
+    producer.pass_time(2)
+    assert list(producer.keeper.groups) == ["g"]
+    assert list(producer.disk._groups) == ["g"]
+    producer.end()
+
+
+def test_a_group_that_ends_while_messages_are_read_for_it_is_not_written_down_again(
+    loop: OwnTimeLoop,
+) -> None:
+    producer = Producer(loop)
+    producer.send(3, key="y")
+    producer.held = True
+    group = producer.join("passing", b"a", ("x",), durable=False)
+    producer.do(producer.store.step)
+    producer.do(producer.store.step)
+    producer.leave(group, b"a", lost=False)
+    producer.let_go()
+    assert producer.disk._groups == {}
+    producer.end()
+
+
+def test_with_ack_any_what_nobody_has_wanted_yet_outlives_a_group_that_is_forgotten(
+    loop: OwnTimeLoop,
+) -> None:
+    producer = Producer(loop, ack="any")
+    producer.join("g", b"g", ("x",))
+    h = producer.join("h", b"h", ("x",))
+    producer.send(key="y")
+    producer.leave(h, b"h")
+    producer.do(lambda: producer.keeper.book.forget("h"))
+    assert list(producer.disk._messages) == [1]
+    producer.join("all", b"c")
+    assert producer.got == [(b"c", 1, False)]
+    producer.end()
+
+
+def test_with_ack_any_no_tries_are_kept_of_what_another_group_has_handled(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop, ack="any")
+    g, h = producer.join("g", b"a"), producer.join("h", b"b")
+    producer.send()
+    producer.acknowledge(g, 1, 1)
+    producer.nack(h, b"b", 1)
+    assert producer.got[-1] == (b"b", 1, True)
+    assert (producer.disk._messages, producer.disk._attempts) == ({}, {})
+    producer.end()
+
+
+def test_a_group_that_is_forgotten_and_known_again_may_give_up_a_message_twice(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    producer.join("other", b"o", ("none",))
+    keeps = producer.join("keeps", b"k")
+    for identity in (b"a", b"b"):
+        group = producer.join("g", identity)
+        if identity == b"a":
+            producer.send()
+        producer.nack(group, identity, 1)
+        producer.nack(group, identity, 1)
+        producer.leave(group, identity)
+        producer.do(lambda: producer.keeper.book.forget("g"))
+    assert producer.keeper.journal.error is None
+    assert list(producer.disk._dead) == [(1, "g")]
+    producer.acknowledge(keeps, 1, 1)
+    assert producer.keeper.journal.empty
+    producer.end()
+
+
+# --- limits
+
+
+def test_max_bytes_counts_keys_headers_and_what_is_being_written(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop, max_bytes=100)
+    producer.held = True
+    producer.send(4, b"x" * 10, key="k" * 10)
+    with pytest.raises(StreamFullError):
+        producer.send(1, b"x" * 20, key="k")
+    producer.send(1, b"x" * 20)
+    producer.let_go()
+    assert producer.keeper.journal.size == 100
+    producer.end()
+
+
+# --- the store
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_a_later_dead_letter_takes_the_place_of_an_earlier_one(kind: str, tmp_path: Path) -> None:
+    store: Store = (
+        Disk() if kind == "memory" else SqliteStore(tmp_path / "s.db", logger=logging.getLogger("x"))
+    )
+    store.open()
+    outcomes: list[Any] = []
+    store.commit(Transaction(dead=[letter(1, "g", b"1234")]), outcomes.append)
+    store.commit(Transaction(dead=[letter(1, "g", b"12")]), outcomes.append)
+    store.commit(Transaction(undead=[("g", 1)]), outcomes.append)
+    assert [(one.dead, one.size) for one in outcomes] == [(1, 4), (1, 2), (0, 0)]
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_records_of_groups_go_and_may_come_again_in_one_transaction(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    disk = Disk()
+
+    def opened() -> Any:
+        return disk if kind == "memory" else SqliteStore(path, logger=logging.getLogger("x"))
+
+    store = opened()
+    store.open()
+    records = {name: GroupRecord(name) for name in ("a", "b")}
+    store.commit(Transaction(groups=records), lambda outcome: None)
+    store.commit(
+        Transaction(gone=["a", "b"], groups={"b": GroupRecord("b", offered=7)}), lambda outcome: None
+    )
+    store.close()
+    store = opened()
+    assert [(record.name, record.offered) for record in store.open().groups] == [("b", 7)]
+    store.close()
