@@ -293,6 +293,74 @@ def test_a_dead_letter_goes_with_the_message_that_takes_its_place_or_not_at_all(
     producer.end()
 
 
+def test_everything_of_a_transaction_that_failed_is_written_later(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group, passing = producer.join("g", b"a"), producer.join("passing", b"p", durable=False)
+    producer.send(3)
+    producer.nack(group, b"a", 2)
+    assert producer.disk._attempts == {("g", 2): 2}
+    producer.failing = True
+
+    def much() -> None:
+        producer.keeper.book.leave(passing, b"p", "left", lost=False)
+        for seq in (1, 2):
+            producer.keeper.nack(group, b"a", Settlement(seq, Settled.NACK, 0))
+
+    producer.do(much)
+    producer.pass_time(3)
+    assert producer.keeper.journal.error is not None
+    assert (sorted(producer.disk._groups), producer.disk._dead) == (["g", "passing"], {})
+    producer.failing = False
+    producer.pass_time(1.1)
+    assert producer.disk._attempts == {("g", 1): 2}
+    assert list(producer.disk._dead) == [(2, "g")]
+    assert list(producer.disk._groups) == ["g"]
+    producer = producer.restarted()
+    group = producer.join("g", b"b")
+    assert producer.got == [(b"b", 1, True)]  # its tries are used up: it comes by itself
+    producer.acknowledge(group, 1, 1)
+    assert producer.got[1:] == [(b"b", 3, True)]
+    producer.end()
+
+
+def test_the_number_of_a_message_that_could_not_be_stored_holds_nothing_up(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.failing = True
+
+    def send() -> None:
+        number = producer.keeper.journal.add("", b"", b"x", 0)
+        producer.keeper.journal.written(number).add_done_callback(lambda future: future.exception())
+        producer.keeper.begin()
+
+    producer.do(send)
+    producer.failing = False
+    producer.pass_time(1.1)
+    producer.send()
+    assert producer.got == [(b"a", 2, False)]
+    producer.acknowledge(group, 2, 2)
+    assert group.done.floor == 2
+    producer.end()
+
+
+# --- restarts
+
+
+def test_after_a_restart_what_was_acknowledged_does_not_come_again_and_the_rest_is_flagged(
+    loop: OwnTimeLoop,
+) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.join("other", b"o")
+    producer.send(3)
+    producer.acknowledge(group, 2, 2)
+    producer = producer.restarted()
+    producer.send()
+    producer.join("g", b"b")
+    assert sorted(producer.got) == [(b"b", 1, True), (b"b", 3, True), (b"b", 4, False)]
+    producer.end()
+
+
 # --- groups that go
 
 
@@ -397,6 +465,20 @@ def test_max_bytes_counts_keys_headers_and_what_is_being_written(loop: OwnTimeLo
     producer.send(1, b"x" * 20)
     producer.let_go()
     assert producer.keeper.journal.size == 100
+    producer.end()
+
+
+def test_what_is_dropped_to_make_room_is_not_handed_out_any_more(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop, max_messages=2, full="drop-oldest")
+    group: StreamGroup = producer.do(lambda: producer.keeper.book.join("g", b"a", 1, ("#",), durable=True))
+    producer.send(2)
+    producer.send(2)
+    assert (producer.got, list(producer.disk._messages)) == ([(b"a", 1, False), (b"a", 3, False)], [3, 4])
+    producer.acknowledge(group, 1, 3)
+    assert producer.keeper.unknown == 2
+    assert producer.got[-1] == (b"a", 4, False)
+    producer.acknowledge(group, 4, 4)
+    assert producer.keeper.journal.empty
     producer.end()
 
 
