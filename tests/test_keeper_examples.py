@@ -213,6 +213,28 @@ def test_a_consumer_that_was_silent_gets_messages_again_as_soon_as_it_says_somet
     producer.end()
 
 
+@pytest.mark.parametrize("end", ["acknowledged", "dead", "forgotten"])
+def test_tries_are_forgotten_with_their_end_though_another_group_waits_for_the_message(
+    loop: OwnTimeLoop, end: str
+) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.join("other", b"o")
+    producer.send()
+    producer.nack(group, b"a", 1)
+    assert producer.disk._attempts == {("g", 1): 2}
+    if end == "acknowledged":
+        producer.acknowledge(group, 1, 1)
+    elif end == "dead":
+        producer.nack(group, b"a", 1)
+    else:
+        producer.leave(group, b"a")
+        producer.do(lambda: producer.keeper.book.forget("g"))
+    assert list(producer.disk._messages) == [1]
+    assert producer.disk._attempts == {}
+    producer.end()
+
+
 # --- a store that fails
 
 
