@@ -5,7 +5,7 @@ import click
 from colugo.cli.network.show import clean
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import filters
-from colugo.cli.stream.place import EXIT_STATUS, Place, complain, place_options, run
+from colugo.cli.stream.place import EXIT_STATUS, Place, complain, confirm, place_options, run
 from colugo.diagnosis.wording import count, some
 from colugo.stream_questions import STREAM_FORGET
 
@@ -70,5 +70,5 @@ def _is_gone(found: list[Found], group: str, *, yes: bool) -> bool:
     waiting = sum(each.waiting for one, each in known if not _stay(one))
     if waiting and not yes:
         text = f"{count(waiting, 'message')} may wait for {group} only, and would be gone: forget it?"
-        click.confirm(clean(text), abort=True, err=True)
+        confirm(text)
     return True
