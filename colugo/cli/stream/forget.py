@@ -30,8 +30,9 @@ def forget(*, words: tuple[str, ...], place: Place, yes: bool) -> None:
     rest = list(words)
     topic = place.topic(rest)
     if len(rest) != 1:
-        extra = f"Got unexpected extra argument ({rest[1]})" if rest else "Missing argument 'GROUP'."
-        raise click.UsageError(extra)
+        if not rest:
+            raise click.UsageError("Missing argument 'GROUP'.")
+        raise place.wrong(f"Got unexpected extra argument ({rest[1]})")
     (group,) = rest
     filters((), group, None)
 

@@ -59,6 +59,11 @@ class Place:
             raise click.UsageError("Missing argument 'TOPIC', or option '--store'.")
         return words.pop(0)
 
+    def wrong(self, text: str) -> click.UsageError:
+        """What to raise when there is an argument too many, or one that does not fit."""
+        hint = "; --store is one stream: leave TOPIC out" if self.store is not None else ""
+        return click.UsageError(text + hint)
+
 
 def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --store, --node, --realm, --scope and --wait; the command gets a `place`."""

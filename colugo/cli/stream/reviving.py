@@ -104,7 +104,7 @@ def _read(
     rest = list(words)
     topic = place.topic(rest)
     if rest:
-        raise click.UsageError(f"Got unexpected extra argument ({rest[0]})")
+        raise place.wrong(f"Got unexpected extra argument ({rest[0]})")
     if everything and wanted.given:
         raise click.UsageError("--all means all: leave --id, --group and --key out, or --all")
     if not everything and not wanted.given:
