@@ -104,6 +104,7 @@ def test_a_producer_that_is_killed_is_an_error_and_is_not_waited_for(realm: str)
         assert isinstance(error, PeerLostError)
 
 
+@pytest.mark.slow
 def test_a_producer_that_is_too_slow_is_silent_at_the_ttl(realm: str) -> None:
     listener = Listener()
     with producers(realm, "slow", delay_ms=1500), producers(realm, "quick"):

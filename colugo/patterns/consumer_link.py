@@ -17,7 +17,7 @@ from colugo.protocol.frames import MAGIC, VERSION, Kind
 from colugo.protocol.joining import Join, Joined
 from colugo.protocol.part_description import LinkDescription
 from colugo.protocol.ranges import to_ranges
-from colugo.protocol.settlements import MAX_PART_RANGES, Settlement, encode_settle, split_settlements
+from colugo.protocol.settlements import MAX_PART_RANGES, Settlement, encode_settle, settlements_in_parts
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _DELIVER = bytes([MAGIC, 0, VERSION, Kind.DELIVER])
@@ -113,7 +113,7 @@ class ConsumerLink(PeerConnection):
         self._acknowledged, self._others = [], []
         for begin in range(0, len(ranges), MAX_PART_RANGES):
             self._send(encode_settle(self.stream_id, ranges[begin : begin + MAX_PART_RANGES], []))
-        for part in split_settlements(others):
+        for part in settlements_in_parts(others):
             self._send(encode_settle(self.stream_id, [], part))
 
     def close(self) -> None:

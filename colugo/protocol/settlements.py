@@ -113,7 +113,7 @@ def encode_settle(stream_id: bytes, ranges: Sequence[Range], others: Sequence[Se
     return b"".join([header, borders, *entries, *reports])
 
 
-def split_settlements(others: Sequence[Settlement]) -> Iterator[list[Settlement]]:
+def settlements_in_parts(others: Sequence[Settlement]) -> Iterator[list[Settlement]]:
     """What goes into a frame each, so that it is short."""
     part: list[Settlement] = []
     total = 0
