@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import select
+from functools import partial
 
 import zmq
 
 from colugo import Delivery, Node, Stream
-from colugo.patterns.stream_members import StreamMembers
 from tests.support import run, seconds, until
 
 
@@ -21,11 +21,15 @@ def _readable(socket: "zmq.Socket[bytes]") -> bool:
     return bool(select.select([socket.fileno()], [], [], seconds(5))[0])
 
 
+def _counted(stream: Stream, malformed: int) -> bool:
+    return stream.stats.malformed == malformed
+
+
 def test_what_arrives_while_a_message_to_a_lost_consumer_fails_is_read() -> None:
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("t")
-            members: StreamMembers = stream._members
+            members = stream._members
             context = zmq.Context()
             stranger = context.socket(zmq.DEALER)
             try:
@@ -36,7 +40,7 @@ def test_what_arrives_while_a_message_to_a_lost_consumer_fails_is_read() -> None
                     stranger.send(b"garbage")
                     assert _readable(members._socket)
                     assert not members._send(b"gone", b"x")  # which consumes what the descriptor tells
-                    await until(lambda n=n: stream.stats.malformed == 2 + n, within=5)
+                    await until(partial(_counted, stream, 2 + n), within=5)
             finally:
                 context.destroy(linger=0)
 
@@ -86,4 +90,47 @@ def test_many_failures_at_once_are_told_though_the_stream_takes_no_large_message
             assert (stream.stats.dead, begun, stream.stats.malformed) == (100, 100, 0)
 
     logging.getLogger("c").setLevel(logging.CRITICAL)
+    run(main())
+
+
+def test_messages_that_wait_for_others_of_their_key_are_not_taken_for_lost() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", ack_timeout_ms=300)
+            handled: list[tuple[str, bool]] = []
+
+            async def handle(message: str, delivery: Delivery) -> None:
+                await asyncio.sleep(0.05)
+                handled.append((message, delivery.redelivered))
+
+            c.add_consumer("t", handle, group="g", concurrency=4)
+            await stream.ready()
+            for n in range(30):
+                stream.send(str(n), key="a")
+            await drained(stream)
+            assert handled == [(str(n), False) for n in range(30)]
+            assert stream.stats.dead == stream.groups["g"].redelivered == 0
+
+    run(main())
+
+
+def test_a_message_has_its_whole_time_from_when_it_is_begun_with() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", ack_timeout_ms=1_000)
+            handled: list[bool] = []
+
+            async def handle(message: str, delivery: Delivery) -> None:
+                del message
+                await asyncio.sleep(0.85)
+                handled.append(delivery.redelivered)
+
+            c.add_consumer("t", handle, group="g")
+            await stream.ready()
+            for n in range(4):
+                stream.send(str(n))
+            await drained(stream)
+            assert handled == [False] * 4
+            assert stream.groups["g"].delivered == 4
+
     run(main())
