@@ -5,9 +5,12 @@ import logging
 import select
 from functools import partial
 
+import pytest
 import zmq
 
 from colugo import Delivery, Node, Stream
+from colugo.patterns.stream_group import StreamGroup
+from colugo.protocol.tries import Entry, Member
 from tests.support import run, seconds, until
 
 
@@ -132,5 +135,108 @@ def test_a_message_has_its_whole_time_from_when_it_is_begun_with() -> None:
             await drained(stream)
             assert handled == [False] * 4
             assert stream.groups["g"].delivered == 4
+
+    run(main())
+
+
+def test_a_consumer_that_closes_gives_back_what_waits_for_others_of_its_key() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c, Node("d") as d:
+            stream = p.add_stream("t")
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def hold(message: str) -> None:
+                del message
+                begun.set()
+                await go_on.wait()
+
+            c.add_consumer("t", hold, group="g", concurrency=4)
+            await stream.ready()
+            for n in range(30):
+                stream.send(str(n), key="a")
+            await begun.wait()
+            closing = asyncio.create_task(c.aclose())
+            await until(lambda: stream.groups["g"].in_flight < 30)
+            go_on.set()
+            await closing
+            tries: list[tuple[str, int, bool]] = []
+
+            def take(message: str, delivery: Delivery) -> None:
+                tries.append((message, delivery.attempt, delivery.redelivered))
+
+            d.add_consumer("t", take, group="g")
+            await drained(stream)
+            assert tries == [(str(n), 1, False) for n in range(1, 30)]
+
+    run(main())
+
+
+def test_a_consumer_that_closes_while_it_has_much_to_do_is_handed_nothing_more() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c, Node("d") as d:
+            stream = p.add_stream("t")
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def hold(message: str) -> None:
+                del message
+                begun.set()
+                await go_on.wait()
+
+            c.add_consumer("t", hold, group="g", prefetch=10)
+            await stream.ready()
+            for n in range(30):
+                stream.send(str(n))
+            await begun.wait()
+            closing = asyncio.create_task(c.aclose())
+            await until(lambda: stream.groups["g"].in_flight == 1)
+            tries: list[tuple[str, int, bool]] = []
+
+            def take(message: str, delivery: Delivery) -> None:
+                tries.append((message, delivery.attempt, delivery.redelivered))
+
+            d.add_consumer("t", take, group="g")
+            await until(lambda: len(tries) == 29)
+            go_on.set()
+            await closing
+            await drained(stream)
+            assert tries == [(str(n), 1, False) for n in range(1, 30)]
+            assert stream.groups["g"].delivered == 10 + 29
+
+    run(main())
+
+
+@pytest.mark.parametrize("leave", ["close", "rebind"])
+def test_what_is_on_its_way_to_a_consumer_that_leaves_has_not_been_tried(leave: str) -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", max_deliver=1)
+            first = c.add_consumer("t", lambda _: None, group="g", prefetch=5)
+            await stream.ready()
+            hand_out = stream._keeper._hand_out
+
+            def hand_out_and_leave(group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+                stream._keeper._hand_out = hand_out
+                hand_out(group, member, entries)
+                if leave == "close":
+                    first.close()
+                else:
+                    first.rebind(["#"])
+
+            stream._keeper._hand_out = hand_out_and_leave
+            for n in range(20):
+                stream.send(str(n))
+            await until(lambda: stream._keeper._hand_out is hand_out)
+            tries: list[tuple[int, bool]] = []
+
+            def take(message: str, delivery: Delivery) -> None:
+                del message
+                tries.append((delivery.attempt, delivery.redelivered))
+
+            c.add_consumer("t", take, group="g")
+            await drained(stream)
+            assert set(tries) <= {(1, False)}
+            assert stream.groups["g"].delivered == 25  # 5 of them twice
+            assert len(tries) + first.stats.received == 20
+            assert stream.groups["g"].redelivered == stream.stats.dead == 0
 
     run(main())

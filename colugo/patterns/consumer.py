@@ -226,6 +226,7 @@ class Consumer(Part):
         if not self._quiet:
             self.quiesce()
         self._handling.close()
+        self._leave_all()
         self._links.close()
         self._gate.close()
 
@@ -243,7 +244,9 @@ class Consumer(Part):
         """Leave the streams; what nobody has begun with goes back to them."""
         self._give_back(self._handling.withdraw())
         for source in self._sources.values():
-            source.link = None
+            if source.link is not None:
+                source.link.depart(source.held)
+                source.link = None
         for link in self._links.connected:
             link.depart()
         self._count_streams()

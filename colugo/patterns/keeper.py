@@ -170,6 +170,13 @@ class Keeper:
         self.unknown += group.queue.give_back(identity, seqs)
         self._stir(group)
 
+    def abandon(self, group: StreamGroup, identity: bytes, seqs: list[int], reason: str) -> None:
+        """Messages were begun, and will not be ended."""
+        unknown, dead = group.queue.abandon(identity, seqs, reason)
+        self.unknown += unknown
+        self.book.bury(group, dead)
+        self._stir(group)
+
     def working(self, group: StreamGroup, identity: bytes, seqs: list[int]) -> None:
         """Messages need more time."""
         self.unknown += group.queue.working(identity, seqs, self._now())
