@@ -4,6 +4,7 @@ import asyncio
 import logging
 import select
 from functools import partial
+from pathlib import Path
 
 import pytest
 import zmq
@@ -238,5 +239,35 @@ def test_what_is_on_its_way_to_a_consumer_that_leaves_has_not_been_tried(leave: 
             assert stream.groups["g"].delivered == 25  # 5 of them twice
             assert len(tries) + first.stats.received == 20
             assert stream.groups["g"].redelivered == stream.stats.dead == 0
+
+    run(main())
+
+
+def test_a_group_that_comes_when_all_has_been_handled_makes_nothing_unrouted(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", store=tmp_path / "t.db")
+            c.add_consumer("t", lambda _: None, group="g", bindings=["a.*"])
+            await stream.ready()
+            for _ in range(10):
+                stream.send("x", key="a.b")
+                stream.send("x", key="nobody")
+            await drained(stream)
+            c.add_consumer("t", lambda _: None, group="h", bindings=["b"])
+            await stream.ready(2)
+            await until(lambda: stream.groups["h"].done == 20)
+            assert stream.stats.unrouted == 10
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", store=tmp_path / "t.db")
+            c.add_consumer("t", lambda _: None, group="i", bindings=["c"])
+            await until(lambda: "i" in stream.groups and stream.groups["i"].done == 20)
+            assert stream.stats.unrouted == 0
+            stream.forget("g")
+            stream.forget("h")
+            for _ in range(10):
+                stream.send("x", key="c")
+                stream.send("x", key="nobody")
+            await drained(stream)
+            assert stream.stats.unrouted == 10
 
     run(main())
