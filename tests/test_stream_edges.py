@@ -3,11 +3,15 @@
 import asyncio
 import logging
 import select
+from functools import partial
+from pathlib import Path
 
+import pytest
 import zmq
 
 from colugo import Delivery, Node, Stream
-from colugo.patterns.stream_members import StreamMembers
+from colugo.patterns.stream_group import StreamGroup
+from colugo.protocol.tries import Entry, Member
 from tests.support import run, seconds, until
 
 
@@ -21,11 +25,15 @@ def _readable(socket: "zmq.Socket[bytes]") -> bool:
     return bool(select.select([socket.fileno()], [], [], seconds(5))[0])
 
 
+def _counted(stream: Stream, malformed: int) -> bool:
+    return stream.stats.malformed == malformed
+
+
 def test_what_arrives_while_a_message_to_a_lost_consumer_fails_is_read() -> None:
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("t")
-            members: StreamMembers = stream._members
+            members = stream._members
             context = zmq.Context()
             stranger = context.socket(zmq.DEALER)
             try:
@@ -36,7 +44,7 @@ def test_what_arrives_while_a_message_to_a_lost_consumer_fails_is_read() -> None
                     stranger.send(b"garbage")
                     assert _readable(members._socket)
                     assert not members._send(b"gone", b"x")  # which consumes what the descriptor tells
-                    await until(lambda n=n: stream.stats.malformed == 2 + n, within=5)
+                    await until(partial(_counted, stream, 2 + n), within=5)
             finally:
                 context.destroy(linger=0)
 
@@ -86,4 +94,180 @@ def test_many_failures_at_once_are_told_though_the_stream_takes_no_large_message
             assert (stream.stats.dead, begun, stream.stats.malformed) == (100, 100, 0)
 
     logging.getLogger("c").setLevel(logging.CRITICAL)
+    run(main())
+
+
+def test_messages_that_wait_for_others_of_their_key_are_not_taken_for_lost() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", ack_timeout_ms=300)
+            handled: list[tuple[str, bool]] = []
+
+            async def handle(message: str, delivery: Delivery) -> None:
+                await asyncio.sleep(0.05)
+                handled.append((message, delivery.redelivered))
+
+            c.add_consumer("t", handle, group="g", concurrency=4)
+            await stream.ready()
+            for n in range(30):
+                stream.send(str(n), key="a")
+            await drained(stream)
+            assert handled == [(str(n), False) for n in range(30)]
+            assert stream.stats.dead == stream.groups["g"].redelivered == 0
+
+    run(main())
+
+
+def test_a_message_has_its_whole_time_from_when_it_is_begun_with() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", ack_timeout_ms=1_000)
+            handled: list[bool] = []
+
+            async def handle(message: str, delivery: Delivery) -> None:
+                del message
+                await asyncio.sleep(0.85)
+                handled.append(delivery.redelivered)
+
+            c.add_consumer("t", handle, group="g")
+            await stream.ready()
+            for n in range(4):
+                stream.send(str(n))
+            await drained(stream)
+            assert handled == [False] * 4
+            assert stream.groups["g"].delivered == 4
+
+    run(main())
+
+
+def test_a_consumer_that_closes_gives_back_what_waits_for_others_of_its_key() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c, Node("d") as d:
+            stream = p.add_stream("t")
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def hold(message: str) -> None:
+                del message
+                begun.set()
+                await go_on.wait()
+
+            c.add_consumer("t", hold, group="g", concurrency=4)
+            await stream.ready()
+            for n in range(30):
+                stream.send(str(n), key="a")
+            await begun.wait()
+            closing = asyncio.create_task(c.aclose())
+            await until(lambda: stream.groups["g"].in_flight < 30)
+            go_on.set()
+            await closing
+            tries: list[tuple[str, int, bool]] = []
+
+            def take(message: str, delivery: Delivery) -> None:
+                tries.append((message, delivery.attempt, delivery.redelivered))
+
+            d.add_consumer("t", take, group="g")
+            await drained(stream)
+            assert tries == [(str(n), 1, False) for n in range(1, 30)]
+
+    run(main())
+
+
+def test_a_consumer_that_closes_while_it_has_much_to_do_is_handed_nothing_more() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c, Node("d") as d:
+            stream = p.add_stream("t")
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def hold(message: str) -> None:
+                del message
+                begun.set()
+                await go_on.wait()
+
+            c.add_consumer("t", hold, group="g", prefetch=10)
+            await stream.ready()
+            for n in range(30):
+                stream.send(str(n))
+            await begun.wait()
+            closing = asyncio.create_task(c.aclose())
+            await until(lambda: stream.groups["g"].in_flight == 1)
+            tries: list[tuple[str, int, bool]] = []
+
+            def take(message: str, delivery: Delivery) -> None:
+                tries.append((message, delivery.attempt, delivery.redelivered))
+
+            d.add_consumer("t", take, group="g")
+            await until(lambda: len(tries) == 29)
+            go_on.set()
+            await closing
+            await drained(stream)
+            assert tries == [(str(n), 1, False) for n in range(1, 30)]
+            assert stream.groups["g"].delivered == 10 + 29
+
+    run(main())
+
+
+@pytest.mark.parametrize("leave", ["close", "rebind"])
+def test_what_is_on_its_way_to_a_consumer_that_leaves_has_not_been_tried(leave: str) -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", max_deliver=1)
+            first = c.add_consumer("t", lambda _: None, group="g", prefetch=5)
+            await stream.ready()
+            hand_out = stream._keeper._hand_out
+
+            def hand_out_and_leave(group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+                stream._keeper._hand_out = hand_out
+                hand_out(group, member, entries)
+                if leave == "close":
+                    first.close()
+                else:
+                    first.rebind(["#"])
+
+            stream._keeper._hand_out = hand_out_and_leave
+            for n in range(20):
+                stream.send(str(n))
+            await until(lambda: stream._keeper._hand_out is hand_out)
+            tries: list[tuple[int, bool]] = []
+
+            def take(message: str, delivery: Delivery) -> None:
+                del message
+                tries.append((delivery.attempt, delivery.redelivered))
+
+            c.add_consumer("t", take, group="g")
+            await drained(stream)
+            assert set(tries) <= {(1, False)}
+            assert stream.groups["g"].delivered == 25  # 5 of them twice
+            assert len(tries) + first.stats.received == 20
+            assert stream.groups["g"].redelivered == stream.stats.dead == 0
+
+    run(main())
+
+
+def test_a_group_that_comes_when_all_has_been_handled_makes_nothing_unrouted(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", store=tmp_path / "t.db")
+            c.add_consumer("t", lambda _: None, group="g", bindings=["a.*"])
+            await stream.ready()
+            for _ in range(10):
+                stream.send("x", key="a.b")
+                stream.send("x", key="nobody")
+            await drained(stream)
+            c.add_consumer("t", lambda _: None, group="h", bindings=["b"])
+            await stream.ready(2)
+            await until(lambda: stream.groups["h"].done == 20)
+            assert stream.stats.unrouted == 10
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", store=tmp_path / "t.db")
+            c.add_consumer("t", lambda _: None, group="i", bindings=["c"])
+            await until(lambda: "i" in stream.groups and stream.groups["i"].done == 20)
+            assert stream.stats.unrouted == 0
+            stream.forget("g")
+            stream.forget("h")
+            for _ in range(10):
+                stream.send("x", key="c")
+                stream.send("x", key="nobody")
+            await drained(stream)
+            assert stream.stats.unrouted == 10
+
     run(main())

@@ -190,7 +190,7 @@ class GroupQueue:
     def _assign_suspect(self, given: Given) -> None:
         """One suspect to a member that has nothing else."""
         carer = self._carer
-        if carer is not None and carer.silent:
+        if carer is not None and not carer.able:
             self._dismiss_carer()
             carer = None
         if carer is not None and carer.held:
@@ -200,7 +200,7 @@ class GroupQueue:
             self._dismiss_carer()
             return
         if carer is None:
-            able = [one for one in self.members.values() if not one.silent]
+            able = [one for one in self.members.values() if one.able]
             carer = self._carer = min(able, key=_held)
         if carer.held:
             return
@@ -308,11 +308,13 @@ class GroupQueue:
         return True, None
 
     def give_back(self, identity: bytes, seqs: Iterable[int]) -> int:
-        """A member returns messages that it has not begun with.
+        """A member returns messages that it has not begun with, since it is about to leave: it gets no more.
 
         Returns:
             How many of them it did not have.
         """
+        if identity in self.members:
+            self.members[identity].leaving = True
         strange = 0
         returned = []
         for seq in seqs:
@@ -332,6 +334,28 @@ class GroupQueue:
             elif not self._lines.put_in_front(entry):
                 self._ready.appendleft(entry)
         return strange
+
+    def abandon(self, identity: bytes, seqs: Iterable[int], reason: str) -> tuple[int, list[Dead]]:
+        """A member that is about to leave has begun with messages, and will not end them.
+
+        Args:
+            identity: of the member's connection.
+            seqs: numbers of the messages.
+            reason: for dead letters.
+
+        Returns:
+            How many of them it did not have, and the dead letters.
+        """
+        wanted = dict.fromkeys(seqs)
+        held = [entry for seq in wanted if (entry := self._held_by(identity, seq)) is not None]
+        if held:
+            self.members[identity].leaving = True
+        dead = self._fail(self.members[identity], held, Event.LOST, reason) if held else []
+        return len(wanted) - len(held), dead
+
+    def held_by(self, identity: bytes) -> list[int]:
+        """The numbers of the messages that a member has."""
+        return [seq for seq in self.entries if self._held_by(identity, seq) is not None]
 
     def working(self, identity: bytes, seqs: Iterable[int], now: float) -> int:
         """A member is still at work with messages, or has not begun with them: they have more time.
