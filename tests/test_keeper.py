@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,6 +66,7 @@ class Keeping(RuleBasedStateMachine):
         self.audience: dict[int, set[str]] = {}
         self.consumers: dict[bytes, Consumer] = {}
         self.born = 0
+        self.held = False
 
     @initialize(
         ack=st.sampled_from(["all", "all", "any"]),
@@ -72,18 +74,44 @@ class Keeping(RuleBasedStateMachine):
         most=st.sampled_from([5, 1000]),
         age_ms=st.sampled_from([None, None, 60_000]),
         max_deliver=st.integers(1, 3),
+        members=st.lists(groups, max_size=4),
     )
     def begin(
-        self, ack: AckPolicy, full: FullPolicy, most: int, age_ms: int | None, max_deliver: int
+        self,
+        *,
+        ack: AckPolicy,
+        full: FullPolicy,
+        most: int,
+        age_ms: int | None,
+        max_deliver: int,
+        members: list[str],
     ) -> None:
         self.ack = ack
         self.limits = Limits(most, 10_000, age_ms, full)
         self.ruling = Rules(max_deliver, ack_timeout_s=30.0, retry_delay_s=1.0)
         self.start()
+        for name in members:
+            self.join(name, 3)
+
+    def settle(self) -> None:
+        """Let happen what does, the store's work included unless it is held."""
+        self.loop.turns()
+        for _ in range(100):
+            if self.held or not self.store.jobs:
+                return
+            self.in_loop_only(self.store.step)
+            self.loop.turns()
+        raise AssertionError("the store never has nothing to do")
+
+    def in_loop_only(self, action: Callable[[], None]) -> None:
+        async def act() -> None:
+            action()
+
+        self.loop.do(act())
 
     def start(self) -> None:
         self.loop.do(self._start())
-        self.loop.turns()
+        self.settle()
 
     async def _start(self) -> None:
         self.acknowledged: dict[str, set[int]] = defaultdict(set)
@@ -143,10 +171,11 @@ class Keeping(RuleBasedStateMachine):
 
     # --- what the program does
 
-    @rule(key=keys, size=st.integers(0, 30), wait=st.booleans())
-    def send(self, key: str, size: int, *, wait: bool) -> None:
-        self.loop.do(self._send(key, size, wait=wait))
-        self.loop.turns()
+    @rule(some=st.lists(keys, min_size=1, max_size=4), size=st.integers(0, 30), wait=st.booleans())
+    def send(self, some: list[str], size: int, *, wait: bool) -> None:
+        for key in some:
+            self.loop.do(self._send(key, size, wait=wait))
+        self.settle()
 
     async def _send(self, key: str, size: int, *, wait: bool) -> None:
         keeper = self.keeper
@@ -168,10 +197,21 @@ class Keeping(RuleBasedStateMachine):
             if wait:
                 self.waiting.append((seq, keeper.journal.written(seq)))
 
-    @rule(count=st.integers(1, 6), fail=st.sampled_from([False, False, False, True]))
+    @rule()
+    def hold_the_store(self) -> None:
+        self.held = True
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def let_go_of_the_store(self) -> None:
+        self.held = False
+        self.settle()
+
+    @precondition(lambda self: self.held)
+    @rule(count=st.integers(1, 3), fail=st.booleans())
     def let_the_store_work(self, count: int, *, fail: bool) -> None:
         self.loop.do(self._let_the_store_work(count, fail=fail))
-        self.loop.turns()
+        self.settle()
 
     async def _let_the_store_work(self, count: int, *, fail: bool) -> None:
         for _ in range(count):
@@ -184,7 +224,7 @@ class Keeping(RuleBasedStateMachine):
         self.store.die(last_was_done=last_was_done)
         self.keeper.close(ClosedError("killed"))
         self.consumers.clear()
-        self.loop.turns()
+        self.settle()
         self.look_at_waiting()
         self.refused.clear()  # who sent them was not given their numbers, which are used again
         self.dead_letters_rise_or_stay()
@@ -195,14 +235,17 @@ class Keeping(RuleBasedStateMachine):
     @rule(step=st.sampled_from([0.0, 0.3, 1.5, 11.0, 31.0]))
     def let_time_pass(self, step: float) -> None:
         self.loop.now += step
-        self.loop.turns()
+        self.settle()
 
     # --- what consumers do
 
     @rule(name=groups, prefetch=st.integers(1, 4))
+    def join_one(self, name: str, prefetch: int) -> None:
+        self.join(name, prefetch)
+
     def join(self, name: str, prefetch: int) -> None:
         self.loop.do(self._join(name, prefetch))
-        self.loop.turns()
+        self.settle()
 
     async def _join(self, name: str, prefetch: int) -> None:
         self.born += 1
@@ -266,11 +309,7 @@ class Keeping(RuleBasedStateMachine):
             for seq in self.some_held(data, consumer):
                 before = self.graves(consumer.group)
                 settlement = Settlement(seq, Settled.NACK, delay_ms, Failure("it failed"))
-                self.in_loop(
-                    lambda settlement=settlement: self.keeper.nack(
-                        consumer.group, consumer.identity, settlement
-                    )
-                )
+                self.in_loop(partial(self.keeper.nack, consumer.group, consumer.identity, settlement))
                 self.count_graves(consumer.group, before)
                 consumer.held.discard(seq)
 
@@ -300,12 +339,9 @@ class Keeping(RuleBasedStateMachine):
 
         self.in_loop(speak)
 
-    def in_loop(self, action: Any) -> None:
-        async def act() -> None:
-            action()
-
-        self.loop.do(act())
-        self.loop.turns()
+    def in_loop(self, action: Callable[[], Any]) -> None:
+        self.in_loop_only(action)
+        self.settle()
 
     def graves(self, group: StreamGroup) -> set[int]:
         return set(group.queue.entries)
@@ -418,7 +454,7 @@ class Keeping(RuleBasedStateMachine):
                 self.loop.do(self._finish())
                 self.check_the_end()
                 self.keeper.close(ClosedError("the test is over"))
-                self.loop.turns()
+                self.settle()
         finally:
             self.loop.close()
             self.patch.undo()
@@ -476,4 +512,4 @@ class Keeping(RuleBasedStateMachine):
 
 
 TestKeeping = Keeping.TestCase
-TestKeeping.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestKeeping.settings = settings(max_examples=400, stateful_step_count=60, deadline=None)
