@@ -155,7 +155,7 @@ def conversation(expected: Expected) -> object:
     return pytest.param(expected, id=title(expected), marks=marks)
 
 
-@pytest.mark.parametrize("expected", map(conversation, CONVERSATIONS))
+@pytest.mark.parametrize("expected", [conversation(one) for one in CONVERSATIONS])
 def test_examples_find_each_other_and_talk(cast: Cast, expected: Expected) -> None:
     programs = {name: cast.start(name) for name in reversed(expected)}  # those that wait for others first
     for name, program in programs.items():

@@ -456,7 +456,7 @@ def test_too_many_names_are_refused_also_before_the_start(team: Team) -> None:
     a = team.add("a", auto_start=False)
     for n in range(1000):
         a.subscribe(str(n), print)
-    with pytest.raises(ConfigurationError, match="1000|1,000"):
+    with pytest.raises(ConfigurationError, match=r"1,?000"):
         a.subscribe("one more", print)
 
 
