@@ -3,13 +3,17 @@
 import asyncio
 import logging
 import select
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
 
-from colugo import Delivery, Node, Stream
+from colugo import ClosedError, Delivery, Node, StoreError, Stream
+from colugo.net.memory_store import MemoryStore
+from colugo.net.store import DeadQuery, ReadDead, Transaction
 from colugo.patterns.stream_group import StreamGroup
 from colugo.protocol.tries import Entry, Member
 from tests.support import run, seconds, until
@@ -271,3 +275,135 @@ def test_a_group_that_comes_when_all_has_been_handled_makes_nothing_unrouted(tmp
             assert stream.stats.unrouted == 10
 
     run(main())
+
+
+def _later(loop: asyncio.AbstractEventLoop, done: Callable[[Any], None], outcome: Any) -> None:
+    loop.call_soon(done, outcome)
+
+
+class TroubledStore(MemoryStore):
+    """Does each transaction a turn later, but for those that it is told to refuse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuses: Callable[[Transaction], object] = lambda _: False
+
+    def commit(self, transaction: Transaction, done: Callable[[Any], None]) -> None:
+        loop = asyncio.get_running_loop()
+        if self.refuses(transaction):
+            loop.call_soon(done, StoreError("the disk is full"))
+        else:
+            super().commit(transaction, lambda outcome: _later(loop, done, outcome))
+
+
+@pytest.fixture
+def troubled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams without a file have a store that can be told to refuse transactions."""
+    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", TroubledStore)
+
+
+def _refuse(stream: Stream, refuses: Callable[[Transaction], object]) -> None:
+    store = stream._store
+    assert isinstance(store, TroubledStore)
+    store.refuses = refuses
+
+
+@pytest.mark.usefixtures("troubled")
+def test_a_stream_is_drained_when_the_only_message_could_not_be_stored() -> None:
+    async def main() -> None:
+        async with Node("p") as p:
+            stream = p.add_stream("t")
+            _refuse(stream, lambda transaction: transaction.inserts)
+            sending = asyncio.create_task(stream.send_wait("x"))
+            await asyncio.sleep(0)
+            draining = asyncio.create_task(drained(stream))
+            with pytest.raises(StoreError):
+                await sending
+            await draining
+
+    run(main())
+
+
+@pytest.mark.usefixtures("troubled")
+def test_messages_are_stored_as_soon_as_they_can_be_though_acknowledgements_never_pause() -> None:
+    async def main() -> None:
+        async with Node("p") as p:
+            stream = p.add_stream("t", groups=["g"])
+            await stream.send_wait("first")
+            _refuse(stream, lambda transaction: transaction.inserts)
+            stream.send("kept")
+            await until(lambda: stream._keeper.journal.error)
+            _refuse(stream, lambda _: False)
+            group = stream._keeper.groups["g"]
+
+            def go_on() -> None:
+                stream._keeper.journal.dirty[group.name] = group  # as acknowledgements do
+
+            written = stream._keeper.written
+            stream._keeper.written = _before(written, go_on)  # type: ignore[method-assign]
+            go_on()
+            stream._keeper.begin()
+            try:
+                await until(lambda: stream.stats.messages == 2, within=5)
+                assert stream._keeper.journal.error is None
+            finally:
+                stream._keeper.written = written  # type: ignore[method-assign]
+
+    run(main())
+
+
+def _before(method: Callable[..., None], action: Callable[[], None]) -> Callable[..., None]:
+    def both(*args: Any) -> None:
+        action()
+        method(*args)
+
+    return both
+
+
+@pytest.mark.usefixtures("troubled")
+def test_a_dead_letter_stays_one_until_the_message_that_it_becomes_is_stored() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", max_deliver=1)
+            consumer = c.add_consumer("t", lambda _: 1 / 0, group="g")
+            stream.send("x")
+            await drained(stream)
+            assert len(await stream.dead_letters.find()) == 1
+            consumer.close()
+            await until(lambda: not stream.consumers)
+            _refuse(stream, lambda transaction: transaction.inserts)
+            read = stream._store.dead_letters
+
+            def send_and_read(query: DeadQuery, done: ReadDead) -> None:
+                if not stream._keeper.journal.unwritten:
+                    stream.send("which fails while the letter is being resurrected")
+                    stream._keeper.journal.write()
+                read(query, done)
+
+            stream._store.dead_letters = send_and_read  # type: ignore[method-assign]
+            with pytest.raises(StoreError, match="disk is full"):
+                await stream.dead_letters.resurrect()
+            await asyncio.sleep(0)
+            assert [letter.message for letter in await stream.dead_letters.find()] == ["x"]
+            _refuse(stream, lambda _: False)
+            stream._store.dead_letters = read  # type: ignore[method-assign]
+            await until(lambda: stream._keeper.journal.error is None)
+            both = await asyncio.gather(stream.dead_letters.resurrect(), stream.dead_letters.resurrect())
+            assert sorted(both) == [0, 1]
+            assert [kept.message for kept in await stream.messages()].count("x") == 1
+            assert stream.stats.dead == 0
+
+    logging.getLogger("c").setLevel(logging.CRITICAL)
+    run(main())
+
+
+def test_what_is_asked_of_a_closed_stream_is_an_error() -> None:
+    async def main() -> None:
+        async with Node("p") as p:
+            stream = p.add_stream("t")
+            stream.close()
+            stream._keeper.journal.dirty["g"] = None  # type: ignore[assignment]  # what could not be written
+            with pytest.raises(ClosedError):
+                await stream.dead_letters.find()
+
+    run(main(), within=5)

@@ -1,5 +1,6 @@
 """What the groups of a stream could not handle: to be looked at, tried again, or thrown away."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from colugo.protocol.bindings import Bindings
 from colugo.protocol.codecs import Codec
 from colugo.protocol.message_ids import message_id, number_of
 from colugo.protocol.message_parts import check_group, pack_headers, unpack_headers
-from colugo.protocol.messages import FLAG_TEXT
 
 _PAGE = 500
 FIRST_ID_HEADER = "colugo-first-id"
@@ -72,6 +72,7 @@ class DeadLetters:
         self._store = store
         self._codec = codec
         self._logger = logger
+        self._changing = asyncio.Lock()
 
     def __len__(self) -> int:
         return self._keeper.journal.dead
@@ -139,18 +140,19 @@ class DeadLetters:
                 "it first, or purge them"
             )
         number = unknown = 0
-        async for page in self._pages(ids, group, key, (0, "")):
-            known = [letter for letter in page if letter.group in keeper.groups]
-            for letter in known:
-                self._resurrect(letter)
-            number += len(known)
-            unknown += len(page) - len(known)
-            await keeper.journal.synced()
+        async with self._changing:  # else another call would resurrect the same ones
+            async for page in self._pages(ids, group, key, (0, "")):
+                known = [letter for letter in page if letter.group in keeper.groups]
+                numbers = [self._resurrect(letter) for letter in known]
+                if numbers:
+                    await keeper.journal.written(numbers[-1])
+                number += len(known)
+                unknown += len(page) - len(known)
         if unknown:
             self._logger.warning("%d dead letters stay: their groups are not known any more", unknown)
         return number
 
-    def _resurrect(self, letter: StoredLetter) -> None:
+    def _resurrect(self, letter: StoredLetter) -> int:
         message = letter.message
         headers = unpack_headers(message.headers)
         headers.setdefault(FIRST_ID_HEADER, message_id(self._keeper.stream_id, message.seq))
@@ -158,9 +160,7 @@ class DeadLetters:
             packed = pack_headers(headers)
         except EncodeError:  # they have no room for one more
             packed = message.headers
-        flags = message.flags & FLAG_TEXT
-        self._keeper.journal.add(message.key, packed, message.payload, flags, letter.group, force=True)
-        self._keeper.journal.unbury(letter.group, message.seq)
+        return self._keeper.journal.resurrect(letter, packed)
 
     async def purge(
         self, *, ids: Iterable[str] | None = None, group: str | None = None, key: str | None = None
@@ -180,11 +180,12 @@ class DeadLetters:
             StoreError: if the store cannot be written to now.
         """
         number = 0
-        async for page in self._pages(ids, group, key, (0, "")):
-            for letter in page:
-                self._keeper.journal.unbury(letter.group, letter.message.seq)
-            number += len(page)
-            await self._keeper.journal.synced()
+        async with self._changing:
+            async for page in self._pages(ids, group, key, (0, "")):
+                for letter in page:
+                    self._keeper.journal.unbury(letter.group, letter.message.seq)
+                number += len(page)
+                await self._keeper.journal.synced()
         return number
 
     async def _pages(

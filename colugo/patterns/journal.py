@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from colugo.errors import ColugoError, StoreError, StreamFullError
+from colugo.errors import ClosedError, ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
-from colugo.net.store import Opened, Outcome, Store, Transaction, Trim, size_of
+from colugo.net.store import DeadLetter, Opened, Outcome, Store, Transaction, Trim, size_of
 from colugo.patterns.base import Complaints
 from colugo.patterns.stream_group import StreamGroup
-from colugo.protocol.messages import Message
+from colugo.protocol.messages import FLAG_TEXT, Message
 
 _PENDING_BYTES = 64 * 1024 * 1024
 """How much may wait to be written."""
@@ -90,11 +90,15 @@ class Journal:
         """The numbers of the last message that was taken, and of the last that was written."""
         self._lock = threading.Lock()
         self._pending: list[Message] = []
+        self._reborn: dict[int, tuple[str, int]] = {}
+        """Dead letters, as group and number, that go when the messages of these numbers are written."""
         self._pending_bytes = 0
         self._unwritten = 0
         self._unwritten_bytes = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._writing = self._blocked = self._closed = False
+        self._relieved = False
+        """Whether what makes room has been written since messages could not be."""
         self._drained: list[asyncio.Future[None]] = []
         self._finishing: list[asyncio.Future[None]] = []
         self._syncing: list[asyncio.Future[None]] = []
@@ -156,6 +160,25 @@ class Journal:
             self.sent += 1
         return seq
 
+    def resurrect(self, letter: DeadLetter, headers: bytes) -> int:
+        """Take a dead letter as a new message for its group; it is no longer one when that is written.
+
+        Args:
+            letter: the dead letter.
+            headers: of the message, packed.
+
+        Returns:
+            The message's number.
+
+        Raises:
+            StoreError: if the store cannot be written to now.
+        """
+        message, group = letter.message, letter.group
+        seq = self.add(message.key, headers, message.payload, message.flags & FLAG_TEXT, group, force=True)
+        self._reborn[seq] = group, message.seq
+        self._author.begin()
+        return seq
+
     def _check_room(self, size: int) -> None:
         limits = self.limits
         messages = self.count + self.dead + self._unwritten + len(self._pending)
@@ -183,7 +206,10 @@ class Journal:
 
         Raises:
             StoreError: if it cannot be.
+            ClosedError: if the stream has been closed.
         """
+        if self._closed:
+            raise ClosedError("the stream is closed")
         if not (self._writing or self._pending or self._is_due()):
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -291,13 +317,16 @@ class Journal:
         """Whether messages are to be written now; if that has failed, first what makes room for them."""
         if not self._pending:
             return False
-        return self.error is None or (self._retry_timer is None and not self._is_due())
+        return self.error is None or (self._retry_timer is None and (self._relieved or not self._is_due()))
 
     def _take_pending(self, transaction: Transaction) -> None:
         with self._lock:
             transaction.inserts, self._pending = self._pending, []
             self._unwritten, self._unwritten_bytes = len(transaction.inserts), self._pending_bytes
             self._pending_bytes = 0
+        for message in transaction.inserts if self._reborn else ():
+            if message.seq in self._reborn:
+                transaction.undead.append(self._reborn.pop(message.seq))
         self._author.prepare(transaction.inserts)
         if self.limits.full == "drop-oldest":
             transaction.trim = self._trim()
@@ -313,6 +342,7 @@ class Journal:
         if self.error is not None and (transaction.inserts or not self._pending):
             self.error = None
             self._runtime.logger.warning("the stream's store can be written to again")
+        self._relieved = not transaction.inserts
         with self._lock:
             self._unwritten = self._unwritten_bytes = 0
             self.count, self.size, self.dead = outcome.count, outcome.size, outcome.dead
@@ -324,9 +354,12 @@ class Journal:
             return
         for action in after:
             action()
+        self._look_drained()
+        self._author.begin()
+
+    def _look_drained(self) -> None:
         if self._drained and self.empty and not self._is_due():
             _tell(self._drained)
-        self._author.begin()
 
     def _tell_waiters(self) -> None:
         waiters = self._waiters
@@ -370,6 +403,7 @@ class Journal:
         following.settled = transaction.settled + following.settled
         following.dead = transaction.dead + following.dead
         self.after = after + self.after
+        self._relieved = False
         self.error = error
         self._complaints.warn("write", "the stream's store fails", error)
         self._blocked = not transaction.inserts  # else what makes room may be written meanwhile
@@ -382,6 +416,7 @@ class Journal:
         self._blocked = False
         if self.error is not None and not self._pending and not self._is_due():
             self.error = None
+            self._look_drained()
         self._author.begin()
 
 
