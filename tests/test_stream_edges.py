@@ -407,3 +407,30 @@ def test_what_is_asked_of_a_closed_stream_is_an_error() -> None:
                 await stream.dead_letters.find()
 
     run(main(), within=5)
+
+
+def test_large_headers_count_for_what_is_in_memory_as_large_payloads_do(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t", store=tmp_path / "t.db")
+            go_on = asyncio.Event()
+
+            async def hold(message: str) -> None:
+                del message
+                await go_on.wait()
+
+            c.add_consumer("t", hold, group="g", prefetch=1)
+            await stream.ready()
+            for n in range(800):
+                stream.send(str(n), headers={"h": "x" * 60_000})
+                if n % 100 == 99:
+                    await stream.send_wait("")
+            queue = stream._keeper.groups["g"].queue
+            await until(lambda: queue.in_flight)
+            assert sum(len(entry.message.headers) for entry in queue.entries.values()) < 90e6
+            newest = stream._keeper._tail.following(stream._keeper._tail.after, 10_000)
+            assert 10e6 < sum(len(message.headers) for message in newest) < 33e6
+            go_on.set()
+            await drained(stream, within=30)
+
+    run(main(), within=60)

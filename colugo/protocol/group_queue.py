@@ -41,7 +41,7 @@ class GroupQueue:
         self.in_flight = 0
         """How many messages the members have."""
         self.size = 0
-        """Bytes of the payloads in `entries`."""
+        """Bytes of the payloads and headers in `entries`."""
         self._ready: deque[Entry] = deque()
         self._suspects: deque[Entry] = deque()
         self._carer: Member | None = None
@@ -60,7 +60,7 @@ class GroupQueue:
         for message in messages:
             entries[message.seq] = entry = Entry(message)
             ready.append(entry)
-            self.size += len(message.payload)
+            self.size += len(message.payload) + len(message.headers)
 
     def offer_again(self, message: Message, tries: int) -> Dead | None:
         """Take a message that may have been handed out before the producer was started again.
@@ -78,7 +78,7 @@ class GroupQueue:
             self._move(entry, Event.LOST, exhausted=True)
             return Dead(entry, f"the producer ended {tries} times while a consumer had it")
         self.entries[message.seq] = entry
-        self.size += len(message.payload)
+        self.size += len(message.payload) + len(message.headers)
         if tries >= self.rules.max_deliver:
             self._suspect(entry)
             self._suspects.append(entry)
@@ -500,7 +500,7 @@ class GroupQueue:
 
     def _drop(self, seq: int, entry: Entry) -> None:
         del self.entries[seq]
-        self.size -= len(entry.message.payload)
+        self.size -= len(entry.message.payload) + len(entry.message.headers)
 
     def _end_pauses(self, now: float) -> None:
         pauses = self._pauses
