@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import zmq
 
 from colugo import ClosedError, Delivery, Node, StoreError, Stream
 from colugo.net.memory_store import MemoryStore
-from colugo.net.store import DeadQuery, ReadDead, Transaction
+from colugo.net.store import DeadQuery, ReadDead, Transaction, Trim
 from colugo.patterns.stream_group import StreamGroup
-from colugo.protocol.tries import Entry, Member
+from colugo.protocol.group_queue import GroupQueue
+from colugo.protocol.messages import Message
+from colugo.protocol.tries import Entry, Member, Rules
 from tests.support import run, seconds, until
 
 
@@ -434,3 +436,46 @@ def test_large_headers_count_for_what_is_in_memory_as_large_payloads_do(tmp_path
             await drained(stream, within=30)
 
     run(main(), within=60)
+
+
+class Counted(dict[Any, Any]):
+    """Counts how often something is looked up."""
+
+    lookups = 0
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        self.lookups += 1
+        return super().get(key, default)
+
+    def __iter__(self) -> Iterator[Any]:
+        for key in super().__iter__():
+            self.lookups += 1
+            yield key
+
+
+def _messages(first: int, count: int) -> list[Message]:
+    return [Message(seq, "", b"", b"x", 0, 0) for seq in range(first, first + count)]
+
+
+@pytest.mark.parametrize("width", [100, 2_000, 10_000])
+def test_many_wide_ranges_of_what_was_never_given_cost_little(width: int) -> None:
+    queue = GroupQueue(Rules())
+    queue.offer(_messages(1, 2_000))
+    queue.entries = Counted(queue.entries)
+    ranges = [(10_000 * n, 10_000 * n + width - 1) for n in range(1, 1_001)]
+    assert queue.acknowledge(ranges) == ([], 1_000 * width)
+    assert queue.entries.lookups <= 2_000
+
+
+def test_a_store_in_memory_that_drops_the_oldest_does_not_pass_over_all_that_have_gone() -> None:
+    store = MemoryStore()
+    store.open()
+    trim = Trim(max_messages=10_000)
+    outcomes: list[Any] = []
+    for first in (1, 10_001):
+        store.commit(Transaction(inserts=_messages(first, 10_000), trim=trim), outcomes.append)
+    store._messages = messages = Counted(store._messages)
+    for n in range(100):
+        store.commit(Transaction(inserts=_messages(20_001 + n, 1), trim=trim), outcomes.append)
+    assert messages.lookups < 100 * 1_100
+    assert [outcome.trimmed for outcome in outcomes[2:]] == [[10_001 + n] for n in range(100)]
