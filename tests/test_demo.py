@@ -73,6 +73,7 @@ def sabotage(tmp_path: Path) -> Callable[[str], dict[str, str]]:
     return environment
 
 
+@pytest.mark.slow
 def test_a_short_demo_shows_everything_and_leaves_nothing_behind(realm: str) -> None:
     with Program(SHORT, realm=realm) as demo:
         assert demo.wait(within=40) == 0

@@ -420,6 +420,7 @@ def test_a_message_with_a_wrong_field_is_refused(field: int) -> None:
 # --- life
 
 
+@pytest.mark.slow
 def test_a_messenger_that_only_sends_needs_no_start(team: Team) -> None:
     b, got = team.add("b"), Inbox()
     b.subscribe("n", got)
@@ -437,6 +438,7 @@ def test_a_messenger_that_only_sends_needs_no_start(team: Team) -> None:
     assert own.get()[0] == 3
 
 
+@pytest.mark.slow
 def test_what_was_subscribed_to_before_the_start_is_heard_from_then_on(team: Team) -> None:
     a, got = team.add("a", auto_start=False), Inbox()
     a.subscribe("n", got)

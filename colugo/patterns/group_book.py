@@ -365,6 +365,7 @@ class GroupBook:
             for first, last in ranges:
                 group.done.add(first, last)
             self._journal.dirty[group.name] = group
+        self._journal.begin()
 
 
 def _now_ms() -> int:
