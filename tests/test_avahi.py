@@ -8,6 +8,7 @@ from tests.peers import FROM, meshed
 from tests.support import wait_until
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ipv6", [False, True])
 def test_avahi_on_the_same_host_shows_the_sockets_with_topic_and_addresses(ipv6: bool) -> None:  # noqa: FBT001
     require_namespaces()

@@ -73,6 +73,7 @@ def sabotage(tmp_path: Path) -> Callable[[str], dict[str, str]]:
     return environment
 
 
+@pytest.mark.slow
 def test_a_short_demo_shows_everything_and_leaves_nothing_behind(realm: str) -> None:
     with Program(SHORT, realm=realm) as demo:
         assert demo.wait(within=40) == 0
@@ -97,6 +98,7 @@ def test_a_signal_ends_the_demo_and_its_processes(realm: str, number: signal.Sig
     assert_gone(started(demo.lines))
 
 
+@pytest.mark.slow
 def test_the_processes_end_by_themselves_when_the_demo_is_killed(realm: str) -> None:
     with Program(DEMO, realm=realm) as demo:
         demo.expect("client by demo")
@@ -126,6 +128,7 @@ def test_a_reader_that_goes_away_ends_the_demo_and_its_processes(realm: str) -> 
     assert_gone(started(lines))
 
 
+@pytest.mark.slow
 def test_a_node_that_is_killed_early_fails_the_demo_with_the_reason(realm: str) -> None:
     with Program(DEMO, realm=realm) as demo:
         demo.expect("client by demo")
@@ -136,6 +139,7 @@ def test_a_node_that_is_killed_early_fails_the_demo_with_the_reason(realm: str) 
     assert_gone(started(demo.lines))
 
 
+@pytest.mark.slow
 def test_a_node_that_does_not_start_fails_the_demo_with_its_last_words(
     realm: str, sabotage: Callable[[str], dict[str, str]]
 ) -> None:

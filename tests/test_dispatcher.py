@@ -376,6 +376,7 @@ def test_a_full_listener_loses_new_results_and_they_are_counted() -> None:
 # --- what is left behind
 
 
+@pytest.mark.slow
 def test_50_000_requests_that_nobody_answers_leave_nothing_behind() -> None:
     count = 50_000
     held, unstarted, listener = Held(), Echo("unstarted"), Plain()

@@ -89,6 +89,7 @@ def test_the_first_request_reaches_those_that_are_there(realm: str) -> None:
         assert second.done().results == 2
 
 
+@pytest.mark.slow
 def test_a_producer_that_is_killed_is_an_error_and_is_not_waited_for(realm: str) -> None:
     listener = Listener()
     with producers(realm, "a", "b", delay_ms=2000) as (first, _), asking(listener, known=2) as dispatcher:
@@ -104,6 +105,7 @@ def test_a_producer_that_is_killed_is_an_error_and_is_not_waited_for(realm: str)
         assert isinstance(error, PeerLostError)
 
 
+@pytest.mark.slow
 def test_a_producer_that_is_too_slow_is_silent_at_the_ttl(realm: str) -> None:
     listener = Listener()
     with producers(realm, "slow", delay_ms=1500), producers(realm, "quick"):

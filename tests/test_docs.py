@@ -199,8 +199,15 @@ def check_run(run: Run, folder: Path, realm: str) -> None:
 
 
 READ = {path: read_page(path.read_text(encoding="utf-8")) for path in PAGES}
+QUICK = {"README", "request-reply", "streams", "survey", "tutorial"}
+"""Pages that are tried each time; the others are slow tests."""
 RUNS = [
-    pytest.param(path, run, id=f"{path.stem}: {' '.join(run.names)}")
+    pytest.param(
+        path,
+        run,
+        id=f"{path.stem}: {' '.join(run.names)}",
+        marks=[] if path.stem in QUICK else [pytest.mark.slow],
+    )
     for path, page in READ.items()
     for run in page.runs
 ]

@@ -24,6 +24,9 @@ PROGRAMS = {path.stem for path in (ROOT / "examples").glob("*.py")} - NO_PROGRAM
 FILES = {"orders": ["orders.db"]}
 """What an example is told of the files it makes, so that it makes none in the folder it is started in."""
 
+QUICK = {"sub", "req", "billing"}
+"""Tested each time; the others are slow tests."""
+
 Expected = dict[str, str]
 """For each example, a pattern of the lines that it prints when it talks to the others."""
 
@@ -146,7 +149,13 @@ def title(expected: Expected) -> str:
     return "-".join(expected)
 
 
-@pytest.mark.parametrize("expected", CONVERSATIONS, ids=title)
+def conversation(expected: Expected) -> object:
+    """One of them, slow if it takes longer to see what others show, too."""
+    marks = [] if set(expected) & QUICK else [pytest.mark.slow]
+    return pytest.param(expected, id=title(expected), marks=marks)
+
+
+@pytest.mark.parametrize("expected", [conversation(one) for one in CONVERSATIONS])
 def test_examples_find_each_other_and_talk(cast: Cast, expected: Expected) -> None:
     programs = {name: cast.start(name) for name in reversed(expected)}  # those that wait for others first
     for name, program in programs.items():
@@ -160,6 +169,7 @@ def test_every_example_takes_part_in_a_test() -> None:
     assert talking == PROGRAMS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", sorted(PROGRAMS))
 def test_an_example_that_is_alone_stops_cleanly(cast: Cast, example: str) -> None:
     program = cast.start(example)
@@ -236,6 +246,7 @@ def test_a_client_says_that_there_is_no_server_and_gets_its_replies_when_there_i
     stops_cleanly(req)
 
 
+@pytest.mark.slow
 def test_the_wildcard_subscriber_hears_every_topic(cast: Cast) -> None:
     listener = cast.start("sub_wildcard")
     for name in ("pub", "pub_json", "pub_proto"):
@@ -322,6 +333,7 @@ def test_a_dispatcher_gets_the_answers_that_are_in_time(cast: Cast) -> None:
     assert "slow meter" not in "\n".join(program.lines)
 
 
+@pytest.mark.slow
 def test_dispatchers_with_nodes_ask_the_meters_of_both(cast: Cast) -> None:
     programs = [cast.start("dispatcher", name) for name in ("one", "two")]
     for program in programs:

@@ -519,6 +519,7 @@ DECODING: dict[str, list[Callable[..., object]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", DECODING)
 def test_the_mutants_reach_every_line_of_the_decoders(part: str) -> None:
     functions = DECODING[part]

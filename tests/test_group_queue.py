@@ -71,6 +71,7 @@ class Consumer:
 
     prefetch: int
     silent: bool = False
+    leaving: bool = False
     held: set[int] = field(default_factory=set)
 
 
@@ -126,6 +127,7 @@ class Delivery(RuleBasedStateMachine):
         consumer = self.consumers[name]
         assert entries
         assert not consumer.silent
+        assert not consumer.leaving
         for entry in entries:
             fate = self.fates[entry.message.seq]
             assert fate.state is State.READY
@@ -170,7 +172,7 @@ class Delivery(RuleBasedStateMachine):
 
     def room(self, name: bytes) -> int:
         one = self.consumers[name]
-        return 0 if one.silent else one.prefetch - len(one.held)
+        return 0 if one.silent or one.leaving else one.prefetch - len(one.held)
 
     # --- what comes in
 
@@ -289,6 +291,18 @@ class Delivery(RuleBasedStateMachine):
             self.take_back(fate)
             fate.state = State.READY
             fate.tries -= 1
+        if name in self.consumers:
+            self.consumers[name].leaving = True
+
+    @rule(data=st.data(), name=names)
+    def abandon(self, data: st.DataObject, name: bytes) -> None:
+        seqs = self.some_of(data, name)
+        fates = self.held_by(name, seqs)
+        strange, dead = self.queue.abandon(name, seqs, "abandoned")
+        assert strange == len(seqs) - len(fates)
+        if fates:
+            self.bury(dead, self.fail(name, fates))
+            self.consumers[name].leaving = True
 
     @rule(data=st.data(), name=names)
     def working(self, data: st.DataObject, name: bytes) -> None:
@@ -407,4 +421,4 @@ class Delivery(RuleBasedStateMachine):
 
 
 TestDelivery = Delivery.TestCase
-TestDelivery.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestDelivery.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -174,7 +174,34 @@ def test_a_suspect_that_is_returned_is_still_handed_out_by_itself() -> None:
     queue.join(b"b", 100)
     assert assigned(queue) == {b"b": [1]}
     assert queue.give_back(b"b", [1]) == 0
+    assert assigned(queue) == {}  # it is about to leave
+    queue.join(b"c", 100)
     assert [(numbers(entries), entries[0].attempt) for entries in assign(queue).values()] == [([1], 2)]
+
+
+def test_who_returns_something_gets_nothing_more_and_what_it_abandons_counts_as_a_try() -> None:
+    queue = queue_of(b"a", prefetch=3)
+    queue.offer(messages(range(1, 7)))
+    assert assigned(queue) == {b"a": [1, 2, 3]}
+    assert queue.give_back(b"a", [3]) == 0
+    assert assigned(queue) == {}
+    assert queue.held_by(b"a") == [1, 2]
+    assert queue.abandon(b"a", [2, 2, 99], "left") == (1, [])
+    assert queue.abandon(b"stranger", [1], "left") == (1, [])
+    queue.hear(b"a")
+    assert assigned(queue) == {}
+    queue.give_back(b"a", queue.held_by(b"a"))
+    assert queue.leave(b"a", "left") == []
+    queue.join(b"b", 10)
+    assert [(entry.message.seq, entry.attempt) for entry in assign(queue)[b"b"]] == [(2, 2)]
+    acknowledge(queue, 2)
+    assert [(entry.message.seq, entry.attempt) for entry in assign(queue)[b"b"]] == [
+        (1, 1),
+        (3, 1),
+        (4, 1),
+        (5, 1),
+        (6, 1),
+    ]
 
 
 # --- sharing

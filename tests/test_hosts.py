@@ -15,7 +15,7 @@ ROUNDS = 15
 
 
 @pytest.mark.parametrize("ipv6", [False, True])
-@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("count", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_all_hosts_hear_and_answer_each_other(count: int, ipv6: bool) -> None:  # noqa: FBT001
     require_namespaces()
     with Hosts(count, ipv6=ipv6) as hosts, meshed(hosts) as peers:

@@ -130,6 +130,7 @@ class World:
         self.handled: dict[str, Counter[bytes]] = defaultdict(Counter)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ack", ["all", "any"])
 @pytest.mark.parametrize("seed", range(4))
 def test_what_was_confirmed_is_handled_though_the_producer_is_killed_again_and_again(

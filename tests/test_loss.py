@@ -16,7 +16,7 @@ from tools.bench.processes import Child
 
 KINDS = ("fast", "slow", "halting", "queued", "executor")
 SETTLED_S = 10.0
-QUICK = 2
+QUICK = 1
 MANY = 50
 
 

@@ -41,6 +41,7 @@ def connected_after(peer: Peer, other: Peer) -> float:
     return float(max(times))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("live", [0, 3])
 def test_of_three_dead_addresses_and_one_live_the_live_one_is_found_in_a_second(live: int) -> None:
     require_namespaces()

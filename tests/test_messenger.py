@@ -285,8 +285,12 @@ def test_many_threads_may_send(team: Team) -> None:
 
 # --- names, payloads, options
 
+ODD_NAMES = ("#", "=x", " ", "ü" * 125, "x" * 250, "new\nline", "\0")
 
-@pytest.mark.parametrize("name", ["a.b", "*", "#", "=x", " ", "ü" * 125, "x" * 250, "new\nline", "\0"])
+
+@pytest.mark.parametrize(
+    "name", ["a.b", "*", *(pytest.param(name, marks=pytest.mark.slow) for name in ODD_NAMES)]
+)
 def test_any_name_is_matched_as_it_is(team: Team, name: str) -> None:
     a, got, other = team.add(), Inbox(), Inbox()
     a.subscribe(name, got)
@@ -416,6 +420,7 @@ def test_a_message_with_a_wrong_field_is_refused(field: int) -> None:
 # --- life
 
 
+@pytest.mark.slow
 def test_a_messenger_that_only_sends_needs_no_start(team: Team) -> None:
     b, got = team.add("b"), Inbox()
     b.subscribe("n", got)
@@ -433,6 +438,7 @@ def test_a_messenger_that_only_sends_needs_no_start(team: Team) -> None:
     assert own.get()[0] == 3
 
 
+@pytest.mark.slow
 def test_what_was_subscribed_to_before_the_start_is_heard_from_then_on(team: Team) -> None:
     a, got = team.add("a", auto_start=False), Inbox()
     a.subscribe("n", got)
@@ -452,7 +458,7 @@ def test_too_many_names_are_refused_also_before_the_start(team: Team) -> None:
     a = team.add("a", auto_start=False)
     for n in range(1000):
         a.subscribe(str(n), print)
-    with pytest.raises(ConfigurationError, match="1000|1,000"):
+    with pytest.raises(ConfigurationError, match=r"1,?000"):
         a.subscribe("one more", print)
 
 

@@ -206,7 +206,7 @@ NO_SETTLEMENTS = [
     (ranges_frame(5, 6, 1, 2), "ranges that do not ascend"),
     (ranges_frame(1, 2, 3, 4, 3, 4), "ranges that do not ascend"),
     (report_frame(b"", outcome=0), "unknown outcome 0"),
-    (report_frame(b"", outcome=4), "unknown outcome 4"),
+    (report_frame(b"", outcome=5), "unknown outcome 5"),
     (report_frame(b"", seq=0), "message 0, NACK, report of 0 bytes: they begin with 1"),
     (
         report_frame(packed(Failure("a")), Outcome.RETURN),

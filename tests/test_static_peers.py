@@ -345,6 +345,7 @@ def test_a_node_of_another_realm_is_refused_and_both_sides_say_so_once(
     run(main())
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_known_is_said_once_and_tried_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -547,6 +548,7 @@ def test_a_link_that_falls_silent_ends() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_what_a_full_queue_did_not_take_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with alone("hub") as hub, alone("two", where(hub)) as two:

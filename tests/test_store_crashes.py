@@ -55,6 +55,7 @@ def check_after_kill(path: Path, rounds: int, chance: random.Random) -> None:
         connection.close()
 
 
+@pytest.mark.slow
 def test_what_was_confirmed_before_a_sigkill_is_there(tmp_path: Path) -> None:
     check_after_kill(tmp_path / "s.db", 4, random.Random(1))
 

@@ -3,11 +3,14 @@
 import json
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 
@@ -115,9 +118,12 @@ def test_a_file_has_neither_node_nor_topic(file: tuple[Path, list[str]]) -> None
         ("ls", "orders"),
         ("dead", "orders"),
         ("purge", "orders", "--all"),
+        ("show", "orders"),
+        ("forget", "orders", "billing"),
     ):
-        assert stream(*arguments, "--store", path).exit_code == 2
-    assert stream("show", "--store", path, "orders").exit_code == 2
+        result = stream(*arguments, "--store", path)
+        assert result.exit_code == 2
+        assert "leave" in result.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -447,6 +453,28 @@ def test_the_commands_work_as_processes_and_end_by_ctrl_c(site: Site, realm: str
         assert command.interrupt() == 130
     with Program(["-m", "colugo.cli.main", "stream", "show", "order", *WAIT], realm=realm) as command:
         assert command.wait() == 1
+
+
+@pytest.mark.parametrize("command", [("purge", "--all"), ("forget", "archive")])
+def test_ctrl_c_ends_a_question_and_nothing_is_done(
+    command: tuple[str, ...], file: tuple[Path, list[str]]
+) -> None:
+    path, _ = file
+    arguments = [sys.executable, "-m", "colugo.cli.main", "stream", *command, "--store", str(path)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        asked = b""
+        while not asked.endswith(b"[y/N]: "):
+            sign = process.stderr.read(1)
+            assert sign, asked
+            asked += sign
+        reader = psutil.Process(process.pid)
+        assert wait_until(lambda: reader.status() == psutil.STATUS_SLEEPING)  # it waits for the answer
+        process.send_signal(signal.SIGINT)
+        assert process.wait(seconds(10)) == 130
+        assert b"Traceback" not in process.stderr.read()
+    (listed,) = found("ls", "--store", path)
+    assert (listed["dead"], len(listed["groups"])) == (2, 2)
 
 
 def _has_socket(pid: int) -> bool:

@@ -45,6 +45,7 @@ def ask_all(realm: str, surveys: int) -> list[float]:
         return run(main(), within=90)
 
 
+@pytest.mark.slow
 def test_a_hundred_respondents_in_ten_processes_all_answer_each_time(realm: str) -> None:
     ask_all(realm, 50)
 

@@ -90,7 +90,7 @@ class Keeping:
         Raises:
             RelayError: if it does not.
         """
-        await self._retry(lambda: self._ask(PING), RelayError, f"no relay answers at {self._server}")
+        await self._retry(lambda: self._ask(PING), RelayError, "no relay answers")
 
     async def meet_relay(self, within_s: float) -> None:
         """Return when a relay is connected, or the time is over."""
@@ -137,7 +137,10 @@ class Keeping:
                     await asyncio.sleep(until - loop.time())
             else:
                 return
-        raise kind(f"{what} ({self._tries} tries of {self._timeout_s:g} s): {failure}") from failure
+        why = str(failure)
+        if self._server is not None and not self._relay.servers:
+            why = f"nobody is connected at {self._server}; is `colugo relay` running there?"
+        raise kind(f"{what} ({self._tries} tries of {self._timeout_s:g} s): {why}") from failure
 
     async def _keep_somewhere(self, envelope: Envelope) -> None:
         if self._relay.servers:
@@ -259,7 +262,7 @@ class Keeping:
 
 
 def _not_sent(envelope: Envelope) -> str:
-    return f"the message {envelope.name!r} could not be stored"
+    return f"the message {envelope.name!r} could not be {'stored' if envelope.ack else 'sent'}"
 
 
 def relay_endpoint(address: str, port: int) -> str:

@@ -189,9 +189,11 @@ class MemoryStore:
 
     def _trim(self, trim: Trim, trimmed: list[int], expired: list[int]) -> None:
         expiring = trim.oldest_ns is not None
+        gone = 0
         for seq in self._order:
             message = self._messages.get(seq)
             if message is None:
+                gone += 1
                 continue
             expiring = expiring and trim.oldest_ns is not None and message.sent_ns < trim.oldest_ns
             if expiring:
@@ -200,7 +202,10 @@ class MemoryStore:
                 trimmed.append(seq)
             else:
                 break
+            gone += 1
             self._drop(seq)
+        if gone > _MIN_COMPACTED:  # else they would be passed over each time
+            del self._order[:gone]
         last = max(*trimmed, *expired, 0, 0)
         for group, seq in list(self._attempts):
             if seq <= last:

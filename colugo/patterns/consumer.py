@@ -151,7 +151,7 @@ class Consumer(Part):
             failed=counts.failed,
             undecodable=counts.undecodable,
             malformed=self._malformed,
-            waiting=len(self._handling.waiting),
+            waiting=len(self._handling.waiting()),
             streams=self.streams,
         )
 
@@ -207,8 +207,7 @@ class Consumer(Part):
     def quiesce(self) -> None:
         """Give back what nobody has begun with."""
         self._quiet = True
-        self._give_back(list(self._handling.waiting))
-        self._handling.waiting.clear()
+        self._give_back(self._handling.withdraw())
 
     async def finish(self) -> None:
         """Wait for what the callback has begun, a second at most."""
@@ -227,6 +226,7 @@ class Consumer(Part):
         if not self._quiet:
             self.quiesce()
         self._handling.close()
+        self._leave_all()
         self._links.close()
         self._gate.close()
 
@@ -242,10 +242,11 @@ class Consumer(Part):
 
     def _leave_all(self) -> None:
         """Leave the streams; what nobody has begun with goes back to them."""
-        self._give_back(list(self._handling.waiting))
-        self._handling.waiting.clear()
+        self._give_back(self._handling.withdraw())
         for source in self._sources.values():
-            source.link = None
+            if source.link is not None:
+                source.link.depart(source.held)
+                source.link = None
         for link in self._links.connected:
             link.depart()
         self._count_streams()
@@ -300,13 +301,7 @@ class Consumer(Part):
         if source is None or source.link is not link:
             return
         source.link = None
-        waiting = self._handling.waiting
-        mine = [item for item in waiting if item.source is source]
-        if mine:
-            others = [item for item in waiting if item.source is not source]
-            waiting.clear()
-            waiting.extend(others)
-            source.held.difference_update(item.seq for item in mine)
+        source.held.difference_update(item.seq for item in self._handling.withdraw(source))
         self._count_streams()
 
     def _count_streams(self) -> None:
@@ -353,15 +348,19 @@ class Consumer(Part):
             item.source.tell(Settlement(item.seq, Outcome.RETURN))
 
     def _keep_alive(self) -> None:
-        """Say of messages that wait here that they are not lost; if nobody will begin, leave for a while."""
+        """Say of messages that wait here that they are not lost; if nobody will begin, leave for a while.
+
+        Once more of those that have been begun with, whose time begins only then.
+        """
         if self._handling.stuck(asyncio.get_running_loop().time()):
             self._step_aside()
         elif self._aside:
             self._aside = False
             for link in self._links.connected:
                 link.join()
-        for item in self._handling.waiting:
-            item.source.tell(Settlement(item.seq, Outcome.WORKING))
+        for item in (*self._handling.waiting(), *self._handling.begun()):
+            if item.seq in item.source.held:
+                item.source.tell(Settlement(item.seq, Outcome.WORKING))
         linked = [source for source in self._sources.values() if source.link is not None]
         for source in linked:
             source.tidy()

@@ -1,6 +1,6 @@
 """A consumer's connection to one stream."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import zmq
@@ -17,7 +17,7 @@ from colugo.protocol.frames import MAGIC, VERSION, Kind
 from colugo.protocol.joining import Join, Joined
 from colugo.protocol.part_description import LinkDescription
 from colugo.protocol.ranges import to_ranges
-from colugo.protocol.settlements import MAX_PART_RANGES, Settlement, encode_settle, split_settlements
+from colugo.protocol.settlements import MAX_PART_RANGES, Outcome, Settlement, encode_settle, in_parts
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _DELIVER = bytes([MAGIC, 0, VERSION, Kind.DELIVER])
@@ -78,9 +78,14 @@ class ConsumerLink(PeerConnection):
         self._asked = True
         self._send(encode_control(Kind.JOIN, self._join()))
 
-    def depart(self) -> None:
-        """Say that nothing more is to come."""
+    def depart(self, begun: Iterable[int] = ()) -> None:
+        """Say that nothing more is to come: whatever else was sent here comes to others.
+
+        Args:
+            begun: numbers of messages that have been begun with, and of which nothing more will be said.
+        """
         if self._asked:
+            self._others += [Settlement(seq, Outcome.ABANDONED) for seq in begun]
             self.flush()
             self._asked = False
             self.stream_id = b""
@@ -113,7 +118,7 @@ class ConsumerLink(PeerConnection):
         self._acknowledged, self._others = [], []
         for begin in range(0, len(ranges), MAX_PART_RANGES):
             self._send(encode_settle(self.stream_id, ranges[begin : begin + MAX_PART_RANGES], []))
-        for part in split_settlements(others):
+        for part in in_parts(others):
             self._send(encode_settle(self.stream_id, [], part))
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """What the groups of a stream could not handle: to be looked at, tried again, or thrown away."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class DeadLetters:
         self._store = store
         self._codec = codec
         self._logger = logger
+        self._changing = asyncio.Lock()
 
     def __len__(self) -> int:
         return self._keeper.journal.dead
@@ -139,18 +141,19 @@ class DeadLetters:
                 "it first, or purge them"
             )
         number = unknown = 0
-        async for page in self._pages(ids, group, key, (0, "")):
-            known = [letter for letter in page if letter.group in keeper.groups]
-            for letter in known:
-                self._resurrect(letter)
-            number += len(known)
-            unknown += len(page) - len(known)
-            await keeper.journal.synced()
+        async with self._changing:  # else another call would resurrect the same ones
+            async for page in self._pages(ids, group, key, (0, "")):
+                known = [letter for letter in page if letter.group in keeper.groups]
+                numbers = [self._resurrect(letter) for letter in known]
+                if numbers:
+                    await keeper.journal.written(numbers[-1])
+                number += len(known)
+                unknown += len(page) - len(known)
         if unknown:
             self._logger.warning("%d dead letters stay: their groups are not known any more", unknown)
         return number
 
-    def _resurrect(self, letter: StoredLetter) -> None:
+    def _resurrect(self, letter: StoredLetter) -> int:
         message = letter.message
         headers = unpack_headers(message.headers)
         headers.setdefault(FIRST_ID_HEADER, message_id(self._keeper.stream_id, message.seq))
@@ -160,8 +163,9 @@ class DeadLetters:
             packed = message.headers
         flags = message.flags & FLAG_TEXT
         letter_id = letter.group, message.seq
-        self._keeper.journal.add(message.key, packed, message.payload, flags, replaces=letter_id)
+        seq = self._keeper.journal.add(message.key, packed, message.payload, flags, replaces=letter_id)
         self._keeper.begin()
+        return seq
 
     async def purge(
         self, *, ids: Iterable[str] | None = None, group: str | None = None, key: str | None = None
@@ -181,11 +185,12 @@ class DeadLetters:
             StoreError: if the store cannot be written to now.
         """
         number = 0
-        async for page in self._pages(ids, group, key, (0, "")):
-            for letter in page:
-                self._keeper.journal.unbury(letter.group, letter.message.seq)
-            number += len(page)
-            await self._keeper.journal.synced()
+        async with self._changing:
+            async for page in self._pages(ids, group, key, (0, "")):
+                for letter in page:
+                    self._keeper.journal.unbury(letter.group, letter.message.seq)
+                number += len(page)
+                await self._keeper.journal.synced()
         return number
 
     async def _pages(

@@ -12,6 +12,7 @@ from colugo.patterns.base import Complaints
 from colugo.patterns.journal import Journal
 from colugo.patterns.stream_group import Ranges, StreamGroup
 from colugo.patterns.tail import Tail
+from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet, to_ranges
 from colugo.protocol.tries import Dead, Rules
 
@@ -83,7 +84,6 @@ class GroupBook:
                 self.known[record.name] = StreamGroup(record, rules, tries)
             elif record.changed_ms:
                 self.forgotten[record.name] = record
-        self._taken = RangeSet()
         self._lingering: dict[str, asyncio.TimerHandle] = {}
         self._gone = Totals()
         """Of groups that are gone."""
@@ -281,7 +281,7 @@ class GroupBook:
         self._journal.next.dead += letters
         seqs = [entry.message.seq for entry, _, _ in dead]
         self.settle(group, seqs)
-        self.finish(group, to_ranges(seqs), taken=True)
+        self.finish(group, to_ranges(seqs))
 
     def settle(self, group: StreamGroup, seqs: list[int]) -> None:
         """Their tries need not be remembered any more."""
@@ -291,28 +291,41 @@ class GroupBook:
                 group.written -= over
                 self._journal.next.settled += [(group.name, seq) for seq in over]
 
-    def finish(self, group: StreamGroup, ranges: Ranges, *, taken: bool) -> None:
-        """A group is done with messages: it has had them, or they are not for it.
+    def finish(self, group: StreamGroup, ranges: Ranges) -> None:
+        """A group has had messages.
 
         Args:
             group: which.
             ranges: of their numbers.
-            taken: whether it has had them.
         """
+        new = self._enter(group, ranges)
+        if self._any:
+            self._finish_for_others(group, new)
+        self._journal.next.deletes += self._done_by_all(new)
+
+    def skip(self, group: StreamGroup, ranges: Ranges, unwanted: Iterable[Message]) -> None:
+        """Messages are not for a group, or not there any more.
+
+        Args:
+            group: which.
+            ranges: of their numbers.
+            unwanted: those that are there.
+        """
+        new = self._enter(group, ranges)
+        if self._any:  # they wait for somebody who wants them
+            return
+        gone = self._done_by_all(new)
+        self._journal.next.deletes += gone
+        if gone:
+            self._count_unrouted(RangeSet(gone), unwanted)
+
+    def _enter(self, group: StreamGroup, ranges: Ranges) -> Ranges:
+        """A group is done with messages; which of them it was not done with before."""
         new: Ranges = []
         for first, last in ranges:
             new += group.done.add(first, last)
         self._journal.dirty[group.name] = group
-        if taken:
-            for first, last in new:
-                self._taken.add(first, last)
-            if self._any:
-                self._finish_for_others(group, new)
-        if taken or not self._any:
-            gone = self._done_by_all(new)
-            if not taken:
-                self._count_unrouted(gone)
-            self._journal.next.deletes += gone
+        return new
 
     def _finish_for_others(self, group: StreamGroup, ranges: Ranges) -> None:
         """One has had them, which is enough. Who is about to get them still does, once."""
@@ -336,15 +349,12 @@ class GroupBook:
             ranges = [part for first, last in ranges for part in group.done.overlap(first, last)]
         return ranges
 
-    def _count_unrouted(self, gone: Ranges) -> None:
-        """Messages that no group had wanted."""
-        unwanted = sum(
-            end - begin + 1
-            for first, last in gone
-            if first <= self._journal.committed
-            for begin, end in self._taken.gaps(first, min(last, self._journal.committed))
+    def _count_unrouted(self, gone: RangeSet, unwanted: Iterable[Message]) -> None:
+        """Messages leave that one group has not wanted: see whether others have."""
+        self.unrouted += sum(
+            message.seq in gone and not any(group.wants(message) for group in self.known.values())
+            for message in unwanted
         )
-        self.unrouted += unwanted
 
     def release(self, seqs: list[int]) -> None:
         """The store has dropped messages."""
@@ -355,6 +365,7 @@ class GroupBook:
             for first, last in ranges:
                 group.done.add(first, last)
             self._journal.dirty[group.name] = group
+        self._journal.begin()
 
 
 def _now_ms() -> int:

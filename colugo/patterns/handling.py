@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from colugo.errors import DecodeError
@@ -101,14 +102,27 @@ class Calls:
 class Handling(Protocol):
     """One way of calling back."""
 
-    waiting: deque[Item]
-    """Messages with which nobody has begun."""
-
     def open(self) -> None:
         """Begin, on the loop."""
 
     def put(self, items: Iterable[Item]) -> None:
         """Hand over messages, in their order."""
+
+    def waiting(self) -> list[Item]:
+        """Messages with which nobody has begun."""
+
+    def begun(self) -> list[Item]:
+        """Messages that are being handled, and were not when this was asked the last time."""
+
+    def withdraw(self, source: Source | None = None) -> list[Item]:
+        """Let nobody begin with what waits.
+
+        Args:
+            source: only what has come from this one; None for all.
+
+        Returns:
+            What had waited, in its order.
+        """
 
     def stuck(self, now: float) -> bool:
         """Whether nothing can be begun, since all that was begun takes longer than its stream allows."""
@@ -130,7 +144,7 @@ class OnLoop:
     """
 
     def __init__(self, calls: Calls, codec: Codec, *, simple: bool) -> None:
-        self.waiting: deque[Item] = deque()
+        self._waiting: deque[Item] = deque()
         self._calls = calls
         self._codec = codec
         self._handle = self._handle_simple if simple else self._handle_any
@@ -144,8 +158,20 @@ class OnLoop:
 
     def put(self, items: Iterable[Item]) -> None:
         """Hand over messages."""
-        self.waiting.extend(items)
+        self._waiting.extend(items)
         self._schedule()
+
+    def waiting(self) -> list[Item]:
+        """Messages with which nobody has begun."""
+        return list(self._waiting)
+
+    def begun(self) -> list[Item]:
+        """None: while a function holds the loop, nobody can ask."""
+        return []
+
+    def withdraw(self, source: Source | None = None) -> list[Item]:
+        """Let nobody begin with what waits."""
+        return _take_out(self._waiting, source)
 
     def stuck(self, now: float) -> bool:
         """Never: while a function holds the loop, nobody can ask."""
@@ -164,13 +190,13 @@ class OnLoop:
             task.cancel()
 
     def _schedule(self) -> None:
-        if not self._scheduled and self.waiting:
+        if not self._scheduled and self._waiting:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._pump)
 
     def _pump(self) -> None:
         self._scheduled = False
-        waiting = self.waiting
+        waiting = self._waiting
         began = time.monotonic()
         done: dict[Source, list[int]] = {}
         count = 0
@@ -264,14 +290,17 @@ class InTasks:
     """
 
     def __init__(self, calls: Calls, *, concurrency: int, executor: bool) -> None:
-        self.waiting: deque[Item] = deque()
+        self._waiting: deque[Item] = deque()
         self._calls = calls
         self._concurrency = concurrency
         label = f"colugo {calls.runtime.name} {calls.handler.label}"
         self._threads = ThreadPoolExecutor(concurrency, label) if executor else None
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._parked: dict[str, list[Item]] = {}
+        self._parked: dict[str, deque[Item]] = {}
+        """What waits for another message of its key, by that; of each key of which one is being handled."""
         self._began: dict[int, float] = {}
+        self._fresh: dict[int, Item] = {}
+        """What has been begun since `begun` was asked the last time."""
         self._tasks: list[asyncio.Task[Any]] = []
         self._resting = asyncio.Event()
 
@@ -283,9 +312,23 @@ class InTasks:
 
     def put(self, items: Iterable[Item]) -> None:
         """Hand over messages."""
-        before = len(self.waiting)
-        self.waiting.extend(items)
-        self._wake(len(self.waiting) - before)
+        before = len(self._waiting)
+        self._waiting.extend(items)
+        self._wake(len(self._waiting) - before)
+
+    def waiting(self) -> list[Item]:
+        """Messages with which nobody has begun."""
+        return [*chain.from_iterable(self._parked.values()), *self._waiting]
+
+    def begun(self) -> list[Item]:
+        """Messages that are being handled, and were not when this was asked the last time."""
+        fresh, self._fresh = self._fresh, {}
+        return list(fresh.values())
+
+    def withdraw(self, source: Source | None = None) -> list[Item]:
+        """Let nobody begin with what waits."""
+        taken = [_take_out(items, source) for items in (*self._parked.values(), self._waiting)]
+        return list(chain.from_iterable(taken))
 
     def stuck(self, now: float) -> bool:
         """Whether each thread is busy with a message for longer than its stream allows."""
@@ -314,35 +357,45 @@ class InTasks:
                 count -= 1
 
     async def _work(self, number: int) -> None:
+        item: Item | None = None
         while True:
-            item = await self._next()
+            item = item or await self._next()
             self._resting.clear()
             self._began[number] = asyncio.get_running_loop().time() + item.source.ack_timeout_s
+            self._fresh[number] = item
             try:
                 await self._handle(item, number)
             finally:
                 del self._began[number]
+                self._fresh.pop(number, None)
                 if not self._began:
                     self._resting.set()
-                if item.key and self._concurrency > 1:
-                    parked = self._parked.pop(item.key, [])
-                    self.waiting.extendleft(reversed(parked))
-                    self._wake(len(parked))
+                item = self._following(item)
 
     async def _next(self) -> Item:
         """The next message whose key is not being handled."""
         while True:
-            while self.waiting:
-                item = self.waiting.popleft()
+            while self._waiting:
+                item = self._waiting.popleft()
                 if not item.key or self._concurrency == 1:
                     return item
                 if item.key not in self._parked:
-                    self._parked[item.key] = []
+                    self._parked[item.key] = deque()
                     return item
                 self._parked[item.key].append(item)
             future = asyncio.get_running_loop().create_future()
             self._idle.append(future)
             await future
+
+    def _following(self, item: Item) -> Item | None:
+        """The message that has waited for this one, which has been handled."""
+        if not item.key or self._concurrency == 1:
+            return None
+        parked = self._parked[item.key]
+        if parked:
+            return parked.popleft()
+        del self._parked[item.key]
+        return None
 
     async def _handle(self, item: Item, number: int) -> None:
         calls = self._calls
@@ -381,3 +434,12 @@ class InTasks:
             calls.succeeded(delivery)
         finally:
             delivery._extend = None  # noqa: SLF001 - as above
+
+
+def _take_out(items: deque[Item], source: Source | None) -> list[Item]:
+    """Take those of a source, or all, out of what waits."""
+    taken = [item for item in items if source is None or item.source is source]
+    kept = [item for item in items if source is not None and item.source is not source]
+    items.clear()
+    items.extend(kept)
+    return taken

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from colugo.errors import ColugoError, StoreError, StreamFullError
+from colugo.errors import ClosedError, ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
 from colugo.net.store import Opened, Outcome, Store, Transaction, Trim, size_of
 from colugo.patterns.base import Complaints
@@ -97,6 +97,8 @@ class Journal:
         self._unwritten_bytes = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._writing = self._blocked = self._closed = False
+        self._relieved = False
+        """Whether what makes room has been written since messages could not be."""
         self._drained: list[asyncio.Future[None]] = []
         self._finishing: list[asyncio.Future[None]] = []
         self._syncing: list[asyncio.Future[None]] = []
@@ -195,7 +197,10 @@ class Journal:
 
         Raises:
             StoreError: if it cannot be.
+            ClosedError: if the stream has been closed.
         """
+        if self._closed:
+            raise ClosedError("the stream is closed")
         if not (self._writing or self._pending or self._is_due()):
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -303,7 +308,7 @@ class Journal:
         """Whether messages are to be written now; if that has failed, first what makes room for them."""
         if not self._pending:
             return False
-        return self.error is None or (self._retry_timer is None and not self._is_due())
+        return self.error is None or (self._retry_timer is None and (self._relieved or not self._is_due()))
 
     def _take_pending(self, transaction: Transaction) -> None:
         with self._lock:
@@ -327,6 +332,7 @@ class Journal:
         if self.error is not None and (transaction.inserts or not self._pending):
             self.error = None
             self._runtime.logger.warning("the stream's store can be written to again")
+        self._relieved = not transaction.inserts
         with self._lock:
             self._unwritten = self._unwritten_bytes = 0
             self.count, self.size, self.dead = outcome.count, outcome.size, outcome.dead
@@ -338,9 +344,12 @@ class Journal:
             return
         for action in after:
             action()
+        self._look_drained()
+        self._author.begin()
+
+    def _look_drained(self) -> None:
         if self._drained and self.empty and not self._is_due():
             _tell(self._drained)
-        self._author.begin()
 
     def _tell_waiters(self) -> None:
         waiters = self._waiters
@@ -384,6 +393,7 @@ class Journal:
         following.settled = transaction.settled + following.settled
         following.dead = transaction.dead + following.dead
         self.after = after + self.after
+        self._relieved = False
         self.error = error
         self._complaints.warn("write", "the stream's store fails", error)
         self._blocked = not transaction.inserts  # else what makes room may be written meanwhile
@@ -396,6 +406,7 @@ class Journal:
         self._blocked = False
         if self.error is not None and not self._pending and not self._is_due():
             self.error = None
+            self._look_drained()
         self._author.begin()
 
 

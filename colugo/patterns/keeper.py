@@ -145,7 +145,7 @@ class Keeper:
         if done:
             group.acknowledged += len(done)
             self.book.settle(group, done)
-            self.book.finish(group, to_ranges(done), taken=True)
+            self.book.finish(group, to_ranges(done))
         self._stir(group)
 
     def nack(self, group: StreamGroup, identity: bytes, nack: Settlement) -> None:
@@ -168,6 +168,13 @@ class Keeper:
     def give_back(self, group: StreamGroup, identity: bytes, seqs: list[int]) -> None:
         """Messages were returned that nobody has begun with."""
         self.unknown += group.queue.give_back(identity, seqs)
+        self._stir(group)
+
+    def abandon(self, group: StreamGroup, identity: bytes, seqs: list[int], reason: str) -> None:
+        """Messages were begun, and will not be ended."""
+        unknown, dead = group.queue.abandon(identity, seqs, reason)
+        self.unknown += unknown
+        self.book.bury(group, dead)
         self._stir(group)
 
     def working(self, group: StreamGroup, identity: bytes, seqs: list[int]) -> None:
@@ -286,7 +293,7 @@ class Keeper:
             group.reading = False
             cursor, group.cursor = group.cursor, max(group.cursor, until)
             if group.cursor > cursor:
-                self.book.finish(group, [(cursor + 1, group.cursor)], taken=False)
+                self.book.skip(group, [(cursor + 1, group.cursor)], [])
             self._stir(group)
             return
         group.reading = True
@@ -306,9 +313,9 @@ class Keeper:
         self._stir(group)
 
     def _take(self, group: StreamGroup, messages: list[Message]) -> None:
-        skipped, dead = group.take(messages)
+        skipped, unwanted, dead = group.take(messages)
         if skipped:
-            self.book.finish(group, skipped, taken=False)
+            self.book.skip(group, skipped, unwanted)
         self.book.bury(group, dead)
         self._stir(group)
 

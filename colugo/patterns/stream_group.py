@@ -100,31 +100,32 @@ class StreamGroup:
         """Numbers of messages that were in flight when the producer ended, and have not been read yet."""
         return [seq for seq in self._tries if seq not in self.written]
 
-    def take(self, messages: list[Message]) -> tuple[Ranges, list[Dead]]:
+    def take(self, messages: list[Message]) -> tuple[Ranges, list[Message], list[Dead]]:
         """Make messages ready, as they follow on the cursor.
 
         Args:
             messages: in the order of their numbers.
 
         Returns:
-            What is not for this group, or no longer there; and dead letters among those that were in
-            flight when the producer ended.
+            What is not for this group, or no longer there; of these, the messages that are there; and
+            dead letters among those that were in flight when the producer ended.
         """
         if not messages:
-            return [], []
+            return [], [], []
         cursor, self.cursor = self.cursor, messages[-1].seq
         if cursor >= self._recovered and self.bindings.all and not self.done.overlap(cursor + 1, self.cursor):
             consecutive = messages[0].seq == cursor + 1 and self.cursor - cursor == len(messages)
             if consecutive and not any(message.group for message in messages):
                 self.queue.offer(messages)
-                return [], []
+                return [], [], []
         taken = self._take_some(messages, cursor)
         if self.cursor >= self._recovered:
             self._tries.clear()
         return taken
 
-    def _take_some(self, messages: list[Message], cursor: int) -> tuple[Ranges, list[Dead]]:
+    def _take_some(self, messages: list[Message], cursor: int) -> tuple[Ranges, list[Message], list[Dead]]:
         skipped: Ranges = []
+        unwanted: list[Message] = []
         dead: list[Dead] = []
         before = cursor
         for message in messages:
@@ -136,13 +137,14 @@ class StreamGroup:
                 continue
             if not self.wants(message):
                 skipped.append((seq, seq))
+                unwanted.append(message)
             elif seq <= self._recovered:
                 letter = self.queue.offer_again(message, self._tries.pop(seq, 0))
                 if letter is not None:
                     dead.append(letter)
             else:
                 self.queue.offer([message])
-        return skipped, dead
+        return skipped, unwanted, dead
 
     def wants(self, message: Message) -> bool:
         """Whether a message is for this group."""

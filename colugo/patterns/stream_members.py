@@ -168,6 +168,8 @@ class StreamMembers:
             if kind not in (Kind.SETTLE, Kind.LEAVE, Kind.PING):
                 raise FrameError(f"a frame of the kind {kind.name} has no place here")
         elif kind is Kind.LEAVE:
+            # of what it has begun it has said what became of it
+            keeper.give_back(visitor.group, identity, visitor.group.queue.held_by(identity))
             self._leave(identity, "it left", lost=False)
         elif kind is not Kind.PING:
             raise FrameError(f"a frame of the kind {kind.name} has no place here")
@@ -201,21 +203,27 @@ class StreamMembers:
         if settle.ranges:
             keeper.acknowledge(group, settle.ranges)
         if settle.others:
-            self._settle_others(keeper, group, identity, settle)
+            self._settle_others(keeper, visitor, identity, settle)
 
-    def _settle_others(self, keeper: Keeper, group: StreamGroup, identity: bytes, settle: Settle) -> None:
-        working, returned = [], []
+    def _settle_others(self, keeper: Keeper, visitor: Visitor, identity: bytes, settle: Settle) -> None:
+        group = visitor.group
+        working, returned, abandoned = [], [], []
         for other in settle.others:
             if other.outcome is Outcome.WORKING:
                 working.append(other.seq)
             elif other.outcome is Outcome.RETURN:
                 returned.append(other.seq)
+            elif other.outcome is Outcome.ABANDONED:
+                abandoned.append(other.seq)
             else:
                 keeper.nack(group, identity, other)
         if working:
             keeper.working(group, identity, working)
         if returned:
             keeper.give_back(group, identity, returned)
+        if abandoned:
+            reason = f"the consumer left before it had ended (node {visitor.join.node})"
+            keeper.abandon(group, identity, abandoned, reason)
 
     def _on_disconnected(self, frames: list[bytes]) -> None:
         """Some connection has ended; the event does not say whose it was, but sending to it fails."""

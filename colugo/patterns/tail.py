@@ -7,7 +7,7 @@ from colugo.protocol.messages import Message
 
 _MOST_BYTES = 32 * 1024 * 1024
 _OVERHEAD = 300
-"""What Python needs for a message, besides its payload."""
+"""What Python needs for a message, besides its payload and headers."""
 _seq = attrgetter("seq")
 
 
@@ -60,4 +60,5 @@ class Tail:
 
 
 def _size_of(messages: list[Message]) -> int:
-    return sum(len(message.payload) for message in messages) + _OVERHEAD * len(messages)
+    size = sum(len(message.payload) + len(message.headers) for message in messages)
+    return size + _OVERHEAD * len(messages)

@@ -1,8 +1,9 @@
 """The messages that a stream has ready for one consumer group: who gets which, and what becomes of them."""
 
 import heapq
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count
 
 from colugo.protocol.delivery import Event, State, next_state
@@ -15,6 +16,8 @@ from colugo.protocol.try_deadlines import Deadlines
 _READY = State.READY
 _IN_FLIGHT = State.IN_FLIGHT
 _ACKNOWLEDGED = State.ACKNOWLEDGED
+_WIDE = 64
+"""Numbers of a range that is so long are not looked at one by one."""
 _SPARE = 1000
 """How many finished messages may wait in line with the others before they are looked for."""
 
@@ -41,7 +44,7 @@ class GroupQueue:
         self.in_flight = 0
         """How many messages the members have."""
         self.size = 0
-        """Bytes of the payloads in `entries`."""
+        """Bytes of the payloads and headers in `entries`."""
         self._ready: deque[Entry] = deque()
         self._suspects: deque[Entry] = deque()
         self._carer: Member | None = None
@@ -60,7 +63,7 @@ class GroupQueue:
         for message in messages:
             entries[message.seq] = entry = Entry(message)
             ready.append(entry)
-            self.size += len(message.payload)
+            self.size += len(message.payload) + len(message.headers)
 
     def offer_again(self, message: Message, tries: int) -> Dead | None:
         """Take a message that may have been handed out before the producer was started again.
@@ -78,7 +81,7 @@ class GroupQueue:
             self._move(entry, Event.LOST, exhausted=True)
             return Dead(entry, f"the producer ended {tries} times while a consumer had it")
         self.entries[message.seq] = entry
-        self.size += len(message.payload)
+        self.size += len(message.payload) + len(message.headers)
         if tries >= self.rules.max_deliver:
             self._suspect(entry)
             self._suspects.append(entry)
@@ -190,7 +193,7 @@ class GroupQueue:
     def _assign_suspect(self, given: Given) -> None:
         """One suspect to a member that has nothing else."""
         carer = self._carer
-        if carer is not None and carer.silent:
+        if carer is not None and not carer.able:
             self._dismiss_carer()
             carer = None
         if carer is not None and carer.held:
@@ -200,7 +203,7 @@ class GroupQueue:
             self._dismiss_carer()
             return
         if carer is None:
-            able = [one for one in self.members.values() if not one.silent]
+            able = [one for one in self.members.values() if one.able]
             carer = self._carer = min(able, key=_held)
         if carer.held:
             return
@@ -256,12 +259,13 @@ class GroupQueue:
         done: list[int] = []
         unknown = 0
         entries = self.entries
+        known: list[int] = []
         for first, last in ranges:
-            if last - first >= len(entries):
-                numbers: Iterable[int] = [seq for seq in entries if first <= seq <= last]
-                unknown += last - first + 1 - len(numbers)  # type: ignore[arg-type]
-            else:
-                numbers = range(first, last + 1)
+            numbers: Sequence[int] = range(first, last + 1)
+            if last - first >= _WIDE:
+                known = known or sorted(entries)
+                numbers = known[bisect_left(known, first) : bisect_right(known, last)]
+                unknown += last - first + 1 - len(numbers)
             for seq in numbers:
                 entry = entries.get(seq)
                 if entry is None or not (entry.attempt or entry.redelivered):
@@ -308,11 +312,13 @@ class GroupQueue:
         return True, None
 
     def give_back(self, identity: bytes, seqs: Iterable[int]) -> int:
-        """A member returns messages that it has not begun with.
+        """A member returns messages that it has not begun with, since it is about to leave: it gets no more.
 
         Returns:
             How many of them it did not have.
         """
+        if identity in self.members:
+            self.members[identity].leaving = True
         strange = 0
         returned = []
         for seq in seqs:
@@ -332,6 +338,28 @@ class GroupQueue:
             elif not self._lines.put_in_front(entry):
                 self._ready.appendleft(entry)
         return strange
+
+    def abandon(self, identity: bytes, seqs: Iterable[int], reason: str) -> tuple[int, list[Dead]]:
+        """A member that is about to leave has begun with messages, and will not end them.
+
+        Args:
+            identity: of the member's connection.
+            seqs: numbers of the messages.
+            reason: for dead letters.
+
+        Returns:
+            How many of them it did not have, and the dead letters.
+        """
+        wanted = dict.fromkeys(seqs)
+        held = [entry for seq in wanted if (entry := self._held_by(identity, seq)) is not None]
+        if held:
+            self.members[identity].leaving = True
+        dead = self._fail(self.members[identity], held, Event.LOST, reason) if held else []
+        return len(wanted) - len(held), dead
+
+    def held_by(self, identity: bytes) -> list[int]:
+        """The numbers of the messages that a member has."""
+        return [seq for seq in self.entries if self._held_by(identity, seq) is not None]
 
     def working(self, identity: bytes, seqs: Iterable[int], now: float) -> int:
         """A member is still at work with messages, or has not begun with them: they have more time.
@@ -476,7 +504,7 @@ class GroupQueue:
 
     def _drop(self, seq: int, entry: Entry) -> None:
         del self.entries[seq]
-        self.size -= len(entry.message.payload)
+        self.size -= len(entry.message.payload) + len(entry.message.headers)
 
     def _end_pauses(self, now: float) -> None:
         pauses = self._pauses

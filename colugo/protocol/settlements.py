@@ -37,12 +37,14 @@ class Outcome(IntEnum):
     """What has become of a message, other than that it was handled.
 
     NACK: it failed, and counts as a try. RETURN: it was not begun, and does not count. WORKING: it is
-    being handled still, and is not to be given to another member yet.
+    being handled still, and is not to be given to another member yet. ABANDONED: it was begun, and will not
+    be ended, since the consumer is about to leave.
     """
 
     NACK = 1
     RETURN = 2
     WORKING = 3
+    ABANDONED = 4
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -113,7 +115,7 @@ def encode_settle(stream_id: bytes, ranges: Sequence[Range], others: Sequence[Se
     return b"".join([header, borders, *entries, *reports])
 
 
-def split_settlements(others: Sequence[Settlement]) -> Iterator[list[Settlement]]:
+def in_parts(others: Sequence[Settlement]) -> Iterator[list[Settlement]]:
     """What goes into a frame each, so that it is short."""
     part: list[Settlement] = []
     total = 0

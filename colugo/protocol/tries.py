@@ -60,6 +60,7 @@ class Member:
         prefetch: how many messages it may have at a time.
         held: how many it has.
         silent: whether it has let a message time out, and said nothing since: it gets no more.
+        leaving: whether it has returned something: it is about to leave, and gets no more.
         blocked: lines of keys that wait until it has room.
     """
 
@@ -67,12 +68,18 @@ class Member:
     prefetch: int
     held: int = 0
     silent: bool = False
+    leaving: bool = False
     blocked: dict[Line, None] = field(default_factory=dict)
 
     @property
     def room(self) -> int:
         """How many messages it can be given now."""
-        return 0 if self.silent else self.prefetch - self.held
+        return self.prefetch - self.held if self.able else 0
+
+    @property
+    def able(self) -> bool:
+        """Whether it can be given messages, if it has room."""
+        return not (self.silent or self.leaving)
 
 
 class Entry:

@@ -29,8 +29,10 @@ async def main(options: dict[str, Any]) -> None:
         await stream.ready()
         ids = [await stream.send_wait("fine", key="order.fine", headers={"n": 1})]
         ids += [await stream.send_wait(f"poison {number}", key=f"order.{number}") for number in range(poison)]
-        while stream.stats.dead < poison:  # noqa: ASYNC110 - there is no event to wait for
+        group = stream.groups["billing"]
+        while stream.stats.dead < poison or not group.acknowledged:
             await asyncio.sleep(0.01)
+            group = stream.groups["billing"]
         if not options.get("keep"):
             consumer.close()
             while stream.consumers:  # noqa: ASYNC110 - likewise

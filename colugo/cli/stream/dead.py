@@ -44,7 +44,7 @@ def dead(
     rest = list(words)
     topic = place.topic(rest)
     if rest:
-        raise click.UsageError(f"Got unexpected extra argument ({rest[0]})")
+        raise place.wrong(f"Got unexpected extra argument ({rest[0]})")
     wanted = filters(ids, group, key)
 
     async def work(access: Access, found: list[Found]) -> int:

@@ -5,7 +5,7 @@ import click
 from colugo.cli.network.show import clean
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import filters
-from colugo.cli.stream.place import EXIT_STATUS, Place, complain, place_options, run
+from colugo.cli.stream.place import EXIT_STATUS, Place, complain, confirm, place_options, run
 from colugo.diagnosis.wording import count, some
 from colugo.stream_questions import STREAM_FORGET
 
@@ -30,8 +30,9 @@ def forget(*, words: tuple[str, ...], place: Place, yes: bool) -> None:
     rest = list(words)
     topic = place.topic(rest)
     if len(rest) != 1:
-        extra = f"Got unexpected extra argument ({rest[1]})" if rest else "Missing argument 'GROUP'."
-        raise click.UsageError(extra)
+        if not rest:
+            raise click.UsageError("Missing argument 'GROUP'.")
+        raise place.wrong(f"Got unexpected extra argument ({rest[1]})")
     (group,) = rest
     filters((), group, None)
 
@@ -70,5 +71,5 @@ def _is_gone(found: list[Found], group: str, *, yes: bool) -> bool:
     waiting = sum(each.waiting for one, each in known if not _stay(one))
     if waiting and not yes:
         text = f"{count(waiting, 'message')} may wait for {group} only, and would be gone: forget it?"
-        click.confirm(clean(text), abort=True, err=True)
+        confirm(text)
     return True

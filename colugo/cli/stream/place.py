@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import click
 
 from colugo.cli.network.gather import Wish
 from colugo.cli.network.options import BY_CTRL_C, discovery_options
+from colugo.cli.network.show import clean
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.in_file import InFile
 from colugo.cli.stream.over_network import OverNetwork
@@ -56,6 +58,11 @@ class Place:
         if not words:
             raise click.UsageError("Missing argument 'TOPIC', or option '--store'.")
         return words.pop(0)
+
+    def wrong(self, text: str) -> click.UsageError:
+        """What to raise when there is an argument too many, or one that does not fit."""
+        hint = "; --store is one stream: leave TOPIC out" if self.store is not None else ""
+        return click.UsageError(text + hint)
 
 
 def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -111,6 +118,21 @@ def run(place: Place, topic: str | None, work: Work) -> NoReturn:
 def complain(text: str) -> None:
     """Say on standard error what went wrong."""
     click.echo(f"Error: {text}", err=True)
+
+
+def confirm(question: str) -> None:
+    """Ask whether to go on.
+
+    Raises:
+        click.Abort: if not.
+        SystemExit: by Ctrl-C; asyncio's own handler would only cancel the task, which notices nothing of that
+            until it has its answer.
+    """
+    before = signal.signal(signal.SIGINT, lambda *_: sys.exit(BY_CTRL_C))
+    try:
+        click.confirm(clean(question), abort=True, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def _work(place: Place, topic: str | None, work: Work) -> int:

@@ -8,7 +8,7 @@ import click
 from colugo.cli.network.show import clean
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import Filters, filter_options, filters
-from colugo.cli.stream.place import EXIT_STATUS, Place, complain, place_options, run
+from colugo.cli.stream.place import EXIT_STATUS, Place, complain, confirm, place_options, run
 from colugo.cli.stream.reading import letters
 from colugo.diagnosis.wording import count, some
 from colugo.stream_questions import STREAM_PURGE, STREAM_RESURRECT
@@ -92,7 +92,7 @@ def purge(
         if not yes:
             where = some(f"{one.name} ({count(one.stream.dead, 'dead letter')})" for one in found)
             which = f"those {wanted}" if wanted.given else "all"
-            click.confirm(clean(f"{where}: throw {which} away for good?"), abort=True, err=True)
+            confirm(f"{where}: throw {which} away for good?")
         return await _for_each(access, found, STREAM_PURGE, wanted, "thrown away")
 
     run(place, topic, work)
@@ -104,7 +104,7 @@ def _read(
     rest = list(words)
     topic = place.topic(rest)
     if rest:
-        raise click.UsageError(f"Got unexpected extra argument ({rest[0]})")
+        raise place.wrong(f"Got unexpected extra argument ({rest[0]})")
     if everything and wanted.given:
         raise click.UsageError("--all means all: leave --id, --group and --key out, or --all")
     if not everything and not wanted.given:

@@ -14,6 +14,7 @@ from colugo.cli.stream.place import EXIT_STATUS, Place, complain, place_options,
 from colugo.cli.stream.reading import letters, messages, whole
 from colugo.cli.stream.tables import amount, as_data, print_messages, screen, when
 from colugo.diagnosis.wording import count
+from colugo.errors import ConfigurationError
 from colugo.protocol.message_ids import split_id
 from colugo.protocol.stream_answers import Whole, as_text
 
@@ -49,8 +50,11 @@ def show(
     rest = list(words)
     topic = place.topic(rest)
     if len(rest) > 1:
-        raise click.UsageError(f"Got unexpected extra argument ({rest[1]})")
-    wanted = filters(tuple(rest), None, None)
+        raise place.wrong(f"Got unexpected extra argument ({rest[1]})")
+    try:
+        wanted = Filters(tuple(rest))
+    except ConfigurationError as error:
+        raise place.wrong(str(error)) from error
     if after is not None:
         filters((after,), None, None)
     if alone and not rest:
