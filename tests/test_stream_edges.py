@@ -479,3 +479,17 @@ def test_a_store_in_memory_that_drops_the_oldest_does_not_pass_over_all_that_hav
         store.commit(Transaction(inserts=_messages(20_001 + n, 1), trim=trim), outcomes.append)
     assert messages.lookups < 100 * 1_100
     assert [outcome.trimmed for outcome in outcomes[2:]] == [[10_001 + n] for n in range(100)]
+
+
+def test_a_stream_whose_node_has_stopped_is_not_counted_among_those_of_a_consumer() -> None:
+    async def main() -> None:
+        async with Node("c") as c:
+            consumer = c.add_consumer("t", lambda _: None, group="g")
+            for _ in range(3):
+                async with Node("p") as p:
+                    p.add_stream("t")
+                    await consumer.ready()
+                    assert consumer.streams == 1
+                await until(lambda: consumer.streams == 0)
+
+    run(main())

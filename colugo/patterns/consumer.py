@@ -296,9 +296,10 @@ class Consumer(Part):
     def _on_lost(self, link: ConsumerLink, reason: str) -> None:
         """What nobody has begun with comes again, to this consumer or another one."""
         del reason
-        source = self._sources.get(link.stream_id)
         link.stream_id = b""
-        if source is None or source.link is not link:
+        # not by the id, which a link that has left does not have any more
+        source = next((one for one in self._sources.values() if one.link is link), None)
+        if source is None:
             return
         source.link = None
         source.held.difference_update(item.seq for item in self._handling.withdraw(source))
