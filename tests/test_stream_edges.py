@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import select
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from colugo.patterns.stream_group import StreamGroup
 from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
 from colugo.protocol.tries import Entry, Member, Rules
-from tests.support import run, seconds, until
+from tests.support import Collector, run, seconds, until
 
 
 async def drained(stream: Stream, within: float = 10.0) -> None:
@@ -479,3 +480,43 @@ def test_a_store_in_memory_that_drops_the_oldest_does_not_pass_over_all_that_hav
         store.commit(Transaction(inserts=_messages(20_001 + n, 1), trim=trim), outcomes.append)
     assert messages.lookups < 100 * 1_100
     assert [outcome.trimmed for outcome in outcomes[2:]] == [[10_001 + n] for n in range(100)]
+
+
+def test_messages_of_a_store_that_has_been_put_back_are_handled_though_their_numbers_were_used_before(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        path, backup = tmp_path / "t.db", tmp_path / "backup.db"
+        got = Collector()
+        async with Node("c") as c:
+            consumer = c.add_consumer("t", got, group="g")
+            for text in ("before", "forgotten", "after"):
+                async with Node("p") as p:
+                    stream = p.add_stream("t", store=path)
+                    await stream.ready()
+                    sent = [await stream.send_wait(f"{text} {n}") for n in range(5)]
+                    await drained(stream)
+                    assert sent[-1].endswith("-5") == (text == "before")
+                await until(lambda: consumer.streams == 0)
+                if text == "before":
+                    shutil.copy(path, backup)
+                elif text == "forgotten":
+                    shutil.copy(backup, path)
+            assert got.items == [f"{text} {n}" for text in ("before", "forgotten", "after") for n in range(5)]
+            assert consumer.stats.duplicates == 0
+
+    run(main())
+
+
+def test_a_stream_whose_node_has_stopped_is_not_counted_among_those_of_a_consumer() -> None:
+    async def main() -> None:
+        async with Node("c") as c:
+            consumer = c.add_consumer("t", lambda _: None, group="g")
+            for _ in range(3):
+                async with Node("p") as p:
+                    p.add_stream("t")
+                    await consumer.ready()
+                    assert consumer.streams == 1
+                await until(lambda: consumer.streams == 0)
+
+    run(main())

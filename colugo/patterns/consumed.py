@@ -40,6 +40,11 @@ class Source:
     handled: RangeSet = field(default_factory=RangeSet)
     joined_again: bool = False
 
+    @property
+    def newest(self) -> int:
+        """The highest number that has come from it."""
+        return max(self.handled.last, max(self.held, default=0))
+
     def acknowledge(self, seq: int) -> None:
         """A message has been handled."""
         self.held.discard(seq)

@@ -270,6 +270,9 @@ class Consumer(Part):
 
     def _on_joined(self, link: ConsumerLink, joined: Joined) -> None:
         before = self._sources.pop(link.stream_id, None)
+        if before is not None and joined.last is not None and before.newest > joined.last:
+            self._forget(before, joined)
+            before = None
         source = Source(link.stream_id) if before is None else before
         source.joined_again = before is not None
         self._sources[link.stream_id] = source  # as the newest
@@ -286,6 +289,17 @@ class Consumer(Part):
         if self._timer is None:
             self._keep_alive()
 
+    def _forget(self, source: Source, joined: Joined) -> None:
+        """The stream's store is an older one: what has come from it says nothing of what comes now."""
+        self._runtime.logger.warning(
+            "the stream %s has forgotten messages, up to number %d; it is at %s now",
+            joined.topic,
+            source.newest,
+            joined.last,
+        )
+        self._handling.withdraw(source)
+        source.link = None
+
     def _on_refused(self, link: ConsumerLink, reason: str) -> None:
         self._runtime.logger.error("%s does not let the consumer of %s in: %s", link.peer, self.topic, reason)
 
@@ -296,9 +310,10 @@ class Consumer(Part):
     def _on_lost(self, link: ConsumerLink, reason: str) -> None:
         """What nobody has begun with comes again, to this consumer or another one."""
         del reason
-        source = self._sources.get(link.stream_id)
         link.stream_id = b""
-        if source is None or source.link is not link:
+        # not by the id, which a link that has left does not have any more
+        source = next((one for one in self._sources.values() if one.link is link), None)
+        if source is None:
             return
         source.link = None
         source.held.difference_update(item.seq for item in self._handling.withdraw(source))

@@ -187,7 +187,7 @@ class StreamMembers:
             if before.join.consumer == join.consumer:  # its old connection has not been missed yet
                 self._leave(other, "it has another connection", lost=True)
         timeout_ms = round(keeper.rules.ack_timeout_s * 1000)
-        joined = Joined(keeper.stream_id.hex(), timeout_ms, self._topic)
+        joined = Joined(keeper.stream_id.hex(), timeout_ms, self._topic, keeper.journal.last)
         if not self._send(identity, encode_control(Kind.JOINED, joined)):
             return
         durable = join.durable and join.named

@@ -42,7 +42,7 @@ class Join(msgspec.Struct, frozen=True):
         Bindings(self.bindings)
 
 
-class Joined(msgspec.Struct, frozen=True):
+class Joined(msgspec.Struct, frozen=True, omit_defaults=True):
     """The stream's answer to a consumer that it has let in; else it sends a `Refusal`.
 
     Attributes:
@@ -50,8 +50,11 @@ class Joined(msgspec.Struct, frozen=True):
         ack_timeout_ms: milliseconds after which a message that is neither settled nor said to be worked
             at is taken for failed.
         topic: of the stream.
+        last: the highest number that it has used. If the consumer has had higher ones, the stream has
+            forgotten these (a power failure, a file from a backup), and will use the numbers again.
     """
 
     stream: _Id
     ack_timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
     topic: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOPIC_BYTES)]
+    last: Annotated[int, msgspec.Meta(ge=0)] | None = None
