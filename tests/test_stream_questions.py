@@ -570,7 +570,7 @@ async def in_store(path: Path, transaction: Transaction | None = None) -> Opened
 def test_a_group_that_is_not_durable_does_not_outlive_a_producer_that_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("colugo.patterns.keeper._LINGER_S", 0.05)
+    monkeypatch.setattr("colugo.patterns.group_book._LINGER_S", 0.05)
 
     async def main() -> None:
         path = tmp_path / "a.db"

@@ -29,7 +29,8 @@ async def main(options: dict[str, Any]) -> None:
         await stream.ready()
         ids = [await stream.send_wait("fine", key="order.fine", headers={"n": 1})]
         ids += [await stream.send_wait(f"poison {number}", key=f"order.{number}") for number in range(poison)]
-        while stream.stats.dead < poison:  # noqa: ASYNC110 - there is no event to wait for
+        # there is no event to wait for
+        while stream.stats.dead < poison or stream.groups["billing"].done < len(ids):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         if not options.get("keep"):
             consumer.close()
