@@ -190,10 +190,10 @@ class Consumer(Part):
         """Bind to other keys; from any thread.
 
         The group is left and joined anew. A durable group keeps what waits for it, and gets by the new
-        bindings what is sent from now on. A group that is not durable (`group=None`, too) is a new one then: of
-        streams with `ack="any"` it gets what they keep and the new bindings fit, however long ago it was sent; of
-        those with `ack="all"` that know other groups, only what is sent from now on: **what waited for it is
-        lost to it**. What the callback has begun with goes on, and is not handed to it once more.
+        bindings what is sent from now on. A group that is not durable (`group=None`, too) is a new one then:
+        of streams with `ack="any"` it gets what they keep and the new bindings fit, however long ago it was
+        sent; of those with `ack="all"` that know other groups, only what is sent from now on: what waited for
+        it is lost to it. What the callback has begun with goes on, and is not handed to it once more.
 
         Args:
             bindings: as of `Node.add_consumer`.
