@@ -212,6 +212,7 @@ def test_what_billing_cannot_do_is_tried_again_and_logged(cast: Cast) -> None:
     orders.expect("is a dead letter", within=60)
 
 
+@pytest.mark.slow
 def test_each_of_two_subscribers_gets_every_message(cast: Cast) -> None:
     subs = [cast.start("sub"), cast.start("sub")]
     pub = cast.start("pub")
@@ -325,6 +326,7 @@ def test_the_recorder_has_every_reading_in_its_file_when_it_has_stopped_twice(
     assert gaps[0] > 1
 
 
+@pytest.mark.slow
 def test_a_dispatcher_gets_the_answers_that_are_in_time(cast: Cast) -> None:
     program = cast.start("dispatcher")
     lines_like(program, r"bench\.voltage: quick meter here: pin \d+ has \d+\.50 V", 2)
@@ -344,6 +346,7 @@ def test_dispatchers_with_nodes_ask_the_meters_of_both(cast: Cast) -> None:
         stops_cleanly(program)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", ["host_viewer", "sub_proto", "viewer"])
 def test_an_example_that_imports_others_runs_as_a_module_too(realm: str, example: str) -> None:
     with Program(["-m", f"examples.{example}"], realm=realm) as program:

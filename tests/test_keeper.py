@@ -537,4 +537,4 @@ class Keeping(RuleBasedStateMachine):
 
 
 TestKeeping = Keeping.TestCase
-TestKeeping.settings = settings(max_examples=400, stateful_step_count=60, deadline=None)
+TestKeeping.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
