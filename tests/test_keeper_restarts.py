@@ -92,7 +92,11 @@ class Life:
             self.keeper.acknowledge(group, to_ranges(fates["ack"]))
         for seq in fates["nack"]:
             self.keeper.nack(group, member.identity, Settlement(seq, Outcome.NACK, 0))
-        self.keeper.give_back(group, member.identity, fates["return"])
+        if fates["return"]:  # as a consumer does that is about to leave
+            self.keeper.give_back(group, member.identity, fates["return"])
+            del self._groups[member.identity]
+            self.keeper.book.leave(group, member.identity, "left", lost=False)
+            self._join(group.name)
 
     async def send(self, count: int) -> None:
         """Send messages; those of which that is confirmed are owed."""
