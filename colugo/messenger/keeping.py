@@ -275,7 +275,7 @@ def relay_endpoint(address: str, port: int) -> str:
     Raises:
         ConfigurationError: if that is no port.
     """
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:  # noqa: PLR2004
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:  # noqa: PLR2004 - TCP's
         raise ConfigurationError(f"a port is a number from 1 to 65535, not {port!r}")
     if not isinstance(address, str) or not address:
         raise ConfigurationError(f"server_address is the name or address of a host, not {address!r}")

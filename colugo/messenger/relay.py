@@ -204,7 +204,7 @@ class Relay(Node):
         if self.stream.store is None:
             return
         # what is built of nodes may look into them
-        after = max(0, self.stream._keeper.journal.last - _REMEMBERED)  # noqa: SLF001
+        after = max(0, self.stream._keeper.journal.last - _REMEMBERED)  # noqa: SLF001 - they are one thing
         while page := await self._read(after):
             after = page[-1].seq
             for stored in page:

@@ -222,7 +222,7 @@ class _Copy:
         tables = (
             "SELECT seq FROM messages UNION ALL SELECT seq FROM dead UNION ALL SELECT offered FROM groups"
         )
-        (last,) = self._connection.execute(f"SELECT ifnull(max(seq), 0) FROM ({tables})").fetchone()  # noqa: S608
+        (last,) = self._connection.execute(f"SELECT ifnull(max(seq), 0) FROM ({tables})").fetchone()  # noqa: S608 - of our own names
         if self._stream is None:
             self._found.new_stream = True
             (stream_id,) = self._connection.execute("SELECT stream_id FROM stream").fetchone()

@@ -205,13 +205,13 @@ class Journal:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._syncing.append(future)
-        self._author.begin()
+        self.begin()
         await future
 
     def unbury(self, group: str, seq: int) -> None:
         """A dead letter is no longer one."""
         self.next.undead.append((group, seq))
-        self._author.begin()
+        self.begin()
 
     async def drained(self) -> None:
         """Return when nothing is kept, but for dead letters.
@@ -345,7 +345,7 @@ class Journal:
         for action in after:
             action()
         self._look_drained()
-        self._author.begin()
+        self.begin()
 
     def _look_drained(self) -> None:
         if self._drained and self.empty and not self._is_due():
@@ -407,7 +407,7 @@ class Journal:
         if self.error is not None and not self._pending and not self._is_due():
             self.error = None
             self._look_drained()
-        self._author.begin()
+        self.begin()
 
 
 def _tell(waiting: list[asyncio.Future[None]], error: StoreError | None = None) -> None:

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from colugo import Node
+from tests.support import until
 
 
 def work(message: str) -> None:
@@ -29,13 +30,10 @@ async def main(options: dict[str, Any]) -> None:
         await stream.ready()
         ids = [await stream.send_wait("fine", key="order.fine", headers={"n": 1})]
         ids += [await stream.send_wait(f"poison {number}", key=f"order.{number}") for number in range(poison)]
-        # there is no event to wait for
-        while stream.stats.dead < poison or stream.groups["billing"].done < len(ids):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(lambda: stream.stats.dead == poison and stream.groups["billing"].done == len(ids))
         if not options.get("keep"):
             consumer.close()
-            while stream.consumers:  # noqa: ASYNC110 - likewise
-                await asyncio.sleep(0.01)
+            await until(lambda: not stream.consumers)
         print(f"begun {json.dumps({'ids': ids, 'stream': stream.stream_id})}", flush=True)
         await asyncio.Event().wait()
 
