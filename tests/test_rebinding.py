@@ -196,6 +196,7 @@ def test_a_group_that_joins_when_a_message_has_just_been_acknowledged_does_not_g
             await until(lambda: stream._keeper.journal.next.deletes or stream.stats.messages == 0)
             stream._keeper.book.make_group("late", ["#"], durable=False)
             c.add_consumer("jobs", second, group="late", durable=False)
+            consumer.close()  # else it might have the new one acknowledged before the late one has joined
             await until(lambda: stream.stats.messages == 0)
             await stream.send_wait("new")
             got = await second.reach(1)
