@@ -267,7 +267,9 @@ def test_a_store_that_is_not_open_takes_nothing(make: Make) -> None:
 
 def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
-    record = GroupRecord("grüppe", False, ("a.*", "#"), b"\x01\0", 9, b"\x02", True, 77)
+    record = GroupRecord(
+        "grüppe", False, ("a.*", "#"), b"\x01\0", 9, b"\x02", True, 77, ((5, ("b", "=c")), (8, ("#",)))
+    )
     plain = GroupRecord("plain")
 
     async def first() -> colugo.StoreError | bytes:

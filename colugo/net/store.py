@@ -21,6 +21,8 @@ class GroupRecord:
         flight: first tries under way at the last write, as encoded ranges.
         forgotten: whether it was retired; nothing waits for it.
         changed_ms: when durability or `forgotten` changed, in milliseconds since 1970.
+        earlier: bindings before, which older messages are judged by: the number of the last of these, and
+            patterns.
     """
 
     name: str
@@ -31,6 +33,7 @@ class GroupRecord:
     flight: bytes = b""
     forgotten: bool = False
     changed_ms: int = 0
+    earlier: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
 
 class DeadLetter(NamedTuple):

@@ -77,7 +77,7 @@ def read_message(row: Row) -> Message | None:
 
 def group_row(record: GroupRecord) -> Row:
     """The row of a group, with its checksum."""
-    bindings = json.dumps(record.bindings)
+    bindings = json.dumps([*record.bindings, *record.earlier])
     fields = (
         record.name,
         int(record.durable),
@@ -100,8 +100,17 @@ def read_group(row: Row) -> GroupRecord | None:
     except (AttributeError, TypeError, UnicodeDecodeError):
         return None
     name, durable, bindings, done, offered, flight, forgotten, changed_ms = fields
+    bound = json.loads(bindings)
     return GroupRecord(
-        name, bool(durable), tuple(json.loads(bindings)), done, offered, flight, bool(forgotten), changed_ms
+        name,
+        bool(durable),
+        tuple(pattern for pattern in bound if isinstance(pattern, str)),
+        done=done,
+        offered=offered,
+        flight=flight,
+        forgotten=bool(forgotten),
+        changed_ms=changed_ms,
+        earlier=tuple((one[0], tuple(one[1])) for one in bound if not isinstance(one, str)),
     )
 
 

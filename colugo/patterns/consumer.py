@@ -189,11 +189,11 @@ class Consumer(Part):
     def rebind(self, bindings: Iterable[str]) -> None:
         """Bind to other keys; from any thread.
 
-        The group is left and joined anew. A durable group keeps what waits for it, and gets by the new
-        bindings what is sent from now on. A group that is not durable (`group=None`, too) is a new one then:
-        of streams with `ack="any"` it gets what they keep and the new bindings fit, however long ago it was
-        sent; of those with `ack="all"` that know other groups, only what is sent from now on: what waited for
-        it is lost to it. What the callback has begun with goes on, and is not handed to it once more.
+        The bindings are the group's: all its members get by them. At streams with `ack="all"` they are for
+        what is sent from now on, and what waits for the group goes on to wait for it (as when a queue of
+        RabbitMQ is bound anew). At streams with `ack="any"`, where messages wait for anybody, they are for
+        all that is kept, however long ago it was sent. What the callback has begun with goes on, and is not
+        handed to it once more.
 
         Args:
             bindings: as of `Node.add_consumer`.
@@ -237,10 +237,13 @@ class Consumer(Part):
         self._join = msgspec.structs.replace(self._join, bindings=list(patterns))
         if self._closed or self._quiet:
             return
-        self._leave_all()
-        if not self._aside:
-            for link in self._links.connected:
-                link.join()
+        if self._aside:
+            return
+        self._throw_away(self._handling.withdraw())
+        at = {source.link: source for source in self._sources.values() if source.link is not None}
+        for link in self._links.connected:
+            link.join(at[link].held if link in at else ())
+        self._count_streams()
 
     def _leave_all(self) -> None:
         """Leave the streams; what nobody has begun with goes back to them."""
@@ -304,6 +307,7 @@ class Consumer(Part):
 
     def _on_refused(self, link: ConsumerLink, reason: str) -> None:
         self._runtime.logger.error("%s does not let the consumer of %s in: %s", link.peer, self.topic, reason)
+        self._unlink(link)
 
     def _on_malformed(self, link: ConsumerLink, error: FrameError) -> None:
         self._malformed += 1
@@ -313,6 +317,9 @@ class Consumer(Part):
         """What nobody has begun with comes again, to this consumer or another one."""
         del reason
         link.stream_id = b""
+        self._unlink(link)
+
+    def _unlink(self, link: ConsumerLink) -> None:
         # not by the id, which a link that has left does not have any more
         source = next((one for one in self._sources.values() if one.link is link), None)
         if source is None:
@@ -322,11 +329,12 @@ class Consumer(Part):
         self._count_streams()
 
     def _count_streams(self) -> None:
-        self._gate.set(sum(source.link is not None for source in self._sources.values()))
+        links = [source.link for source in self._sources.values() if source.link is not None]
+        self._gate.set(sum(not link.joining for link in links))
 
     def _on_deliveries(self, link: ConsumerLink, deliveries: Deliveries) -> None:
         source = self._sources.get(link.stream_id)
-        if source is None or source.link is not link:
+        if source is None or source.link is not link or link.joining:
             return
         _, seqs, sent_ns, attempts, flags, keys, headers, payloads = deliveries
         columns = zip(repeat(source), seqs, sent_ns, attempts, flags, keys, headers, payloads)
@@ -359,6 +367,11 @@ class Consumer(Part):
             return False
         self._duplicates += 1
         return True
+
+    def _throw_away(self, items: list[Item]) -> None:
+        """What nobody will begin with comes back from its stream, which need not be told."""
+        for item in items:
+            item.source.held.discard(item.seq)
 
     def _give_back(self, items: list[Item]) -> None:
         for item in items:

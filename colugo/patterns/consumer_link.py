@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
 import zmq
 
 from colugo.errors import FrameError
@@ -55,6 +56,7 @@ class ConsumerLink(PeerConnection):
     ) -> None:
         self._join = join
         self._asked = False
+        self._answers_due = 0
         self._on_joined = on_joined
         self._on_refused = on_refused
         self._on_deliveries = on_deliveries
@@ -73,10 +75,25 @@ class ConsumerLink(PeerConnection):
         description.received = self._received
         return description
 
-    def join(self) -> None:
-        """Ask to be let in."""
+    @property
+    def joining(self) -> bool:
+        """Whether it has asked to be let in, or for other bindings, and has no answer yet.
+
+        What comes meanwhile is to be thrown away: the stream takes it back when it answers.
+        """
+        return self._answers_due > 0
+
+    def join(self, begun: Iterable[int] = ()) -> None:
+        """Ask to be let in, or, once more, for other bindings.
+
+        Args:
+            begun: numbers of messages that are being handled; with others from here, nobody is to begin.
+        """
+        self.flush()
         self._asked = True
-        self._send(encode_control(Kind.JOIN, self._join()))
+        self._answers_due += 1
+        join = self._join()
+        self._send(encode_control(Kind.JOIN, msgspec.structs.replace(join, begun=sorted(begun))))
 
     def depart(self, begun: Iterable[int] = ()) -> None:
         """Say that nothing more is to come: whatever else was sent here comes to others.
@@ -134,6 +151,7 @@ class ConsumerLink(PeerConnection):
     def _discard(self) -> None:
         """It is lost: what was not acknowledged comes again."""
         self._asked = False
+        self._answers_due = 0
         self._acknowledged.clear()
         self._others.clear()
 
@@ -168,14 +186,18 @@ class ConsumerLink(PeerConnection):
             self._send(_PING)
         elif kind is Kind.JOINED:
             joined = decode_body(body, Joined)
+            self._answers_due = max(0, self._answers_due - 1)
             self.stream_id = bytes.fromhex(joined.stream)
             self._on_joined(self, joined)
         elif kind is Kind.REFUSAL:
-            refusal = decode_body(body, Refusal)
-            self.stream_id = b""
-            if refusal.again:
-                self.join()
-            else:
-                self._on_refused(self, refusal.reason)
+            self._refused(decode_body(body, Refusal))
         else:
             raise FrameError(f"a frame of the kind {kind.name} has no place here")
+
+    def _refused(self, refusal: Refusal) -> None:
+        self.stream_id = b""
+        if not refusal.again:
+            self._answers_due = max(0, self._answers_due - 1)
+            self._on_refused(self, refusal.reason)
+        elif self._asked and not self._answers_due:  # else it has left, or is about to join
+            self.join()

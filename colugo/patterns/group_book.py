@@ -132,14 +132,43 @@ class GroupBook:
         group = self.known.get(name)
         if group is None:
             group = self.make_group(name, bindings, durable=durable)
-        elif group.bind(bindings):
-            self._change(group)
+        else:
+            self._bind(group, bindings)
         if durable and not group.durable:
             group.durable = True
             self._change(group)
         group.queue.join(identity, prefetch)
         self._stir(group)
         return group
+
+    def rebind(
+        self, group: StreamGroup, identity: bytes, bindings: Iterable[str], begun: Iterable[int]
+    ) -> None:
+        """A member binds its group to other keys.
+
+        Args:
+            group: of it.
+            identity: of the member's connection.
+            bindings: which keys the group wants.
+            begun: numbers of messages that it is at work with; what else it was sent it has thrown away.
+        """
+        group.take_back_unsent(identity)
+        group.queue.stay(identity, begun)
+        self._bind(group, bindings)
+        self._stir(group)
+
+    def _bind(self, group: StreamGroup, bindings: Iterable[str]) -> None:
+        """Let other keys be wanted.
+
+        With "all", of what is sent from now on, as by RabbitMQ: what waits for the group goes on to wait for
+        it. With "any", messages wait for anybody who wants them: the bindings are for all that is kept.
+        """
+        if not group.bind(bindings, 0 if self._any else self._journal.last):
+            return
+        if self._any:
+            self._tail.clear(self._journal.committed)  # there, messages are that somebody has had
+            group.begin_anew(self._journal.deletes)
+        self._change(group)
 
     def make_group(self, name: str, bindings: Iterable[str], *, durable: bool) -> StreamGroup:
         """A group that was not known; it gets all that is kept.
@@ -149,7 +178,7 @@ class GroupBook:
         """
         record = GroupRecord(name, durable=durable, bindings=tuple(bindings), changed_ms=_now_ms())
         self._tail.clear(self._journal.committed)  # there, messages are that all were done with
-        done = RangeSet(self._journal.next.deletes)
+        done = RangeSet(self._journal.deletes)
         if not durable and self.known and not self._any and self._journal.committed:
             done.add(1, self._journal.committed)
         record.done = done.encode()
@@ -168,7 +197,7 @@ class GroupBook:
             bindings: which keys it wants.
             changed_ms: since when, milliseconds since 1970.
         """
-        group.bind(bindings)
+        self._bind(group, bindings)
         group.durable = True
         group.changed_ms = changed_ms
         self._journal.dirty[group.name] = group
@@ -285,6 +314,9 @@ class GroupBook:
 
     def settle(self, group: StreamGroup, seqs: list[int]) -> None:
         """Their tries need not be remembered any more."""
+        if group.tried:
+            for seq in seqs:
+                group.tried.pop(seq, None)
         if group.written:
             over = group.written.intersection(seqs)
             if over:
@@ -335,7 +367,7 @@ class GroupBook:
             for first, last in ranges:
                 other.done.add(first, last)
             self._journal.dirty[other.name] = other
-            if other.written or not other.present:
+            if other.written or other.tried or not other.present:
                 seqs = [seq for first, last in ranges for seq in range(first, last + 1)]
                 self.settle(other, seqs)
                 if not other.present:

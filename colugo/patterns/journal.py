@@ -13,7 +13,7 @@ from colugo.errors import ClosedError, ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
 from colugo.net.store import Opened, Outcome, Store, Transaction, Trim, size_of
 from colugo.patterns.base import Complaints
-from colugo.patterns.stream_group import StreamGroup
+from colugo.patterns.stream_group import Ranges, StreamGroup
 from colugo.protocol.messages import Message
 
 _PENDING_BYTES = 64 * 1024 * 1024
@@ -96,6 +96,8 @@ class Journal:
         self._unwritten = 0
         self._unwritten_bytes = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._deleting: Ranges = []
+        """What the transaction deletes that is being written."""
         self._writing = self._blocked = self._closed = False
         self._relieved = False
         """Whether what makes room has been written since messages could not be."""
@@ -108,6 +110,11 @@ class Journal:
     def unwritten(self) -> int:
         """How many messages have not been written yet."""
         return self._unwritten + len(self._pending)
+
+    @property
+    def deletes(self) -> Ranges:
+        """Numbers of messages that are to be deleted, and may still be in the store."""
+        return self._deleting + self.next.deletes
 
     @property
     def empty(self) -> bool:
@@ -291,9 +298,11 @@ class Journal:
         after, self.after = self.after, []
         syncing, self._syncing = self._syncing, []
         self._writing = True
+        self._deleting = transaction.deletes
 
         def done(outcome: Outcome | StoreError) -> None:
             self._writing = False
+            self._deleting = []
             _tell(self._finishing)
             if isinstance(outcome, StoreError):
                 _tell(syncing, outcome)

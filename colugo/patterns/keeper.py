@@ -231,6 +231,8 @@ class Keeper:
         """Read on in the store if there is room, and hand out what can be."""
         if group.cursor < self.journal.committed and not group.reading and group.has_room:
             self._read_on(group)
+        if group.strays:
+            group.drop_strays()
         again: list[tuple[Member, list[Entry]]] = []
         for member, entries in group.queue.assign(self._now()):
             first = [entry for entry in entries if not entry.redelivered]
@@ -272,15 +274,15 @@ class Keeper:
         until = self.journal.committed
         if group.cursor < self._tail.after:
             group.reading = True
-            self._store.read(group.cursor, PAGE, _PAGE_BYTES, partial(self._read, group, until))
+            self._store.read(group.cursor, PAGE, _PAGE_BYTES, partial(self._read, group, group.epoch, until))
             return
         messages = self._tail.following(group.cursor, PAGE)
         if messages and messages[-1].seq <= group.marked:
             self._take(group, messages)
         else:
-            self._read(group, until, messages)
+            self._read(group, group.epoch, until, messages)
 
-    def _read(self, group: StreamGroup, until: int, result: list[Message] | StoreError) -> None:
+    def _read(self, group: StreamGroup, epoch: int, until: int, result: list[Message] | StoreError) -> None:
         """What follows in the store has been read: write that it is offered, then offer it."""
         if self._closed or not self.book.has(group):
             return
@@ -288,6 +290,9 @@ class Keeper:
             text = f"cannot read on for the group {group.name!r}; trying again"
             self._complaints.warn(("read", group.name), text, result)
             self._later(_RETRY_S, lambda: self._read_again(group))
+            return
+        if epoch != group.epoch:
+            self._read_again(group)
             return
         if not result:
             group.reading = False
@@ -301,8 +306,10 @@ class Keeper:
         self.journal.dirty[group.name] = group
 
         def offer() -> None:
-            group.reading = False
-            if self.book.has(group):
+            if epoch != group.epoch:
+                self._read_again(group)
+            elif self.book.has(group):
+                group.reading = False
                 self._take(group, result)
 
         self.journal.after.append(offer)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from colugo.net.store import GroupRecord
+from colugo.protocol.binding_history import BindingHistory
 from colugo.protocol.bindings import Bindings
 from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
@@ -28,7 +29,7 @@ class StreamGroup:
         self.name = record.name
         self.durable = record.durable
         self.changed_ms = record.changed_ms
-        self.bindings = Bindings(record.bindings)
+        self._bound = BindingHistory(record.bindings, record.earlier)
         self.done = RangeSet.decode(record.done)
         self.offered = record.offered
         self.marked = record.offered
@@ -43,12 +44,25 @@ class StreamGroup:
         """Numbers of messages whose tries are in the store."""
         self.unsent: dict[Entry, Member] = {}
         """Second tries that are handed to members when they have been written."""
+        self.epoch = 0
+        """How often the group has begun anew with the messages that are kept."""
+        self.strays: set[int] = set()
+        """Numbers of messages that members have, though the group does not want them any more."""
+        self.tried: dict[int, int] = {}
+        """How often messages have been handed out that are not wanted now, by number."""
         self._recovered = record.offered
+        self._had = 0
+        """The highest number that was offered to the queue when the group has begun anew."""
         self._tries = {
             seq: 1 for first, last in RangeSet.decode(record.flight) for seq in range(first, last + 1)
         }
         self._tries.update(tries or {})
         self._flight = sorted(self._unread)
+
+    @property
+    def bindings(self) -> Bindings:
+        """Which keys it wants."""
+        return self._bound.now
 
     @property
     def present(self) -> bool:
@@ -72,6 +86,7 @@ class StreamGroup:
             offered=self.offered,
             flight=RangeSet(to_ranges(self._flight)).encode(),
             changed_ms=self.changed_ms,
+            earlier=self._bound.earlier,
         )
 
     def update_flight(self) -> bool:
@@ -113,7 +128,8 @@ class StreamGroup:
         if not messages:
             return [], [], []
         cursor, self.cursor = self.cursor, messages[-1].seq
-        if cursor >= self._recovered and self.bindings.all and not self.done.overlap(cursor + 1, self.cursor):
+        fresh = cursor >= self._recovered and cursor >= self._had and self._bound.all and not self.tried
+        if fresh and not self.done.overlap(cursor + 1, self.cursor):
             consecutive = messages[0].seq == cursor + 1 and self.cursor - cursor == len(messages)
             if consecutive and not any(message.group for message in messages):
                 self.queue.offer(messages)
@@ -121,6 +137,7 @@ class StreamGroup:
         taken = self._take_some(messages, cursor)
         if self.cursor >= self._recovered:
             self._tries.clear()
+        self._bound.finish(self.done.floor)
         return taken
 
     def _take_some(self, messages: list[Message], cursor: int) -> tuple[Ranges, list[Message], list[Dead]]:
@@ -142,6 +159,8 @@ class StreamGroup:
                 letter = self.queue.offer_again(message, self._tries.pop(seq, 0))
                 if letter is not None:
                     dead.append(letter)
+            elif seq in self.tried:
+                self.queue.offer_again(message, self.tried.pop(seq))
             else:
                 self.queue.offer([message])
         return skipped, unwanted, dead
@@ -150,12 +169,39 @@ class StreamGroup:
         """Whether a message is for this group."""
         if message.group:
             return message.group == self.name
-        return self.bindings.all or self.bindings.matches(message.key)
+        return self._bound.wants(message.seq, message.key)
 
-    def bind(self, patterns: Iterable[str]) -> bool:
-        """Take other bindings for what comes from now on; whether they are others."""
-        bindings = Bindings(patterns)
-        if bindings.patterns == self.bindings.patterns:
-            return False
-        self.bindings = bindings
-        return True
+    def bind(self, patterns: Iterable[str], last: int) -> bool:
+        """Take other bindings.
+
+        Args:
+            patterns: of them.
+            last: the number of the last message that is judged by the ones before; 0 for none.
+
+        Returns:
+            Whether they are others.
+        """
+        return self._bound.change(patterns, last)
+
+    def begin_anew(self, gone: Ranges) -> None:
+        """Look again at all messages that are kept, by the bindings of now.
+
+        What members have, and what waits for them and is still wanted, stays as it is.
+
+        Args:
+            gone: what is not kept any more, as far as it has not been removed yet.
+        """
+        self.strays = {seq for seq, entry in self.queue.entries.items() if not self.wants(entry.message)}
+        self.drop_strays()
+        finished = [seq for seq in self.queue.entries if seq in self.done]
+        self.done = RangeSet([*gone, *to_ranges(finished)])
+        self._had = max(self._had, self.cursor)
+        self.cursor = self.done.floor
+        self.epoch += 1
+
+    def drop_strays(self) -> None:
+        """Messages that are not wanted any more are handed out to nobody."""
+        for entry in self.queue.take_out(self.strays):
+            if entry.redelivered or entry.attempt:
+                self.tried[entry.message.seq] = entry.attempt
+        self.strays &= self.queue.entries.keys()

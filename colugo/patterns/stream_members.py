@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import msgspec
 import zmq
 
 from colugo.errors import FrameError
@@ -180,20 +181,34 @@ class StreamMembers:
         except FrameError as error:
             reason = report_error(error).message
             self._send(identity, encode_control(Kind.REFUSAL, Refusal(reason[:200])))
+            self._leave(identity, "it was refused", lost=True)
             raise
         if visitor is not None:
+            if _rebinds(visitor.join, join) and keeper.book.has(visitor.group):
+                self._rebind(keeper, identity, visitor.group, join)
+                return
             self._leave(identity, "it joined again", lost=True)
         for other, before in list(self._visitors.items()):
             if before.join.consumer == join.consumer:  # its old connection has not been missed yet
                 self._leave(other, "it has another connection", lost=True)
-        timeout_ms = round(keeper.rules.ack_timeout_s * 1000)
-        joined = Joined(keeper.stream_id.hex(), timeout_ms, self._topic, keeper.journal.last)
-        if not self._send(identity, encode_control(Kind.JOINED, joined)):
+        if not self._say_joined(keeper, identity):
             return
         durable = join.durable and join.named
         group = keeper.book.join(join.group, identity, join.prefetch, join.bindings, durable=durable)
         self._visitors[identity] = Visitor(join, group)
         self._on_change()
+
+    def _rebind(self, keeper: Keeper, identity: bytes, group: StreamGroup, join: Join) -> None:
+        if self._say_joined(keeper, identity):  # before anything that it gets by the new bindings
+            keeper.book.rebind(group, identity, join.bindings, join.begun)
+            self._visitors[identity] = Visitor(join, group)
+        else:
+            self._gone(identity)
+
+    def _say_joined(self, keeper: Keeper, identity: bytes) -> bool:
+        timeout_ms = round(keeper.rules.ack_timeout_s * 1000)
+        joined = Joined(keeper.stream_id.hex(), timeout_ms, self._topic, keeper.journal.last)
+        return self._send(identity, encode_control(Kind.JOINED, joined))
 
     def _settle(self, keeper: Keeper, visitor: Visitor, identity: bytes, settle: Settle) -> None:
         if settle.stream_id != keeper.stream_id:
@@ -247,6 +262,11 @@ class StreamMembers:
             who = f"{reason} (node {visitor.join.node})"
             self._keeper.book.leave(visitor.group, identity, who, lost=lost)
             self._on_change()
+
+
+def _rebinds(before: Join, join: Join) -> bool:
+    """Whether a consumer that has joined is the same one, but for its bindings."""
+    return msgspec.structs.replace(join, bindings=before.bindings, begun=before.begun) == before
 
 
 def _parts(entries: list[Entry]) -> Iterator[list[Entry]]:

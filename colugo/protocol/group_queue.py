@@ -357,6 +357,19 @@ class GroupQueue:
         dead = self._fail(self.members[identity], held, Event.LOST, reason) if held else []
         return len(wanted) - len(held), dead
 
+    def stay(self, identity: bytes, begun: Iterable[int]) -> None:
+        """A member stays, and returns what it has not begun with.
+
+        Args:
+            identity: of the member's connection.
+            begun: numbers of the messages that it has begun with.
+        """
+        kept = set(begun)
+        self.give_back(identity, [seq for seq in self.held_by(identity) if seq not in kept])
+        member = self.members[identity]
+        member.leaving = False
+        self._lines.wake(member)
+
     def held_by(self, identity: bytes) -> list[int]:
         """The numbers of the messages that a member has."""
         return [seq for seq in self.entries if self._held_by(identity, seq) is not None]
@@ -397,6 +410,17 @@ class GroupQueue:
                 self._drop(seq, entry)
                 released += 1
         return released
+
+    def take_out(self, seqs: Iterable[int]) -> list[Entry]:
+        """Release those messages that no member has.
+
+        Returns:
+            What they were.
+        """
+        entries = [entry for seq in seqs if (entry := self.entries.get(seq)) is not None]
+        taken = [entry for entry in entries if entry.state is not _IN_FLIGHT]
+        self.release([entry.message.seq for entry in taken])
+        return taken
 
     # --- time
 
