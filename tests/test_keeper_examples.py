@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from colugo.errors import ClosedError, StoreError, StreamFullError
-from colugo.net.sqlite_store import SqliteStore
 from colugo.net.store import DeadLetter, GroupRecord, Outcome, Store, Transaction
+from colugo.net.store.sqlite import SqliteStore
 from colugo.patterns.group_book import AckPolicy
 from colugo.patterns.journal import Limits
 from colugo.patterns.keeper import Keeper

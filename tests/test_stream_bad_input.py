@@ -12,8 +12,8 @@ import zmq
 import zmq.asyncio
 
 from colugo import ConfigurationError, DuplicateTopicError, Node, StoreError, Stream
-from colugo.net.memory_store import MemoryStore
 from colugo.net.store import Transaction
+from colugo.net.store.memory import MemoryStore
 from colugo.protocol.control import decode_body, decode_control, encode_bare, encode_control
 from colugo.protocol.deliveries import decode_deliveries, encode_deliveries
 from colugo.protocol.entries import Refusal

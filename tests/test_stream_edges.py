@@ -13,8 +13,8 @@ import pytest
 import zmq
 
 from colugo import ClosedError, Delivery, Node, StoreError, Stream
-from colugo.net.memory_store import MemoryStore
 from colugo.net.store import DeadQuery, ReadDead, Transaction, Trim
+from colugo.net.store.memory import MemoryStore
 from colugo.patterns.stream_group import StreamGroup
 from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message

@@ -12,8 +12,8 @@ import pytest
 from colugo import Node
 from colugo.errors import LifecycleError, RemoteError
 from colugo.net.node_endpoint import ask
-from colugo.net.sqlite_store import SqliteStore
 from colugo.net.store import GroupRecord, Opened, Outcome, Transaction
+from colugo.net.store.sqlite import SqliteStore
 from colugo.patterns.stream import Stream
 from colugo.patterns.stream_group import StreamGroup
 from colugo.protocol.description import from_plain

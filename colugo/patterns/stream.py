@@ -12,9 +12,9 @@ import zmq
 
 from colugo.errors import ClosedError, ConfigurationError, FrameError, LifecycleError
 from colugo.net.binding import Binding
-from colugo.net.memory_store import MemoryStore
 from colugo.net.runtime import Runtime
-from colugo.net.sqlite_store import SqliteStore
+from colugo.net.store.memory import MemoryStore
+from colugo.net.store.sqlite import SqliteStore
 from colugo.patterns.base import Part, check_count, check_delay_ms, check_size, check_timeout_ms
 from colugo.patterns.dead_letters import DeadLetters
 from colugo.patterns.gate import Gate

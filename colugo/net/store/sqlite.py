@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from colugo.errors import ClosedError, LifecycleError, StoreError
-from colugo.net import store_reader
-from colugo.net.job_line import JobLine
-from colugo.net.reserve import Reserve
-from colugo.net.store import Committed, DeadQuery, Opened, Read, ReadDead, Transaction
-from colugo.net.store_commits import Commits
-from colugo.net.store_damage import Damaged
-from colugo.net.store_failure import full_failure, store_failure
-from colugo.net.store_file import Durability, StoreFile
-from colugo.net.store_reader import look_into
-from colugo.net.store_writer import Totals
+from colugo.net.store import reader
+from colugo.net.store.base import Committed, DeadQuery, Opened, Read, ReadDead, Transaction
+from colugo.net.store.commits import Commits
+from colugo.net.store.damage import Damaged
+from colugo.net.store.failure import full_failure, store_failure
+from colugo.net.store.file import Durability, StoreFile
+from colugo.net.store.job_line import JobLine
+from colugo.net.store.reader import look_into
+from colugo.net.store.reserve import Reserve
+from colugo.net.store.writer import Totals
 
 T = TypeVar("T")
 
@@ -139,18 +139,18 @@ class SqliteStore:
         """Read messages in the order of their numbers; see `Store.read`."""
         connection = self._opened()
         self._ask(
-            lambda damaged: store_reader.messages(connection, after, limit, max_bytes, damaged.messages), done
+            lambda damaged: reader.messages(connection, after, limit, max_bytes, damaged.messages), done
         )
 
     def get(self, seqs: list[int], done: Read) -> None:
         """Read some messages; see `Store.get`."""
         connection = self._opened()
-        self._ask(lambda damaged: store_reader.some(connection, seqs, damaged.messages), done)
+        self._ask(lambda damaged: reader.some(connection, seqs, damaged.messages), done)
 
     def dead_letters(self, query: DeadQuery, done: ReadDead) -> None:
         """Read dead letters; see `Store.dead_letters`."""
         connection = self._opened()
-        self._ask(lambda damaged: store_reader.dead_letters(connection, query, damaged.dead), done)
+        self._ask(lambda damaged: reader.dead_letters(connection, query, damaged.dead), done)
 
     def _opened(self) -> sqlite3.Connection:
         if self._closing:

@@ -7,13 +7,13 @@ from os import PathLike
 from pathlib import Path
 
 from colugo.errors import StoreError
-from colugo.net.store import GroupRecord
-from colugo.net.store_creation import create
-from colugo.net.store_failure import store_failure
-from colugo.net.store_lock import claim, disclaim, held
-from colugo.net.store_log import log_path
-from colugo.net.store_pages import Cell, DamagedPageError, Pages
-from colugo.net.store_rows import (
+from colugo.net.store.base import GroupRecord
+from colugo.net.store.creation import create
+from colugo.net.store.failure import store_failure
+from colugo.net.store.lock import claim, disclaim, held
+from colugo.net.store.log import log_path
+from colugo.net.store.pages import Cell, DamagedPageError, Pages
+from colugo.net.store.rows import (
     DEAD_COLUMNS,
     GROUP_COLUMNS,
     MESSAGE_COLUMNS,

@@ -4,8 +4,8 @@ import sqlite3
 from dataclasses import replace
 from typing import NamedTuple
 
-from colugo.net.store_rows import SIZE
-from colugo.net.store_writer import Totals
+from colugo.net.store.rows import SIZE
+from colugo.net.store.writer import Totals
 
 # Everything that is put together here is a constant of this package.
 # ruff: noqa: S608

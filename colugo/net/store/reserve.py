@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from colugo.net.store_failure import free_bytes
+from colugo.net.store.failure import free_bytes
 
 RESERVE_BYTES = 8 * 1024 * 1024
 """Enough to write all of a log of 4 MiB to its database, and to begin another one."""

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from colugo.net.store_log import PAGE_BYTES
+from colugo.net.store.log import PAGE_BYTES
 
 _SPARE_PAGES = 64
 _SHRINK_BYTES = 64 * 1024 * 1024

@@ -7,7 +7,7 @@ from zlib import crc32
 
 import msgspec
 
-from colugo.net.store import DeadLetter, GroupRecord
+from colugo.net.store.base import DeadLetter, GroupRecord
 from colugo.protocol.messages import Message
 
 Row = tuple[Any, ...]

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Literal
 
-from colugo.net.store_failure import locked_failure
+from colugo.net.store.failure import locked_failure
 
 try:
     import fcntl

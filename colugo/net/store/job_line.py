@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
-from colugo.net.disk_thread import DiskThread, Step, Then
+from colugo.net.store.disk_thread import DiskThread, Step, Then
 
 Job = Callable[[], object]
 

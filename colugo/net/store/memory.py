@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from colugo.errors import ClosedError, LifecycleError, StoreError
-from colugo.net.store import (
+from colugo.net.store.base import (
     Committed,
     DeadLetter,
     DeadQuery,

@@ -4,8 +4,8 @@ import sqlite3
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from colugo.net.store import Outcome, Transaction, Trim, size_of
-from colugo.net.store_rows import (
+from colugo.net.store.base import Outcome, Transaction, Trim, size_of
+from colugo.net.store.rows import (
     DEAD_COLUMNS,
     GROUP_COLUMNS,
     MESSAGE_COLUMNS,

@@ -8,11 +8,11 @@ from typing import Literal
 from urllib.parse import quote
 
 from colugo.errors import ConfigurationError, StoreError
-from colugo.net.store_creation import HEADER_BYTES, check_header, create
-from colugo.net.store_failure import damaged_failure, file_failure, store_failure
-from colugo.net.store_lock import BUSY_S, Identity, claim, disclaim, held
-from colugo.net.store_log import LogState, log_path, log_state
-from colugo.net.store_rows import SCHEMA
+from colugo.net.store.creation import HEADER_BYTES, check_header, create
+from colugo.net.store.failure import damaged_failure, file_failure, store_failure
+from colugo.net.store.lock import BUSY_S, Identity, claim, disclaim, held
+from colugo.net.store.log import LogState, log_path, log_state
+from colugo.net.store.rows import SCHEMA
 
 Durability = Literal["full", "os"]
 

@@ -5,15 +5,15 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from colugo.net.disk_thread import Step
-from colugo.net.job_line import JobLine
-from colugo.net.reserve import Reserve
-from colugo.net.store import Committed, Outcome, Transaction
-from colugo.net.store_damage import Damaged, move_aside
-from colugo.net.store_failure import full_failure, is_full, store_failure
-from colugo.net.store_file import StoreFile
-from colugo.net.store_room import has_pages, is_mostly_empty, shrink
-from colugo.net.store_writer import Prepared, Totals, prepare, write
+from colugo.net.store.base import Committed, Outcome, Transaction
+from colugo.net.store.damage import Damaged, move_aside
+from colugo.net.store.disk_thread import Step
+from colugo.net.store.failure import full_failure, is_full, store_failure
+from colugo.net.store.file import StoreFile
+from colugo.net.store.job_line import JobLine
+from colugo.net.store.reserve import Reserve
+from colugo.net.store.room import has_pages, is_mostly_empty, shrink
+from colugo.net.store.writer import Prepared, Totals, prepare, write
 
 _RETAKE_S = 1.0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
-from colugo.net.store_log import PAGE_BYTES, is_damaged, log_path, read_frames
+from colugo.net.store.log import PAGE_BYTES, is_damaged, log_path, read_frames
 
 _LEAF = 0x0D
 _INTERIOR = 0x05

@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from colugo.net.store import DeadLetter, DeadQuery, Opened
-from colugo.net.store_failure import damaged_failure
-from colugo.net.store_rows import (
+from colugo.net.store.base import DeadLetter, DeadQuery, Opened
+from colugo.net.store.failure import damaged_failure
+from colugo.net.store.rows import (
     DEAD_COLUMNS,
     GROUP_COLUMNS,
     MESSAGE_COLUMNS,

@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 from colugo.errors import StoreError
-from colugo.net.store_log import PAGE_BYTES, log_path
-from colugo.net.store_rows import SCHEMA, StreamRow, stream_row
+from colugo.net.store.log import PAGE_BYTES, log_path
+from colugo.net.store.rows import SCHEMA, StreamRow, stream_row
 
 APPLICATION_ID = 0x636F6C75
 """`colu`: SQLite keeps it in the file's header, and `file` shows it."""
