@@ -211,7 +211,7 @@ def test_a_consumer_that_says_nothing_more_gets_nothing_more_and_is_heard_when_i
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be written is tried again soon."""
-    monkeypatch.setattr("colugo.patterns.journal._RETRY_S", 0.05)
+    monkeypatch.setattr("colugo.patterns.streams.journal._RETRY_S", 0.05)
 
 
 class FailingStore(MemoryStore):
@@ -229,7 +229,7 @@ class FailingStore(MemoryStore):
 def test_what_cannot_be_stored_is_an_error_for_who_waits_and_is_stored_later_for_who_does_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FailingStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", FailingStore)
 
     async def main() -> None:
         async with Node("n") as node:
@@ -256,7 +256,7 @@ def test_what_cannot_be_stored_is_an_error_for_who_waits_and_is_stored_later_for
 
 
 def test_acknowledgements_that_cannot_be_stored_are_stored_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FailingStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", FailingStore)
 
     async def main() -> None:
         async with Node("n") as node:
@@ -282,7 +282,7 @@ def test_acknowledgements_that_cannot_be_stored_are_stored_later(monkeypatch: py
 def test_dead_letters_that_cannot_be_resurrected_or_purged_stay_dead_letters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FailingStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", FailingStore)
 
     async def main() -> None:
         async with Node("n") as node:
@@ -356,7 +356,7 @@ class FullStore(MemoryStore):
 def test_acknowledgements_make_room_on_a_full_disk_though_messages_wait_to_be_stored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FullStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", FullStore)
 
     async def main() -> None:
         async with Node("n") as node:
@@ -377,7 +377,7 @@ def test_acknowledgements_make_room_on_a_full_disk_though_messages_wait_to_be_st
 
 
 def test_who_only_waits_can_send_again_when_the_store_works_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FailingStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", FailingStore)
 
     async def main() -> None:
         async with Node("n") as node:

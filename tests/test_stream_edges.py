@@ -15,7 +15,7 @@ import zmq
 from colugo import ClosedError, Delivery, Node, StoreError, Stream
 from colugo.net.store import DeadQuery, ReadDead, Transaction, Trim
 from colugo.net.store.memory import MemoryStore
-from colugo.patterns.stream_group import StreamGroup
+from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
 from colugo.protocol.tries import Entry, Member, Rules
@@ -303,7 +303,7 @@ class TroubledStore(MemoryStore):
 @pytest.fixture
 def troubled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams without a file have a store that can be told to refuse transactions."""
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", TroubledStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", TroubledStore)
 
 
 def _refuse(stream: Stream, refuses: Callable[[Transaction], object]) -> None:

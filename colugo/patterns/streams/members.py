@@ -10,8 +10,8 @@ from colugo.errors import FrameError
 from colugo.net.reader import SocketReader
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import Complaints
-from colugo.patterns.keeper import Keeper
-from colugo.patterns.stream_group import StreamGroup
+from colugo.patterns.streams.group import StreamGroup
+from colugo.patterns.streams.keeper import Keeper
 from colugo.protocol.control import decode_body, decode_control, encode_control
 from colugo.protocol.deliveries import encode_deliveries
 from colugo.protocol.entries import Refusal

@@ -15,12 +15,12 @@ from colugo.errors import ConfigurationError, FrameError
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import Complaints, Part, as_endpoints, check_count
 from colugo.patterns.callbacks import Handler
-from colugo.patterns.consumed import Item, Source
-from colugo.patterns.consumer_link import ConsumerLink
 from colugo.patterns.gate import Gate
-from colugo.patterns.handling import Calls, Counts, Handling, InTasks, OnLoop
 from colugo.patterns.peer_connection import Reports
 from colugo.patterns.peer_connections import PeerConnections
+from colugo.patterns.streams.consumed import Item, Source
+from colugo.patterns.streams.consumer_link import ConsumerLink
+from colugo.patterns.streams.handling import Calls, Counts, Handling, InTasks, OnLoop
 from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.bindings import Bindings
 from colugo.protocol.codecs import resolve_codec

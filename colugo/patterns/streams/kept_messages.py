@@ -8,7 +8,7 @@ from typing import Any
 from colugo.errors import DecodeError, StoreError
 from colugo.net.store import Store
 from colugo.patterns.base import check_count
-from colugo.patterns.keeper import Keeper
+from colugo.patterns.streams.keeper import Keeper
 from colugo.protocol.codecs import Codec
 from colugo.protocol.message_ids import message_id, number_of
 from colugo.protocol.message_parts import unpack_headers

@@ -10,7 +10,7 @@ from colugo.net.directory import Change
 from colugo.net.node_endpoint import ask
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.keeper import Keeper
+from colugo.patterns.streams.keeper import Keeper
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.bindings import Bindings
 from colugo.protocol.message_parts import check_group

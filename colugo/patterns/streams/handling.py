@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from colugo.errors import DecodeError
 from colugo.net.runtime import Runtime
 from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, is_awaitable, reraise_if_cancelled
-from colugo.patterns.consumed import Delivery, Item, Source
 from colugo.patterns.pace import Pace
+from colugo.patterns.streams.consumed import Delivery, Item, Source
 from colugo.protocol.codecs import Codec
 from colugo.protocol.deliveries import FLAG_REDELIVERED
 from colugo.protocol.messages import FLAG_TEXT

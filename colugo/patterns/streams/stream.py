@@ -16,15 +16,15 @@ from colugo.net.runtime import Runtime
 from colugo.net.store.memory import MemoryStore
 from colugo.net.store.sqlite import SqliteStore
 from colugo.patterns.base import Part, check_count, check_delay_ms, check_size, check_timeout_ms
-from colugo.patterns.dead_letters import DeadLetters
 from colugo.patterns.gate import Gate
-from colugo.patterns.group_book import AckPolicy
-from colugo.patterns.journal import FullPolicy, Limits
-from colugo.patterns.keeper import Keeper
-from colugo.patterns.kept_messages import KeptMessage, KeptMessages
-from colugo.patterns.stream_gossip import StreamGossip
-from colugo.patterns.stream_group import StreamGroup
-from colugo.patterns.stream_members import StreamMembers
+from colugo.patterns.streams.dead_letters import DeadLetters
+from colugo.patterns.streams.gossip import StreamGossip
+from colugo.patterns.streams.group import StreamGroup
+from colugo.patterns.streams.group_book import AckPolicy
+from colugo.patterns.streams.journal import FullPolicy, Limits
+from colugo.patterns.streams.keeper import Keeper
+from colugo.patterns.streams.kept_messages import KeptMessage, KeptMessages
+from colugo.patterns.streams.members import StreamMembers
 from colugo.protocol.advertisement import Kind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.frames import ID_BYTES

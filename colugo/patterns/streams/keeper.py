@@ -9,10 +9,10 @@ from colugo.net.runtime import Runtime
 from colugo.net.store import Opened, Outcome, Store, Transaction
 from colugo.net.turn import Turn
 from colugo.patterns.base import Complaints
-from colugo.patterns.group_book import AckPolicy, GroupBook
-from colugo.patterns.journal import Journal, Limits
-from colugo.patterns.stream_group import Ranges, StreamGroup
-from colugo.patterns.tail import Tail
+from colugo.patterns.streams.group import Ranges, StreamGroup
+from colugo.patterns.streams.group_book import AckPolicy, GroupBook
+from colugo.patterns.streams.journal import Journal, Limits
+from colugo.patterns.streams.tail import Tail
 from colugo.protocol.delivery import State
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import to_ranges

@@ -13,7 +13,7 @@ from colugo.errors import ClosedError, ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
 from colugo.net.store import Opened, Outcome, Store, Transaction, Trim, size_of
 from colugo.patterns.base import Complaints
-from colugo.patterns.stream_group import StreamGroup
+from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.messages import Message
 
 _PENDING_BYTES = 64 * 1024 * 1024

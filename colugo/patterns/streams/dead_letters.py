@@ -11,8 +11,8 @@ from colugo.errors import ConfigurationError, EncodeError
 from colugo.net.store import DeadLetter as StoredLetter
 from colugo.net.store import DeadQuery, Store
 from colugo.patterns.base import check_count
-from colugo.patterns.keeper import Keeper
-from colugo.patterns.kept_messages import PAGE_BYTES, decoded, reading
+from colugo.patterns.streams.keeper import Keeper
+from colugo.patterns.streams.kept_messages import PAGE_BYTES, decoded, reading
 from colugo.protocol.bindings import Bindings
 from colugo.protocol.codecs import Codec
 from colugo.protocol.message_ids import message_id, number_of

@@ -9,9 +9,9 @@ from colugo.errors import ColugoError
 from colugo.net.runtime import Runtime
 from colugo.net.store import DeadLetter, GroupRecord, Opened
 from colugo.patterns.base import Complaints
-from colugo.patterns.journal import Journal
-from colugo.patterns.stream_group import Ranges, StreamGroup
-from colugo.patterns.tail import Tail
+from colugo.patterns.streams.group import Ranges, StreamGroup
+from colugo.patterns.streams.journal import Journal
+from colugo.patterns.streams.tail import Tail
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet, to_ranges
 from colugo.protocol.tries import Dead, Rules

@@ -11,7 +11,7 @@ from colugo.protocol.ranges import RangeSet
 from colugo.protocol.settlements import BY_RULES, MAX_DELAY_MS, Failure, Outcome, Settlement
 
 if TYPE_CHECKING:
-    from colugo.patterns.consumer_link import ConsumerLink
+    from colugo.patterns.streams.consumer_link import ConsumerLink
 
 _MOST_RANGES = 1000
 
