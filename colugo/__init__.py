@@ -40,7 +40,8 @@ from colugo.patterns.streams.consumed import Delivery
 from colugo.patterns.streams.consumer import Consumer, ConsumerStats
 from colugo.patterns.streams.dead_letters import DeadLetter
 from colugo.patterns.streams.kept_messages import KeptMessage
-from colugo.patterns.streams.stream import GroupStats, Stream, StreamStats
+from colugo.patterns.streams.stats import GroupStats, StreamStats
+from colugo.patterns.streams.stream import Stream
 from colugo.patterns.subscriber import Subscriber, SubscriberStats, SubscriptionStats
 from colugo.patterns.survey import Survey, SurveyorStats, SurveyReply
 from colugo.patterns.surveyor import Surveyor

@@ -21,7 +21,8 @@ from colugo.messenger.wording import (
 from colugo.node import Node
 from colugo.patterns.delivery import MessageInfo
 from colugo.patterns.reply import Reply
-from colugo.patterns.streams.stream import DEFAULT_MAX_MESSAGES, StreamStats
+from colugo.patterns.streams.stats import StreamStats
+from colugo.patterns.streams.stream import DEFAULT_MAX_MESSAGES
 from colugo.protocol.message_parts import unpack_headers
 from colugo.protocol.messages import Message as Stored
 

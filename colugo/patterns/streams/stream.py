@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -19,12 +18,12 @@ from colugo.patterns.base import Part, check_count, check_delay_ms, check_size, 
 from colugo.patterns.gate import Gate
 from colugo.patterns.streams.dead_letters import DeadLetters
 from colugo.patterns.streams.gossip import StreamGossip
-from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.group_book import AckPolicy
 from colugo.patterns.streams.journal import FullPolicy, Limits
 from colugo.patterns.streams.keeper import Keeper
 from colugo.patterns.streams.kept_messages import KeptMessage, KeptMessages
 from colugo.patterns.streams.members import StreamMembers
+from colugo.patterns.streams.stats import GroupStats, StreamStats, group_stats
 from colugo.protocol.advertisement import Kind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.frames import ID_BYTES
@@ -46,67 +45,6 @@ _SETTLE_S = 0.5
 """How long a stream that closes waits for acknowledgements of what consumers have."""
 
 Durability = Literal["full", "os"]
-
-
-@dataclass(frozen=True, slots=True)
-class GroupStats:
-    """What a stream knows of a consumer group.
-
-    Attributes:
-        name: of the group.
-        durable: whether messages are kept for it when it has no members.
-        members: how many consumers it has now.
-        in_flight: messages that they have now.
-        waiting: messages that wait for it; among them are those that it has not looked at yet, though it
-            may have no binding for their keys.
-        done: how many messages it is done with, those included that are not for it.
-        acknowledged: messages that its members have acknowledged, since the stream was made.
-        delivered: messages that were handed to its members, each time counted.
-        redelivered: of those, second and later times.
-        dead: messages that have become dead letters.
-    """
-
-    name: str
-    durable: bool
-    members: int
-    in_flight: int
-    waiting: int
-    done: int
-    acknowledged: int
-    delivered: int
-    redelivered: int
-    dead: int
-
-
-@dataclass(frozen=True, slots=True)
-class StreamStats:
-    """What a stream has done since it was made, and what it keeps now.
-
-    Attributes:
-        sent: messages that were taken.
-        messages: how many are kept now.
-        bytes: of their payloads, keys and headers, those of dead letters included.
-        dead: dead letters that are kept now.
-        rejected: messages that were refused because the stream was full.
-        dropped: messages that were dropped to make room (`full="drop-oldest"`).
-        expired: messages that were dropped because of their age.
-        unrouted: messages that left because no known group had a binding for their key.
-        malformed: frames that were not understood.
-        unknown: acknowledgements of messages that the consumer's group did not have: twice, or too late.
-        consumers: how many are connected.
-    """
-
-    sent: int
-    messages: int
-    bytes: int
-    dead: int
-    rejected: int
-    dropped: int
-    expired: int
-    unrouted: int
-    malformed: int
-    unknown: int
-    consumers: int
 
 
 class Stream(Part):
@@ -250,7 +188,7 @@ class Stream(Part):
     def groups(self) -> dict[str, GroupStats]:
         """The consumer groups that are known, by name."""
         keeper = self._keeper
-        return {name: _stats_of(group, keeper) for name, group in keeper.groups.items()}
+        return {name: group_stats(group, keeper) for name, group in keeper.groups.items()}
 
     def describe(self) -> object:
         """What the node says of it when it is asked."""
@@ -494,24 +432,6 @@ class Stream(Part):
                 self.topic,
                 lost,
             )
-
-
-def _stats_of(group: StreamGroup, keeper: Keeper) -> GroupStats:
-    queue = group.queue
-    # what was let go before the group was known is not among what it is done with, nor among what is kept
-    left = min(keeper.journal.count, keeper.journal.committed - group.done.count)
-    return GroupStats(
-        name=group.name,
-        durable=group.durable,
-        members=len(queue.members),
-        in_flight=queue.in_flight,
-        waiting=max(0, left - queue.in_flight),
-        done=group.done.count,
-        acknowledged=group.acknowledged,
-        delivered=group.delivered,
-        redelivered=group.redelivered,
-        dead=group.dead,
-    )
 
 
 def _as_groups(groups: Iterable[str]) -> list[str]:
