@@ -4,8 +4,7 @@ import asyncio
 import dataclasses
 import socket
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import pytest
 import zmq
@@ -16,6 +15,7 @@ from colugo.net.directory import Change, DirectoryEvent
 from colugo.net.interfaces import Scope
 from colugo.net.mdns import MdnsDirectory
 from colugo.testing import Network
+from tests.plain import plain_context
 from tests.support import Collector, Program, run, seconds, until
 
 
@@ -65,15 +65,6 @@ class Cable:
 
 def port_of(part: object) -> int:
     return int(part.endpoints[0].rsplit(":", 1)[1])  # type: ignore[attr-defined]
-
-
-@asynccontextmanager
-async def plain_context() -> AsyncIterator[zmq.asyncio.Context]:
-    context = zmq.asyncio.Context()
-    try:
-        yield context
-    finally:
-        context.destroy(linger=0)
 
 
 @pytest.mark.usefixtures("transport")
