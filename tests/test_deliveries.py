@@ -1,6 +1,5 @@
 """Frames of messages that a stream hands out: what is encoded comes back; anything else is refused."""
 
-from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -12,14 +11,14 @@ from colugo.protocol.calls import Call, encode_calls
 from colugo.protocol.deliveries import (
     FLAG_REDELIVERED,
     MAX_ATTEMPT,
-    Deliveries,
     decode_deliveries,
     encode_deliveries,
 )
 from colugo.protocol.frames import MAGIC, MAX_COUNT, VERSION, Kind
 from colugo.protocol.messages import FLAG_TEXT, Message
 from tests.memory import peak_bytes
-from tests.mutation import mutants
+from tests.mutation import accepted_bytes, mutants, with_bytes, with_numbers
+from tests.reading import messages_of, read_deliveries
 from tests.strategies import socket_ids, texts, uint64
 
 ID = b"stream-1"
@@ -56,27 +55,13 @@ messages = st.builds(
 )
 
 
-def messages_of(got: Deliveries) -> list[Message]:
-    flags = [each & FLAG_TEXT for each in got.flags]
-    return [
-        Message(*each)
-        for each in zip(got.seqs, got.keys, got.headers, got.payloads, flags, got.sent_ns, strict=True)
-    ]
-
-
 def check(frame: bytes) -> bool:
-    """Decode; whatever is accepted must encode to the same bytes again. Tell whether it was accepted."""
+    """Whether it is accepted; then it must be consistent."""
     try:
-        got = decode_deliveries(frame)
+        read_deliveries(frame)
     except FrameError:
         return False
-    redelivered = [bool(each & FLAG_REDELIVERED) for each in got.flags]
-    assert encode_deliveries(got.stream_id, messages_of(got), list(got.attempts), redelivered) == frame
     return True
-
-
-def with_bytes(frame: bytes, at: int, value: bytes) -> bytes:
-    return frame[:at] + value + frame[at + len(value) :]
 
 
 # --- the bytes on the wire
@@ -189,25 +174,12 @@ def test_every_prefix_and_every_extension_is_refused(frame: bytes) -> None:
 
 @short_frame
 def test_whatever_one_byte_becomes_the_frame_is_refused_or_consistent(frame: bytes) -> None:
-    accepted = [
-        {value for value in range(256) if check(with_bytes(frame, at, bytes([value])))}
-        for at in range(len(frame))
-    ]
-    assert accepted[:4] == [{MAGIC}, {0}, {VERSION}, {Kind.DELIVER}]
-    assert all(frame[at] in accepted[at] for at in range(len(frame)))
-
-
-def numbers(frame: bytes) -> Iterator[bytes]:
-    """The frame with each two or four bytes of it set to numbers that lengths and counts break at."""
-    for size in (2, 4):
-        for at in range(len(frame) - size + 1):
-            for number in (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, len(frame), len(frame) - at):
-                yield with_bytes(frame, at, (number % (1 << 8 * size)).to_bytes(size, "little"))
+    assert accepted_bytes(frame, check)[:4] == [{MAGIC}, {0}, {VERSION}, {Kind.DELIVER}]
 
 
 @short_frame
 def test_whatever_a_length_or_count_becomes_the_frame_is_refused_or_consistent(frame: bytes) -> None:
-    assert {check(changed) for changed in numbers(frame)} == {True, False}
+    assert {check(changed) for changed in with_numbers(frame, 2, 4)} == {True, False}
 
 
 @every_frame
