@@ -29,7 +29,7 @@ from colugo.net.directory import Change, DirectoryEvent
 from colugo.net.mdns_query import SERVICE_TYPE
 from colugo.protocol.advertisement import Advertisement, Kind, to_txt
 from tests.plain import plain_context, plain_socket
-from tests.support import Collector, Program, run, seconds, until
+from tests.support import Collector, Program, is_free, run, seconds, until
 
 MIB = 1024 * 1024
 
@@ -329,19 +329,11 @@ def test_a_port_that_is_given_is_used() -> None:
             first = node.add_publisher("t")
             _, port = address_of(first)
             first.close()
-            await until(lambda: _free(port))
+            await until(lambda: is_free(port))
             second = node.add_publisher("t", port=port)
             assert second.endpoints[0] == f"tcp://127.0.0.1:{port}"
 
     run(main())
-
-
-def _free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("scope", ["eth99", "192.0.2.250", "nowhere", "127.0.0.1,eth99"])

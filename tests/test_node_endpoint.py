@@ -36,7 +36,7 @@ from colugo.protocol.frames import MAGIC, VERSION, Kind
 from colugo.testing import Network
 from tests.plain import plain_context, plain_socket
 from tests.strategies import json_values
-from tests.support import Program, run, seconds, until
+from tests.support import Program, free_port, run, seconds, until
 
 ASK_MS = 5000
 
@@ -47,13 +47,6 @@ def endpoint_of(node: Node) -> NodeEndpoint:
 
 def where(node: Node) -> str:
     return f"tcp://127.0.0.1:{endpoint_of(node).port}"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

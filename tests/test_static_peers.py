@@ -24,7 +24,7 @@ from colugo.protocol.control import encode_control
 from colugo.protocol.entries import Entries, Entry, Greeting
 from colugo.protocol.frames import MAGIC, VERSION, Kind
 from tests.plain import plain_socket
-from tests.support import Program, new_realm, run, until
+from tests.support import Program, free_port, new_realm, run, until
 
 PEER = """
 import os, sys
@@ -52,13 +52,6 @@ def port_of(node: Node) -> int:
 
 def where(node: Node) -> str:
     return f"127.0.0.1:{port_of(node)}"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def names(node: Node) -> list[str]:

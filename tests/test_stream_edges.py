@@ -19,12 +19,8 @@ from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
 from colugo.protocol.tries import Entry, Member, Rules
+from tests.streaming import drained
 from tests.support import Collector, run, seconds, until
-
-
-async def drained(stream: Stream, within: float = 10.0) -> None:
-    async with asyncio.timeout(seconds(within)):
-        await stream.drained()
 
 
 def _readable(socket: "zmq.Socket[bytes]") -> bool:
