@@ -1,7 +1,6 @@
 """Frames that say what has become of messages: what is encoded comes back; anything else is refused."""
 
 import struct
-from random import Random
 from typing import Any
 
 import msgspec
@@ -26,7 +25,7 @@ from colugo.protocol.settlements import (
     report_failure,
 )
 from tests.memory import peak_bytes
-from tests.mutation import accepted_bytes, mutants, with_bytes, with_numbers
+from tests.mutation import with_bytes
 from tests.reading import read_settle
 from tests.strategies import socket_ids, texts
 
@@ -34,9 +33,6 @@ ID = b"stream-1"
 FAILED = Settlement(9, Outcome.NACK, 500, Failure("KeyError: 'door'", "Traceback …"))
 RANGES = encode_settle(ID, [(1, 1), (2, 5), (7, MAX_NUMBER)], [])
 BOTH = encode_settle(ID, [(3, 4)], [FAILED, Settlement(1, Outcome.WORKING), Settlement(2, Outcome.RETURN)])
-OTHERS = encode_settle(ID, [], [Settlement(MAX_NUMBER, Outcome.NACK, MAX_DELAY_MS)])
-FRAMES = {"ranges": RANGES, "both": BOTH, "others": OTHERS}
-every_frame = pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
 
 seqs = st.integers(1, MAX_NUMBER)
 ranges = st.lists(st.tuples(seqs, seqs), max_size=20).map(
@@ -224,35 +220,6 @@ def test_a_report_without_a_traceback_is_taken() -> None:
 
 def test_ranges_that_touch_are_taken_as_they_are() -> None:
     assert decode_settle(ranges_frame(1, 2, 3, 4)).ranges == [(1, 2), (3, 4)]
-
-
-@every_frame
-def test_every_prefix_and_every_extension_is_refused(frame: bytes) -> None:
-    assert check(frame)
-    assert not any(check(frame[:end]) for end in range(len(frame)))
-    assert not any(check(frame + tail) for tail in (b"\x00", b"x" * 9, frame))
-
-
-@every_frame
-def test_whatever_one_byte_becomes_the_frame_is_refused_or_consistent(frame: bytes) -> None:
-    assert accepted_bytes(frame, check)[:4] == [{MAGIC}, {0}, {VERSION}, {Kind.SETTLE}]
-
-
-@every_frame
-def test_whatever_a_length_or_count_becomes_the_frame_is_refused_or_consistent(frame: bytes) -> None:
-    assert {check(changed) for changed in with_numbers(frame, 4, 8)} == {True, False}
-
-
-@every_frame
-def test_random_mutants_are_refused_or_consistent(frame: bytes) -> None:
-    assert {check(mutant) for mutant in mutants([frame], Random(1), 2000)} == {True, False}
-
-
-@given(st.binary(max_size=150))
-@example(b"")
-def test_arbitrary_bytes_are_refused_or_consistent(data: bytes) -> None:
-    check(data)
-    check(RANGES[:4] + data)
 
 
 # --- memory
