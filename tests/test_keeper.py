@@ -17,11 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import tests.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.errors import ClosedError, StoreError, StreamFullError
 from colugo.net.store import Outcome, Transaction, size_of
-from colugo.patterns import group_book, journal
-from colugo.patterns.group_book import AckPolicy
-from colugo.patterns.journal import FullPolicy, Limits
-from colugo.patterns.keeper import Keeper
-from colugo.patterns.stream_group import StreamGroup
+from colugo.patterns.streams import group_book, journal
+from colugo.patterns.streams.group import StreamGroup
+from colugo.patterns.streams.group_book import AckPolicy
+from colugo.patterns.streams.journal import FullPolicy, Limits
+from colugo.patterns.streams.keeper import Keeper
 from colugo.protocol.binding_history import MAX_EARLIER
 from colugo.protocol.bindings import Bindings
 from colugo.protocol.ranges import Range, to_ranges

@@ -1,13 +1,10 @@
 """The node's life: three styles, stopping from anywhere, and nothing left behind."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +13,8 @@ import zmq
 from colugo import ClosedError, ConfigurationError, DuplicateTopicError, LifecycleError, Node
 from colugo.net.loop_runner import ThreadRunner
 from colugo.net.memory import MemoryDirectory, MemoryNetwork
-from tests.support import Collector, Program, run, seconds, until, wait_until
+from tests.leftovers import nothing_left, open_files
+from tests.support import Collector, Program, run, seconds, until
 
 
 class Sensor(Node):
@@ -29,16 +27,8 @@ class Sensor(Node):
         self.publisher.send("21.5")
 
 
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 def thread_names() -> list[str]:
     return sorted(thread.name for thread in threading.enumerate())
-
-
-def native_threads() -> int:
-    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def test_a_subclass_starts_blocks_and_returns_when_it_stops_itself() -> None:
@@ -294,19 +284,6 @@ def test_a_signal_ends_a_started_node_within_a_second_with_status_0(
         assert program.wait(within=1.0) == 0
         assert program.lines[-1] == "start returned"
         assert not any("Traceback" in line or "rror" in line for line in program.lines)
-
-
-@contextlib.contextmanager
-def nothing_left() -> Iterator[None]:
-    """No more descriptors and threads than before, as soon as the kernel has removed those that ended."""
-
-    def state() -> tuple[int, int, int]:
-        return open_files(), native_threads(), len(thread_names())
-
-    before = state()
-    yield
-    no_more = lambda: all(now <= then for now, then in zip(state(), before, strict=True))  # noqa: E731
-    assert wait_until(no_more, within=2), (state(), before)
 
 
 async def cycle() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 import colugo
 from colugo.errors import ClosedError, ConfigurationError, LifecycleError, StoreError
-from colugo.net.memory_store import MemoryStore
-from colugo.net.sqlite_store import SqliteStore
 from colugo.net.store import GroupRecord, Store, Transaction, Trim, size_of
+from colugo.net.store.memory import MemoryStore
+from colugo.net.store.sqlite import SqliteStore
 from colugo.protocol.messages import Message
 from tests.storing import (
     commit,

@@ -12,10 +12,10 @@ import pytest
 from colugo import Node
 from colugo.errors import LifecycleError, RemoteError
 from colugo.net.node_endpoint import ask
-from colugo.net.sqlite_store import SqliteStore
 from colugo.net.store import GroupRecord, Opened, Outcome, Transaction
-from colugo.patterns.stream import Stream
-from colugo.patterns.stream_group import StreamGroup
+from colugo.net.store.sqlite import SqliteStore
+from colugo.patterns.streams.group import StreamGroup
+from colugo.patterns.streams.stream import Stream
 from colugo.protocol.description import from_plain
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet
@@ -570,7 +570,7 @@ async def in_store(path: Path, transaction: Transaction | None = None) -> Opened
 def test_a_group_that_is_not_durable_does_not_outlive_a_producer_that_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("colugo.patterns.group_book._LINGER_S", 0.05)
+    monkeypatch.setattr("colugo.patterns.streams.group_book._LINGER_S", 0.05)
 
     async def main() -> None:
         path = tmp_path / "a.db"

@@ -18,10 +18,10 @@ from colugo import (
     LifecycleError,
     MessageTooLargeError,
     Node,
-    Stream,
     StreamFullError,
     exact,
 )
+from tests.streaming import drained
 from tests.support import Collector, run, seconds, until
 
 
@@ -29,11 +29,6 @@ from tests.support import Collector, run, seconds, until
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
     """Where the stream keeps its messages."""
     return None if request.param == "memory" else tmp_path / "jobs.db"
-
-
-async def drained(stream: Stream, within: float = 10.0) -> None:
-    async with asyncio.timeout(seconds(within)):
-        await stream.drained()
 
 
 class Deliveries(Collector):
