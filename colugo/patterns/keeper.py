@@ -193,7 +193,9 @@ class Keeper:
     def written(self, transaction: Transaction, outcome: Outcome) -> None:
         """See `Author.written`."""
         if transaction.inserts:
-            if any(group.present for group in self.groups.values()):
+            cursors = [group.cursor for group in self.groups.values() if group.present]
+            if cursors:
+                self._tail.drop(min(cursors))
                 self._tail.add(transaction.inserts)
             else:
                 self._tail.clear(self.journal.committed)
