@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from colugo.net.store import Outcome, Transaction, Trim, size_of
+from colugo.net.store import Outcome, Transaction, Trim, size_of_all
 from colugo.net.store_rows import (
     DEAD_COLUMNS,
     GROUP_COLUMNS,
@@ -67,7 +67,7 @@ class Prepared(NamedTuple):
 
     Attributes:
         messages: statements that insert rows, with what they are given.
-        count: how many rows these are.
+        rows: how many these are.
         groups: rows to put.
         attempts: rows to put.
         dead: rows to insert.
@@ -77,7 +77,7 @@ class Prepared(NamedTuple):
     """
 
     messages: list[tuple[str, list[Any]]]
-    count: int
+    rows: int
     groups: list[Row]
     attempts: list[Row]
     dead: list[Row]
@@ -95,7 +95,7 @@ def prepare(transaction: Transaction) -> Prepared:
         [group_row(record) for record in transaction.groups.values()],
         [attempts_row(*attempt) for attempt in transaction.attempts],
         [dead_row(letter) for letter in transaction.dead],
-        sum(map(size_of, inserts)) + sum(size_of(letter.message) for letter in transaction.dead),
+        size_of_all(inserts) + size_of_all([letter.message for letter in transaction.dead]),
         max((message.seq for message in inserts), default=0),
         transaction,
     )
@@ -107,7 +107,7 @@ def _batches(messages: list[Message]) -> Iterator[tuple[str, list[Any]]]:
     for rows, statement in _INSERTS.items():
         while len(messages) - at >= rows:
             batch = messages[at : at + rows]
-            if rows > 1 and sum(map(size_of, batch)) > _BATCH_BYTES:
+            if rows > 1 and size_of_all(batch) > _BATCH_BYTES:
                 break
             values: list[Any] = []
             for message in batch:
@@ -144,7 +144,7 @@ def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) ->
         connection.executemany(_UPSERT_ATTEMPTS, prepared.attempts)
     if transaction.settled:
         connection.executemany("DELETE FROM attempts WHERE grp = ? AND seq = ?", transaction.settled)
-    count = totals.count + prepared.count - removed
+    count = totals.count + prepared.rows - removed
     size = totals.size + prepared.size - removed_size - gone_size
     dead = totals.dead + len(prepared.dead) - gone
     trimmed: list[int] = []

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from colugo.errors import ClosedError, ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
-from colugo.net.store import Opened, Outcome, Store, Transaction, Trim, size_of
+from colugo.net.store import Opened, Outcome, Store, Transaction, Trim, size_of_all
 from colugo.patterns.base import Complaints
 from colugo.patterns.stream_group import StreamGroup
 from colugo.protocol.messages import Message
@@ -19,6 +19,8 @@ from colugo.protocol.messages import Message
 _PENDING_BYTES = 64 * 1024 * 1024
 """How much may wait to be written."""
 _RETRY_S = 1.0
+_AT_ONCE = 200
+"""How many who wait for messages are woken in a turn of the loop: between, consumers are heard and served."""
 _new = tuple.__new__
 
 FullPolicy = Literal["reject", "drop-oldest"]
@@ -99,6 +101,8 @@ class Journal:
         self._waiters: list[asyncio.Future[None]] = []
         self._awaited: list[int] = []
         """The numbers of the messages that these wait for."""
+        self._told: list[asyncio.Future[None]] = []
+        """Who is about to be told that its message has been written."""
         self._held = self._held_bytes = 0
         """How much counts towards the limits."""
         self._count_held()
@@ -261,6 +265,7 @@ class Journal:
         """Write no more; whoever waits gets the error."""
         self._closed = True
         _tell(self._finishing)
+        _tell(self._told)
         if self._retry_timer is not None:
             self._retry_timer.cancel()
         for future in (*self._waiters, *self._drained, *self._syncing):
@@ -354,8 +359,11 @@ class Journal:
             self._count_held()
         if transaction.inserts:
             self.committed = transaction.inserts[-1].seq
-            self._tell_waiters()
         self._author.written(transaction, outcome)
+        told = bool(self._told)
+        self._told += self._waiters_until(self.committed)[1]
+        if not told:
+            self._tell_some()
         if self._closed:
             return
         for action in after:
@@ -367,10 +375,12 @@ class Journal:
         if self._drained and self.empty and not self._is_due():
             _tell(self._drained)
 
-    def _tell_waiters(self) -> None:
-        for future in self._waiters_until(self.committed)[1]:
-            if not future.done():
-                future.set_result(None)
+    def _tell_some(self) -> None:
+        """Wake some of those whose messages have been written; the others in the turns that follow."""
+        some, self._told = self._told[:_AT_ONCE], self._told[_AT_ONCE:]
+        _tell(some)
+        if self._told:
+            asyncio.get_running_loop().call_soon(self._tell_some)
 
     def _waiters_until(self, last: int) -> tuple[list[int], list[asyncio.Future[None]]]:
         """Who waits for messages up to a number, and for which; they wait no more."""
@@ -397,7 +407,7 @@ class Journal:
             # what was to be resurrected stays a dead letter, which whoever wanted it is told
             kept = [one for one in transaction.inserts if one.seq not in waited and not one.group]
             self._pending = kept + self._pending
-            self._pending_bytes = sum(map(size_of, self._pending))
+            self._pending_bytes = size_of_all(self._pending)
             self._unwritten = self._unwritten_bytes = 0
             self._count_held()
         following = self.next
@@ -432,11 +442,11 @@ class Journal:
 
 
 def _tell(waiting: list[asyncio.Future[None]], error: StoreError | None = None) -> None:
-    while waiting:
-        future = waiting.pop()
+    for future in waiting:
         if future.done():
             continue
         if error is None:
             future.set_result(None)
         else:
             future.set_exception(StoreError(str(error)))
+    waiting.clear()

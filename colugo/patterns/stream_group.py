@@ -1,6 +1,7 @@
 """What a stream knows of one consumer group."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 from colugo.net.store import GroupRecord
 from colugo.protocol.bindings import Bindings
@@ -11,6 +12,7 @@ from colugo.protocol.tries import Dead, Entry, Member, Rules
 
 WINDOW_BYTES = 16 * 1024 * 1024
 _LEAST_WINDOW = 2048
+_group = attrgetter("group")
 
 Ranges = list[tuple[int, int]]
 
@@ -115,7 +117,7 @@ class StreamGroup:
         cursor, self.cursor = self.cursor, messages[-1].seq
         if cursor >= self._recovered and self.bindings.all and not self.done.overlap(cursor + 1, self.cursor):
             consecutive = messages[0].seq == cursor + 1 and self.cursor - cursor == len(messages)
-            if consecutive and not any(message.group for message in messages):
+            if consecutive and not any(map(_group, messages)):
                 self.queue.offer(messages)
                 return [], [], []
         taken = self._take_some(messages, cursor)
