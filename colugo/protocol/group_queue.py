@@ -5,6 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import count
+from operator import itemgetter
 
 from colugo.protocol.delivery import Event, State, next_state
 from colugo.protocol.key_lines import KeyLines
@@ -16,6 +17,7 @@ from colugo.protocol.try_deadlines import Deadlines
 _READY = State.READY
 _IN_FLIGHT = State.IN_FLIGHT
 _ACKNOWLEDGED = State.ACKNOWLEDGED
+_seq, _headers, _payload = map(itemgetter, (0, 2, 3))
 _WIDE = 64
 """Numbers of a range that is so long are not looked at one by one."""
 _SPARE = 1000
@@ -59,11 +61,11 @@ class GroupQueue:
 
     def offer(self, messages: Iterable[Message]) -> None:
         """Take messages that have never been handed out, in the order of their numbers."""
-        entries, ready = self.entries, self._ready
-        for message in messages:
-            entries[message.seq] = entry = Entry(message)
-            ready.append(entry)
-            self.size += len(message.payload) + len(message.headers)
+        messages = list(messages)
+        entries = list(map(Entry, messages))
+        self.entries.update(zip(map(_seq, messages), entries, strict=True))
+        self._ready.extend(entries)
+        self.size += sum(map(len, map(_payload, messages))) + sum(map(len, map(_headers, messages)))
 
     def offer_again(self, message: Message, tries: int) -> Dead | None:
         """Take a message that may have been handed out before the producer was started again.
@@ -257,7 +259,7 @@ class GroupQueue:
             The numbers that are finished now, and how many of the others were none of ours.
         """
         done: list[int] = []
-        unknown = 0
+        unknown = size = 0
         entries = self.entries
         known: list[int] = []
         for first, last in ranges:
@@ -276,8 +278,11 @@ class GroupQueue:
                 else:
                     self._leave_wait(entry)
                 entry.state = _ACKNOWLEDGED
-                self._drop(seq, entry)
+                del entries[seq]
+                _, _, headers, payload, *_ = entry.message
+                size += len(payload) + len(headers)
                 done.append(seq)
+        self.size -= size
         return done, unknown
 
     def nack(
@@ -503,9 +508,8 @@ class GroupQueue:
         assert member is not None
         member.held -= 1
         self.in_flight -= 1
-        key = entry.message.key
-        if key:
-            self._lines.leave(key)
+        if entry.message.key:
+            self._lines.leave(entry.message.key)
         if member.blocked:
             self._lines.wake(member)
 

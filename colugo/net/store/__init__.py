@@ -16,6 +16,7 @@ from colugo.net.store.base import (
     Transaction,
     Trim,
     size_of,
+    size_of_all,
 )
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "Transaction",
     "Trim",
     "size_of",
+    "size_of_all",
 ]

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from colugo.errors import StoreError
 from colugo.protocol.messages import Message
+
+_key, _headers, _payload = map(itemgetter, (1, 2, 3))
 
 
 @dataclass(slots=True)
@@ -236,3 +239,10 @@ class Store(Protocol):
 def size_of(message: Message) -> int:
     """How many bytes it counts for: payload, headers and key."""
     return len(message.payload) + len(message.headers) + len(message.key.encode())
+
+
+def size_of_all(messages: list[Message]) -> int:
+    """The same of several messages together."""
+    keys = "".join(map(_key, messages))
+    size = sum(map(len, map(_payload, messages))) + sum(map(len, map(_headers, messages)))
+    return size + len(keys.encode())

@@ -18,6 +18,7 @@ from colugo.net.store.base import (
     Transaction,
     Trim,
     size_of,
+    size_of_all,
 )
 from colugo.protocol.messages import Message
 
@@ -82,7 +83,7 @@ class MemoryStore:
         if known:
             done(StoreError(f"the store has messages with these numbers already: {known}"))
             return
-        self._size += sum(map(size_of, transaction.inserts))
+        self._size += size_of_all(transaction.inserts)
         self._insert(transaction.inserts)
         self._delete(transaction.deletes)
         self._write_groups(transaction)

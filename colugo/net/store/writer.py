@@ -1,10 +1,11 @@
 """A transaction in SQL."""
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from colugo.net.store.base import Outcome, Transaction, Trim, size_of
+from colugo.net.store.base import Outcome, Transaction, Trim, size_of_all
 from colugo.net.store.rows import (
     DEAD_COLUMNS,
     GROUP_COLUMNS,
@@ -18,12 +19,20 @@ from colugo.net.store.rows import (
     message_row,
     stream_row,
 )
+from colugo.protocol.messages import Message
 
 # Everything that is put together here is a constant of this package.
 # ruff: noqa: S608
 
 _COUNT = f"SELECT count(*), ifnull(sum({SIZE}), 0)"
-_INSERT = f"INSERT INTO messages ({MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERTS = {
+    rows: f"INSERT INTO messages ({MESSAGE_COLUMNS}) VALUES {', '.join([_ROW] * rows)}"
+    for rows in (50, 10, 1)
+}
+"""Statements by the number of their rows: one of many rows takes three quarters of the time."""
+_BATCH_BYTES = 64 * 1024
+"""Of such rows together: SQLite copies what a statement is given."""
 _UPSERT_GROUP = (
     f"INSERT INTO groups ({GROUP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (name) DO UPDATE SET "
@@ -57,7 +66,8 @@ class Prepared(NamedTuple):
     """A transaction whose rows are made.
 
     Attributes:
-        messages: rows to insert.
+        messages: statements that insert rows, with what they are given.
+        rows: how many these are.
         groups: rows to put.
         attempts: rows to put.
         dead: rows to insert.
@@ -66,7 +76,8 @@ class Prepared(NamedTuple):
         transaction: the rest.
     """
 
-    messages: list[Row]
+    messages: list[tuple[str, list[Any]]]
+    rows: int
     groups: list[Row]
     attempts: list[Row]
     dead: list[Row]
@@ -79,14 +90,30 @@ def prepare(transaction: Transaction) -> Prepared:
     """Make the rows of a transaction; what cannot be stored at all raises here."""
     inserts = transaction.inserts
     return Prepared(
-        [message_row(message) for message in inserts],
+        list(_batches(inserts)),
+        len(inserts),
         [group_row(record) for record in transaction.groups.values()],
         [attempts_row(*attempt) for attempt in transaction.attempts],
         [dead_row(letter) for letter in transaction.dead],
-        sum(map(size_of, inserts)) + sum(size_of(letter.message) for letter in transaction.dead),
+        size_of_all(inserts) + size_of_all([letter.message for letter in transaction.dead]),
         max((message.seq for message in inserts), default=0),
         transaction,
     )
+
+
+def _batches(messages: list[Message]) -> Iterator[tuple[str, list[Any]]]:
+    """Statements that insert messages, with what they are given."""
+    at = 0
+    for rows, statement in _INSERTS.items():
+        while len(messages) - at >= rows:
+            batch = messages[at : at + rows]
+            if rows > 1 and size_of_all(batch) > _BATCH_BYTES:
+                break
+            values: list[Any] = []
+            for message in batch:
+                values += message_row(message)
+            yield statement, values
+            at += rows
 
 
 def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) -> tuple[Totals, Outcome]:
@@ -103,7 +130,8 @@ def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) ->
     last_seq = totals.last_seq
     transaction = prepared.transaction
     if prepared.messages:
-        connection.executemany(_INSERT, prepared.messages)
+        for statement, values in prepared.messages:
+            connection.execute(statement, values)
         last_seq = max(last_seq, prepared.last_seq)
         connection.execute(_UPDATE_STREAM, stream_row(StreamRow(totals.stream_id, last_seq)))
     removed, removed_size = _delete(connection, transaction.deletes)
@@ -116,7 +144,7 @@ def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) ->
         connection.executemany(_UPSERT_ATTEMPTS, prepared.attempts)
     if transaction.settled:
         connection.executemany("DELETE FROM attempts WHERE grp = ? AND seq = ?", transaction.settled)
-    count = totals.count + len(prepared.messages) - removed
+    count = totals.count + prepared.rows - removed
     size = totals.size + prepared.size - removed_size - gone_size
     dead = totals.dead + len(prepared.dead) - gone
     trimmed: list[int] = []

@@ -1,6 +1,7 @@
 """What a stream knows of one consumer group."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 from colugo.net.store import GroupRecord
 from colugo.protocol.binding_history import BindingHistory
@@ -12,6 +13,7 @@ from colugo.protocol.tries import Dead, Entry, Member, Rules
 
 WINDOW_BYTES = 16 * 1024 * 1024
 _LEAST_WINDOW = 2048
+_group = attrgetter("group")
 
 Ranges = list[tuple[int, int]]
 
@@ -131,7 +133,7 @@ class StreamGroup:
         fresh = cursor >= self._recovered and cursor >= self._had and self._bound.all and not self.tried
         if fresh and not self.done.overlap(cursor + 1, self.cursor):
             consecutive = messages[0].seq == cursor + 1 and self.cursor - cursor == len(messages)
-            if consecutive and not any(message.group for message in messages):
+            if consecutive and not any(map(_group, messages)):
                 self.queue.offer(messages)
                 return [], [], []
         taken = self._take_some(messages, cursor)

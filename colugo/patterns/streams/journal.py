@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from colugo.errors import ClosedError, ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
-from colugo.net.store import Opened, Outcome, Store, Transaction, Trim, size_of
+from colugo.net.store import Opened, Outcome, Store, Transaction, Trim, size_of_all
 from colugo.patterns.base import Complaints
 from colugo.patterns.streams.group import Ranges, StreamGroup
 from colugo.protocol.messages import Message
@@ -19,6 +19,9 @@ from colugo.protocol.messages import Message
 _PENDING_BYTES = 64 * 1024 * 1024
 """How much may wait to be written."""
 _RETRY_S = 1.0
+_AT_ONCE = 200
+"""How many who wait for messages are woken in a turn of the loop: between, consumers are heard and served."""
+_new = tuple.__new__
 
 FullPolicy = Literal["reject", "drop-oldest"]
 
@@ -95,9 +98,16 @@ class Journal:
         """Dead letters whose place is taken by messages that are not written yet, by their numbers."""
         self._unwritten = 0
         self._unwritten_bytes = 0
-        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._deleting: Ranges = []
         """What the transaction deletes that is being written."""
+        self._waiters: list[asyncio.Future[None]] = []
+        self._awaited: list[int] = []
+        """The numbers of the messages that these wait for."""
+        self._told: list[asyncio.Future[None]] = []
+        """Who is about to be told that its message has been written."""
+        self._held = self._held_bytes = 0
+        """How much counts towards the limits."""
+        self._count_held()
         self._writing = self._blocked = self._closed = False
         self._relieved = False
         """Whether what makes room has been written since messages could not be."""
@@ -156,6 +166,7 @@ class Journal:
         """
         size = len(payload) + len(headers) + (len(key.encode()) if key else 0)
         sent_ns = time.time_ns()
+        limits = self.limits
         with self._lock:
             if self.error is not None:
                 raise StoreError(f"not stored: {self.error}") from self.error
@@ -165,30 +176,37 @@ class Journal:
                     f"{self._pending_bytes} bytes wait to be written to the store; send_wait returns when "
                     "a message has been"
                 )
-            if self.limits.full == "reject" and replaces is None:
-                self._check_room(size)
+            if (
+                (self._held >= limits.max_messages or self._held_bytes + size > limits.max_bytes)
+                and limits.full == "reject"
+                and replaces is None
+            ):
+                raise self._rejection()
             self.last = seq = self.last + 1
             group = ""
             if replaces is not None:
                 self._replaced[seq] = replaces
                 group = replaces[0]
-            self._pending.append(Message(seq, key, headers, payload, flags, sent_ns, group))
+            # a named tuple's own way takes twice as long
+            self._pending.append(_new(Message, (seq, key, headers, payload, flags, sent_ns, group)))
             self._pending_bytes += size
+            self._held += 1
+            self._held_bytes += size
             self.sent += 1
         return seq
 
-    def _check_room(self, size: int) -> None:
+    def _rejection(self) -> StreamFullError:
         limits = self.limits
-        messages = self.count + self.dead + self._unwritten + len(self._pending)
-        held = self.size + self._unwritten_bytes + self._pending_bytes
-        if messages < limits.max_messages and held + size <= limits.max_bytes:
-            return
         self.rejected += 1
         dead = f", {self.dead} of them dead letters" if self.dead else ""
-        raise StreamFullError(
-            f"the stream holds {messages} messages{dead} ({held} bytes): "
+        return StreamFullError(
+            f"the stream holds {self._held} messages{dead} ({self._held_bytes} bytes): "
             f"max_messages is {limits.max_messages}, max_bytes {limits.max_bytes}"
         )
+
+    def _count_held(self) -> None:
+        self._held = self.count + self.dead + self._unwritten + len(self._pending)
+        self._held_bytes = self.size + self._unwritten_bytes + self._pending_bytes
 
     def written(self, seq: int) -> asyncio.Future[None]:
         """A future that is done when a message has been written, and fails if it cannot be."""
@@ -196,7 +214,8 @@ class Journal:
         if seq <= self.committed:
             future.set_result(None)
         else:
-            self._waiters.append((seq, future))
+            self._waiters.append(future)
+            self._awaited.append(seq)
         return future
 
     async def synced(self) -> None:
@@ -253,9 +272,10 @@ class Journal:
         """Write no more; whoever waits gets the error."""
         self._closed = True
         _tell(self._finishing)
+        _tell(self._told)
         if self._retry_timer is not None:
             self._retry_timer.cancel()
-        for future in (*(one for _, one in self._waiters), *self._drained, *self._syncing):
+        for future in (*self._waiters, *self._drained, *self._syncing):
             if not future.done():
                 future.set_exception(error)
 
@@ -345,10 +365,14 @@ class Journal:
         with self._lock:
             self._unwritten = self._unwritten_bytes = 0
             self.count, self.size, self.dead = outcome.count, outcome.size, outcome.dead
+            self._count_held()
         if transaction.inserts:
             self.committed = transaction.inserts[-1].seq
-            self._tell_waiters()
         self._author.written(transaction, outcome)
+        told = bool(self._told)
+        self._told += self._waiters_until(self.committed)[1]
+        if not told:
+            self._tell_some()
         if self._closed:
             return
         for action in after:
@@ -360,12 +384,19 @@ class Journal:
         if self._drained and self.empty and not self._is_due():
             _tell(self._drained)
 
-    def _tell_waiters(self) -> None:
-        waiters = self._waiters
-        while waiters and waiters[0][0] <= self.committed:
-            future = waiters.popleft()[1]
-            if not future.done():
-                future.set_result(None)
+    def _tell_some(self) -> None:
+        """Wake some of those whose messages have been written; the others in the turns that follow."""
+        some, self._told = self._told[:_AT_ONCE], self._told[_AT_ONCE:]
+        _tell(some)
+        if self._told:
+            asyncio.get_running_loop().call_soon(self._tell_some)
+
+    def _waiters_until(self, last: int) -> tuple[list[int], list[asyncio.Future[None]]]:
+        """Who waits for messages up to a number, and for which; they wait no more."""
+        count = bisect_right(self._awaited, last)
+        numbers, futures = self._awaited[:count], self._waiters[:count]
+        del self._awaited[:count], self._waiters[:count]
+        return numbers, futures
 
     def _not_written(
         self,
@@ -376,18 +407,18 @@ class Journal:
     ) -> None:
         """Try again later; only whoever waits for a message of it gets the error, and sends it again."""
         last = transaction.inserts[-1].seq if transaction.inserts else 0
-        waited = set()
-        while self._waiters and self._waiters[0][0] <= last:
-            seq, future = self._waiters.popleft()
-            waited.add(seq)
+        numbers, futures = self._waiters_until(last)
+        waited = set(numbers)
+        for future in futures:
             if not future.done():
                 future.set_exception(StoreError(str(error)))
         with self._lock:
             # what was to be resurrected stays a dead letter, which whoever wanted it is told
             kept = [one for one in transaction.inserts if one.seq not in waited and not one.group]
             self._pending = kept + self._pending
-            self._pending_bytes = sum(map(size_of, self._pending))
+            self._pending_bytes = size_of_all(self._pending)
             self._unwritten = self._unwritten_bytes = 0
+            self._count_held()
         following = self.next
         for name, record in transaction.groups.items():
             if name in following.gone or name in following.groups:
@@ -420,11 +451,11 @@ class Journal:
 
 
 def _tell(waiting: list[asyncio.Future[None]], error: StoreError | None = None) -> None:
-    while waiting:
-        future = waiting.pop()
+    for future in waiting:
         if future.done():
             continue
         if error is None:
             future.set_result(None)
         else:
             future.set_exception(StoreError(str(error)))
+    waiting.clear()

@@ -193,7 +193,9 @@ class Keeper:
     def written(self, transaction: Transaction, outcome: Outcome) -> None:
         """See `Author.written`."""
         if transaction.inserts:
-            if any(group.present for group in self.groups.values()):
+            cursors = [group.cursor for group in self.groups.values() if group.present]
+            if cursors:
+                self._tail.drop(min(cursors))
                 self._tail.add(transaction.inserts)
             else:
                 self._tail.clear(self.journal.committed)
@@ -208,6 +210,8 @@ class Keeper:
         for group in self.groups.values():
             if group.present and group.cursor < self.journal.committed:
                 self._stirred[group] = None
+        if not self._closed:
+            self._serve()  # before who sent wakes, and sends more
 
     # --- the work of a turn
 
@@ -220,12 +224,16 @@ class Keeper:
         if self._closed:
             return
         self.journal.write()
+        self._serve()
+        self.journal.write()
+        self._set_timer()
+
+    def _serve(self) -> None:
+        """Hand out what can be, to the groups of which something has changed."""
         stirred, self._stirred = self._stirred, {}
         for group in stirred:
             if self.book.has(group) and group.present and not self._quiet:
                 self._advance(group)
-        self.journal.write()
-        self._set_timer()
 
     def _advance(self, group: StreamGroup) -> None:
         """Read on in the store if there is room, and hand out what can be."""

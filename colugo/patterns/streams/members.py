@@ -10,6 +10,7 @@ import zmq
 from colugo.errors import FrameError
 from colugo.net.reader import SocketReader
 from colugo.net.runtime import Runtime
+from colugo.net.store import size_of, size_of_all
 from colugo.patterns.base import Complaints
 from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.keeper import Keeper
@@ -19,7 +20,6 @@ from colugo.protocol.entries import Refusal
 from colugo.protocol.error_report import report_error
 from colugo.protocol.frames import MAGIC, VERSION, Kind
 from colugo.protocol.joining import Join, Joined
-from colugo.protocol.messages import Message
 from colugo.protocol.settlements import Outcome, Settle, decode_settle
 from colugo.protocol.tries import Entry, Member
 
@@ -271,22 +271,17 @@ def _rebinds(before: Join, join: Join) -> bool:
 
 def _parts(entries: list[Entry]) -> Iterator[list[Entry]]:
     """What goes into a frame each: one message, however large, or several that are small together."""
-    sizes = [_size_of(entry.message) for entry in entries]
-    if sum(sizes) <= _FRAME_BYTES:
+    messages = [entry.message for entry in entries]
+    if _MESSAGE_BYTES * len(messages) + size_of_all(messages) <= _FRAME_BYTES:
         yield entries
         return
     part: list[Entry] = []
     total = 0
-    for entry, size in zip(entries, sizes, strict=True):
+    for entry in entries:
+        size = _MESSAGE_BYTES + size_of(entry.message)
         total += size
         if part and total > _FRAME_BYTES:
             yield part
             part, total = [], size
         part.append(entry)
     yield part
-
-
-def _size_of(message: Message) -> int:
-    """What a message takes in a frame at most, bytes."""
-    _, key, headers, payload, *_ = message
-    return _MESSAGE_BYTES + 4 * len(key) + len(headers) + len(payload)

@@ -298,7 +298,8 @@ class Stream(Part):
             StoreError: if it could not be stored: it is not sent later, either.
             Exception: what `send` raises.
         """
-        self._check_thread()
+        if threading.get_ident() != self._runtime.owner:
+            self._check_thread()
         seq = self._take(message, key, headers)
         await self._keeper.journal.written(seq)
         return f"{self._prefix}{seq}"

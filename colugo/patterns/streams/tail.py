@@ -1,14 +1,14 @@
 """The newest messages of a stream, for the groups that are nearly up to date."""
 
 from bisect import bisect_right
-from operator import attrgetter
+from operator import itemgetter
 
 from colugo.protocol.messages import Message
 
 _MOST_BYTES = 32 * 1024 * 1024
 _OVERHEAD = 300
 """What Python needs for a message, besides its payload and headers."""
-_seq = attrgetter("seq")
+_seq, _payload, _headers = map(itemgetter, (0, 3, 2))
 
 
 class Tail:
@@ -53,6 +53,16 @@ class Tail:
         self._messages.clear()
         self._size = 0
 
+    def drop(self, until: int) -> None:
+        """Let go of what nobody needs any more.
+
+        Args:
+            until: the number of the last message of these.
+        """
+        count = bisect_right(self._messages, until, key=_seq)
+        if count:
+            self._drop(count)
+
     def _drop(self, count: int) -> None:
         self.after = self._messages[count - 1].seq
         self._size -= _size_of(self._messages[:count])
@@ -60,5 +70,5 @@ class Tail:
 
 
 def _size_of(messages: list[Message]) -> int:
-    size = sum(len(message.payload) + len(message.headers) for message in messages)
+    size = sum(map(len, map(_payload, messages))) + sum(map(len, map(_headers, messages)))
     return size + _OVERHEAD * len(messages)
