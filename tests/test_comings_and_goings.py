@@ -16,7 +16,7 @@ from colugo.net.directory import Change, DirectoryEvent
 from colugo.net.interfaces import Scope
 from colugo.net.mdns import MdnsDirectory
 from colugo.testing import Network
-from tests.support import Collector, Program, run, seconds, until
+from tests.support import Collector, Program, new_realm, run, seconds, until
 
 
 class Cable:
@@ -233,7 +233,7 @@ def test_what_a_publisher_sends_after_ready_on_the_port_of_its_predecessor_arriv
 @pytest.mark.slow
 def test_what_comes_under_an_id_that_is_never_advertised_is_counted_and_not_kept() -> None:
     async def main() -> None:
-        async with Network().node("reader") as reader, Node("other", realm="elsewhere") as other:
+        async with Network().node("reader") as reader, Node("other", realm=new_realm()) as other:
             subscriber = reader.add_subscriber("t", print)
             publisher = other.add_publisher("another.topic")
             stale = dataclasses.replace(

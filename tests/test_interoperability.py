@@ -10,7 +10,7 @@ import zmq
 import zmq.asyncio
 
 from colugo import ConfigurationError, Node, PeerLost, RemoteError
-from tests.support import Collector, run, seconds, until
+from tests.support import Collector, new_realm, run, seconds, until
 
 
 @asynccontextmanager
@@ -232,7 +232,7 @@ def test_a_client_that_is_given_the_address_of_one_of_our_servers_works_and_gets
                 raise KeyError("bad")
             return message
 
-        async with Node("server", realm="elsewhere") as server, Node("client") as asker:
+        async with Node("server", realm=new_realm()) as server, Node("client") as asker:
             replier = server.add_reply_server("t", answer)
             (endpoint,) = (one for one in replier.endpoints if one.startswith(transport))
             client = asker.add_request_client("other.topic", connect=[endpoint])
