@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -284,7 +285,9 @@ def test_arbitrary_bytes_are_refused_or_consistent(data: bytes) -> None:
 
 def test_ranges_of_any_width_cost_no_more_than_narrow_ones() -> None:
     narrow, wide = ranges_frame(1, 1, 3, 3), ranges_frame(1, 2**63, 2**63 + 2, MAX_NUMBER)
-    assert abs(peak_bytes(lambda: decode_settle(wide)) - peak_bytes(lambda: decode_settle(narrow))) < 200
+    # the least of several: small objects may be lying ready or not, and other threads need some, too
+    costs = [min(peak_bytes(partial(decode_settle, frame)) for _ in range(10)) for frame in (narrow, wide)]
+    assert abs(costs[1] - costs[0]) < 200
 
 
 @pytest.mark.parametrize("at", [12, 16])
