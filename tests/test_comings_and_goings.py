@@ -15,7 +15,7 @@ from colugo.net.interfaces import Scope
 from colugo.net.mdns import MdnsDirectory
 from colugo.testing import Network
 from tests.plain import plain_context
-from tests.support import Collector, Program, is_free, run, seconds, until
+from tests.support import Collector, Program, is_free, new_realm, run, seconds, until
 
 
 class Cable:
@@ -215,7 +215,7 @@ def test_what_a_publisher_sends_after_ready_on_the_port_of_its_predecessor_arriv
 @pytest.mark.slow
 def test_what_comes_under_an_id_that_is_never_advertised_is_counted_and_not_kept() -> None:
     async def main() -> None:
-        async with Network().node("reader") as reader, Node("other", realm="elsewhere") as other:
+        async with Network().node("reader") as reader, Node("other", realm=new_realm()) as other:
             subscriber = reader.add_subscriber("t", print)
             publisher = other.add_publisher("another.topic")
             stale = dataclasses.replace(

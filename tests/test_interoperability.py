@@ -9,7 +9,7 @@ import zmq
 
 from colugo import ConfigurationError, Node, PeerLost, RemoteError
 from tests.plain import plain_context
-from tests.support import Collector, run, seconds, until
+from tests.support import Collector, new_realm, run, seconds, until
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_a_client_that_is_given_the_address_of_one_of_our_servers_works_and_gets
                 raise KeyError("bad")
             return message
 
-        async with Node("server", realm="elsewhere") as server, Node("client") as asker:
+        async with Node("server", realm=new_realm()) as server, Node("client") as asker:
             replier = server.add_reply_server("t", answer)
             (endpoint,) = (one for one in replier.endpoints if one.startswith(transport))
             client = asker.add_request_client("other.topic", connect=[endpoint])

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import threading
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -427,25 +428,31 @@ def test_importing_the_library_configures_no_logging(realm: str) -> None:
 def test_a_repeater_ticks_at_a_fixed_rate_and_counts_what_it_missed() -> None:
     async def main() -> None:
         async with Node("a") as node:
-            ticks: list[float] = []
+            # when each began, how many had been missed by then, and when it ended
+            ticks: list[tuple[float, int, float]] = []
             loop = asyncio.get_running_loop()
             enough = asyncio.Event()
 
             def tick() -> None:
-                ticks.append(loop.time())
-                if len(ticks) == 2:
-                    hold = loop.time() + 0.055
-                    while loop.time() < hold:
-                        pass
+                began = loop.time()
+                while len(ticks) == 1 and loop.time() < began + 0.055:
+                    pass
+                ticks.append((began, repeater.missed, loop.time()))
                 if len(ticks) == 5:
                     enough.set()
 
+            earliest = loop.time()
             repeater = node.add_repeater(10, tick)
+            latest = loop.time()
             await enough.wait()
             repeater.stop()
             # the callback held the loop over five more ticks: four are lost, the last is merely late
             assert repeater.missed >= 4
-            assert ticks[2] - ticks[0] >= 0.06
+            # each comes at a multiple of the delay, or later; one that was missed was late by a whole delay
+            for number, (began, missed, _) in enumerate(ticks, 1):
+                assert began > earliest + 0.01 * (number + missed) - 0.000_001
+            for number, ((_, _, ended), (_, missed, _)) in enumerate(pairwise(ticks), 2):
+                assert ended < latest + 0.01 * (number + missed + 1) + 0.000_001
 
     run(main())
 

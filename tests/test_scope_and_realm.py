@@ -11,7 +11,7 @@ from colugo import Node
 from colugo.net.interfaces import HOST, resolve_scope
 from tests.namespaces import Host, Hosts, require_namespaces
 from tests.peers import Peer
-from tests.support import Collector, Program, run, unix_connections
+from tests.support import Collector, Program, new_realm, run, unix_connections
 
 BOTH_WAYS = """
 import sys
@@ -182,11 +182,13 @@ def test_without_any_interface_the_lan_is_this_host(realm: str) -> None:
 
 
 def test_two_realms_never_meet() -> None:
+    one, two = new_realm(), new_realm()
+
     async def main() -> None:
         async with (
-            Node("a", realm="one") as a,
-            Node("b", realm="two") as b,
-            Node("c", realm="one") as c,
+            Node("a", realm=one) as a,
+            Node("b", realm=two) as b,
+            Node("c", realm=one) as c,
         ):
             heard_b, heard_c = Collector(), Collector()
             publisher = a.add_publisher("t")

@@ -1,6 +1,7 @@
 """Frames that say what has become of messages: what is encoded comes back; anything else is refused."""
 
 import struct
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -227,7 +228,9 @@ def test_ranges_that_touch_are_taken_as_they_are() -> None:
 
 def test_ranges_of_any_width_cost_no_more_than_narrow_ones() -> None:
     narrow, wide = ranges_frame(1, 1, 3, 3), ranges_frame(1, 2**63, 2**63 + 2, MAX_NUMBER)
-    assert abs(peak_bytes(lambda: decode_settle(wide)) - peak_bytes(lambda: decode_settle(narrow))) < 200
+    # the least of several: small objects may be lying ready or not, and other threads need some, too
+    costs = [min(peak_bytes(partial(decode_settle, frame)) for _ in range(10)) for frame in (narrow, wide)]
+    assert abs(costs[1] - costs[0]) < 200
 
 
 @pytest.mark.parametrize("at", [12, 16])

@@ -20,7 +20,7 @@ from colugo.protocol.description import from_plain
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet
 from colugo.protocol.tries import Rules
-from tests.support import Collector, run, until
+from tests.support import Collector, new_realm, run, until
 
 
 async def answer(node: Node, question: str, **arguments: Any) -> Any:
@@ -140,7 +140,7 @@ def test_a_consumer_that_comes_again_revives_its_group_at_all_streams() -> None:
 
 def test_a_group_is_not_forgotten_while_it_has_consumers_here_or_at_another_stream() -> None:
     async def main() -> None:
-        async with Node("a") as a, Node("b") as b, Node("c", realm="elsewhere") as c:
+        async with Node("a") as a, Node("b") as b, Node("c", realm=new_realm()) as c:
             first, second = a.add_stream("jobs"), b.add_stream("jobs")
             c.add_consumer("jobs", print, group="alive", connect=first.endpoints[:1])
             await until(lambda: "alive" in second.groups)

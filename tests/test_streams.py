@@ -22,7 +22,7 @@ from colugo import (
     exact,
 )
 from tests.streaming import drained
-from tests.support import Collector, run, seconds, until
+from tests.support import Collector, new_realm, run, seconds, until
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -822,7 +822,12 @@ def test_messages_that_go_with_a_stream_without_a_store_are_named_in_the_log(
 
 def test_a_consumer_finds_streams_of_several_nodes_and_one_given_by_its_endpoint() -> None:
     async def main() -> None:
-        async with Node("a") as a, Node("b") as b, Node("far", realm="elsewhere") as far, Node("c") as c:
+        async with (
+            Node("a") as a,
+            Node("b") as b,
+            Node("far", realm=new_realm()) as far,
+            Node("c") as c,
+        ):
             streams = [a.add_stream("jobs"), b.add_stream("jobs"), far.add_stream("jobs")]
             got = Deliveries()
             consumer = c.add_consumer("jobs", got, group="g", connect=streams[2].endpoints[:1])

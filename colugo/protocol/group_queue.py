@@ -10,7 +10,7 @@ from operator import itemgetter
 from colugo.protocol.delivery import Event, State, next_state
 from colugo.protocol.key_lines import KeyLines
 from colugo.protocol.messages import Message
-from colugo.protocol.tries import Dead, Entry, Member, Rules
+from colugo.protocol.tries import Dead, Entry, Member, Rules, number_of
 from colugo.protocol.try_deadlines import Deadlines
 
 # members of an enum are slow to get, and these are needed for each message
@@ -337,12 +337,21 @@ class GroupQueue:
             self._move(entry, Event.RETURN)
             entry.attempt -= 1
             returned.append(entry)
-        for entry in sorted(returned, key=_number, reverse=True):
+        self._put_back(sorted(returned, key=number_of))
+        return strange
+
+    def _put_back(self, returned: list[Entry]) -> None:
+        """Let messages wait before those that have never been handed out."""
+        by_key: dict[str, list[Entry]] = {}
+        for entry in returned:
+            if not entry.suspect:
+                by_key.setdefault(entry.message.key, []).append(entry)
+        lined = {key for key, entries in by_key.items() if key and self._lines.put_back(key, entries)}
+        for entry in reversed(returned):
             if entry.suspect:
                 self._suspects.appendleft(entry)
-            elif not self._lines.put_in_front(entry):
+            elif entry.message.key not in lined:
                 self._ready.appendleft(entry)
-        return strange
 
     def abandon(self, identity: bytes, seqs: Iterable[int], reason: str) -> tuple[int, list[Dead]]:
         """A member that is about to leave has begun with messages, and will not end them.
@@ -547,7 +556,3 @@ class GroupQueue:
 
 def _held(member: Member) -> int:
     return member.held
-
-
-def _number(entry: Entry) -> int:
-    return entry.message.seq
