@@ -492,6 +492,36 @@ def test_a_stop_tells_how_many_messages_nobody_has_had() -> None:
     assert a.stop() == 3
 
 
+def test_a_stop_with_a_timeout_waits_for_somebody_to_come(team: Team) -> None:
+    a = team.add("a")
+    a.send_message("n", 1, ack=1)
+    assert wait_until(lambda: not a._keeping.meeting_s)  # so long a stop without a timeout would wait
+    left: list[int] = []
+    stopping = threading.Thread(target=lambda: left.append(a.stop(timeout=seconds(10))))
+    stopping.start()
+    assert wait_until(lambda: a._closing)
+    team.add("b").subscribe("n", got := Inbox())
+    assert got.get()[0] == 1
+    stopping.join(seconds(10))
+    assert left == [0]
+
+
+def test_a_stop_that_is_interrupted_closes_everything(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(threading.enumerate())
+    a = team.add("a")
+    a.send_message("n", 1, ack=1)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(a._keeping, "finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        a.stop()
+    assert a.stopped()
+    assert a.stop() == 1
+    assert wait_until(lambda: set(threading.enumerate()) <= before)
+
+
 def test_a_callback_may_stop_its_messenger_and_its_message_counts_as_handled(team: Team) -> None:
     a, b = team.add("a"), Messenger(realm=team.realm)
     b.subscribe("quit", lambda payload: b.stop())
