@@ -229,6 +229,28 @@ def test_a_group_that_is_forgotten_holds_nothing_back(store: Path | None) -> Non
 # --- failures
 
 
+@pytest.mark.parametrize("simple", [True, False])
+def test_the_log_names_the_message_on_which_a_callback_has_raised(
+    caplog: pytest.LogCaptureFixture, *, simple: bool
+) -> None:
+    def fail(_: str) -> None:
+        raise ValueError("cannot do this")
+
+    def fail_too(message: str, _: Delivery) -> None:
+        fail(message)
+
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("jobs", max_deliver=1)
+            node.add_consumer("jobs", fail if simple else fail_too, group="g")
+            sent = stream.send("bad")
+            await drained(stream)
+            said = [record.getMessage() for record in caplog.records if record.exc_info]
+            assert said == [f"callback of the consumer of jobs raised at message {sent}, try 1"]
+
+    run(main())
+
+
 @pytest.mark.usefixtures("transport")
 def test_what_a_callback_raises_on_is_tried_once_more_and_then_a_dead_letter(store: Path | None) -> None:
     seen: list[tuple[str, int, bool]] = []
@@ -352,17 +374,24 @@ def test_with_auto_ack_off_a_message_is_kept_until_it_is_acknowledged_from_any_t
     run(main())
 
 
-def test_a_message_that_does_not_decode_is_a_dead_letter_with_its_bytes() -> None:
+def test_a_message_that_does_not_decode_is_said_and_becomes_a_dead_letter_with_its_bytes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("jobs", retry_delay_ms=0)
             got = Collector()
             consumer = node.add_consumer("jobs", got, group="g", codec="json")
-            stream.send(b"{")
+            bad = stream.send(b"{")
             stream.send(b"1")
             await drained(stream)
             assert got.items == [1]
             (letter,) = await stream.dead_letters.find()
+            said = [record.getMessage() for record in caplog.records]
+            assert sum(f"message {bad} of jobs cannot be decoded" in text for text in said) == 1  # throttled
+            assert any(
+                f"message {bad} is a dead letter of the group 'g' after 2 tries" in text for text in said
+            )
             assert letter.payload == b"{"
             assert "json" in letter.reason
             assert consumer.stats.undecodable == 2
