@@ -14,7 +14,7 @@ import pytest
 import zmq
 from click.testing import CliRunner
 
-from colugo import BindError, Messenger, Node, RelayError
+from colugo import BindError, Messenger, Node, RelayError, RemoteError
 from colugo.cli.relay import relay
 from colugo.messenger import Relay
 from colugo.messenger.message import Message, seal, to_bytes
@@ -389,6 +389,24 @@ def test_what_a_full_relay_has_not_taken_is_handed_over_when_it_has_room(
     assert sorted(got.get(30) for _ in range(3)) == [0, 1, 2]
     assert wait_until(lambda: a.stats.kept == 0)
     assert a.stats.handed_over == 2
+
+
+def test_a_full_relay_says_once_that_it_takes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        realm = new_realm()
+        relay = Relay(pub_port=None, recv_port=None, max_messages=1, realm=realm)
+        async with relay, Node("a", realm=realm) as a:
+            client = a.add_request_client("messenger.relay")
+            assert await client.request(to_bytes(seal("n", 0, 1, MSGPACK))) == b"OK"
+            for n in range(10):
+                with pytest.raises(RemoteError, match="max_messages"):
+                    await client.request(to_bytes(seal("n", n, 1, MSGPACK)))
+            assert relay.stats.refused == 10
+        said = [record.getMessage() for record in caplog.records if "was not taken" in record.getMessage()]
+        assert len(said) == 1
+        assert said[0].startswith("the message 'n' was not taken: the stream holds 1 messages")
+
+    run(main())
 
 
 def test_a_message_to_whoever_listens_that_a_full_relay_refuses_has_reached_nobody(place: Place) -> None:

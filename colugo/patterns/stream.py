@@ -490,9 +490,10 @@ class Stream(Part):
         lost = self._keeper.journal.count + self._keeper.journal.unwritten
         if self._path is None and lost:
             self._runtime.logger.warning(
-                "the stream %s is closed, and %d messages that not everybody has had go with it",
+                "the stream %s is closed, and what not everybody has had goes with it: %d message%s",
                 self.topic,
                 lost,
+                "" if lost == 1 else "s",
             )
 
 
