@@ -176,7 +176,7 @@ def test_a_message_whose_callback_has_raised_comes_again(team: Team) -> None:
     calls = []
 
     def fail_at_first(payload: Any, message: Message) -> None:
-        calls.append(payload)
+        calls.append((payload, message.redelivered))
         if len(calls) == 1:
             raise RuntimeError("no")
         got(payload, message)
@@ -184,7 +184,7 @@ def test_a_message_whose_callback_has_raised_comes_again(team: Team) -> None:
     b.subscribe("n", fail_at_first)
     a.send_message("n", "again", ack=1)
     assert got.get()[0] == "again"
-    assert calls == ["again", "again"]
+    assert calls == [("again", False), ("again", True)]
     assert wait_until(lambda: a.stats.kept == 0)
     assert (b.stats.failed, b.stats.handled) == (1, 1)
 

@@ -328,6 +328,28 @@ def test_a_subscriber_that_gets_a_message_from_two_sides_is_called_once(place: P
     assert got.payloads == ["once"]
 
 
+def test_a_message_on_which_the_callback_has_raised_is_redelivered_also_from_another_side(
+    place: Place,
+) -> None:
+    seen: queue.Queue[bool] = queue.Queue()
+
+    def fail_at_first(_: Any, message: Message) -> None:
+        seen.put(message.redelivered)
+        if not message["redelivered"]:
+            raise RuntimeError("no")
+
+    place.add("b").subscribe("n", fail_at_first)
+    body = to_bytes(seal("n", 1, 1, MSGPACK))
+    with Node("one", realm=place.realm).running() as one:
+        stream = one.add_stream("messenger", ack="any", max_deliver=1)
+        stream.send(body, key="n")
+        assert seen.get(timeout=seconds(15)) is False
+        assert wait_until(lambda: stream.stats.dead == 1)
+        with Node("two", realm=place.realm).running() as two:
+            two.add_stream("messenger", ack="any").send(body, key="n")
+            assert seen.get(timeout=seconds(15)) is True
+
+
 # --- what goes wrong
 
 

@@ -264,7 +264,7 @@ class Messenger:
         Args:
             name: as of `send_message`.
             callback: `callback(payload, message)` or `callback(payload)`, a plain function; the message has
-                `name`, `payload`, `ack`, `timestamp` (seconds since 1970), `checksum` and `id`.
+                `name`, `payload`, `ack`, `timestamp` (seconds since 1970), `checksum`, `id`, `redelivered`.
 
         Raises:
             ConfigurationError: if the name breaks the rules, the callback cannot be called so, or there are
