@@ -775,10 +775,16 @@ def test_what_is_over_the_limits_is_refused_with_the_reason() -> None:
                 {"groups": "billing"},
                 {"groups": [""]},
                 {"ack_timeout_ms": 0},
+                {"ack_timeout_ms": 0.5},
+                {"ack_timeout_ms": float("inf")},
+                {"ack_timeout_ms": 2**53},
+                {"retry_delay_ms": -1},
                 {"max_age_ms": -1},
                 {"durability": "none"},
             ):
-                with pytest.raises(ConfigurationError):
+                with pytest.raises(
+                    ConfigurationError, match=r"group" if "groups" in wrong else next(iter(wrong))
+                ):
                     node.add_stream("other", **wrong)
             for wrong in (
                 {"prefetch": 0},

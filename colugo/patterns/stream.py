@@ -15,7 +15,7 @@ from colugo.net.binding import Binding
 from colugo.net.memory_store import MemoryStore
 from colugo.net.runtime import Runtime
 from colugo.net.sqlite_store import SqliteStore
-from colugo.patterns.base import Part, check_count, check_delay_ms, check_size, check_timeout_ms
+from colugo.patterns.base import Part, check_count, check_delay_ms, check_size
 from colugo.patterns.dead_letters import DeadLetters
 from colugo.patterns.gate import Gate
 from colugo.patterns.group_book import AckPolicy
@@ -28,6 +28,7 @@ from colugo.patterns.stream_members import StreamMembers
 from colugo.protocol.advertisement import Kind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.frames import ID_BYTES
+from colugo.protocol.joining import MAX_ACK_TIMEOUT_MS
 from colugo.protocol.message_parts import check_group, check_key, pack_headers
 from colugo.protocol.messages import FLAG_TEXT
 from colugo.protocol.stream_description import GroupDescription, StreamDescription
@@ -137,10 +138,11 @@ class Stream(Part):
         _check_choice("ack", ack, AckPolicy)
         _check_choice("full", full, FullPolicy)
         _check_choice("durability", durability, Durability)
-        check_timeout_ms(ack_timeout_ms)
-        check_delay_ms(retry_delay_ms, least=0)
+        if check_count("ack_timeout_ms", ack_timeout_ms) > MAX_ACK_TIMEOUT_MS:
+            raise ConfigurationError(f"ack_timeout_ms is at most {MAX_ACK_TIMEOUT_MS}, not {ack_timeout_ms}")
+        check_delay_ms(retry_delay_ms, least=0, what="retry_delay_ms")
         if max_age_ms is not None:
-            check_timeout_ms(max_age_ms)
+            check_count("max_age_ms", max_age_ms)
         limits = Limits(
             check_count("max_messages", max_messages), check_count("max_bytes", max_bytes), max_age_ms, full
         )
