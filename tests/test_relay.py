@@ -536,7 +536,9 @@ def test_a_second_relay_on_the_same_ports_says_so_and_fails(place: Place) -> Non
         assert "--pub-port" in second.lines[-1]
 
 
-@pytest.mark.parametrize("wrong", [("--realm", "a b"), ("--bind", "203.0.113.5"), ("--pub-port", "0")])
+@pytest.mark.parametrize(
+    "wrong", [("--realm", "a b"), ("--bind", "203.0.113.5"), ("--pub-port", "0"), ("--pub-port", "7202")]
+)
 def test_what_a_relay_cannot_be_given_is_wrong_usage(wrong: tuple[str, str]) -> None:
     result = CliRunner().invoke(relay, wrong)
     assert (result.exit_code, result.stderr.startswith("Usage:")) == (2, True)

@@ -774,6 +774,7 @@ def test_what_is_over_the_limits_is_refused_with_the_reason() -> None:
                 {"max_deliver": 0},
                 {"groups": "billing"},
                 {"groups": [""]},
+                {"store": ""},
                 {"ack_timeout_ms": 0},
                 {"ack_timeout_ms": 0.5},
                 {"ack_timeout_ms": float("inf")},

@@ -151,6 +151,8 @@ class Stream(Part):
         self._codec = resolve_codec(codec)
         self._limit = runtime.sockets.max_message_bytes
         self._path = None if store is None else os.fspath(store)
+        if self._path == "":
+            raise ConfigurationError("store= is the path of a file, not ''; None keeps messages in memory")
         self._poked = threading.Event()
         self._gate = Gate(f"the stream {topic}")
         self._socket = runtime.sockets.router()
