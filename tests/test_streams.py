@@ -719,6 +719,77 @@ def test_a_full_stream_rejects_until_something_has_been_acknowledged(store: Path
     run(main())
 
 
+@pytest.mark.parametrize("limit", [{"max_messages": 10}, {"max_bytes": 20}])
+def test_a_stream_that_waits_takes_messages_when_there_is_room_in_their_order(
+    store: Path | None, limit: dict[str, Any]
+) -> None:
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("jobs", store=store, full="wait", **limit)
+            sending = [asyncio.ensure_future(stream.send_wait(f"{n:02}")) for n in range(100)]
+            await asyncio.gather(*sending[:10])
+            with pytest.raises(
+                StreamFullError, match=f"{next(iter(limit))} {'is ' * ('max_m' in str(limit))}"
+            ):
+                stream.send("xx")
+            assert sum(one.done() for one in sending) == 10
+            got = Collector()
+            node.add_consumer("jobs", got, group="g")
+            await asyncio.wait_for(asyncio.gather(*sending), seconds(20))
+            await drained(stream)
+            assert got.items == [f"{n:02}" for n in range(100)]
+            assert (stream.stats.rejected, stream.stats.dropped) == (1, 0)
+
+    run(main())
+
+
+def test_who_waits_for_room_can_be_cancelled_and_learns_of_the_end() -> None:
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("jobs", max_messages=1, full="wait")
+            await stream.send_wait("0")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await stream.send_wait("never taken")
+            with pytest.raises(StreamFullError, match="max_bytes"):  # it will never have room
+                await node.add_stream("small", max_bytes=10, full="wait").send_wait("x" * 9, key="yy")
+            waiting = [asyncio.ensure_future(stream.send_wait(str(n))) for n in (1, 2, 3)]
+            got = Collector()
+            consumer = node.add_consumer("jobs", got, group="g", prefetch=1)
+            assert await got.reach(4) == ["0", "1", "2", "3"]
+            await asyncio.gather(*waiting)
+            consumer.close()
+            await drained(stream)
+            last = [asyncio.ensure_future(stream.send_wait(str(n))) for n in (4, 5, 6)]
+            await last[0]
+            stream.close()
+            for one in last[1:]:
+                with pytest.raises(ClosedError):
+                    await asyncio.wait_for(one, seconds(5))
+
+    run(main())
+
+
+def test_who_waits_for_room_that_dead_letters_have_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(message: str) -> None:
+        if message == "bad":
+            raise ValueError(message)
+
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("jobs", max_messages=1, max_deliver=1, full="wait")
+            node.add_consumer("jobs", fail, group="g")
+            await stream.send_wait("bad")
+            await until(lambda: stream.stats.dead == 1)
+            waiting = asyncio.ensure_future(stream.send_wait("good"))
+            await until(lambda: "dead letters have all the room" in caplog.text)
+            assert await stream.dead_letters.purge() == 1
+            await asyncio.wait_for(waiting, seconds(5))
+            await drained(stream)
+
+    run(main())
+
+
 def test_a_stream_that_drops_the_oldest_counts_them(store: Path | None) -> None:
     async def main() -> None:
         async with Node("n") as node:
@@ -769,7 +840,7 @@ def test_what_is_over_the_limits_is_refused_with_the_reason() -> None:
             wrong: dict[str, Any]
             for wrong in (
                 {"ack": "some"},
-                {"full": "wait"},
+                {"full": "block"},
                 {"max_messages": 0},
                 {"max_deliver": 0},
                 {"groups": "billing"},

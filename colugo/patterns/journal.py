@@ -20,7 +20,7 @@ _PENDING_BYTES = 64 * 1024 * 1024
 """How much may wait to be written."""
 _RETRY_S = 1.0
 
-FullPolicy = Literal["reject", "drop-oldest"]
+FullPolicy = Literal["reject", "wait", "drop-oldest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Journal:
                     f"{self._pending_bytes} bytes wait to be written to the store; send_wait returns when "
                     "a message has been"
                 )
-            if self.limits.full == "reject" and replaces is None:
+            if self.limits.full != "drop-oldest" and replaces is None:
                 self._check_room(size)
             self.last = seq = self.last + 1
             group = ""
@@ -169,6 +169,30 @@ class Journal:
             self._pending_bytes += size
             self.sent += 1
         return seq
+
+    async def room(self, size: int) -> None:
+        """Return when `add` has room, or raises something else than that there is none.
+
+        Args:
+            size: bytes of payload, headers and key.
+        """
+        while not (self._closed or self.error is not None or self._has_room(size)):
+            if self.empty:
+                reason = StreamFullError(f"purge or resurrect them: there are {self.dead}")
+                self._complaints.warn("room", "a send_wait waits, for dead letters have all the room", reason)
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._finishing.append(future)
+            await future
+
+    def _has_room(self, size: int) -> bool:
+        limits = self.limits
+        with self._lock:
+            if size > limits.max_bytes:  # it will never have
+                return True
+            messages = self.count + self.dead + self._unwritten + len(self._pending)
+            held = self.size + self._unwritten_bytes + self._pending_bytes
+            busy = self._pending_bytes > _PENDING_BYTES and self._writing
+        return messages < limits.max_messages and held + size <= limits.max_bytes and not busy
 
     def _check_room(self, size: int) -> None:
         limits = self.limits
@@ -324,7 +348,7 @@ class Journal:
     def _trim(self) -> Trim:
         limits = self.limits
         oldest = None if limits.max_age_ms is None else time.time_ns() - limits.max_age_ms * 1_000_000
-        if limits.full == "reject":
+        if limits.full != "drop-oldest":
             return Trim(oldest_ns=oldest)
         return Trim(limits.max_messages, limits.max_bytes, oldest)
 
