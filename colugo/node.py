@@ -423,8 +423,9 @@ class Node(Lifecycle):
             max_messages: how many messages are kept, dead letters included.
             max_bytes: how many bytes of them (1 GiB).
             max_age_ms: how many milliseconds a message is kept; None for no limit.
-            full: what happens to a message beyond these: `"reject"`: `send` raises StreamFullError;
-                `"drop-oldest"`: the oldest message goes, and is counted.
+            full: what happens to a message beyond these: `"reject"`: `send` and `send_wait` raise
+                StreamFullError; `"wait"`: `send` does, and `send_wait` waits for room; `"drop-oldest"`: the
+                oldest message goes, and is counted.
             max_deliver: how many tries a message has in a group before it is a dead letter.
             ack_timeout_ms: milliseconds after which a try has failed of which nothing has been heard.
             retry_delay_ms: milliseconds from a failure to the next try; doubled for each further one, up to a

@@ -25,7 +25,7 @@ class Billing(Node):
     def bill(self, order: dict[str, Any], delivery: Delivery) -> None:
         if delivery.key == self.cannot:
             raise ValueError(f"no price for {self.cannot}")
-        again = f", for the {delivery.attempt}. time" if delivery.redelivered else ""
+        again = f", try {delivery.attempt}" if delivery.redelivered else ""
         number = delivery.id.rpartition("-")[2]
         print(f"billed order {number}: {order['pieces']} x {order['goods']}{again}")
 

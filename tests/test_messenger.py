@@ -176,7 +176,7 @@ def test_a_message_whose_callback_has_raised_comes_again(team: Team) -> None:
     calls = []
 
     def fail_at_first(payload: Any, message: Message) -> None:
-        calls.append(payload)
+        calls.append((payload, message.redelivered))
         if len(calls) == 1:
             raise RuntimeError("no")
         got(payload, message)
@@ -184,7 +184,7 @@ def test_a_message_whose_callback_has_raised_comes_again(team: Team) -> None:
     b.subscribe("n", fail_at_first)
     a.send_message("n", "again", ack=1)
     assert got.get()[0] == "again"
-    assert calls == ["again", "again"]
+    assert calls == [("again", False), ("again", True)]
     assert wait_until(lambda: a.stats.kept == 0)
     assert (b.stats.failed, b.stats.handled) == (1, 1)
 
@@ -490,6 +490,36 @@ def test_a_stop_tells_how_many_messages_nobody_has_had() -> None:
         a.send_message("n", n, ack=1)
     assert a.stop() == 3
     assert a.stop() == 3
+
+
+def test_a_stop_with_a_timeout_waits_for_somebody_to_come(team: Team) -> None:
+    a = team.add("a")
+    a.send_message("n", 1, ack=1)
+    assert wait_until(lambda: not a._keeping.meeting_s)  # so long a stop without a timeout would wait
+    left: list[int] = []
+    stopping = threading.Thread(target=lambda: left.append(a.stop(timeout=seconds(10))))
+    stopping.start()
+    assert wait_until(lambda: a._closing)
+    team.add("b").subscribe("n", got := Inbox())
+    assert got.get()[0] == 1
+    stopping.join(seconds(10))
+    assert left == [0]
+
+
+def test_a_stop_that_is_interrupted_closes_everything(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(threading.enumerate())
+    a = team.add("a")
+    a.send_message("n", 1, ack=1)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(a._keeping, "finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        a.stop()
+    assert a.stopped()
+    assert a.stop() == 1
+    assert wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 def test_a_callback_may_stop_its_messenger_and_its_message_counts_as_handled(team: Team) -> None:

@@ -14,7 +14,7 @@ import pytest
 import zmq
 from click.testing import CliRunner
 
-from colugo import BindError, Messenger, Node, RelayError
+from colugo import BindError, Messenger, Node, RelayError, RemoteError
 from colugo.cli.relay import relay
 from colugo.messenger import Relay
 from colugo.messenger.message import Message, seal, to_bytes
@@ -321,6 +321,28 @@ def test_a_subscriber_that_gets_a_message_from_two_sides_is_called_once(place: P
     assert got.payloads == ["once"]
 
 
+def test_a_message_on_which_the_callback_has_raised_is_redelivered_also_from_another_side(
+    place: Place,
+) -> None:
+    seen: queue.Queue[bool] = queue.Queue()
+
+    def fail_at_first(_: Any, message: Message) -> None:
+        seen.put(message.redelivered)
+        if not message["redelivered"]:
+            raise RuntimeError("no")
+
+    place.add("b").subscribe("n", fail_at_first)
+    body = to_bytes(seal("n", 1, 1, MSGPACK))
+    with Node("one", realm=place.realm).running() as one:
+        stream = one.add_stream("messenger", ack="any", max_deliver=1)
+        stream.send(body, key="n")
+        assert seen.get(timeout=seconds(15)) is False
+        assert wait_until(lambda: stream.stats.dead == 1)
+        with Node("two", realm=place.realm).running() as two:
+            two.add_stream("messenger", ack="any").send(body, key="n")
+            assert seen.get(timeout=seconds(15)) is True
+
+
 # --- what goes wrong
 
 
@@ -382,6 +404,24 @@ def test_what_a_full_relay_has_not_taken_is_handed_over_when_it_has_room(
     assert sorted(got.get(30) for _ in range(3)) == [0, 1, 2]
     assert wait_until(lambda: a.stats.kept == 0)
     assert a.stats.handed_over == 2
+
+
+def test_a_full_relay_says_once_that_it_takes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        realm = new_realm()
+        relay = Relay(pub_port=None, recv_port=None, max_messages=1, realm=realm)
+        async with relay, Node("a", realm=realm) as a:
+            client = a.add_request_client("messenger.relay")
+            assert await client.request(to_bytes(seal("n", 0, 1, MSGPACK))) == b"OK"
+            for n in range(10):
+                with pytest.raises(RemoteError, match="max_messages"):
+                    await client.request(to_bytes(seal("n", n, 1, MSGPACK)))
+            assert relay.stats.refused == 10
+        said = [record.getMessage() for record in caplog.records if "was not taken" in record.getMessage()]
+        assert len(said) == 1
+        assert said[0].startswith("the message 'n' was not taken: the stream holds 1 messages")
+
+    run(main())
 
 
 def test_a_message_to_whoever_listens_that_a_full_relay_refuses_has_reached_nobody(place: Place) -> None:
@@ -489,7 +529,9 @@ def test_a_second_relay_on_the_same_ports_says_so_and_fails(place: Place) -> Non
         assert "--pub-port" in second.lines[-1]
 
 
-@pytest.mark.parametrize("wrong", [("--realm", "a b"), ("--bind", "203.0.113.5"), ("--pub-port", "0")])
+@pytest.mark.parametrize(
+    "wrong", [("--realm", "a b"), ("--bind", "203.0.113.5"), ("--pub-port", "0"), ("--pub-port", "7202")]
+)
 def test_what_a_relay_cannot_be_given_is_wrong_usage(wrong: tuple[str, str]) -> None:
     result = CliRunner().invoke(relay, wrong)
     assert (result.exit_code, result.stderr.startswith("Usage:")) == (2, True)

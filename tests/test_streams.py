@@ -224,6 +224,28 @@ def test_a_group_that_is_forgotten_holds_nothing_back(store: Path | None) -> Non
 # --- failures
 
 
+@pytest.mark.parametrize("simple", [True, False])
+def test_the_log_names_the_message_on_which_a_callback_has_raised(
+    caplog: pytest.LogCaptureFixture, *, simple: bool
+) -> None:
+    def fail(_: str) -> None:
+        raise ValueError("cannot do this")
+
+    def fail_too(message: str, _: Delivery) -> None:
+        fail(message)
+
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("jobs", max_deliver=1)
+            node.add_consumer("jobs", fail if simple else fail_too, group="g")
+            sent = stream.send("bad")
+            await drained(stream)
+            said = [record.getMessage() for record in caplog.records if record.exc_info]
+            assert said == [f"callback of the consumer of jobs raised at message {sent}, try 1"]
+
+    run(main())
+
+
 @pytest.mark.usefixtures("transport")
 def test_what_a_callback_raises_on_is_tried_once_more_and_then_a_dead_letter(store: Path | None) -> None:
     seen: list[tuple[str, int, bool]] = []
@@ -347,17 +369,24 @@ def test_with_auto_ack_off_a_message_is_kept_until_it_is_acknowledged_from_any_t
     run(main())
 
 
-def test_a_message_that_does_not_decode_is_a_dead_letter_with_its_bytes() -> None:
+def test_a_message_that_does_not_decode_is_said_and_becomes_a_dead_letter_with_its_bytes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("jobs", retry_delay_ms=0)
             got = Collector()
             consumer = node.add_consumer("jobs", got, group="g", codec="json")
-            stream.send(b"{")
+            bad = stream.send(b"{")
             stream.send(b"1")
             await drained(stream)
             assert got.items == [1]
             (letter,) = await stream.dead_letters.find()
+            said = [record.getMessage() for record in caplog.records]
+            assert sum(f"message {bad} of jobs cannot be decoded" in text for text in said) == 1  # throttled
+            assert any(
+                f"message {bad} is a dead letter of the group 'g' after 2 tries" in text for text in said
+            )
             assert letter.payload == b"{"
             assert "json" in letter.reason
             assert consumer.stats.undecodable == 2
@@ -685,6 +714,77 @@ def test_a_full_stream_rejects_until_something_has_been_acknowledged(store: Path
     run(main())
 
 
+@pytest.mark.parametrize("limit", [{"max_messages": 10}, {"max_bytes": 20}])
+def test_a_stream_that_waits_takes_messages_when_there_is_room_in_their_order(
+    store: Path | None, limit: dict[str, Any]
+) -> None:
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("jobs", store=store, full="wait", **limit)
+            sending = [asyncio.ensure_future(stream.send_wait(f"{n:02}")) for n in range(100)]
+            await asyncio.gather(*sending[:10])
+            with pytest.raises(
+                StreamFullError, match=f"{next(iter(limit))} {'is ' * ('max_m' in str(limit))}"
+            ):
+                stream.send("xx")
+            assert sum(one.done() for one in sending) == 10
+            got = Collector()
+            node.add_consumer("jobs", got, group="g")
+            await asyncio.wait_for(asyncio.gather(*sending), seconds(20))
+            await drained(stream)
+            assert got.items == [f"{n:02}" for n in range(100)]
+            assert (stream.stats.rejected, stream.stats.dropped) == (1, 0)
+
+    run(main())
+
+
+def test_who_waits_for_room_can_be_cancelled_and_learns_of_the_end() -> None:
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("jobs", max_messages=1, full="wait")
+            await stream.send_wait("0")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await stream.send_wait("never taken")
+            with pytest.raises(StreamFullError, match="max_bytes"):  # it will never have room
+                await node.add_stream("small", max_bytes=10, full="wait").send_wait("x" * 9, key="yy")
+            waiting = [asyncio.ensure_future(stream.send_wait(str(n))) for n in (1, 2, 3)]
+            got = Collector()
+            consumer = node.add_consumer("jobs", got, group="g", prefetch=1)
+            assert await got.reach(4) == ["0", "1", "2", "3"]
+            await asyncio.gather(*waiting)
+            consumer.close()
+            await drained(stream)
+            last = [asyncio.ensure_future(stream.send_wait(str(n))) for n in (4, 5, 6)]
+            await last[0]
+            stream.close()
+            for one in last[1:]:
+                with pytest.raises(ClosedError):
+                    await asyncio.wait_for(one, seconds(5))
+
+    run(main())
+
+
+def test_who_waits_for_room_that_dead_letters_have_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(message: str) -> None:
+        if message == "bad":
+            raise ValueError(message)
+
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("jobs", max_messages=1, max_deliver=1, full="wait")
+            node.add_consumer("jobs", fail, group="g")
+            await stream.send_wait("bad")
+            await until(lambda: stream.stats.dead == 1)
+            waiting = asyncio.ensure_future(stream.send_wait("good"))
+            await until(lambda: "dead letters have all the room" in caplog.text)
+            assert await stream.dead_letters.purge() == 1
+            await asyncio.wait_for(waiting, seconds(5))
+            await drained(stream)
+
+    run(main())
+
+
 def test_a_stream_that_drops_the_oldest_counts_them(store: Path | None) -> None:
     async def main() -> None:
         async with Node("n") as node:
@@ -735,16 +835,23 @@ def test_what_is_over_the_limits_is_refused_with_the_reason() -> None:
             wrong: dict[str, Any]
             for wrong in (
                 {"ack": "some"},
-                {"full": "wait"},
+                {"full": "block"},
                 {"max_messages": 0},
                 {"max_deliver": 0},
                 {"groups": "billing"},
                 {"groups": [""]},
+                {"store": ""},
                 {"ack_timeout_ms": 0},
+                {"ack_timeout_ms": 0.5},
+                {"ack_timeout_ms": float("inf")},
+                {"ack_timeout_ms": 2**53},
+                {"retry_delay_ms": -1},
                 {"max_age_ms": -1},
                 {"durability": "none"},
             ):
-                with pytest.raises(ConfigurationError):
+                with pytest.raises(
+                    ConfigurationError, match=r"group" if "groups" in wrong else next(iter(wrong))
+                ):
                     node.add_stream("other", **wrong)
             for wrong in (
                 {"prefetch": 0},

@@ -67,6 +67,8 @@ def relay(
     Messengers that see a relay hand it each message that is to be acknowledged (ack=1); it keeps the message
     until somebody has it. Messengers of this realm discover it; others reach it by its address.
     """
+    if pub_port == recv_port:
+        raise click.UsageError(f"--pub-port and --recv-port must be two ports, not {pub_port} both")
     if verbose:
         logging.getLogger("relay").setLevel(logging.DEBUG)
     try:

@@ -57,7 +57,7 @@ class Keeping:
         self._tries = tries
         self._say = say
         self._stream: Stream | None = None
-        self._stream_made = time.monotonic()  # asyncio's clock is the same
+        self._stream_made = time.monotonic()
         self._task: asyncio.Task[None] | None = None
         self._at_once = asyncio.Event()
         self.stored = self.handed_over = 0
@@ -83,6 +83,11 @@ class Keeping:
     def dead(self) -> int:
         """How many of its messages were given up."""
         return 0 if self._stream is None else self._stream.stats.dead
+
+    @property
+    def meeting_s(self) -> float:
+        """How much longer others may take to discover the own stream, seconds."""
+        return max(0.0, self._stream_made + MEETING_S - time.monotonic())
 
     async def reach_relay(self) -> None:
         """Return when the given relay answers.
@@ -226,11 +231,12 @@ class Keeping:
             with contextlib.suppress(ClosedError):
                 await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def finish(self, within_s: float) -> None:
+    async def finish(self, within_s: float, meeting_s: float) -> None:
         """Wait until what is kept here has been handed over, or acknowledged by consumers; not for long.
 
         Args:
             within_s: seconds at most.
+            meeting_s: of these, how many for a relay or a consumer to come, if there is none.
         """
         stream = self._stream
         if stream is None or not stream.stats.messages:
@@ -238,7 +244,7 @@ class Keeping:
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         if not (self._relay.servers or stream.consumers):
-            await self._meet_anybody(stream, min(until, self._stream_made + MEETING_S))
+            await self._meet_anybody(stream, min(until, loop.time() + meeting_s))
         if self._relay.servers:
             self._at_once.set()
             self._begin_to_hand_over()

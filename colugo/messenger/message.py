@@ -128,17 +128,20 @@ class Message:
         timestamp: when it was made, seconds since 1970 by the sender's clock.
         checksum: MD5, 32 hexadecimal digits.
         id: 32 hexadecimal digits that no other message has.
+        redelivered: whether a callback of this process has been called with it before, or may have been. Of
+            other processes it says nothing: they can be told by the id only.
     """
 
-    __slots__ = ("ack", "checksum", "id", "name", "payload", "timestamp")
+    __slots__ = ("ack", "checksum", "id", "name", "payload", "redelivered", "timestamp")
 
-    def __init__(self, envelope: Envelope, payload: Any) -> None:
+    def __init__(self, envelope: Envelope, payload: Any, *, redelivered: bool) -> None:
         self.name = envelope.name
         self.payload = payload
         self.ack = envelope.ack
         self.timestamp = envelope.sent_ns / _NS
         self.checksum = envelope.checksum
         self.id = envelope.id.hex()
+        self.redelivered = redelivered
 
     def __getitem__(self, key: str) -> Any:
         if key not in self.__slots__:

@@ -171,28 +171,33 @@ class Messenger:
     def stop(self, timeout: float | None = None) -> int:
         """Stop: hand over to a relay what is kept here, and close everything; a second time is a no-op.
 
-        A message that is kept here waits so long for a relay, or for somebody who listens now. If neither is
-        there, nobody waits. What is left then is in the log with its number. In a callback it returns 0 at
-        once, and the messenger stops when the callback has returned.
+        What is left then is in the log with its number. In a callback it returns 0 at once, and the messenger
+        stops when the callback has returned.
 
         Args:
-            timeout: seconds to wait at most; None for `send_timeout`.
+            timeout: seconds to wait at most for a relay or somebody who listens to take what is kept here,
+                also if nobody is there yet. None: `send_timeout` if somebody is there, else no time.
 
         Returns:
             How many messages with `ack=1` are left: lost with this program, or waiting in `store`.
         """
         wait_s = self._timeout_s if timeout is None else _check_seconds("timeout", timeout)
         if self._worker.is_current:
-            threading.Thread(target=self.stop, args=(wait_s,), name=f"colugo {self.name} stop").start()
+            threading.Thread(target=self.stop, args=(timeout,), name=f"colugo {self.name} stop").start()
             return 0
         with self._lock:
             if self._closing:
                 return self._left
             self._closing = True
             try:
-                self._node.run(self._keeping.finish(wait_s))
+                meeting_s = self._keeping.meeting_s if timeout is None else wait_s
+                self._node.run(self._keeping.finish(wait_s, meeting_s))
             except ClosedError:  # its node was stopped by somebody else
                 self._say("the node had been stopped")
+            except BaseException:  # Ctrl-C: nobody else would end it
+                self._left = self._keeping.kept
+                self._end()
+                raise
             self._left = self._keeping.kept
         self._end()
         return self._left
@@ -259,7 +264,7 @@ class Messenger:
         Args:
             name: as of `send_message`.
             callback: `callback(payload, message)` or `callback(payload)`, a plain function; the message has
-                `name`, `payload`, `ack`, `timestamp` (seconds since 1970), `checksum` and `id`.
+                `name`, `payload`, `ack`, `timestamp` (seconds since 1970), `checksum`, `id`, `redelivered`.
 
         Raises:
             ConfigurationError: if the name breaks the rules, the callback cannot be called so, or there are

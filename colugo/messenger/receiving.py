@@ -58,6 +58,8 @@ class Receiving:
         self._codec = codec
         self._say = say
         self._recent = Recent(_REMEMBERED)
+        self._tried = Recent(_REMEMBERED)
+        """On which a callback has raised: another stream, such as a relay's, does not know."""
         self._busy = False
         self._due: Callable[[], None] | None = None
 
@@ -69,7 +71,7 @@ class Receiving:
         """
         envelope = self._open(data)
         if envelope.name in self.callbacks:
-            await self._call(envelope)
+            await self._call(envelope, redelivered=False)
 
     def when_settled(self, action: Callable[[], None]) -> None:
         """Do it, on the loop, when it has been said what has become of the message that is being handled."""
@@ -111,13 +113,14 @@ class Receiving:
         elif not delivery.redelivered:
             self._recent.add(envelope.id)
             delivery.ack()
-            await self._call(envelope)
+            await self._call(envelope, redelivered=False)
             return
         delivery.ack()
 
     async def _call_patiently(self, envelope: Envelope, delivery: Delivery) -> None:
         """Call back, and tell the stream meanwhile that this goes on."""
-        call = asyncio.ensure_future(self._call(envelope))
+        redelivered = delivery.redelivered or envelope.id in self._tried
+        call = asyncio.ensure_future(self._call(envelope, redelivered=redelivered))
         try:
             while not (await asyncio.wait({call}, timeout=_WORKING_S))[0]:
                 delivery.working()
@@ -126,13 +129,14 @@ class Receiving:
             raise
         call.result()
 
-    async def _call(self, envelope: Envelope) -> None:
-        message = Message(envelope, self._decode(envelope))
+    async def _call(self, envelope: Envelope, *, redelivered: bool) -> None:
+        message = Message(envelope, self._decode(envelope), redelivered=redelivered)
         self._say(f"got {message}")
         try:
             await self._worker.call(self._run, message)
         except Exception:
             self.counts.failed += 1
+            self._tried.add(envelope.id)
             raise
         self.counts.handled += 1
 

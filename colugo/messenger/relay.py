@@ -20,6 +20,7 @@ from colugo.messenger.wording import (
     passing_key,
 )
 from colugo.node import Node
+from colugo.patterns.base import Complaints
 from colugo.patterns.delivery import MessageInfo
 from colugo.patterns.reply import Reply
 from colugo.patterns.streams.kept_messages import reading
@@ -101,6 +102,7 @@ class Relay(Node):
         except BaseException:
             self.stop()
             raise
+        self._complaints = Complaints(self._runtime)
         self._recent = Recent(_REMEMBERED)
         self._storing: dict[bytes, asyncio.Future[None]] = {}
         self._recalled: asyncio.Future[None] | None = None
@@ -143,7 +145,7 @@ class Relay(Node):
                 self._publisher.send(body)
         except ColugoError as error:
             self._refused += 1
-            self.logger.warning("a message was not taken: %s", error)
+            self._complaints.warn("taken", f"the message {envelope.name!r} was not taken", error)
             reply.error(error)
         else:
             reply(ANSWER)
@@ -195,12 +197,14 @@ class Relay(Node):
             return
         try:
             envelope = from_bytes(body)
-            self._pass_on(envelope, body)
         except DecodeError:
             self._malformed += 1
+            return
+        try:
+            self._pass_on(envelope, body)
         except ColugoError as error:
             self._refused += 1
-            self.logger.warning("a message was not passed on: %s", error)
+            self._complaints.warn("passed on", f"the message {envelope.name!r} was not passed on", error)
 
     async def _recall(self) -> None:
         """Learn which messages are in the store, before others are taken."""

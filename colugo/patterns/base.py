@@ -35,18 +35,18 @@ def check_count(what: str, value: object) -> int:
     return value
 
 
-def check_delay_ms(delay_ms: object, *, least: int) -> int | float:
+def check_delay_ms(delay_ms: object, *, least: int, what: str = "a delay") -> int | float:
     """Return the delay if it is a number of milliseconds.
 
     Raises:
-        ConfigurationError: with the value.
+        ConfigurationError: with name and value.
     """
     if (
         isinstance(delay_ms, bool)
         or not isinstance(delay_ms, int | float)
         or not least <= delay_ms < math.inf
     ):
-        raise ConfigurationError(f"a delay is a number of milliseconds from {least} on, not {delay_ms!r}")
+        raise ConfigurationError(f"{what} is a number of milliseconds from {least} on, not {delay_ms!r}")
     return delay_ms
 
 

@@ -96,10 +96,15 @@ class Handler:
             reraise_if_cancelled(error)
             self.failed(error)
 
-    def failed(self, error: BaseException) -> None:
-        """Log and count what it raised."""
+    def failed(self, error: BaseException, at: str = "") -> None:
+        """Log and count what it raised.
+
+        Args:
+            error: that.
+            at: what it was called with, for the log, such as `" at message 17"`.
+        """
         self._runtime.count_callback_error()
-        self._runtime.logger.log(logging.ERROR, "%s raised", self.label, exc_info=error)
+        self._runtime.logger.log(logging.ERROR, "%s raised%s", self.label, at, exc_info=error)
 
     async def _finish(self, result: Awaitable[Any]) -> None:
         try:

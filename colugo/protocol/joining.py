@@ -9,6 +9,8 @@ from colugo.protocol.message_parts import check_group
 from colugo.protocol.topics import MAX_TOPIC_BYTES
 
 MAX_PREFETCH = 65535
+MAX_ACK_TIMEOUT_MS = 2**53 - 1
+"""The largest number that every JSON decoder reads exactly (RFC 8259 §6)."""
 _Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 _Number = Annotated[int, msgspec.Meta(ge=1)]
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
@@ -60,6 +62,6 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     stream: _Id
-    ack_timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    ack_timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=MAX_ACK_TIMEOUT_MS)]
     topic: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOPIC_BYTES)]
     last: Annotated[int, msgspec.Meta(ge=0)] | None = None

@@ -128,7 +128,12 @@ def confirm(question: str) -> None:
         SystemExit: by Ctrl-C; asyncio's own handler would only cancel the task, which notices nothing of that
             until it has its answer.
     """
-    before = signal.signal(signal.SIGINT, lambda *_: sys.exit(BY_CTRL_C))
+
+    def interrupted(*_: object) -> NoReturn:
+        click.echo(err=True)  # the question's line has no end yet
+        sys.exit(BY_CTRL_C)
+
+    before = signal.signal(signal.SIGINT, interrupted)
     try:
         click.confirm(clean(question), abort=True, err=True)
     finally:

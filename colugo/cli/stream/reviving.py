@@ -89,7 +89,7 @@ def purge(
     topic, wanted = _read(words, place, filters(ids, group, key), everything=everything)
 
     async def work(access: Access, found: list[Found]) -> int:
-        if not yes:
+        if not yes and any(one.stream.dead for one in found):
             where = some(f"{one.name} ({count(one.stream.dead, 'dead letter')})" for one in found)
             which = f"those {wanted}" if wanted.given else "all"
             confirm(f"{where}: throw {which} away for good?")
@@ -121,7 +121,8 @@ async def _for_each(access: Access, found: list[Found], question: str, wanted: F
             continue
         number = await access.ask(one, question, **arguments)
         total += number
-        click.echo(clean(f"{one.name}: {count(number, 'dead letter')} {done}."))
+        if number:
+            click.echo(clean(f"{one.name}: {count(number, 'dead letter')} {done}."))
     if not total:
         complain(f"there is no dead letter {wanted}" if wanted.given else "there are no dead letters")
     return 0 if total else 1

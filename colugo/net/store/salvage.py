@@ -91,6 +91,8 @@ def salvage(path: str | PathLike[str], into: str | PathLike[str]) -> Salvaged:
     source, target = Path(path).absolute(), Path(into).absolute()
     if target.exists():
         raise StoreError(f"{target} is there already: salvage makes a new store")
+    if not target.parent.is_dir():
+        raise StoreError(f"{target} cannot be made: its folder is not there")
     part = target.with_name(f"{target.name}-part")
     part.unlink(missing_ok=True)
     identity = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colugo.errors import ConfigurationError, LifecycleError
+from colugo.protocol.message_ids import message_id
 from colugo.protocol.message_parts import unpack_headers
 from colugo.protocol.ranges import RangeSet
 from colugo.protocol.settlements import BY_RULES, MAX_DELAY_MS, Failure, Outcome, Settlement
@@ -97,6 +98,11 @@ class Item(NamedTuple):
     headers: bytes
     payload: bytes
 
+    @property
+    def id(self) -> str:
+        """The message's id, as `send` has returned it."""
+        return message_id(self.source.stream_id, self.seq)
+
 
 class Delivery:
     """What is known of a message besides itself, and what can be said of it; callbacks get it.
@@ -141,7 +147,7 @@ class Delivery:
     @property
     def id(self) -> str:
         """The message's id, as `send` has returned it."""
-        return f"{self._source.stream_id.hex()}-{self._seq}"
+        return message_id(self._source.stream_id, self._seq)
 
     @property
     def topic(self) -> str:

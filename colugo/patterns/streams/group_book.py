@@ -12,6 +12,7 @@ from colugo.patterns.base import Complaints
 from colugo.patterns.streams.group import Ranges, StreamGroup
 from colugo.patterns.streams.journal import Journal
 from colugo.patterns.streams.tail import Tail
+from colugo.protocol.message_ids import message_id
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet, to_ranges
 from colugo.protocol.tries import Dead, Rules
@@ -69,6 +70,7 @@ class GroupBook:
         stir: Callable[[StreamGroup], None],
     ) -> None:
         self._journal = journal
+        self._stream_id = opened.stream_id
         self._any = ack == "any"
         self._rules = rules
         self._tail = tail
@@ -303,7 +305,8 @@ class GroupBook:
             )
             self._complaints.warn(
                 group.name,
-                f"message {seq} is a dead letter of the group {group.name!r} after {entry.attempt} tries",
+                f"message {message_id(self._stream_id, seq)} is a dead letter of the group {group.name!r} "
+                f"after {entry.attempt} {'try' if entry.attempt == 1 else 'tries'}",
                 ColugoError(reason),
             )
         group.dead += len(letters)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from colugo.errors import DecodeError
 from colugo.net.runtime import Runtime
+from colugo.patterns.base import Complaints
 from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, is_awaitable, reraise_if_cancelled
 from colugo.patterns.pace import Pace
 from colugo.patterns.streams.consumed import Delivery, Item, Source
@@ -59,6 +60,7 @@ class Calls:
         self.counts = counts
         self._codec = codec
         self._auto_ack = auto_ack
+        self._complaints = Complaints(runtime)
 
     def prepare(self, item: Item) -> tuple[Any, Delivery] | None:
         """The arguments of a call; None if the message cannot be decoded, which has been said then."""
@@ -68,12 +70,18 @@ class Calls:
         try:
             message = self._codec.unpack(item.payload, text=bool(flags & FLAG_TEXT))
         except DecodeError as error:
-            self.counts.undecodable += 1
+            self.undecodable(item, error)
             delivery.fail(report_failure(error))
             return None
         self.counts.handed += 1
         self.counts.redelivered += redelivered
         return message, delivery
+
+    def undecodable(self, item: Item, error: DecodeError) -> None:
+        """A message does not fit the codec: whoever has given the wrong one sees nothing else of it."""
+        self.counts.undecodable += 1
+        text = f"message {item.id} of {item.source.topic} cannot be decoded, and is given back"
+        self._complaints.warn(item.source, text, error)
 
     def succeeded(self, delivery: Delivery) -> None:
         """The callback has returned."""
@@ -82,7 +90,7 @@ class Calls:
 
     def raised(self, delivery: Delivery, error: BaseException) -> None:
         """The callback has raised."""
-        self.handler.failed(error)
+        self.handler.failed(error, f" at message {delivery.id}, try {delivery.attempt}")
         if not delivery.settled:
             delivery.fail(report_failure(error))
 
@@ -221,7 +229,7 @@ class OnLoop:
         try:
             message = self._codec.unpack(item.payload, text=bool(flags & FLAG_TEXT))
         except DecodeError as error:
-            calls.counts.undecodable += 1
+            calls.undecodable(item, error)
             self._fail(item, error)
             return False
         counts = calls.counts
@@ -231,7 +239,7 @@ class OnLoop:
         try:
             result = calls.handler.callback(message)
         except CALLBACK_ERRORS as error:
-            calls.handler.failed(error)
+            calls.handler.failed(error, f" at message {item.id}, try {item.attempt}")
             self._fail(item, error)
             return False
         if result is not None and is_awaitable(result):

@@ -23,7 +23,7 @@ _AT_ONCE = 200
 """How many who wait for messages are woken in a turn of the loop: between, consumers are heard and served."""
 _new = tuple.__new__
 
-FullPolicy = Literal["reject", "drop-oldest"]
+FullPolicy = Literal["reject", "wait", "drop-oldest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Journal:
                 )
             if (
                 (self._held >= limits.max_messages or self._held_bytes + size > limits.max_bytes)
-                and limits.full == "reject"
+                and limits.full != "drop-oldest"
                 and replaces is None
             ):
                 raise self._rejection()
@@ -194,6 +194,30 @@ class Journal:
             self._held_bytes += size
             self.sent += 1
         return seq
+
+    async def room(self, size: int) -> None:
+        """Return when `add` has room, or raises something else than that there is none.
+
+        Args:
+            size: bytes of payload, headers and key.
+        """
+        while not (self._closed or self.error is not None or self._has_room(size)):
+            if self.empty:
+                reason = StreamFullError(f"purge or resurrect them: there are {self.dead}")
+                self._complaints.warn("room", "a send_wait waits, for dead letters have all the room", reason)
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._finishing.append(future)
+            await future
+
+    def _has_room(self, size: int) -> bool:
+        limits = self.limits
+        with self._lock:
+            if size > limits.max_bytes:  # it will never have
+                return True
+            busy = self._pending_bytes > _PENDING_BYTES and self._writing
+            return (
+                self._held < limits.max_messages and self._held_bytes + size <= limits.max_bytes and not busy
+            )
 
     def _rejection(self) -> StreamFullError:
         limits = self.limits
@@ -353,7 +377,7 @@ class Journal:
     def _trim(self) -> Trim:
         limits = self.limits
         oldest = None if limits.max_age_ms is None else time.time_ns() - limits.max_age_ms * 1_000_000
-        if limits.full == "reject":
+        if limits.full != "drop-oldest":
             return Trim(oldest_ns=oldest)
         return Trim(limits.max_messages, limits.max_bytes, oldest)
 

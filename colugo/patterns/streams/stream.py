@@ -1,5 +1,6 @@
 """The producing side of streams: messages that are kept until somebody has them."""
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterable
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import zmq
 
-from colugo.errors import ClosedError, ConfigurationError, FrameError, LifecycleError
+from colugo.errors import ClosedError, ConfigurationError, FrameError, LifecycleError, StreamFullError
 from colugo.net.binding import Binding
 from colugo.net.runtime import Runtime
 from colugo.net.store.memory import MemoryStore
 from colugo.net.store.sqlite import SqliteStore
-from colugo.patterns.base import Part, check_count, check_delay_ms, check_size, check_timeout_ms
+from colugo.patterns.base import Part, check_count, check_delay_ms, check_size
 from colugo.patterns.gate import Gate
 from colugo.patterns.streams.dead_letters import DeadLetters
 from colugo.patterns.streams.gossip import StreamGossip
@@ -27,6 +28,7 @@ from colugo.patterns.streams.stats import GroupStats, StreamStats, group_stats
 from colugo.protocol.advertisement import Kind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.frames import ID_BYTES
+from colugo.protocol.joining import MAX_ACK_TIMEOUT_MS
 from colugo.protocol.message_parts import check_group, check_key, pack_headers
 from colugo.protocol.messages import FLAG_TEXT
 from colugo.protocol.stream_description import GroupDescription, StreamDescription
@@ -75,10 +77,11 @@ class Stream(Part):
         _check_choice("ack", ack, AckPolicy)
         _check_choice("full", full, FullPolicy)
         _check_choice("durability", durability, Durability)
-        check_timeout_ms(ack_timeout_ms)
-        check_delay_ms(retry_delay_ms, least=0)
+        if check_count("ack_timeout_ms", ack_timeout_ms) > MAX_ACK_TIMEOUT_MS:
+            raise ConfigurationError(f"ack_timeout_ms is at most {MAX_ACK_TIMEOUT_MS}, not {ack_timeout_ms}")
+        check_delay_ms(retry_delay_ms, least=0, what="retry_delay_ms")
         if max_age_ms is not None:
-            check_timeout_ms(max_age_ms)
+            check_count("max_age_ms", max_age_ms)
         limits = Limits(
             check_count("max_messages", max_messages), check_count("max_bytes", max_bytes), max_age_ms, full
         )
@@ -87,7 +90,10 @@ class Stream(Part):
         self._codec = resolve_codec(codec)
         self._limit = runtime.sockets.max_message_bytes
         self._path = None if store is None else os.fspath(store)
+        if self._path == "":
+            raise ConfigurationError("store= is the path of a file, not ''; None keeps messages in memory")
         self._poked = threading.Event()
+        self._entrance = asyncio.Lock() if full == "wait" else None
         self._gate = Gate(f"the stream {topic}")
         self._socket = runtime.sockets.router()
         self._socket.set(zmq.SNDHWM, 0)  # prefetch bounds what waits for each consumer
@@ -275,7 +281,7 @@ class Stream(Part):
             EncodeError: if the codec cannot take the message, or msgpack the headers.
             MessageTooLargeError: if it is over the node's `max_message_bytes`, or the stream's `max_bytes`.
             ConfigurationError: if the key is too long, or no text.
-            StreamFullError: if there is no room (`full="reject"`).
+            StreamFullError: if there is no room, but with `full="drop-oldest"`.
             StoreError: if the store cannot be written to now.
             ClosedError: after the stream has been closed.
         """
@@ -284,6 +290,8 @@ class Stream(Part):
     async def send_wait(self, message: Any, key: str = "", headers: dict[str, Any] | None = None) -> str:
         """Take a message, and return when it is safely stored.
 
+        With `full="wait"`, those that call it while there is no room wait for it, first come, first served;
+        one that is cancelled meanwhile (`asyncio.timeout`) has not been taken.
         With `store=`, and `durability="full"`, it has been synced to disk then (SQLite, `synchronous=FULL`).
 
         Args:
@@ -296,11 +304,16 @@ class Stream(Part):
 
         Raises:
             StoreError: if it could not be stored: it is not sent later, either.
+            ClosedError: also if the stream is closed while this waits.
             Exception: what `send` raises.
         """
         if threading.get_ident() != self._runtime.owner:
             self._check_thread()
-        seq = self._take(message, key, headers)
+        if self._entrance is None:
+            seq = self._take(message, key, headers)
+        else:
+            async with self._entrance:
+                seq = await self._take_with_room(message, key, headers)
         await self._keeper.journal.written(seq)
         return f"{self._prefix}{seq}"
 
@@ -389,6 +402,28 @@ class Stream(Part):
     def _take(self, message: Any, key: str, headers: dict[str, Any] | None) -> int:
         if self._closed:
             self._check_open()
+        seq = self._keeper.journal.add(*self._pack(message, key, headers))
+        self._begin()
+        return seq
+
+    async def _take_with_room(self, message: Any, key: str, headers: dict[str, Any] | None) -> int:
+        parts = self._pack(message, key, headers)
+        journal = self._keeper.journal
+        size = sum(map(len, (key.encode(), *parts[1:3])))
+        while True:
+            await journal.room(size)
+            self._check_open()
+            try:
+                seq = journal.add(*parts)
+            except StreamFullError:
+                if size > journal.limits.max_bytes:
+                    raise
+            else:  # no other thread has taken the room meanwhile
+                self._begin()
+                return seq
+
+    def _pack(self, message: Any, key: str, headers: dict[str, Any] | None) -> tuple[str, bytes, bytes, int]:
+        """What is kept of a message: key, headers, payload and flags."""
         payload, text = self._codec.pack(message)
         packed = pack_headers(headers) if headers else b""
         size = len(payload) + len(packed)
@@ -397,13 +432,15 @@ class Stream(Part):
         if key or key != "":
             check_key(key)
         data = payload if type(payload) is bytes else bytes(payload)
-        seq = self._keeper.journal.add(key, packed, data, FLAG_TEXT if text else 0)
+        return key, packed, data, FLAG_TEXT if text else 0
+
+    def _begin(self) -> None:
+        """Let what was taken be written; from any thread."""
         if threading.get_ident() == self._runtime.owner:
             self._keeper.begin()
         elif not self._poked.is_set():
             self._poked.set()
             self._runtime.submit(self._poke)
-        return seq
 
     def _poke(self) -> None:
         self._poked.clear()
@@ -429,9 +466,10 @@ class Stream(Part):
         lost = self._keeper.journal.count + self._keeper.journal.unwritten
         if self._path is None and lost:
             self._runtime.logger.warning(
-                "the stream %s is closed, and %d messages that not everybody has had go with it",
+                "the stream %s is closed, and what not everybody has had goes with it: %d message%s",
                 self.topic,
                 lost,
+                "" if lost == 1 else "s",
             )
 
 
