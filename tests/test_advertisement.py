@@ -132,7 +132,7 @@ def test_an_advertisement_reads_as_a_sentence_would_name_it() -> None:
     [
         ({"v": None}, "version '', this is '2'"),
         ({"v": "1"}, "version '1', this is '2'"),
-        ({"k": "pubs"}, "'pubs'"),
+        ({"k": "pubs"}, "^unknown kind 'pubs'$"),
         ({"k": None}, "''"),
         ({"t": None}, "empty"),
         ({"t": "lab door"}, "letters, digits"),
@@ -151,8 +151,8 @@ def test_an_advertisement_reads_as_a_sentence_would_name_it() -> None:
         ({"r": None}, "realm"),
         ({"r": "r" * 25}, "realm"),
         ({"r": "my realm"}, "realm"),
-        ({"f": "zip"}, "'zip'"),
-        ({"f": None}, "''"),
+        ({"f": "zip"}, "^unknown framing 'zip'$"),
+        ({"f": None}, "^unknown framing ''$"),
     ],
 )
 def test_a_malformed_value_is_an_advertisement_error_with_the_reason(

@@ -254,10 +254,15 @@ def test_versions_that_differ_are_named_with_their_nodes() -> None:
 
 def test_records_that_are_not_understood_are_wrong() -> None:
     world = World()
-    world.facts.ignored = {"x-1._colugo._tcp.local.": "version '9', this is '2'", "y": "no key 'i'"}
-    first, second = bad(examine(world.facts))
+    world.facts.ignored = {
+        "x-1._colugo._tcp.local.": "version '9', this is '2'",
+        "x-2._colugo._tcp.local.": "unknown kind 'lamp'",
+        "y": "no key 'i'",
+    }
+    first, second, third = bad(examine(world.facts))
     assert "x-1 is of another version" in first.text
-    assert "y is malformed" in second.text
+    assert "x-2 is of another version" in second.text
+    assert "y is malformed" in third.text
 
 
 def test_static_peers_that_do_not_answer_are_wrong() -> None:

@@ -6,8 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from colugo.net.store.creation import create
+from tools.soak.commands import main
 from tools.soak.payloads import make_payload, read_label
 from tools.soak.records import (
     CONFIRMED,
@@ -185,3 +187,11 @@ def test_troubles_follow_from_the_seed_and_come_in_their_order() -> None:
     assert list(cuts(7, 5, 100)) == list(cuts(7, 5, 100)) != list(cuts(8, 5, 100))
     assert all(0 <= one.at <= other.at <= 100 for one, other in pairwise(kills(7, 50, 100)))
     assert all(one.at <= other.at for one, other in pairwise(cuts(7, 5, 100)))
+
+
+def test_who_cannot_cut_cables_is_told_what_can_be_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda command: None if command == "nft" else f"/bin/{command}")
+    result = CliRunner().invoke(main, ["--messages", "1"])
+    assert result.exit_code == 2
+    assert "Error: to cut cables takes root, nft; --cuts 0 goes without cables" in result.output

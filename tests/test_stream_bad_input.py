@@ -181,7 +181,9 @@ def test_who_settles_without_having_joined_is_told_to_join() -> None:
     run(main())
 
 
-def test_a_consumer_that_says_nothing_more_gets_nothing_more_and_is_heard_when_it_speaks() -> None:
+def test_a_consumer_that_says_nothing_more_is_named_gets_nothing_more_and_is_heard_when_it_speaks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("t", ack_timeout_ms=200)
@@ -190,6 +192,8 @@ def test_a_consumer_that_says_nothing_more_gets_nothing_more_and_is_heard_when_i
                 stream.send("x")
                 first = decode_deliveries(await receive(socket))
                 await pinged(socket, lambda: stream.groups["g"].in_flight == 0)
+                (said,) = [text for text in caplog.messages if "is late" in text]
+                assert said.startswith("the consumer of t at node stranger, group 'g', is late: nothing said")
                 stream.send("y")
                 assert stream.groups["g"].in_flight == 0
                 await socket.send(PING)

@@ -7,6 +7,7 @@ from statistics import median
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level
 from colugo.diagnosis.wording import count, duration, some
+from colugo.protocol.advertisement import UNKNOWN
 
 _MOST_SKEW_MS = 1000
 _VERSION = "version"
@@ -43,7 +44,7 @@ def records(facts: Facts) -> Iterator[Finding]:
     """Every record of our service type is understood."""
     for name, reason in sorted(facts.ignored.items()):
         label = name.removesuffix("._colugo._tcp.local.")
-        if reason.startswith(_VERSION):
+        if reason.startswith((_VERSION, UNKNOWN)):
             text = f"the record {label} is of another version and ignored: {reason}"
             advice = "its program has another version of colugo: install the same one on both sides"
         else:

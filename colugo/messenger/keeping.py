@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -279,11 +280,24 @@ def relay_endpoint(address: str, port: int) -> str:
         port: 1 to 65535.
 
     Raises:
-        ConfigurationError: if that is no port.
+        ConfigurationError: if that is no port, or the address has one.
     """
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:  # noqa: PLR2004 - TCP's
         raise ConfigurationError(f"a port is a number from 1 to 65535, not {port!r}")
     if not isinstance(address, str) or not address:
         raise ConfigurationError(f"server_address is the name or address of a host, not {address!r}")
-    host = f"[{address}]" if ":" in address and not address.startswith("[") else address
-    return f"tcp://{host}:{port}"
+    host = address.removeprefix("[").removesuffix("]")
+    if "/" in host or (":" in host and not _is_ipv6(host)):
+        raise ConfigurationError(
+            f"server_address is the name or address of a host alone, not {address!r}: the ports are "
+            "send_port and sub_port"
+        )
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True

@@ -25,7 +25,7 @@ from colugo.net.mdns_sweep import Sweep
 from colugo.net.mdns_verifier import Verifier
 from colugo.net.scope_watch import ScopeWatch
 from colugo.net.tasks import Tasks
-from colugo.protocol.advertisement import Advertisement
+from colugo.protocol.advertisement import UNKNOWN, Advertisement
 from colugo.protocol.throttle import Throttle
 
 log = logging.getLogger("colugo.discovery")
@@ -268,11 +268,12 @@ class MdnsLink:
         except AdvertisementError as error:
             if info.name in self.ignored or len(self.ignored) < _MAX_IGNORED:
                 self.ignored[info.name] = str(error)
-            held = self._throttle.admit("malformed", self._loop.time())
+            # sockets of a newer version are no fault; this one has no use for them
+            level = logging.INFO if str(error).startswith(UNKNOWN) else logging.WARNING
+            held = self._throttle.admit(level, self._loop.time())
             if held is not None:
-                log.warning(
-                    "ignored the malformed mDNS record %s: %s (%d more like it)", info.name, error, held
-                )
+                more = f" ({held} more like it in the last minute)" if held else ""
+                log.log(level, "ignored the mDNS record %s: %s%s", info.name, error, more)
             return
         self.ignored.pop(info.name, None)
         self._up(info.name, advertisement)

@@ -6,10 +6,13 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from colugo.errors import AdvertisementError, ConfigurationError, TopicError
 from colugo.protocol.frames import ID_BYTES
 from colugo.protocol.topics import check_topic
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 WIRE_VERSION = "2"
 MAX_NAME_BYTES = 63
@@ -20,6 +23,8 @@ _CUT = ".."
 _UUID_BYTES = 16
 _LABEL_TOPIC_CHARS = 50
 _MAX_PORT = 65535
+UNKNOWN = "unknown"
+"""How the reason begins if a record names a kind or framing that only a newer version may have."""
 DISCARD_PORT = 9
 """RFC 863; a record that names it is not one of a ZeroMQ socket."""
 
@@ -175,13 +180,13 @@ def from_txt(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: in
     try:
         return Advertisement(
             socket_id=_decode_id(values["i"], ID_BYTES),
-            kind=Kind(values["k"]),
+            kind=_known(Kind, "kind", values["k"]),
             topic=check_topic(values["t"]),
             node=check_name(values["n"]),
             node_id=_decode_id(values["u"], _UUID_BYTES),
             realm=check_realm(values["r"]),
             codec=_check_label(values.get("c", "plain")),
-            framing=Framing(values.get("f", Framing.COLUGO)),
+            framing=_known(Framing, "framing", values.get("f", Framing.COLUGO)),
             host_id=_check_label(values.get("h", "")),
             addresses=tuple(str(ipaddress.ip_address(address)) for address in addresses),
             port=port,
@@ -207,6 +212,13 @@ def cut_codec(name: str) -> str:
     if not space or len(head) > MAX_LABEL_BYTES // 2:
         return encoded[:MAX_LABEL_BYTES].decode(errors="ignore")
     return head.decode() + encoded[len(head) - MAX_LABEL_BYTES :].decode(errors="ignore")
+
+
+def _known(choices: type[Choice], what: str, text: str) -> Choice:
+    try:
+        return choices(text)
+    except ValueError:
+        raise AdvertisementError(f"{UNKNOWN} {what} {text[:40]!r}") from None
 
 
 def _check_label(text: str) -> str:

@@ -1,5 +1,6 @@
 """The command line of the soak."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -50,6 +51,8 @@ def main(*, folder: Path | None, **plan: int) -> None:
       python -m tools.soak
       python -m tools.soak --messages 5000 --kills 10 --cuts 0 --seconds 15
     """  # noqa: D301 - click wants the character \b, which stops its wrapping
+    if plan["cuts"]:
+        _check_cables()
     console = Console()
     kept = folder or Path(tempfile.mkdtemp(prefix="colugo-soak-"))
     kept.mkdir(parents=True, exist_ok=True)
@@ -65,6 +68,15 @@ def main(*, folder: Path | None, **plan: int) -> None:
         sys.exit(1)
     if folder is None:
         shutil.rmtree(kept)
+
+
+def _check_cables() -> None:
+    """Refuse to cut cables where that is not possible."""
+    missing = [command for command in ("ip", "nft") if shutil.which(command) is None]
+    if os.geteuid() != 0:
+        missing.insert(0, "root")
+    if missing:
+        raise click.UsageError(f"to cut cables takes {', '.join(missing)}; --cuts 0 goes without cables")
 
 
 def _places(cuts: int) -> AbstractContextManager[list[Place]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 import zmq
 
-from colugo.errors import FrameError
+from colugo.errors import ColugoError, FrameError
 from colugo.net.reader import SocketReader
 from colugo.net.runtime import Runtime
 from colugo.net.store import size_of, size_of_all
@@ -116,7 +116,17 @@ class StreamMembers:
                 return
 
     def nudge(self, member: Member) -> None:
-        """Ask a member to say something."""
+        """Ask a member to say something; what it had in hand for too long is redelivered."""
+        visitor = self._visitors.get(member.identity)
+        if visitor is not None and self._keeper is not None:
+            join, limit_s = visitor.join, self._keeper.rules.ack_timeout_s
+            self._complaints.warn(
+                ("late", join.consumer),
+                f"the consumer of {self._topic} at node {join.node}, group {join.group!r}, is late",
+                ColugoError(
+                    f"nothing said within ack_timeout_ms, {limit_s * 1000:g}: others get what it has"
+                ),
+            )
         if not self._send(member.identity, _PING):
             self._gone(member.identity)
 
