@@ -13,6 +13,8 @@ MESSAGES := $(patsubst %.proto,%_pb2.py,$(wildcard proto/*.proto))
 PYTEST ?=
 # Tests and demo stay on this machine: no packet leaves it.
 RUN_PYTEST = COLUGO_SCOPE=host $(BIN)/python -m pytest
+# Two processes, for tests wait more than they work. Some of the slow ones measure, and are left alone.
+BESIDE = --numprocesses 2 --dist worksteal
 # What nodes promise however they find each other.
 CORE_TESTS = $(patsubst %,tests/test_%.py,callbacks comings_and_goings conflation data_path flow \
 	interoperability node publish_subscribe request_reply stalls streams)
@@ -32,13 +34,13 @@ venv: .venv/.dev $(MESSAGES) ## Make .venv with colugo (editable) and the tools 
 proto: $(MESSAGES) ## Generate the Python modules of proto/*.proto
 
 test: .venv/.dev $(MESSAGES) ## Run the tests, without the slow ones
-	$(RUN_PYTEST) -m "not slow" $(PYTEST)
+	$(RUN_PYTEST) -m "not slow" $(BESIDE) $(PYTEST)
 
 test-slow: .venv/.dev $(MESSAGES) ## Run only the slow tests
 	$(RUN_PYTEST) -m slow $(PYTEST)
 
 test-static: .venv/.dev $(MESSAGES) ## Run the tests of the core with mDNS off, by given peers only
-	COLUGO_TEST_DISCOVERY=static $(RUN_PYTEST) -m "not slow" $(CORE_TESTS) $(PYTEST)
+	COLUGO_TEST_DISCOVERY=static $(RUN_PYTEST) -m "not slow" $(BESIDE) $(CORE_TESTS) $(PYTEST)
 
 test-all: .venv/.dev $(MESSAGES) ## Run all tests
 	$(RUN_PYTEST) $(PYTEST)

@@ -28,19 +28,20 @@ from colugo.errors import (
 from colugo.messenger import Messenger, MessengerStats, Mezzenger
 from colugo.net.interfaces import Scope
 from colugo.node import Node
-from colugo.patterns.consumed import Delivery
-from colugo.patterns.consumer import Consumer, ConsumerStats
-from colugo.patterns.dead_letters import DeadLetter
 from colugo.patterns.delayed import DelayedCallback
 from colugo.patterns.delivery import MessageInfo
-from colugo.patterns.kept_messages import KeptMessage
 from colugo.patterns.publisher import Publisher, PublisherStats
 from colugo.patterns.repeater import Repeater
 from colugo.patterns.reply import Reply
 from colugo.patterns.reply_server import ReplyServer, ReplyServerStats
 from colugo.patterns.request_client import RequestClient, RequestClientStats
 from colugo.patterns.respondent import Respondent, RespondentStats
-from colugo.patterns.stream import GroupStats, Stream, StreamStats
+from colugo.patterns.streams.consumed import Delivery
+from colugo.patterns.streams.consumer import Consumer, ConsumerStats
+from colugo.patterns.streams.dead_letters import DeadLetter
+from colugo.patterns.streams.kept_messages import KeptMessage
+from colugo.patterns.streams.stats import GroupStats, StreamStats
+from colugo.patterns.streams.stream import Stream
 from colugo.patterns.subscriber import Subscriber, SubscriberStats, SubscriptionStats
 from colugo.patterns.survey import Survey, SurveyorStats, SurveyReply
 from colugo.patterns.surveyor import Surveyor

@@ -20,10 +20,7 @@ from colugo.net.peers import resolve_mdns, resolve_peers
 from colugo.net.port_choice import resolve_port
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
-from colugo.patterns.consumer import DEFAULT_PREFETCH, Consumer
 from colugo.patterns.delayed import DelayedCallback
-from colugo.patterns.group_book import AckPolicy
-from colugo.patterns.journal import FullPolicy
 from colugo.patterns.publisher import (
     DEFAULT_HWM,
     DEFAULT_MAX_BYTES,
@@ -35,7 +32,10 @@ from colugo.patterns.repeater import Repeater
 from colugo.patterns.reply_server import ReplyServer
 from colugo.patterns.request_client import Balance, RequestClient
 from colugo.patterns.respondent import Respondent
-from colugo.patterns.stream import (
+from colugo.patterns.streams.consumer import DEFAULT_PREFETCH, Consumer
+from colugo.patterns.streams.group_book import AckPolicy
+from colugo.patterns.streams.journal import FullPolicy
+from colugo.patterns.streams.stream import (
     DEFAULT_ACK_TIMEOUT_MS,
     DEFAULT_MAX_DELIVER,
     DEFAULT_MAX_MESSAGES,

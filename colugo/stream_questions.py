@@ -7,10 +7,10 @@ import msgspec
 
 from colugo.errors import ConfigurationError, LifecycleError
 from colugo.net.questions import QuestionHandler
-from colugo.patterns.dead_letters import DeadLetter
-from colugo.patterns.kept_messages import PAGE_BYTES, KeptMessage
-from colugo.patterns.stream import Stream
-from colugo.patterns.stream_gossip import QUESTION as STREAM_GROUPS
+from colugo.patterns.streams.dead_letters import DeadLetter
+from colugo.patterns.streams.gossip import QUESTION as STREAM_GROUPS
+from colugo.patterns.streams.kept_messages import PAGE_BYTES, KeptMessage
+from colugo.patterns.streams.stream import Stream
 from colugo.protocol.stream_answers import LetterSummary, Summary, Whole, part_of, plain, preview
 
 STREAMS = "streams"

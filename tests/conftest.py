@@ -1,4 +1,4 @@
-"""Every test stays on this host, in a realm of its own."""
+"""Every test stays on this host, in a realm of its own; each run has a network of its own, if it may."""
 
 import os
 from collections.abc import Iterator
@@ -6,11 +6,17 @@ from collections.abc import Iterator
 import pytest
 
 from colugo import Node
+from tests.namespaces import leave_for_own_network
 from tests.support import new_realm
 
 os.environ["COLUGO_SCOPE"] = "host"
 DISCOVERY = os.environ.get("COLUGO_TEST_DISCOVERY", "mdns")
 assert DISCOVERY in {"mdns", "static"}, f"COLUGO_TEST_DISCOVERY is mdns or static, not {DISCOVERY!r}"
+
+
+def pytest_configure() -> None:
+    """Let runs beside each other not meet, nor what else runs on this host."""
+    leave_for_own_network()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from colugo.errors import StoreError
-from colugo.net.memory_store import MemoryStore
 from colugo.net.store import Committed, DeadQuery, Opened, Outcome, Read, ReadDead, Transaction
+from colugo.net.store.memory import MemoryStore
 
 NS = 1_000_000_000
 

@@ -163,6 +163,13 @@ def pattern_modules(sources: Sources) -> set[str]:
     }
 
 
+def folder(module: str, sources: Sources) -> str:
+    """The folder of patterns/ that a module is in; empty for what is right there, or elsewhere."""
+    parts = module.split(".")
+    inner = ".".join(parts[:3])
+    return inner if len(parts) > 2 and parts[1] == "patterns" and is_package(inner, sources) else ""
+
+
 # --- the rules
 
 
@@ -187,6 +194,11 @@ def sideways(sources: Sources) -> Iterator[str]:
             continue
         if unit(one.importer) == "patterns" and one.target in patterns:
             yield f"{one}: sideways, a pattern of its own"
+        elif unit(one.importer) == "patterns" and folder(one.target, sources) not in (
+            "",
+            folder(one.importer, sources),
+        ):
+            yield f"{one}: sideways into a folder that is one pattern's"
         both = layer(one.importer), layer(one.target)
         if both == (BUILT_ON_NODES, BUILT_ON_NODES) and unit(one.importer) != unit(one.target):
             yield f"{one}: sideways within layer {BUILT_ON_NODES}"

@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Literal
 
-_EDGES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1)
+Check = Callable[[bytes], bool]
+"""Whether a frame is accepted."""
+
+_EDGES = (0, 1, 2, *(2**bits - step for bits in (7, 8, 15, 16, 31, 32, 63, 64) for step in (1, 0)))
 _MAX_STEPS = 3
 
 
@@ -21,6 +24,31 @@ def mutants(seeds: Sequence[bytes], random: Random, count: int) -> Iterator[byte
         for _ in range(random.randint(1, _MAX_STEPS)):
             random.choice(_MUTATIONS)(data, random, seeds)
         yield bytes(data)
+
+
+def with_bytes(frame: bytes, at: int, value: bytes) -> bytes:
+    """The frame with other bytes at a place."""
+    return frame[:at] + value + frame[at + len(value) :]
+
+
+def accepted_bytes(frame: bytes, check: Check) -> list[set[int]]:
+    """With which values of each of its bytes a frame is accepted; among them is its own."""
+    accepted = [
+        {value for value in range(256) if check(with_bytes(frame, at, bytes([value])))}
+        for at in range(len(frame))
+    ]
+    assert all(byte in values for byte, values in zip(frame, accepted, strict=True))
+    return accepted
+
+
+def with_numbers(frame: bytes, *sizes: int) -> Iterator[bytes]:
+    """The frame with each so many bytes of it set to numbers that lengths, counts and ranges break at."""
+    for size in sizes:
+        bits = 8 * size
+        for at in range(len(frame) - size + 1):
+            for number in (*_EDGES, len(frame), len(frame) - at):
+                if number < 1 << bits:
+                    yield with_bytes(frame, at, number.to_bytes(size, "little"))
 
 
 def _truncate(data: bytearray, random: Random, seeds: Sequence[bytes]) -> None:

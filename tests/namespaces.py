@@ -3,9 +3,13 @@
 Nothing in them reaches the machine's real interfaces. They need root, iproute2 and nftables.
 """
 
+import ctypes
+import fcntl
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import uuid
@@ -19,6 +23,10 @@ import pytest
 from tests.cable import Cable, Cables, send_plain_frames
 from tests.support import Program
 
+_CLONE_NEWNET = 0x40000000  # sched.h
+_SIOCSIFFLAGS = 0x8914  # sockios.h
+_IFF_UP = 1  # netdevice(7)
+
 
 def require_namespaces() -> None:
     """Skip the test where namespaces cannot be made; in CI that is a failure."""
@@ -31,6 +39,19 @@ def require_namespaces() -> None:
         pytest.fail(f"CI must be able to run this test: {reason}")
     if reason:
         pytest.skip(reason)
+
+
+def leave_for_own_network() -> bool:
+    """Move this thread, and what it starts, into a network namespace that has nothing but loopback.
+
+    Returns:
+        Whether it could: elsewhere than on Linux, and without root, it stays where it is.
+    """
+    if sys.platform != "linux" or ctypes.CDLL(None).unshare(_CLONE_NEWNET):
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
+    return True
 
 
 def ip(*arguments: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import pytest
 
 from colugo.errors import StoreError
-from colugo.net.sqlite_store import SqliteStore
 from colugo.net.store import DeadLetter, DeadQuery, Outcome, Store, Transaction
+from colugo.net.store.sqlite import SqliteStore
 from colugo.protocol.messages import FLAG_TEXT, Message
 
 T = TypeVar("T")

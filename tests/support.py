@@ -4,6 +4,7 @@ import asyncio
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -50,6 +51,23 @@ def wait_until(condition: Callable[[], object], within: float = 10.0) -> bool:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.001)
+    return True
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody uses."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody uses it."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
     return True
 
 

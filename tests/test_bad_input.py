@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import zmq
-import zmq.asyncio
 from zeroconf import ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
@@ -29,7 +28,8 @@ from colugo import (
 from colugo.net.directory import Change, DirectoryEvent
 from colugo.net.mdns_query import SERVICE_TYPE
 from colugo.protocol.advertisement import Advertisement, Kind, to_txt
-from tests.support import Collector, Program, run, seconds, until
+from tests.plain import plain_context, plain_socket
+from tests.support import Collector, Program, is_free, run, seconds, until
 
 MIB = 1024 * 1024
 
@@ -130,22 +130,19 @@ def test_a_stranger_with_any_zeromq_socket_harms_no_bound_port(kind: int) -> Non
 
 def test_malformed_requests_are_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        plain = zmq.asyncio.Context()
-        try:
-            async with one_of_each() as (_, _publisher, _plain, server, _stream):
-                stranger = plain.socket(zmq.DEALER)
-                stranger.connect(server.endpoints[0])
-                for frames in (
-                    [b"\xc1"],
-                    [b"\xc1" * 40],
-                    [b"hello", b"world"],
-                    [b"x"],
-                    [b"\xc1\x02" + bytes(40)],
-                ):
-                    await stranger.send_multipart(frames)
-                await until(lambda: server.stats.malformed == 5)
-        finally:
-            plain.destroy(linger=0)
+        async with (
+            one_of_each() as (_, _publisher, _plain, server, _stream),
+            plain_socket(zmq.DEALER, server.endpoints[0]) as stranger,
+        ):
+            for frames in (
+                [b"\xc1"],
+                [b"\xc1" * 40],
+                [b"hello", b"world"],
+                [b"x"],
+                [b"\xc1\x02" + bytes(40)],
+            ):
+                await stranger.send_multipart(frames)
+            await until(lambda: server.stats.malformed == 5)
 
     run(main())
     assert len([one for one in caplog.records if "is malformed" in one.getMessage()]) == 1
@@ -155,31 +152,27 @@ def test_malformed_publications_are_counted_and_the_good_ones_arrive(realm: str)
     """A stranger that is advertised as one of ours, and sends garbage under our prefix."""
 
     async def main() -> None:
-        plain = zmq.asyncio.Context()
-        try:
-            async with Node("b") as node, Node("a") as good:
-                received = Collector()
-                subscriber = node.add_subscriber("t", received)
-                evil = plain.socket(zmq.XPUB)
-                port = evil.bind_to_random_port("tcp://127.0.0.1")
-                node._runtime.registry.on_event(_up(_advertisement(realm, port)))
-                filter_ = await evil.recv()
-                for frame in (
-                    b"\xc1",
-                    b"\xc1\x01\x01\x00" + bytes(28),
-                    filter_[1:] + b"junk",
-                    filter_[1:],
-                    b"\xc1" * 99,
-                ):
-                    await evil.send(filter_[1:] + frame if not frame.startswith(b"\xc1") else frame)
-                    await evil.send(filter_[1:] + frame)
-                await until(lambda: subscriber.stats.malformed >= 5)
-                publisher = good.add_publisher("t")
-                await publisher.ready()
-                publisher.send("good")
-                assert await received.reach(1) == ["good"]
-        finally:
-            plain.destroy(linger=0)
+        async with Node("b") as node, Node("a") as good, plain_context() as plain:
+            received = Collector()
+            subscriber = node.add_subscriber("t", received)
+            evil = plain.socket(zmq.XPUB)
+            port = evil.bind_to_random_port("tcp://127.0.0.1")
+            node._runtime.registry.on_event(_up(_advertisement(realm, port)))
+            filter_ = await evil.recv()
+            for frame in (
+                b"\xc1",
+                b"\xc1\x01\x01\x00" + bytes(28),
+                filter_[1:] + b"junk",
+                filter_[1:],
+                b"\xc1" * 99,
+            ):
+                await evil.send(filter_[1:] + frame if not frame.startswith(b"\xc1") else frame)
+                await evil.send(filter_[1:] + frame)
+            await until(lambda: subscriber.stats.malformed >= 5)
+            publisher = good.add_publisher("t")
+            await publisher.ready()
+            publisher.send("good")
+            assert await received.reach(1) == ["good"]
 
     run(main())
 
@@ -336,19 +329,11 @@ def test_a_port_that_is_given_is_used() -> None:
             first = node.add_publisher("t")
             _, port = address_of(first)
             first.close()
-            await until(lambda: _free(port))
+            await until(lambda: is_free(port))
             second = node.add_publisher("t", port=port)
             assert second.endpoints[0] == f"tcp://127.0.0.1:{port}"
 
     run(main())
-
-
-def _free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("scope", ["eth99", "192.0.2.250", "nowhere", "127.0.0.1,eth99"])

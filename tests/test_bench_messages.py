@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from typing import Self
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.benching import FakeChild
 from tools.bench import flow
 from tools.bench.flow import Flow, Shape
 from tools.bench.peers.network import Network, free_port
@@ -128,21 +128,8 @@ def test_a_network_survives_a_command_line() -> None:
     assert Network.parse(str(network)) == network
 
 
-class _Fake:
+class _Fake(FakeChild):
     """A process that loses, doubles or damages what is sent through it."""
-
-    count = 0
-    lost = 0
-    wrong = 0
-
-    def __init__(self, _: str, role: str, *arguments: str) -> None:
-        self.role = role
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
 
     def tell(self, line: str) -> None:
         if line.startswith("send"):

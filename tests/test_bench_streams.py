@@ -6,13 +6,13 @@ import signal
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Self
 
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.benching import FakeChild
 from tests.support import Program, seconds, wait_until
 from tools.bench import commands, libraries, streaming
 from tools.bench.benchmark import Benchmark, Options
@@ -81,22 +81,8 @@ def test_a_message_that_was_not_sent_so_is_wrong(message: bytes) -> None:
     assert (tally.wrong, tally.doubled) == (1, 0)
 
 
-class _Fake:
+class _Fake(FakeChild):
     """A process that sends, or one that loses, doubles or damages what comes."""
-
-    count = 0
-    lost = 0
-    doubled = 0
-    wrong = 0
-
-    def __init__(self, _: str, role: str, *arguments: str) -> None:
-        self.role = role
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
 
     def tell(self, line: str) -> None:
         if line.startswith("send"):

@@ -14,19 +14,11 @@ from colugo.protocol.message_parts import MAX_KEY_BYTES
 from tests.memory import peak_bytes
 from tests.strategies import texts
 from tests.tracing import functions_of, lines_run
+from tests.wildcards import fits
 
 any_words = st.lists(st.sampled_from(["a", "b", "", "a b", "é/ü", "="]), max_size=6)
 any_patterns = st.lists(st.sampled_from(["a", "b", "", "a b", "é/ü", "*", "#"]), max_size=6)
 short_texts = texts.filter(lambda text: len(text.encode()) <= MAX_KEY_BYTES)
-
-
-def fits(pattern: list[str], key: list[str]) -> bool:
-    """RabbitMQ's rules as they are told: `*` is one word, `#` is none or more."""
-    if not pattern:
-        return not key
-    if pattern[0] == "#":
-        return any(fits(pattern[1:], key[taken:]) for taken in range(len(key) + 1))
-    return bool(key) and pattern[0] in ("*", key[0]) and fits(pattern[1:], key[1:])
 
 
 def words(text: str) -> list[str]:

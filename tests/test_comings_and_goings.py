@@ -2,10 +2,8 @@
 
 import asyncio
 import dataclasses
-import socket
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import pytest
 import zmq
@@ -16,7 +14,8 @@ from colugo.net.directory import Change, DirectoryEvent
 from colugo.net.interfaces import Scope
 from colugo.net.mdns import MdnsDirectory
 from colugo.testing import Network
-from tests.support import Collector, Program, run, seconds, until
+from tests.plain import plain_context
+from tests.support import Collector, Program, is_free, new_realm, run, seconds, until
 
 
 class Cable:
@@ -65,15 +64,6 @@ class Cable:
 
 def port_of(part: object) -> int:
     return int(part.endpoints[0].rsplit(":", 1)[1])  # type: ignore[attr-defined]
-
-
-@asynccontextmanager
-async def plain_context() -> AsyncIterator[zmq.asyncio.Context]:
-    context = zmq.asyncio.Context()
-    try:
-        yield context
-    finally:
-        context.destroy(linger=0)
 
 
 @pytest.mark.usefixtures("transport")
@@ -189,14 +179,6 @@ def test_a_plain_publisher_is_told_up_and_lost_each_time_it_restarts(host: str) 
     run(main(), within=30)
 
 
-def free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
-
-
 def bound(plain: zmq.asyncio.Socket, port: int) -> bool:
     try:
         plain.bind(f"tcp://127.0.0.1:{port}")
@@ -217,7 +199,7 @@ def test_what_a_publisher_sends_after_ready_on_the_port_of_its_predecessor_arriv
             async with first:
                 port = port_of(first.add_publisher("t"))
                 await subscriber.ready()
-            await until(lambda: free(port))
+            await until(lambda: is_free(port))
             second = Node("second")
             publisher = second.add_publisher("t", port=port)
             async with second:
@@ -233,7 +215,7 @@ def test_what_a_publisher_sends_after_ready_on_the_port_of_its_predecessor_arriv
 @pytest.mark.slow
 def test_what_comes_under_an_id_that_is_never_advertised_is_counted_and_not_kept() -> None:
     async def main() -> None:
-        async with Network().node("reader") as reader, Node("other", realm="elsewhere") as other:
+        async with Network().node("reader") as reader, Node("other", realm=new_realm()) as other:
             subscriber = reader.add_subscriber("t", print)
             publisher = other.add_publisher("another.topic")
             stale = dataclasses.replace(

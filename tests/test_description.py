@@ -18,7 +18,8 @@ from colugo.protocol.description import (
     to_plain,
 )
 from colugo.protocol.stream_description import ConsumerDescription, GroupDescription, StreamDescription
-from tests.support import Collector, run, until
+from colugo.testing import Network
+from tests.support import Collector, new_realm, run, until
 
 MINIMAL: dict[str, Any] = {"name": "a", "uuid": "00"}
 
@@ -134,12 +135,28 @@ def test_a_reader_that_is_behind_and_a_queue_that_is_full_are_told() -> None:
 
 def test_sockets_of_other_realms_are_counted() -> None:
     async def main() -> None:
-        async with Node("a", realm="one") as a, Node("b", realm="one") as b, Node("c", realm="two") as c:
+        network = Network()  # others of this host are heard by mDNS, and would be counted
+        async with network.node("a") as a, network.node("b") as b, network.node("c", realm=new_realm()) as c:
             socket = c.add_publisher("t")
             await until(lambda: len(a.nodes) == 2 and a._runtime.registry.foreign == 2)
             assert (await asked(b, a)).other_realms == 2
             socket.close()
             await until(lambda: a._runtime.registry.foreign == 1)
+
+    run(main())
+
+
+def test_a_socket_of_another_realm_is_heard_of_by_mdns_until_it_closes() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b, Node("c", realm=new_realm()) as c:
+            socket = c.add_publisher("t")
+            heard = a._runtime.registry._foreign
+            mine = {one.socket_id for one in (*c.nodes, *c.advertisements)}
+            await until(lambda: len(a.nodes) == 2 and mine <= heard)
+            assert len(mine) == 2
+            assert (await asked(b, a)).other_realms >= 2
+            socket.close()
+            await until(lambda: len(mine & heard) == 1)
 
     run(main())
 

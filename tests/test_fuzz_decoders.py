@@ -14,6 +14,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -39,13 +40,12 @@ from colugo.protocol.calls import (
     FLAG_REFUSED,
     FLAG_TEXT,
     Call,
-    decode_calls,
     encode_calls,
     split_envelope,
 )
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.control import decode_body, decode_control, encode_control
-from colugo.protocol.deliveries import FLAG_REDELIVERED, decode_deliveries, encode_deliveries
+from colugo.protocol.deliveries import encode_deliveries
 from colugo.protocol.error_report import decode_error, decode_plain_error, encode_error, encode_plain_error
 from colugo.protocol.frames import NO_ID, Kind
 from colugo.protocol.joining import Join, Joined
@@ -60,17 +60,16 @@ from colugo.protocol.publications import (
     FLAG_WAIT,
     READER_PREFIX,
     Ack,
-    Publication,
     decode_ack,
-    decode_publication,
     encode_ack,
     encode_publication,
 )
 from colugo.protocol.ranges import RangeSet
-from colugo.protocol.settlements import Failure, Outcome, Settlement, decode_settle, encode_settle
+from colugo.protocol.settlements import Failure, Outcome, Settlement, encode_settle
 from proto.lab_pb2 import Temperature
 from tests.memory import memory_limit, peak_bytes
 from tests.mutation import mutants
+from tests.reading import read_calls, read_deliveries, read_publication, read_settle
 from tests.tracing import branches, branches_run, code_lines, functions_of, lines_run
 
 ALL_MUTANTS = 200_000
@@ -114,39 +113,16 @@ class Decoder:
 # --- frames
 
 
-def read_publication(data: bytes) -> None:
-    """Read one frame or two, as bytes and as views."""
+def read_message(data: bytes) -> None:
+    """Read one frame of publish/subscribe or two, as bytes and as views."""
     frame, mark, rest = data.partition(SECOND_FRAME)
     start = 9 if frame.startswith(READER_PREFIX) else 0
     large = rest if mark else None
     with contextlib.suppress(FrameError):  # with a second frame where there was none, and without it
-        check_publication(frame, start, None if mark else b"")
-    got = check_publication(frame, start, large)
-    view = check_publication(memoryview(frame), start, None if large is None else memoryview(large))
+        read_publication(frame, start, None if mark else b"")
+    got = read_publication(frame, start, large)
+    view = read_publication(memoryview(frame), start, None if large is None else memoryview(large))
     assert got[:7] == view[:7]
-
-
-def check_publication(frame: Any, start: int, large: Any) -> Publication:
-    got = decode_publication(frame, start, large)
-    payloads = got.payloads()
-    again = encode_publication(
-        got.publisher,
-        got.first_sequence,
-        got.sent_ns,
-        payloads,
-        kind=got.kind,
-        flags=got.flags,
-        segment=got.segment,
-    )
-    assert again == frame[start:]
-    assert large is None or (len(payloads) == 1 and payloads[0] is large)
-    assert len(payloads) == len(got.lengths)
-    whole = b"".join(payloads)
-    if payloads and got.text:
-        texts = got.texts()
-        assert (texts is not None) is whole.isascii()
-        assert texts is None or [text.encode() for text in texts] == payloads
-    return got
 
 
 class NoneOfThese(Exception):  # noqa: N818 - it is an outcome, no error
@@ -161,14 +137,6 @@ def read_ack(data: bytes) -> None:
     assert encode_ack(ack) == (data, b"\x00" + data[1:])
 
 
-def read_calls(kind: Kind) -> Callable[[bytes], None]:
-    def read(data: bytes) -> None:
-        got = decode_calls(data, kind)
-        assert encode_calls(kind, got.server, got.calls) == data
-
-    return read
-
-
 def split(data: bytes) -> list[bytes]:
     """Bytes as the frames of one message: so mutants change their number and lengths too."""
     return data.split(b"|")
@@ -179,27 +147,6 @@ def read_envelope(data: bytes) -> None:
     assert envelope + body == split(data)
     assert not envelope or envelope[-1] == b""
     assert b"" not in envelope[:-1]
-
-
-def read_deliveries(data: bytes) -> None:
-    got = decode_deliveries(data)
-    flags = [each & FLAG_TEXT for each in got.flags]
-    messages = zip(got.seqs, got.keys, got.headers, got.payloads, flags, got.sent_ns, strict=True)
-    redelivered = [bool(each & FLAG_REDELIVERED) for each in got.flags]
-    again = encode_deliveries(
-        got.stream_id, [Message(*each) for each in messages], list(got.attempts), redelivered
-    )
-    assert again == data
-
-
-def read_settle(data: bytes) -> None:
-    got = decode_settle(data)
-    again = encode_settle(*got)
-    assert decode_settle(again) == got
-    if not any(other.failure for other in got.others):  # msgpack has more than one form for a text
-        assert again == data
-    borders = [border for one in got.ranges for border in one]
-    assert borders == sorted(borders)
 
 
 def read_joining(data: bytes) -> None:
@@ -340,15 +287,15 @@ def codec(spec: Any, messages: list[Any], *, text: bool = False) -> Decoder:
 
 
 DECODERS = {
-    "publication": Decoder(read_publication, PUBLICATIONS, FrameError),
+    "publication": Decoder(read_message, PUBLICATIONS, FrameError),
     "acknowledgement": Decoder(read_ack, ACKS, NoneOfThese),
     "request": Decoder(
-        read_calls(Kind.REQUEST),
+        partial(read_calls, kind=Kind.REQUEST),
         [encode_calls(Kind.REQUEST, NO_ID, some) for some in (CALLS[:1], CALLS, EQUAL_CALLS)],
         FrameError,
     ),
     "reply": Decoder(
-        read_calls(Kind.REPLY),
+        partial(read_calls, kind=Kind.REPLY),
         [encode_calls(Kind.REPLY, ID, some) for some in (CALLS[:1], CALLS, REPLIES)],
         FrameError,
     ),

@@ -335,6 +335,19 @@ def test_what_is_returned_is_handed_out_again_in_its_order_and_that_try_does_not
     assert {(entry.attempt, entry.redelivered) for entry in given} == {(1, False)}
 
 
+@pytest.mark.parametrize("returns", [([1, 2], [3, 4]), ([3, 4], [1, 2]), ([2], [4], [1], [3])])
+def test_messages_of_a_key_that_are_returned_one_after_the_other_keep_their_order(
+    returns: tuple[list[int], ...],
+) -> None:
+    queue = queue_of(b"a", prefetch=4)
+    queue.offer(messages(range(1, 7), key="k"))
+    assert assigned(queue) == {b"a": [1, 2, 3, 4]}
+    for seqs in returns:
+        assert queue.give_back(b"a", seqs) == 0
+    queue.join(b"b", 10)
+    assert assigned(queue) == {b"b": [1, 2, 3, 4, 5, 6]}
+
+
 # --- acknowledgements
 
 

@@ -2,25 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import pytest
 import zmq
-import zmq.asyncio
 
 from colugo import ConfigurationError, Node, PeerLost, RemoteError
-from tests.support import Collector, run, seconds, until
-
-
-@asynccontextmanager
-async def context() -> AsyncIterator[zmq.asyncio.Context]:
-    """A ZeroMQ context of the plain peer."""
-    plain = zmq.asyncio.Context()
-    try:
-        yield plain
-    finally:
-        plain.destroy(linger=0)
+from tests.plain import plain_context
+from tests.support import Collector, new_realm, run, seconds, until
 
 
 @pytest.fixture
@@ -47,7 +36,7 @@ def rep_server() -> Iterator[str]:
 
 def test_a_plain_sub_listens_to_a_raw_publisher() -> None:
     async def main() -> None:
-        async with Node("a") as node, context() as plain:
+        async with Node("a") as node, plain_context() as plain:
             publisher = node.add_publisher("t", framing="raw")
             sub = plain.socket(zmq.SUB)
             sub.subscribe(b"a")
@@ -64,7 +53,7 @@ def test_a_plain_sub_listens_to_a_raw_publisher() -> None:
 
 def test_a_plain_sub_and_a_subscriber_share_a_raw_publisher_with_a_codec() -> None:
     async def main() -> None:
-        async with Node("a") as node, Node("b") as other, context() as plain:
+        async with Node("a") as node, Node("b") as other, plain_context() as plain:
             publisher = node.add_publisher("t", framing="raw", codec="json")
             subscriber = other.add_subscriber("t", codec="json")
             sub = plain.socket(zmq.SUB)
@@ -80,7 +69,7 @@ def test_a_plain_sub_and_a_subscriber_share_a_raw_publisher_with_a_codec() -> No
 
 def test_a_plain_sub_on_a_publisher_of_our_framing_gets_nothing_and_is_not_counted() -> None:
     async def main() -> None:
-        async with Node("a") as node, context() as plain:
+        async with Node("a") as node, plain_context() as plain:
             publisher = node.add_publisher("t")
             subscriber = node.add_subscriber("t")
             sub = plain.socket(zmq.SUB)
@@ -99,7 +88,7 @@ def test_a_plain_sub_on_a_publisher_of_our_framing_gets_nothing_and_is_not_count
 
 def test_a_subscriber_listens_to_a_plain_pub_by_its_address() -> None:
     async def main() -> None:
-        async with Node("a") as node, context() as plain:
+        async with Node("a") as node, plain_context() as plain:
             pub = plain.socket(zmq.XPUB)
             port = pub.bind_to_random_port("tcp://127.0.0.1")
             peers = Collector()
@@ -119,7 +108,7 @@ def test_a_subscriber_listens_to_a_plain_pub_by_its_address() -> None:
 
 def test_a_subscriber_with_a_codec_reads_the_last_frame_of_a_plain_pub() -> None:
     async def main() -> None:
-        async with Node("a") as node, context() as plain:
+        async with Node("a") as node, plain_context() as plain:
             pub = plain.socket(zmq.XPUB)
             port = pub.bind_to_random_port("tcp://127.0.0.1")
             subscriber = node.add_subscriber("t", codec="json", connect=[f"tcp://127.0.0.1:{port}"])
@@ -132,7 +121,7 @@ def test_a_subscriber_with_a_codec_reads_the_last_frame_of_a_plain_pub() -> None
 
 def test_a_plain_pub_that_comes_back_on_its_port_is_heard_again() -> None:
     async def main() -> None:
-        async with Node("a") as node, context() as plain:
+        async with Node("a") as node, plain_context() as plain:
             gone = asyncio.Queue[str]()
             pub = plain.socket(zmq.XPUB)
             port = pub.bind_to_random_port("tcp://127.0.0.1")
@@ -157,7 +146,7 @@ def test_a_plain_pub_that_comes_back_on_its_port_is_heard_again() -> None:
 @pytest.mark.parametrize("correlate", [0, 1])
 def test_a_plain_req_asks_a_server_that_others_use_too(correlate: int) -> None:
     async def main() -> None:
-        async with Node("server") as server, Node("client") as asker, context() as plain:
+        async with Node("server") as server, Node("client") as asker, plain_context() as plain:
             replier = server.add_reply_server("t", lambda message: message * 2)
             client = asker.add_request_client("t")
             req = plain.socket(zmq.REQ)
@@ -178,7 +167,7 @@ def test_a_plain_req_gets_an_error_as_an_empty_frame_and_its_text() -> None:
         def fail(message: bytes) -> bytes:
             raise ValueError(f"cannot use {message!r}")
 
-        async with Node("server") as server, context() as plain:
+        async with Node("server") as server, plain_context() as plain:
             replier = server.add_reply_server("t", fail)
             req = plain.socket(zmq.REQ)
             req.connect(replier.endpoints[0])
@@ -190,7 +179,7 @@ def test_a_plain_req_gets_an_error_as_an_empty_frame_and_its_text() -> None:
 
 def test_a_plain_req_with_a_codec_speaks_it() -> None:
     async def main() -> None:
-        async with Node("server") as server, context() as plain:
+        async with Node("server") as server, plain_context() as plain:
             replier = server.add_reply_server("t", sum, codec="json")
             req = plain.socket(zmq.REQ)
             req.connect(replier.endpoints[0])
@@ -232,7 +221,7 @@ def test_a_client_that_is_given_the_address_of_one_of_our_servers_works_and_gets
                 raise KeyError("bad")
             return message
 
-        async with Node("server", realm="elsewhere") as server, Node("client") as asker:
+        async with Node("server", realm=new_realm()) as server, Node("client") as asker:
             replier = server.add_reply_server("t", answer)
             (endpoint,) = (one for one in replier.endpoints if one.startswith(transport))
             client = asker.add_request_client("other.topic", connect=[endpoint])
@@ -245,7 +234,7 @@ def test_a_client_that_is_given_the_address_of_one_of_our_servers_works_and_gets
 
 def test_a_plain_rep_that_goes_away_fails_its_requests() -> None:
     async def main() -> None:
-        async with Node("client") as asker, context() as plain:
+        async with Node("client") as asker, plain_context() as plain:
             rep = plain.socket(zmq.REP)
             port = rep.bind_to_random_port("tcp://127.0.0.1")
             client = asker.add_request_client("t", connect=[f"tcp://127.0.0.1:{port}"])

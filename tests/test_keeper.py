@@ -17,11 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import tests.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.errors import ClosedError, StoreError, StreamFullError
 from colugo.net.store import Outcome, Transaction, size_of
-from colugo.patterns import group_book, journal
-from colugo.patterns.group_book import AckPolicy
-from colugo.patterns.journal import FullPolicy, Limits
-from colugo.patterns.keeper import Keeper
-from colugo.patterns.stream_group import StreamGroup
+from colugo.patterns.streams import group_book, journal
+from colugo.patterns.streams.group import StreamGroup
+from colugo.patterns.streams.group_book import AckPolicy
+from colugo.patterns.streams.journal import FullPolicy, Limits
+from colugo.patterns.streams.keeper import Keeper
+from colugo.protocol.binding_history import MAX_EARLIER
 from colugo.protocol.bindings import Bindings
 from colugo.protocol.ranges import Range, to_ranges
 from colugo.protocol.settlements import Failure, Settlement
@@ -31,6 +32,7 @@ from tests.keeping import NS, Disk, OwnTimeLoop, SlowStore, runtime_on
 
 BINDINGS = {"g": ("#",), "h": ("x.#",), "passing": ("#",)}
 DECLARED = ["g", "h"]
+OTHERS = [("#",), ("x.#",), ("y",), ("=", "y"), ("x.1",)]
 keys = st.sampled_from(["", "x.1", "y"])
 groups = st.sampled_from(sorted(BINDINGS))
 
@@ -66,6 +68,9 @@ class Keeping(RuleBasedStateMachine):
         self.rising: dict[int, tuple[int, str]] = {}
         self.purged: set[tuple[int, str]] = set()
         self.audience: dict[int, set[str]] = {}
+        self.bound: dict[str, tuple[str, ...]] = dict(BINDINGS)
+        self.unwanted: dict[str, set[int]] = defaultdict(set)
+        self.changes = 0
         self.consumers: dict[bytes, Consumer] = {}
         self.born = 0
         self.held = False
@@ -133,6 +138,8 @@ class Keeping(RuleBasedStateMachine):
         for name in DECLARED:
             if name not in self.keeper.groups:
                 self.keeper.book.make_group(name, BINDINGS[name], durable=True)
+        for name, group in self.keeper.groups.items():
+            self.bound[name] = group.bindings.patterns
         self.keeper.open()
 
     # --- what the keeper does
@@ -162,7 +169,8 @@ class Keeping(RuleBasedStateMachine):
             assert seq not in self.refused
             assert seq not in self.acknowledged[group.name]
             assert seq not in self.dead_now[group.name]
-            assert group.wants(entry.message)
+            if not entry.redelivered:
+                assert self.is_for(group.name, seq, entry.message.key)
             if seq in self.begun[group.name]:
                 assert entry.redelivered
             if entry.redelivered and seq not in group.done:
@@ -170,6 +178,15 @@ class Keeping(RuleBasedStateMachine):
             assert record.offered >= seq
             self.begun[group.name].add(seq)
             consumer.held.add(seq)
+
+    def is_for(self, name: str, seq: int, key: str) -> bool:
+        """Whether a group is to get a message, by the bindings of now or of when it was sent."""
+        if self.ack == "any":
+            return self.wants(name, key)
+        return seq not in self.unwanted[name] or self.changes > MAX_EARLIER
+
+    def wants(self, name: str, key: str) -> bool:
+        return Bindings(self.bound[name]).matches(key)
 
     # --- what the program does
 
@@ -192,9 +209,10 @@ class Keeping(RuleBasedStateMachine):
         else:
             assert self.limits.full != "reject" or held < self.limits.max_messages
             assert seq not in self.stored
-            self.audience[seq] = {
-                name for name in keeper.groups if name in DECLARED and Bindings(BINDINGS[name]).matches(key)
-            }
+            listening = {name for name in keeper.groups if self.wants(name, key)}
+            self.audience[seq] = listening & set(DECLARED)
+            for name in keeper.groups.keys() - listening:
+                self.unwanted[name].add(seq)
             keeper.begin()
             if wait:
                 self.waiting.append((seq, keeper.journal.written(seq)))
@@ -233,6 +251,8 @@ class Keeping(RuleBasedStateMachine):
         self.rising.clear()
         self.purged.clear()
         self.audience.clear()
+        for unwanted in self.unwanted.values():
+            unwanted.intersection_update(self.stored)
         self.start()
 
     @rule(step=st.sampled_from([0.0, 0.3, 1.5, 11.0, 31.0]))
@@ -257,7 +277,31 @@ class Keeping(RuleBasedStateMachine):
         if name not in self.keeper.groups:
             self.is_new(name)
         group = self.keeper.book.join(name, identity, prefetch, BINDINGS[name], durable=durable)
+        self.is_bound(name, BINDINGS[name])
         self.consumers[identity] = Consumer(identity, group)
+
+    @precondition(lambda self: self.consumers)
+    @rule(data=st.data(), bindings=st.sampled_from(OTHERS))
+    def rebind(self, data: st.DataObject, bindings: tuple[str, ...]) -> None:
+        consumer = self.some_consumer(data)
+        group = consumer.group
+        if consumer.broken or not self.keeper.book.has(group):
+            return
+        begun = self.some_held(data, consumer) if consumer.held else set()
+        for seq in set(group.queue.held_by(consumer.identity)) - begun:
+            if not group.queue.entries[seq].redelivered:
+                self.begun[group.name].discard(seq)
+        consumer.held = begun
+
+        def act() -> None:
+            self.keeper.book.rebind(group, consumer.identity, bindings, begun | {999})
+            self.is_bound(group.name, bindings)
+
+        self.in_loop(act)
+
+    def is_bound(self, name: str, bindings: tuple[str, ...]) -> None:
+        self.changes += self.bound[name] != bindings
+        self.bound[name] = bindings
 
     def some_consumer(self, data: st.DataObject) -> Consumer:
         return self.consumers[data.draw(st.sampled_from(sorted(self.consumers)))]
@@ -388,7 +432,8 @@ class Keeping(RuleBasedStateMachine):
 
     def is_new(self, name: str) -> None:
         """The group that a name stands for has had nothing yet."""
-        for kept in (self.begun, self.acknowledged, self.dead_now):
+        self.bound[name] = BINDINGS[name]
+        for kept in (self.begun, self.acknowledged, self.dead_now, self.unwanted):
             kept[name].clear()
 
     @precondition(lambda self: self.disk._dead)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from colugo.errors import ClosedError, StoreError, StreamFullError
-from colugo.net.sqlite_store import SqliteStore
 from colugo.net.store import DeadLetter, GroupRecord, Outcome, Store, Transaction
-from colugo.patterns.group_book import AckPolicy
-from colugo.patterns.journal import Limits
-from colugo.patterns.keeper import Keeper
-from colugo.patterns.stream_group import StreamGroup
+from colugo.net.store.sqlite import SqliteStore
+from colugo.patterns.streams.group import StreamGroup
+from colugo.patterns.streams.group_book import AckPolicy
+from colugo.patterns.streams.journal import Limits
+from colugo.patterns.streams.keeper import Keeper
 from colugo.protocol.messages import Message
 from colugo.protocol.settlements import Outcome as Settled
 from colugo.protocol.settlements import Settlement

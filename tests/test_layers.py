@@ -42,7 +42,8 @@ def test_the_whole_package_is_read(sources: Sources) -> None:
 def test_the_modules_of_the_patterns_are_found_by_what_node_makes(sources: Sources) -> None:
     names = {module.rpartition(".")[2] for module in pattern_modules(sources)}
     assert {"publisher", "subscriber", "request_client", "reply_server", "repeater", "delayed"} <= names
-    assert not {"base", "callbacks", "gate", "inbox", "links"} & names
+    assert {"stream", "consumer"} <= names
+    assert not {"base", "callbacks", "gate", "inbox", "links", "keeper"} & names
 
 
 # --- the rules find what breaks them
@@ -58,6 +59,9 @@ CLEAN: Sources = {
     "colugo.patterns.base": "from colugo.net.sockets import bind\n",
     "colugo.patterns.publisher": "from .base import check\nDEFAULT_HWM = 10\n",
     "colugo.patterns.subscriber": "from colugo.patterns.base import check\n",
+    "colugo.patterns.kept": "",
+    "colugo.patterns.kept.queue": "from colugo.patterns.base import check\n",
+    "colugo.patterns.kept.journal": "from colugo.patterns.kept.queue import Queue\n",
     "colugo.node": "from colugo.patterns.publisher import DEFAULT_HWM, Publisher\n"
     "from colugo.patterns.subscriber import Subscriber\n"
     "from colugo.patterns.base import check\n"
@@ -98,6 +102,12 @@ PLANTED = [
         "a pattern",
     ),
     (sideways, "colugo.patterns.base", "from . import publisher", "imports colugo.patterns.publisher"),
+    (
+        sideways,
+        "colugo.patterns.subscriber",
+        "from colugo.patterns.kept.queue import Queue",
+        "a folder that is one pattern's",
+    ),
     (sideways, "colugo.relay", "from colugo.service.base import Service", "sideways within layer 5"),
     (sideways, "colugo.testing", "import colugo.relay", "sideways within layer 5"),
     (impure, "colugo.errors", "import enum", "layer 0 imports nothing"),

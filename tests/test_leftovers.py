@@ -2,38 +2,17 @@
 
 import asyncio
 import contextlib
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from colugo import ClosedError, Node
 from colugo.patterns.publisher import Publisher
+from tests.leftovers import nothing_left, state
 from tests.support import run, wait_until
-
-
-def state() -> dict[str, int]:
-    """What the process has of what a node takes."""
-    return {
-        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
-        "threads": len(list(Path("/proc/self/task").iterdir())),
-        "Python's threads": threading.active_count(),
-    }
-
-
-@contextlib.contextmanager
-def nothing_left() -> Iterator[None]:
-    """No more than before, as soon as the kernel has removed what has ended."""
-    before = state()
-    yield
-    assert wait_until(lambda: all(now <= before[what] for what, now in state().items()), within=3), (
-        before,
-        state(),
-    )
 
 
 def has_sent(publisher: Publisher, count: int) -> bool:

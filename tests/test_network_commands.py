@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 from colugo import Node
 from colugo.cli.main import colugo
 from colugo.cli.network.show import clean
+from tests.support import new_realm
 
 
 def run_command(*arguments: str) -> Result:
@@ -61,25 +62,27 @@ def test_the_help_names_the_exit_statuses_and_ends_with_examples(command: str) -
 
 
 def test_the_commands_see_the_nodes_of_this_machine(realm: str) -> None:
-    topic = f"t.{realm}"  # the commands hear of what other tests have, too
-    with Node("a").running() as a, Node("b").running() as b:
+    # the commands hear of what else there is on this host, too: nodes of one name are told apart
+    topic, one, two = f"t.{realm}", f"a.{realm}", f"b.{realm}"
+    with Node(one).running() as a, Node(two).running() as b:
         publisher = a.add_publisher(topic)
         b.run(b.add_subscriber(topic, print).ready(), 5000)
         a.run(publisher.ready(), 5000)
         result = run_command("nodes", "--wait", "0.5")
         assert result.exit_code == 0
-        assert [line.split()[:2] for line in result.output.splitlines()[1:3]] == [["a", realm], ["b", realm]]
+        assert [line.split()[:2] for line in result.output.splitlines()[1:3]] == [[one, realm], [two, realm]]
         result = run_command("why", topic, "--wait", "0.5")
         assert (result.exit_code, result.output.count("\n")) == (0, 1)
         assert result.output.startswith(
-            f"ok       {topic}: node a → node b's subscriber of {topic}: connected"
+            f"ok       {topic}: node {one} → node {two}'s subscriber of {topic}: connected"
         )
         result = run_command("why", topic.upper(), "--wait", "0.5", "--json")
         assert result.exit_code == 1
         assert f"there is {topic}" in json.loads(result.output)[0]["text"]
-        result = run_command("nodes", "--wait", "0.5", "--realm", "empty")
+        empty = new_realm()
+        result = run_command("nodes", "--wait", "0.5", "--realm", empty)
         assert result.exit_code == 1
-        assert result.output.startswith("No node is heard in realm empty.\n")
+        assert result.output.startswith(f"No node is heard in realm {empty}.\n")
 
 
 def test_in_scope_host_no_other_host_is_asked() -> None:

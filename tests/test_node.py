@@ -1,13 +1,11 @@
 """The node's life: three styles, stopping from anywhere, and nothing left behind."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,7 +14,8 @@ import zmq
 from colugo import ClosedError, ConfigurationError, DuplicateTopicError, LifecycleError, Node
 from colugo.net.loop_runner import ThreadRunner
 from colugo.net.memory import MemoryDirectory, MemoryNetwork
-from tests.support import Collector, Program, run, seconds, until, wait_until
+from tests.leftovers import nothing_left, open_files
+from tests.support import Collector, Program, run, seconds, until
 
 
 class Sensor(Node):
@@ -29,16 +28,8 @@ class Sensor(Node):
         self.publisher.send("21.5")
 
 
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 def thread_names() -> list[str]:
     return sorted(thread.name for thread in threading.enumerate())
-
-
-def native_threads() -> int:
-    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def test_a_subclass_starts_blocks_and_returns_when_it_stops_itself() -> None:
@@ -296,19 +287,6 @@ def test_a_signal_ends_a_started_node_within_a_second_with_status_0(
         assert not any("Traceback" in line or "rror" in line for line in program.lines)
 
 
-@contextlib.contextmanager
-def nothing_left() -> Iterator[None]:
-    """No more descriptors and threads than before, as soon as the kernel has removed those that ended."""
-
-    def state() -> tuple[int, int, int]:
-        return open_files(), native_threads(), len(thread_names())
-
-    before = state()
-    yield
-    no_more = lambda: all(now <= then for now, then in zip(state(), before, strict=True))  # noqa: E731
-    assert wait_until(no_more, within=2), (state(), before)
-
-
 async def cycle() -> None:
     async with Node("a") as a, Node("b") as b:
         publisher = a.add_publisher("t")
@@ -450,25 +428,31 @@ def test_importing_the_library_configures_no_logging(realm: str) -> None:
 def test_a_repeater_ticks_at_a_fixed_rate_and_counts_what_it_missed() -> None:
     async def main() -> None:
         async with Node("a") as node:
-            ticks: list[float] = []
+            # when each began, how many had been missed by then, and when it ended
+            ticks: list[tuple[float, int, float]] = []
             loop = asyncio.get_running_loop()
             enough = asyncio.Event()
 
             def tick() -> None:
-                ticks.append(loop.time())
-                if len(ticks) == 2:
-                    hold = loop.time() + 0.055
-                    while loop.time() < hold:
-                        pass
+                began = loop.time()
+                while len(ticks) == 1 and loop.time() < began + 0.055:
+                    pass
+                ticks.append((began, repeater.missed, loop.time()))
                 if len(ticks) == 5:
                     enough.set()
 
+            earliest = loop.time()
             repeater = node.add_repeater(10, tick)
+            latest = loop.time()
             await enough.wait()
             repeater.stop()
             # the callback held the loop over five more ticks: four are lost, the last is merely late
             assert repeater.missed >= 4
-            assert ticks[2] - ticks[0] >= 0.06
+            # each comes at a multiple of the delay, or later; one that was missed was late by a whole delay
+            for number, (began, missed, _) in enumerate(ticks, 1):
+                assert began > earliest + 0.01 * (number + missed) - 0.000_001
+            for number, ((_, _, ended), (_, missed, _)) in enumerate(pairwise(ticks), 2):
+                assert ended < latest + 0.01 * (number + missed + 1) + 0.000_001
 
     run(main())
 

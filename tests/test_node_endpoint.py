@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import zmq
-import zmq.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,8 +34,9 @@ from colugo.protocol.control import (
 )
 from colugo.protocol.frames import MAGIC, VERSION, Kind
 from colugo.testing import Network
+from tests.plain import plain_context, plain_socket
 from tests.strategies import json_values
-from tests.support import Program, run, seconds, until
+from tests.support import Program, free_port, run, seconds, until
 
 ASK_MS = 5000
 
@@ -47,13 +47,6 @@ def endpoint_of(node: Node) -> NodeEndpoint:
 
 def where(node: Node) -> str:
     return f"tcp://127.0.0.1:{endpoint_of(node).port}"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @asynccontextmanager
@@ -461,21 +454,20 @@ def test_who_is_not_there_is_a_timeout() -> None:
 @asynccontextmanager
 async def impostor(reply: list[bytes]) -> AsyncIterator[str]:
     """An endpoint that answers everything with the same frames."""
-    context = zmq.asyncio.Context()
-    router = context.socket(zmq.ROUTER)
-    port = router.bind_to_random_port("tcp://127.0.0.1")
+    async with plain_context() as context:
+        router = context.socket(zmq.ROUTER)
+        port = router.bind_to_random_port("tcp://127.0.0.1")
 
-    async def answer() -> None:
-        while True:
-            identity, *_ = await router.recv_multipart()
-            await router.send_multipart([identity, *reply])
+        async def answer() -> None:
+            while True:
+                identity, *_ = await router.recv_multipart()
+                await router.send_multipart([identity, *reply])
 
-    task = asyncio.create_task(answer())
-    try:
-        yield f"tcp://127.0.0.1:{port}"
-    finally:
-        task.cancel()
-        context.destroy(linger=0)
+        task = asyncio.create_task(answer())
+        try:
+            yield f"tcp://127.0.0.1:{port}"
+        finally:
+            task.cancel()
 
 
 OTHER_VERSION = bytes([MAGIC, 0, VERSION + 1, Kind.ANSWER]) + b"{}"
@@ -536,79 +528,59 @@ def test_whatever_strangers_send_is_counted_and_the_next_question_is_answered(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
-        async with Node("one") as one, asking(one) as ask_it:
-            context = zmq.asyncio.Context()
-            try:
-                stranger = context.socket(zmq.DEALER)
-                stranger.connect(where(one))
-                for frames in GARBAGE:
-                    await stranger.send_multipart(frames)
-                await until(lambda: endpoint_of(one).malformed == len(GARBAGE))
-                assert (await ask_it("node"))["name"] == "one"
-                assert not await stranger.poll(0)
-                assert caplog.text.count("got something it does not understand") == 1
-            finally:
-                context.destroy(linger=0)
+        async with Node("one") as one, asking(one) as ask_it, plain_socket(zmq.DEALER, where(one)) as other:
+            for frames in GARBAGE:
+                await other.send_multipart(frames)
+            await until(lambda: endpoint_of(one).malformed == len(GARBAGE))
+            assert (await ask_it("node"))["name"] == "one"
+            assert not await other.poll(0)
+            assert caplog.text.count("got something it does not understand") == 1
 
     run(main())
 
 
 def test_a_node_of_another_version_is_told_this_ones() -> None:
     async def main() -> None:
-        async with Node("one") as one:
-            context = zmq.asyncio.Context()
-            try:
-                newer = context.socket(zmq.DEALER)
-                newer.connect(where(one))
-                await newer.send(bytes([MAGIC, 0, VERSION + 1, 99]) + b"something new")
-                async with asyncio.timeout(seconds(5)):
-                    answer = await newer.recv()
-                kind, body = decode_control(answer)
-                assert kind is Kind.ANSWER
-                error = decode_body(body, Answer).error
-                assert error is not None
-                assert error.message == f"wire format version {VERSION + 1}; this is version {VERSION}"
-            finally:
-                context.destroy(linger=0)
+        async with Node("one") as one, plain_socket(zmq.DEALER, where(one)) as newer:
+            await newer.send(bytes([MAGIC, 0, VERSION + 1, 99]) + b"something new")
+            async with asyncio.timeout(seconds(5)):
+                answer = await newer.recv()
+            kind, body = decode_control(answer)
+            assert kind is Kind.ANSWER
+            error = decode_body(body, Answer).error
+            assert error is not None
+            assert error.message == f"wire format version {VERSION + 1}; this is version {VERSION}"
 
     run(main())
 
 
 def test_a_frame_that_is_too_long_ends_its_connection_and_nothing_else() -> None:
     async def main() -> None:
-        async with Node("one") as one, asking(one) as ask_it:
-            context = zmq.asyncio.Context()
-            try:
-                stranger = context.socket(zmq.DEALER)
-                monitor = stranger.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-                stranger.connect(where(one))
-                await stranger.send(bytes(MAX_CONTROL_BYTES + 1))
-                assert await monitor.poll(seconds(5000))
-                assert (await ask_it("node"))["name"] == "one"
-                assert endpoint_of(one).malformed == 0
-                stranger.disable_monitor()
-                monitor.close()
-            finally:
-                context.destroy(linger=0)
+        async with Node("one") as one, asking(one) as ask_it, plain_context() as context:
+            stranger = context.socket(zmq.DEALER)
+            monitor = stranger.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+            stranger.connect(where(one))
+            await stranger.send(bytes(MAX_CONTROL_BYTES + 1))
+            assert await monitor.poll(seconds(5000))
+            assert (await ask_it("node"))["name"] == "one"
+            assert endpoint_of(one).malformed == 0
+            stranger.disable_monitor()
+            monitor.close()
 
     run(main())
 
 
 def test_answers_to_one_that_reads_none_are_dropped_and_the_node_goes_on() -> None:
     async def main() -> None:
-        async with Node("one") as one, asking(one) as ask_it:
+        async with Node("one") as one, asking(one) as ask_it, plain_context() as context:
             endpoint_of(one).serve("long", lambda _: "x" * 100_000)
-            context = zmq.asyncio.Context()
-            try:
-                greedy = context.socket(zmq.DEALER)
-                greedy.set(zmq.RCVHWM, 1)
-                greedy.connect(where(one))
-                question = encode_control(Kind.QUESTION, Question(0, "long"))
-                while endpoint_of(one).dropped == 0:
-                    await greedy.send(question)
-                assert (await ask_it("node"))["name"] == "one"
-            finally:
-                context.destroy(linger=0)
+            greedy = context.socket(zmq.DEALER)
+            greedy.set(zmq.RCVHWM, 1)
+            greedy.connect(where(one))
+            question = encode_control(Kind.QUESTION, Question(0, "long"))
+            while endpoint_of(one).dropped == 0:
+                await greedy.send(question)
+            assert (await ask_it("node"))["name"] == "one"
 
     run(main())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,93 @@ def test_what_a_consumer_is_at_work_with_while_it_binds_is_not_handed_to_it_agai
                 await stream.drained()
             assert sorted(calls) == ["second", "slow", "third"]
             assert stream.stats.dead == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_with_all_nothing_that_waits_for_a_group_is_lost_when_it_binds_to_other_keys(
+    *, durable: bool
+) -> None:
+    """Also what has not been read from the store yet, and while other groups are known."""
+
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", groups=["other"])
+            got: list[str] = []
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def work(message: str) -> None:
+                begun.set()
+                await go_on.wait()
+                got.append(message)
+
+            consumer = c.add_consumer(
+                "jobs", work, group="g" if durable else None, bindings=["a"], durable=durable
+            )
+            await consumer.ready()
+            for n in range(5000):
+                stream.send(f"a {n}", key="a")
+                stream.send(f"b {n}", key="b")
+            async with asyncio.timeout(seconds(5)):
+                await begun.wait()
+            for number, bindings in enumerate((["a", "b"], ["b"], ["c"])):
+                consumer.rebind(bindings)
+                await consumer.ready()
+                for key in ("a", "b", "c"):
+                    await stream.send_wait(f"{key} after {number}", key=key)
+            go_on.set()
+            await until(lambda: "c after 2" in got)
+            wanted = ["a after 0", "b after 0", "b after 1", "c after 2"]
+            assert sorted(got) == sorted([*(f"a {n}" for n in range(5000)), *wanted])
+            assert got[:5000] == [f"a {n}" for n in range(5000)], "in their order"
+            assert consumer.stats.redelivered == 0
+
+    run(main())
+
+
+def test_what_waits_for_a_group_that_binds_to_other_keys_outlives_a_restart_of_the_producer(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", store=tmp_path / "jobs.db", groups=["other"])
+            first = c.add_consumer("jobs", print, group="g", bindings=["a"])
+            await first.ready()
+            first.close()
+            await until(lambda: not stream.consumers)
+            for key in ("a", "b"):
+                await stream.send_wait(f"{key} before", key=key)
+            second = c.add_consumer(
+                "jobs", lambda message, delivery: None, group="g", bindings=["b"], auto_ack=False
+            )
+            await second.ready()
+            for key in ("a", "b"):
+                await stream.send_wait(f"{key} after", key=key)
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", store=tmp_path / "jobs.db", groups=["other"])
+            got = Collector()
+            c.add_consumer("jobs", got, group="g", bindings=["b"])
+            assert sorted(await got.reach(2)) == ["a before", "b after"]
+            await stream.send_wait("last", key="b")
+            assert (await got.reach(3))[2:] == ["last"]
+
+    run(main())
+
+
+def test_a_stream_that_forgets_a_consumer_while_it_binds_lets_it_join_by_the_new_bindings() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", ack="any")
+            got = Collector()
+            consumer = c.add_consumer("jobs", got, bindings=["a"], durable=False)
+            await consumer.ready()
+            stream._members._gone(next(iter(stream._members._visitors)))
+            consumer.rebind(["b"])
+            stream.send("x", key="b")
+            assert await got.reach(1) == ["x"]
+            await consumer.ready()
+            assert (stream.consumers, consumer.streams) == (1, 1)
 
     run(main())
 

@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,9 @@ from colugo.cli.relay import relay
 from colugo.messenger import Relay
 from colugo.messenger.message import Message, seal, to_bytes
 from colugo.protocol.codecs import resolve_codec
-from tests.support import Program, new_realm, run, seconds, until, wait_until
+from tests.support import Program, free_port, new_realm, run, seconds, until, wait_until
 
 MSGPACK = resolve_codec("msgpack")
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 class Inbox:

@@ -6,6 +6,8 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from colugo import (
     PeerLost,
     RemoteError,
     Reply,
+    ReplyServer,
     RequestError,
     RequestTimeout,
 )
@@ -686,6 +689,24 @@ def test_large_requests_and_replies_survive() -> None:
     run(main())
 
 
+@asynccontextmanager
+async def lazy_client(server: ReplyServer, count: int) -> AsyncIterator[zmq.Socket[bytes]]:
+    """A raw DEALER that has asked so many times, and has read nothing."""
+    context = zmq.Context()
+    lazy = context.socket(zmq.DEALER)
+    lazy.set(zmq.RCVHWM, 10)
+    lazy.connect(server.endpoints[0])
+    try:
+        for number in range(count):
+            lazy.send(encode_calls(Kind.REQUEST, NO_ID, [Call(number, 0, b"")]))
+            if number % 500 == 0:
+                await asyncio.sleep(0)
+        await until(lambda: server.stats.requests == count, within=20)
+        yield lazy
+    finally:
+        context.destroy(linger=0)
+
+
 @pytest.mark.usefixtures("transport")
 def test_a_client_that_does_not_read_loses_replies_and_they_are_counted() -> None:
     """A raw DEALER that asks and never reads fills its pipe; the server goes on for others."""
@@ -693,19 +714,9 @@ def test_a_client_that_does_not_read_loses_replies_and_they_are_counted() -> Non
     async def main() -> None:
         async with Node("server") as server, Node("client") as asker:
             replier = server.add_reply_server("t", lambda message: b"x" * 20_000)
-            context = zmq.Context()
-            lazy = context.socket(zmq.DEALER)
-            lazy.set(zmq.RCVHWM, 10)
-            lazy.connect(replier.endpoints[0])
-            for number in range(18_000):
-                lazy.send(encode_calls(Kind.REQUEST, NO_ID, [Call(number, 0, b"")]))
-                if number % 500 == 0:
-                    await asyncio.sleep(0)
-            await until(lambda: replier.stats.requests == 18_000, within=20)
-            assert replier.stats.dropped > 0
-            assert await asker.add_request_client("t").request("x") == b"x" * 20_000
-            lazy.close(0)
-            context.term()
+            async with lazy_client(replier, 18_000):
+                assert replier.stats.dropped > 0
+                assert await asker.add_request_client("t").request("x") == b"x" * 20_000
 
     run(main(), within=40)
 
@@ -719,28 +730,18 @@ def test_what_waits_for_a_client_that_does_not_read_is_bounded_in_bytes_too(
     async def main() -> None:
         async with Node("server") as server:
             replier = server.add_reply_server("t", lambda message: b"x" * 20_000)
-            context = zmq.Context()
-            lazy = context.socket(zmq.DEALER)
-            lazy.set(zmq.RCVHWM, 10)
-            lazy.connect(replier.endpoints[0])
-            for number in range(8000):
-                lazy.send(encode_calls(Kind.REQUEST, NO_ID, [Call(number, 0, b"")]))
-                if number % 500 == 0:
-                    await asyncio.sleep(0)
-            await until(lambda: replier.stats.requests == 8000)
-            (waiting,) = replier._answers._backlog.values()
-            assert waiting.size <= 1_000_000
-            assert waiting.size == sum(len(part) for frames, _, _ in waiting.messages for part in frames)
-            dropped = replier.stats.dropped
-            assert dropped > 0
-            received = 0
-            while received < 8000 - dropped:
-                await until(lambda: lazy.poll(0))
-                received += len(decode_calls(lazy.recv(), Kind.REPLY).calls)
-            await until(lambda: not replier._answers._backlog)
-            assert replier.stats.dropped == dropped
-            assert not lazy.poll(0)
-            lazy.close(0)
-            context.term()
+            async with lazy_client(replier, 8000) as lazy:
+                (waiting,) = replier._answers._backlog.values()
+                assert waiting.size <= 1_000_000
+                assert waiting.size == sum(len(part) for frames, _, _ in waiting.messages for part in frames)
+                dropped = replier.stats.dropped
+                assert dropped > 0
+                received = 0
+                while received < 8000 - dropped:
+                    await until(lambda: lazy.poll(0))
+                    received += len(decode_calls(lazy.recv(), Kind.REPLY).calls)
+                await until(lambda: not replier._answers._backlog)
+                assert replier.stats.dropped == dropped
+                assert not lazy.poll(0)
 
     run(main(), within=40)

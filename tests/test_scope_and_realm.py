@@ -2,16 +2,18 @@
 
 import asyncio
 import os
+import sys
 import tempfile
 from pathlib import Path
 
+import ifaddr
 import pytest
 
 from colugo import Node
 from colugo.net.interfaces import HOST, resolve_scope
 from tests.namespaces import Host, Hosts, require_namespaces
 from tests.peers import Peer
-from tests.support import Collector, Program, run, unix_connections
+from tests.support import Collector, Program, new_realm, run, unix_connections
 
 BOTH_WAYS = """
 import sys
@@ -182,11 +184,13 @@ def test_without_any_interface_the_lan_is_this_host(realm: str) -> None:
 
 
 def test_two_realms_never_meet() -> None:
+    one, two = new_realm(), new_realm()
+
     async def main() -> None:
         async with (
-            Node("a", realm="one") as a,
-            Node("b", realm="two") as b,
-            Node("c", realm="one") as c,
+            Node("a", realm=one) as a,
+            Node("b", realm=two) as b,
+            Node("c", realm=one) as c,
         ):
             heard_b, heard_c = Collector(), Collector()
             publisher = a.add_publisher("t")
@@ -248,6 +252,13 @@ def test_realm_and_scope_come_from_the_environment(monkeypatch: pytest.MonkeyPat
 def test_the_tests_stay_on_this_host() -> None:
     assert os.environ["COLUGO_SCOPE"] == "host"
     assert resolve_scope(None) == HOST
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root, to leave the network")
+def test_a_run_of_the_tests_has_a_network_of_its_own_without_any_address_but_loopback() -> None:
+    addresses = {str(one.ip) for adapter in ifaddr.get_adapters() for one in adapter.ips}
+    assert "127.0.0.1" in addresses
+    assert addresses <= {"127.0.0.1", "('::1', 0, 0)"}
 
 
 def test_a_node_of_this_process_sees_one_of_another_loop() -> None:

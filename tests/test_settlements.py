@@ -1,8 +1,7 @@
 """Frames that say what has become of messages: what is encoded comes back; anything else is refused."""
 
 import struct
-from collections.abc import Iterator
-from random import Random
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -27,16 +26,14 @@ from colugo.protocol.settlements import (
     report_failure,
 )
 from tests.memory import peak_bytes
-from tests.mutation import mutants
+from tests.mutation import with_bytes
+from tests.reading import read_settle
 from tests.strategies import socket_ids, texts
 
 ID = b"stream-1"
 FAILED = Settlement(9, Outcome.NACK, 500, Failure("KeyError: 'door'", "Traceback …"))
 RANGES = encode_settle(ID, [(1, 1), (2, 5), (7, MAX_NUMBER)], [])
 BOTH = encode_settle(ID, [(3, 4)], [FAILED, Settlement(1, Outcome.WORKING), Settlement(2, Outcome.RETURN)])
-OTHERS = encode_settle(ID, [], [Settlement(MAX_NUMBER, Outcome.NACK, MAX_DELAY_MS)])
-FRAMES = {"ranges": RANGES, "both": BOTH, "others": OTHERS}
-every_frame = pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
 
 seqs = st.integers(1, MAX_NUMBER)
 ranges = st.lists(st.tuples(seqs, seqs), max_size=20).map(
@@ -51,23 +48,12 @@ others = st.lists(
 
 
 def check(frame: bytes) -> bool:
-    """Decode; whatever is accepted must be consistent. Tell whether it was accepted."""
+    """Whether it is accepted; then it must be consistent."""
     try:
-        got = decode_settle(frame)
+        read_settle(frame)
     except FrameError:
         return False
-    again = encode_settle(*got)
-    assert decode_settle(again) == got
-    if not any(other.failure for other in got.others):  # msgpack has more than one form for a text
-        assert again == frame
-    borders = [border for one in got.ranges for border in one]
-    assert borders == sorted(borders)
-    assert 0 not in borders
     return True
-
-
-def with_bytes(frame: bytes, at: int, value: bytes) -> bytes:
-    return frame[:at] + value + frame[at + len(value) :]
 
 
 # --- the bytes on the wire
@@ -237,54 +223,14 @@ def test_ranges_that_touch_are_taken_as_they_are() -> None:
     assert decode_settle(ranges_frame(1, 2, 3, 4)).ranges == [(1, 2), (3, 4)]
 
 
-@every_frame
-def test_every_prefix_and_every_extension_is_refused(frame: bytes) -> None:
-    assert check(frame)
-    assert not any(check(frame[:end]) for end in range(len(frame)))
-    assert not any(check(frame + tail) for tail in (b"\x00", b"x" * 9, frame))
-
-
-@every_frame
-def test_whatever_one_byte_becomes_the_frame_is_refused_or_consistent(frame: bytes) -> None:
-    accepted = [
-        {value for value in range(256) if check(with_bytes(frame, at, bytes([value])))}
-        for at in range(len(frame))
-    ]
-    assert accepted[:4] == [{MAGIC}, {0}, {VERSION}, {Kind.SETTLE}]
-    assert all(frame[at] in accepted[at] for at in range(len(frame)))
-
-
-def numbers(frame: bytes) -> Iterator[bytes]:
-    """The frame with each four or eight bytes of it set to numbers that lengths and ranges break at."""
-    for size in (4, 8):
-        for at in range(len(frame) - size + 1):
-            for number in (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1, len(frame), len(frame) - at):
-                yield with_bytes(frame, at, (number % (1 << 8 * size)).to_bytes(size, "little"))
-
-
-@every_frame
-def test_whatever_a_length_or_count_becomes_the_frame_is_refused_or_consistent(frame: bytes) -> None:
-    assert {check(changed) for changed in numbers(frame)} == {True, False}
-
-
-@every_frame
-def test_random_mutants_are_refused_or_consistent(frame: bytes) -> None:
-    assert {check(mutant) for mutant in mutants([frame], Random(1), 2000)} == {True, False}
-
-
-@given(st.binary(max_size=150))
-@example(b"")
-def test_arbitrary_bytes_are_refused_or_consistent(data: bytes) -> None:
-    check(data)
-    check(RANGES[:4] + data)
-
-
 # --- memory
 
 
 def test_ranges_of_any_width_cost_no_more_than_narrow_ones() -> None:
     narrow, wide = ranges_frame(1, 1, 3, 3), ranges_frame(1, 2**63, 2**63 + 2, MAX_NUMBER)
-    assert abs(peak_bytes(lambda: decode_settle(wide)) - peak_bytes(lambda: decode_settle(narrow))) < 200
+    # the least of several: small objects may be lying ready or not, and other threads need some, too
+    costs = [min(peak_bytes(partial(decode_settle, frame)) for _ in range(10)) for frame in (narrow, wide)]
+    assert abs(costs[1] - costs[0]) < 200
 
 
 @pytest.mark.parametrize("at", [12, 16])

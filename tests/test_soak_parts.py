@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from colugo.net.store_creation import create
+from colugo.net.store.creation import create
 from tools.soak.commands import main
 from tools.soak.payloads import make_payload, read_label
 from tools.soak.records import (

@@ -8,8 +8,7 @@ import os
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import pytest
@@ -24,7 +23,8 @@ from colugo.net.static import StaticDirectory
 from colugo.protocol.control import encode_control
 from colugo.protocol.entries import Entries, Entry, Greeting
 from colugo.protocol.frames import MAGIC, VERSION, Kind
-from tests.support import Program, new_realm, run, seconds, until
+from tests.plain import plain_socket
+from tests.support import Program, free_port, new_realm, run, until
 
 PEER = """
 import os, sys
@@ -54,13 +54,6 @@ def where(node: Node) -> str:
     return f"127.0.0.1:{port_of(node)}"
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 def names(node: Node) -> list[str]:
     return sorted(one.node for one in node.nodes)
 
@@ -80,17 +73,9 @@ def start(name: str, realm: str, port: int, *peers: int) -> Program:
     return Program(["-c", PEER, name], realm=realm, env=env)
 
 
-@asynccontextmanager
-async def stranger(node: Node) -> AsyncIterator[zmq.asyncio.Socket]:
+def stranger(node: Node) -> AbstractAsyncContextManager[zmq.asyncio.Socket]:
     """A socket that sends what it likes."""
-    context = zmq.asyncio.Context()
-    dealer = context.socket(zmq.DEALER)
-    dealer.connect(f"tcp://{where(node)}")
-    try:
-        async with asyncio.timeout(seconds(15)):
-            yield dealer
-    finally:
-        context.destroy(linger=0)
+    return plain_socket(zmq.DEALER, f"tcp://{where(node)}")
 
 
 # --- knowing one is knowing all

@@ -10,9 +10,9 @@ import pytest
 
 import colugo
 from colugo.errors import ClosedError, ConfigurationError, LifecycleError, StoreError
-from colugo.net.memory_store import MemoryStore
-from colugo.net.sqlite_store import SqliteStore
 from colugo.net.store import GroupRecord, Store, Transaction, Trim, size_of
+from colugo.net.store.memory import MemoryStore
+from colugo.net.store.sqlite import SqliteStore
 from colugo.protocol.messages import Message
 from tests.storing import (
     commit,
@@ -267,7 +267,9 @@ def test_a_store_that_is_not_open_takes_nothing(make: Make) -> None:
 
 def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
-    record = GroupRecord("grüppe", False, ("a.*", "#"), b"\x01\0", 9, b"\x02", True, 77)
+    record = GroupRecord(
+        "grüppe", False, ("a.*", "#"), b"\x01\0", 9, b"\x02", True, 77, ((5, ("b", "=c")), (8, ("#",)))
+    )
     plain = GroupRecord("plain")
 
     async def first() -> colugo.StoreError | bytes:

@@ -69,7 +69,7 @@ def test_what_was_confirmed_before_each_of_many_sigkills_is_there(tmp_path: Path
 def test_a_process_that_ends_without_closing_has_lost_nothing(tmp_path: Path) -> None:
     code = f"""
 import asyncio, logging
-from colugo.net.sqlite_store import SqliteStore
+from colugo.net.store.sqlite import SqliteStore
 from colugo.net.store import Transaction
 from tests.storing import message
 
@@ -173,7 +173,7 @@ def test_a_million_messages_are_opened_within_2_s_and_little_memory(tmp_path: Pa
     code = f"""
 import json, logging, re, time
 from pathlib import Path
-from colugo.net.sqlite_store import SqliteStore
+from colugo.net.store.sqlite import SqliteStore
 
 def used():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from colugo.errors import StoreError
-from colugo.net.salvage import Salvaged, salvage
 from colugo.net.store import GroupRecord, Transaction
-from colugo.net.store_log import LogState, log_state
+from colugo.net.store.log import LogState, log_state
+from colugo.net.store.salvage import Salvaged, salvage
 from colugo.protocol.messages import Message
 from tests.storing import (
     commit,

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tests.strategies  # noqa: F401 - the profile of hypothesis
-from colugo.net.memory_store import MemoryStore
 from colugo.net.store import DeadLetter, GroupRecord, Outcome, Store, Transaction, Trim, size_of
+from colugo.net.store.memory import MemoryStore
 from colugo.protocol.messages import Message
 from tests.storing import ALL, commit, dead_letters, get, read, sqlite_store
 from tests.support import run

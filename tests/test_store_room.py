@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from colugo.errors import StoreError
-from colugo.net.reserve import RESERVE_BYTES
 from colugo.net.store import GroupRecord, Store
+from colugo.net.store.reserve import RESERVE_BYTES
 from tests.storing import commit, content, copy_store, message, read, small_disk, sqlite_store
 from tests.support import Program, new_realm, run
 

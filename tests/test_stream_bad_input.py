@@ -2,18 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
-import zmq.asyncio
 
-from colugo import ConfigurationError, DuplicateTopicError, Node, StoreError, Stream
-from colugo.net.memory_store import MemoryStore
+from colugo import ConfigurationError, DuplicateTopicError, Node, StoreError
 from colugo.net.store import Transaction
+from colugo.net.store.memory import MemoryStore
 from colugo.protocol.control import decode_body, decode_control, encode_bare, encode_control
 from colugo.protocol.deliveries import decode_deliveries, encode_deliveries
 from colugo.protocol.entries import Refusal
@@ -21,6 +19,7 @@ from colugo.protocol.frames import Kind
 from colugo.protocol.joining import Join, Joined
 from colugo.protocol.messages import Message
 from colugo.protocol.settlements import Outcome, Settlement, encode_settle
+from tests.plain import plain_socket
 from tests.support import Collector, run, seconds, until
 
 JOIN = Join(
@@ -32,23 +31,24 @@ JOIN = Join(
     prefetch=10,
     node="stranger",
 )
-
-
-@asynccontextmanager
-async def plain_consumer(stream: Stream) -> AsyncIterator[Any]:
-    """A DEALER that speaks the wire format by hand."""
-    context = zmq.asyncio.Context()
-    socket = context.socket(zmq.DEALER)
-    try:
-        socket.connect(stream.endpoints[0])
-        yield socket
-    finally:
-        context.destroy(linger=0)
+PING = encode_bare(Kind.PING)
 
 
 async def receive(socket: Any) -> bytes:
+    """The next frame but for pings: there is one, too, whenever somebody else's connection has ended."""
     async with asyncio.timeout(seconds(5)):
-        return bytes(await socket.recv())
+        while (frame := bytes(await socket.recv())) == PING:
+            pass
+        return frame
+
+
+async def pinged(socket: Any, condition: Callable[[], object]) -> None:
+    """Return at the ping at which the condition holds."""
+    async with asyncio.timeout(seconds(5)):
+        holds = False
+        while not holds:
+            assert await socket.recv() == PING
+            holds = bool(condition())
 
 
 async def joined(socket: Any, join: Join = JOIN) -> bytes:
@@ -64,7 +64,7 @@ def test_a_consumer_that_acknowledges_twice_or_what_it_was_never_given_changes_n
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("t")
-            async with plain_consumer(stream) as socket:
+            async with plain_socket(zmq.DEALER, stream.endpoints[0]) as socket:
                 stream_id = await joined(socket)
                 for n in range(20):
                     stream.send(str(n))
@@ -96,7 +96,7 @@ def test_one_acknowledgement_of_everything_there_could_be_costs_nothing_and_take
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("t")
-            async with plain_consumer(stream) as socket:
+            async with plain_socket(zmq.DEALER, stream.endpoints[0]) as socket:
                 stream_id = await joined(socket)
                 for n in range(20):
                     stream.send(str(n))
@@ -131,7 +131,7 @@ def test_garbage_on_the_port_of_a_stream_is_counted(frames: list[bytes]) -> None
             got = Collector()
             node.add_consumer("t", got, group="g")
             await stream.ready()
-            async with plain_consumer(stream) as stranger:
+            async with plain_socket(zmq.DEALER, stream.endpoints[0]) as stranger:
                 await stranger.send_multipart(frames)
                 stream_id = await joined(stranger, Join("f" * 16, "other", True, False, ["#"], 1, "x"))
                 before = stream.stats.malformed
@@ -149,7 +149,7 @@ def test_a_join_that_breaks_the_rules_is_refused_with_the_reason() -> None:
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("t")
-            async with plain_consumer(stream) as stranger:
+            async with plain_socket(zmq.DEALER, stream.endpoints[0]) as stranger:
                 fields = {name: getattr(JOIN, name) for name in Join.__struct_fields__}
                 for wrong, text in (
                     ({"group": "\n"}, "printable"),
@@ -169,7 +169,7 @@ def test_who_settles_without_having_joined_is_told_to_join() -> None:
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("t")
-            async with plain_consumer(stream) as stranger:
+            async with plain_socket(zmq.DEALER, stream.endpoints[0]) as stranger:
                 await stranger.send(encode_settle(bytes(8), [(1, 2)], []))
                 kind, body = decode_control(await receive(stranger))
                 assert (kind, decode_body(body, Refusal).again) == (Kind.REFUSAL, True)
@@ -187,17 +187,16 @@ def test_a_consumer_that_says_nothing_more_is_named_gets_nothing_more_and_is_hea
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("t", ack_timeout_ms=200)
-            async with plain_consumer(stream) as socket:
+            async with plain_socket(zmq.DEALER, stream.endpoints[0]) as socket:
                 stream_id = await joined(socket)
                 stream.send("x")
                 first = decode_deliveries(await receive(socket))
-                kind, _ = decode_control(await receive(socket))
-                assert kind is Kind.PING
+                await pinged(socket, lambda: stream.groups["g"].in_flight == 0)
                 (said,) = [text for text in caplog.messages if "is late" in text]
                 assert said.startswith("the consumer of t at node stranger, group 'g', is late: nothing said")
                 stream.send("y")
                 assert stream.groups["g"].in_flight == 0
-                await socket.send(encode_bare(Kind.PING))
+                await socket.send(PING)
                 again = decode_deliveries(await receive(socket))
                 assert (again.seqs[0], again.attempts[0]) == (first.seqs[0], 2)
                 await socket.send(encode_settle(stream_id, [(1, 1)], []))
@@ -215,7 +214,7 @@ def test_a_consumer_that_says_nothing_more_is_named_gets_nothing_more_and_is_hea
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be written is tried again soon."""
-    monkeypatch.setattr("colugo.patterns.journal._RETRY_S", 0.05)
+    monkeypatch.setattr("colugo.patterns.streams.journal._RETRY_S", 0.05)
 
 
 class FailingStore(MemoryStore):
@@ -233,7 +232,7 @@ class FailingStore(MemoryStore):
 def test_what_cannot_be_stored_is_an_error_for_who_waits_and_is_stored_later_for_who_does_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FailingStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", FailingStore)
 
     async def main() -> None:
         async with Node("n") as node:
@@ -260,7 +259,7 @@ def test_what_cannot_be_stored_is_an_error_for_who_waits_and_is_stored_later_for
 
 
 def test_acknowledgements_that_cannot_be_stored_are_stored_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FailingStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", FailingStore)
 
     async def main() -> None:
         async with Node("n") as node:
@@ -286,7 +285,7 @@ def test_acknowledgements_that_cannot_be_stored_are_stored_later(monkeypatch: py
 def test_dead_letters_that_cannot_be_resurrected_or_purged_stay_dead_letters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FailingStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", FailingStore)
 
     async def main() -> None:
         async with Node("n") as node:
@@ -360,7 +359,7 @@ class FullStore(MemoryStore):
 def test_acknowledgements_make_room_on_a_full_disk_though_messages_wait_to_be_stored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FullStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", FullStore)
 
     async def main() -> None:
         async with Node("n") as node:
@@ -381,7 +380,7 @@ def test_acknowledgements_make_room_on_a_full_disk_though_messages_wait_to_be_st
 
 
 def test_who_only_waits_can_send_again_when_the_store_works_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", FailingStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", FailingStore)
 
     async def main() -> None:
         async with Node("n") as node:

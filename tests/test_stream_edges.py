@@ -13,18 +13,14 @@ import pytest
 import zmq
 
 from colugo import ClosedError, Delivery, Node, StoreError, Stream
-from colugo.net.memory_store import MemoryStore
 from colugo.net.store import DeadQuery, ReadDead, Transaction, Trim
-from colugo.patterns.stream_group import StreamGroup
+from colugo.net.store.memory import MemoryStore
+from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
 from colugo.protocol.tries import Entry, Member, Rules
+from tests.streaming import drained
 from tests.support import Collector, run, seconds, until
-
-
-async def drained(stream: Stream, within: float = 10.0) -> None:
-    async with asyncio.timeout(seconds(within)):
-        await stream.drained()
 
 
 def _readable(socket: "zmq.Socket[bytes]") -> bool:
@@ -303,7 +299,7 @@ class TroubledStore(MemoryStore):
 @pytest.fixture
 def troubled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams without a file have a store that can be told to refuse transactions."""
-    monkeypatch.setattr("colugo.patterns.stream.MemoryStore", TroubledStore)
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", TroubledStore)
 
 
 def _refuse(stream: Stream, refuses: Callable[[Transaction], object]) -> None:

@@ -14,12 +14,8 @@ import pytest
 
 from colugo import Node
 from tests.processes import answer, program
+from tests.streaming import drained
 from tests.support import Program, run, seconds, until
-
-
-async def drained(stream: object, within: float = 20.0) -> None:
-    async with asyncio.timeout(seconds(within)):
-        await stream.drained()  # type: ignore[attr-defined]
 
 
 def test_what_a_killed_consumer_had_is_redelivered_to_another_member(realm: str) -> None:
@@ -36,7 +32,7 @@ def test_what_a_killed_consumer_had_is_redelivered_to_another_member(realm: str)
                 await stream.ready(2)
                 began = time.monotonic()
                 doomed.signal(signal.SIGKILL)
-                await drained(stream)
+                await drained(stream, 20)
                 print(f"all handled {1000 * (time.monotonic() - began):.0f} ms after the kill")
                 assert sorted(number for number, _ in got) == list(range(50))
                 assert all(delivery.redelivered and delivery.attempt == 2 for _, delivery in got)
@@ -82,7 +78,7 @@ def test_a_message_that_kills_its_consumers_is_dead_after_its_tries_and_takes_no
                     assert await asyncio.to_thread(consumer.wait, 30) == -signal.SIGKILL
                 await until(lambda: not stream.consumers)
             with program("stream_consumer", realm, topic="t", poison="poison") as survivor:
-                await drained(stream)
+                await drained(stream, 20)
                 assert not survivor.ended
             (letter,) = await stream.dead_letters.find()
             assert (letter.message, letter.attempts) == ("poison", 2)

@@ -12,15 +12,15 @@ import pytest
 from colugo import Node
 from colugo.errors import LifecycleError, RemoteError
 from colugo.net.node_endpoint import ask
-from colugo.net.sqlite_store import SqliteStore
 from colugo.net.store import GroupRecord, Opened, Outcome, Transaction
-from colugo.patterns.stream import Stream
-from colugo.patterns.stream_group import StreamGroup
+from colugo.net.store.sqlite import SqliteStore
+from colugo.patterns.streams.group import StreamGroup
+from colugo.patterns.streams.stream import Stream
 from colugo.protocol.description import from_plain
 from colugo.protocol.messages import Message
 from colugo.protocol.ranges import RangeSet
 from colugo.protocol.tries import Rules
-from tests.support import Collector, run, until
+from tests.support import Collector, new_realm, run, until
 
 
 async def answer(node: Node, question: str, **arguments: Any) -> Any:
@@ -140,7 +140,7 @@ def test_a_consumer_that_comes_again_revives_its_group_at_all_streams() -> None:
 
 def test_a_group_is_not_forgotten_while_it_has_consumers_here_or_at_another_stream() -> None:
     async def main() -> None:
-        async with Node("a") as a, Node("b") as b, Node("c", realm="elsewhere") as c:
+        async with Node("a") as a, Node("b") as b, Node("c", realm=new_realm()) as c:
             first, second = a.add_stream("jobs"), b.add_stream("jobs")
             c.add_consumer("jobs", print, group="alive", connect=first.endpoints[:1])
             await until(lambda: "alive" in second.groups)
@@ -570,7 +570,7 @@ async def in_store(path: Path, transaction: Transaction | None = None) -> Opened
 def test_a_group_that_is_not_durable_does_not_outlive_a_producer_that_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("colugo.patterns.group_book._LINGER_S", 0.05)
+    monkeypatch.setattr("colugo.patterns.streams.group_book._LINGER_S", 0.05)
 
     async def main() -> None:
         path = tmp_path / "a.db"

@@ -18,22 +18,17 @@ from colugo import (
     LifecycleError,
     MessageTooLargeError,
     Node,
-    Stream,
     StreamFullError,
     exact,
 )
-from tests.support import Collector, run, seconds, until
+from tests.streaming import drained
+from tests.support import Collector, new_realm, run, seconds, until
 
 
 @pytest.fixture(params=["memory", "file"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
     """Where the stream keeps its messages."""
     return None if request.param == "memory" else tmp_path / "jobs.db"
-
-
-async def drained(stream: Stream, within: float = 10.0) -> None:
-    async with asyncio.timeout(seconds(within)):
-        await stream.drained()
 
 
 class Deliveries(Collector):
@@ -934,7 +929,12 @@ def test_messages_that_go_with_a_stream_without_a_store_are_named_in_the_log(
 
 def test_a_consumer_finds_streams_of_several_nodes_and_one_given_by_its_endpoint() -> None:
     async def main() -> None:
-        async with Node("a") as a, Node("b") as b, Node("far", realm="elsewhere") as far, Node("c") as c:
+        async with (
+            Node("a") as a,
+            Node("b") as b,
+            Node("far", realm=new_realm()) as far,
+            Node("c") as c,
+        ):
             streams = [a.add_stream("jobs"), b.add_stream("jobs"), far.add_stream("jobs")]
             got = Deliveries()
             consumer = c.add_consumer("jobs", got, group="g", connect=streams[2].endpoints[:1])

@@ -12,18 +12,10 @@ from colugo.protocol.topics import MAX_TOPIC_BYTES, Pattern, check_topic, is_pat
 from tests.strategies import TOPIC_SIGNS
 from tests.strategies import topics as any_topic
 from tests.tracing import functions_of, lines_run
+from tests.wildcards import fits
 
 few_words = st.lists(st.sampled_from(["a", "b", "", "lab"]), min_size=1, max_size=7)
 few_pattern_words = st.lists(st.sampled_from(["a", "b", "", "*", "#"]), min_size=1, max_size=7)
-
-
-def fits(pattern: list[str], topic: list[str]) -> bool:
-    """RabbitMQ's rules as they are told: `*` is one word, `#` is none or more."""
-    if not pattern:
-        return not topic
-    if pattern[0] == "#":
-        return any(fits(pattern[1:], topic[taken:]) for taken in range(len(topic) + 1))
-    return bool(topic) and pattern[0] in ("*", topic[0]) and fits(pattern[1:], topic[1:])
 
 
 # --- topics

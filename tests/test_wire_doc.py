@@ -4,8 +4,6 @@ import asyncio
 import json
 import re
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import pytest
@@ -55,7 +53,8 @@ from colugo.protocol.settlements import (
     decode_settle,
     encode_settle,
 )
-from tests.support import ROOT, run, seconds, until
+from tests.plain import plain_socket
+from tests.support import ROOT, run, until
 
 PAGE = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
 EXAMPLE = re.compile(r"<!-- wire: (\S+) -->\n```hex\n(.*?)```", re.DOTALL)
@@ -153,19 +152,6 @@ SETTLEMENTS = {
         ],
     ),
 }
-
-
-@asynccontextmanager
-async def plain_socket(kind: int, endpoint: str) -> AsyncIterator[zmq.asyncio.Socket]:
-    """A socket that another language's colugo would have."""
-    context = zmq.asyncio.Context()
-    socket = context.socket(kind)
-    socket.connect(endpoint)
-    try:
-        async with asyncio.timeout(seconds(5)):
-            yield socket
-    finally:
-        context.destroy(linger=0)
 
 
 def test_every_example_is_checked() -> None:

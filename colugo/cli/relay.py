@@ -8,7 +8,7 @@ import click
 
 from colugo.errors import BindError, ColugoError, ConfigurationError
 from colugo.messenger import Relay, RelayStats
-from colugo.patterns.stream import DEFAULT_MAX_MESSAGES
+from colugo.patterns.streams.stream import DEFAULT_MAX_MESSAGES
 
 _PORT = click.IntRange(1, 65535)
 

@@ -19,8 +19,8 @@ from colugo.errors import (
 from colugo.messenger.message import Envelope, to_bytes
 from colugo.messenger.wording import GIVEN_TOPIC, MAX_DELIVER, MEETING_S, PING, RELAY_TOPIC, TOPIC
 from colugo.node import Node
-from colugo.patterns.consumed import Delivery
-from colugo.patterns.stream import Stream
+from colugo.patterns.streams.consumed import Delivery
+from colugo.patterns.streams.stream import Stream
 
 _HANDED_OVER_AT_A_TIME = 50
 _PAUSE_S = 1.0

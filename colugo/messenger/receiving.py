@@ -9,7 +9,7 @@ from colugo.errors import DecodeError
 from colugo.messenger.message import Envelope, Message, from_bytes
 from colugo.messenger.recent import Recent
 from colugo.messenger.worker import Worker
-from colugo.patterns.consumed import Delivery
+from colugo.patterns.streams.consumed import Delivery
 from colugo.protocol.codecs import Codec
 from colugo.protocol.settlements import report_failure
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -22,7 +23,9 @@ from colugo.node import Node
 from colugo.patterns.base import Complaints
 from colugo.patterns.delivery import MessageInfo
 from colugo.patterns.reply import Reply
-from colugo.patterns.stream import DEFAULT_MAX_MESSAGES, StreamStats
+from colugo.patterns.streams.kept_messages import reading
+from colugo.patterns.streams.stats import StreamStats
+from colugo.patterns.streams.stream import DEFAULT_MAX_MESSAGES
 from colugo.protocol.message_parts import unpack_headers
 from colugo.protocol.messages import Message as Stored
 
@@ -214,26 +217,12 @@ class Relay(Node):
         if self.stream.store is None:
             return
         # what is built of nodes may look into them
-        after = max(0, self.stream._keeper.journal.last - _REMEMBERED)  # noqa: SLF001 - they are one thing
-        while page := await self._read(after):
+        store, last = self.stream._store, self.stream._keeper.journal.last  # noqa: SLF001 - they are one thing
+        after = max(0, last - _REMEMBERED)
+        while page := await reading(partial(store.read, after, _PAGE, _PAGE_BYTES)):
             after = page[-1].seq
             for stored in page:
                 self._recent.add(_id_of(stored))
-
-    def _read(self, after: int) -> asyncio.Future[list[Stored]]:
-        """Messages of the store, after a number."""
-        future: asyncio.Future[list[Stored]] = asyncio.get_running_loop().create_future()
-
-        def done(result: list[Stored] | StoreError) -> None:
-            if future.done():
-                return
-            if isinstance(result, StoreError):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
-
-        self.stream._store.read(after, _PAGE, _PAGE_BYTES, done)  # noqa: SLF001 - as above
-        return future
 
 
 def _id_of(stored: Stored) -> bytes:

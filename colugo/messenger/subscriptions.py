@@ -10,7 +10,7 @@ from colugo.node import Node
 from colugo.protocol.bindings import Bindings, exact
 
 if TYPE_CHECKING:
-    from colugo.patterns.consumer import Consumer
+    from colugo.patterns.streams.consumer import Consumer
 
 
 class Subscriptions:

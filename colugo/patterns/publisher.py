@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-from collections import deque
 from collections.abc import Awaitable, Generator
 from dataclasses import dataclass
 from threading import get_ident
@@ -19,6 +18,7 @@ from colugo.net.sockets import LINGER_MS
 from colugo.patterns.base import Complaints, Part, check_count, check_size
 from colugo.patterns.flow import Flow
 from colugo.patterns.gate import Gate
+from colugo.patterns.handoff import TURN_S, Handoff
 from colugo.patterns.outflow import Outflow
 from colugo.patterns.plain_outflow import PlainOutflow
 from colugo.patterns.readers import Reader
@@ -33,8 +33,6 @@ DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 DEFAULT_STALL_MS = 5_000
 _DRAIN_S = 60.0
 """How long a node that stops waits for readers at most."""
-_TURN_S = 0.005
-"""For how long messages may go out one after another before the loop's other work has its turn."""
 
 FlowPolicy = Literal["drop", "wait"]
 
@@ -110,8 +108,7 @@ class Publisher(Part):
         self._gathering = False
         self._turn_began = 0.0
         self._turn_over = False
-        self._foreign: deque[tuple[Any, bool]] = deque()
-        self._foreign_told = False
+        self._handoff = Handoff(runtime, self._append)
         self._conflate = conflate
         self._ending = False
         self._stall_ms = stall_ms
@@ -279,7 +276,7 @@ class Publisher(Part):
     def _shut(self) -> None:
         """Withdraw and close; what was sent still leaves, for half a second at most."""
         self._binding.close()
-        self._send_foreign(LINGER_MS / 1000)
+        self._handoff.close(LINGER_MS / 1000)
         self._flush()
         self._out.close()
         self._gate.close()
@@ -318,27 +315,7 @@ class Publisher(Part):
                 "node.run(publisher.send_wait(…))"
             )
         else:
-            self._foreign.append((payload, text))
-            if not self._foreign_told:
-                self._foreign_told = True
-                self._runtime.submit(self._take_foreign)
-
-    def _take_foreign(self) -> None:
-        """Send what other threads have left here."""
-        if self._closed:
-            return
-        self._send_foreign(_TURN_S)
-        if self._foreign and self._loop is not None:
-            self._loop.call_soon(self._take_foreign)
-            return
-        self._foreign_told = False
-        if self._foreign:  # one that came between the last look and this
-            self._runtime.submit(self._take_foreign)
-
-    def _send_foreign(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while self._foreign and time.monotonic() < until:
-            self._append(*self._foreign.popleft())
+            self._handoff.put(payload, text=text)
 
     def _append(self, payload: Any, text: bool) -> None:  # noqa: FBT001 - as pack gives it
         size = len(payload)
@@ -377,7 +354,7 @@ class Publisher(Part):
         self._room = -1
         self._gatherer = 0
         self._out.send(payloads, size, text=self._text)
-        self._turn_over = time.monotonic() - self._turn_began > _TURN_S
+        self._turn_over = time.monotonic() - self._turn_began > TURN_S
 
     def _end_turn(self) -> None:
         """The turn of the loop in which the batch began is over."""

@@ -5,17 +5,19 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import count
+from operator import itemgetter
 
 from colugo.protocol.delivery import Event, State, next_state
 from colugo.protocol.key_lines import KeyLines
 from colugo.protocol.messages import Message
-from colugo.protocol.tries import Dead, Entry, Member, Rules
+from colugo.protocol.tries import Dead, Entry, Member, Rules, number_of
 from colugo.protocol.try_deadlines import Deadlines
 
 # members of an enum are slow to get, and these are needed for each message
 _READY = State.READY
 _IN_FLIGHT = State.IN_FLIGHT
 _ACKNOWLEDGED = State.ACKNOWLEDGED
+_seq, _headers, _payload = map(itemgetter, (0, 2, 3))
 _WIDE = 64
 """Numbers of a range that is so long are not looked at one by one."""
 _SPARE = 1000
@@ -59,11 +61,11 @@ class GroupQueue:
 
     def offer(self, messages: Iterable[Message]) -> None:
         """Take messages that have never been handed out, in the order of their numbers."""
-        entries, ready = self.entries, self._ready
-        for message in messages:
-            entries[message.seq] = entry = Entry(message)
-            ready.append(entry)
-            self.size += len(message.payload) + len(message.headers)
+        messages = list(messages)
+        entries = list(map(Entry, messages))
+        self.entries.update(zip(map(_seq, messages), entries, strict=True))
+        self._ready.extend(entries)
+        self.size += sum(map(len, map(_payload, messages))) + sum(map(len, map(_headers, messages)))
 
     def offer_again(self, message: Message, tries: int) -> Dead | None:
         """Take a message that may have been handed out before the producer was started again.
@@ -257,7 +259,7 @@ class GroupQueue:
             The numbers that are finished now, and how many of the others were none of ours.
         """
         done: list[int] = []
-        unknown = 0
+        unknown = size = 0
         entries = self.entries
         known: list[int] = []
         for first, last in ranges:
@@ -276,8 +278,11 @@ class GroupQueue:
                 else:
                     self._leave_wait(entry)
                 entry.state = _ACKNOWLEDGED
-                self._drop(seq, entry)
+                del entries[seq]
+                _, _, headers, payload, *_ = entry.message
+                size += len(payload) + len(headers)
                 done.append(seq)
+        self.size -= size
         return done, unknown
 
     def nack(
@@ -332,12 +337,21 @@ class GroupQueue:
             self._move(entry, Event.RETURN)
             entry.attempt -= 1
             returned.append(entry)
-        for entry in sorted(returned, key=_number, reverse=True):
+        self._put_back(sorted(returned, key=number_of))
+        return strange
+
+    def _put_back(self, returned: list[Entry]) -> None:
+        """Let messages wait before those that have never been handed out."""
+        by_key: dict[str, list[Entry]] = {}
+        for entry in returned:
+            if not entry.suspect:
+                by_key.setdefault(entry.message.key, []).append(entry)
+        lined = {key for key, entries in by_key.items() if key and self._lines.put_back(key, entries)}
+        for entry in reversed(returned):
             if entry.suspect:
                 self._suspects.appendleft(entry)
-            elif not self._lines.put_in_front(entry):
+            elif entry.message.key not in lined:
                 self._ready.appendleft(entry)
-        return strange
 
     def abandon(self, identity: bytes, seqs: Iterable[int], reason: str) -> tuple[int, list[Dead]]:
         """A member that is about to leave has begun with messages, and will not end them.
@@ -356,6 +370,19 @@ class GroupQueue:
             self.members[identity].leaving = True
         dead = self._fail(self.members[identity], held, Event.LOST, reason) if held else []
         return len(wanted) - len(held), dead
+
+    def stay(self, identity: bytes, begun: Iterable[int]) -> None:
+        """A member stays, and returns what it has not begun with.
+
+        Args:
+            identity: of the member's connection.
+            begun: numbers of the messages that it has begun with.
+        """
+        kept = set(begun)
+        self.give_back(identity, [seq for seq in self.held_by(identity) if seq not in kept])
+        member = self.members[identity]
+        member.leaving = False
+        self._lines.wake(member)
 
     def held_by(self, identity: bytes) -> list[int]:
         """The numbers of the messages that a member has."""
@@ -397,6 +424,17 @@ class GroupQueue:
                 self._drop(seq, entry)
                 released += 1
         return released
+
+    def take_out(self, seqs: Iterable[int]) -> list[Entry]:
+        """Release those messages that no member has.
+
+        Returns:
+            What they were.
+        """
+        entries = [entry for seq in seqs if (entry := self.entries.get(seq)) is not None]
+        taken = [entry for entry in entries if entry.state is not _IN_FLIGHT]
+        self.release([entry.message.seq for entry in taken])
+        return taken
 
     # --- time
 
@@ -479,9 +517,8 @@ class GroupQueue:
         assert member is not None
         member.held -= 1
         self.in_flight -= 1
-        key = entry.message.key
-        if key:
-            self._lines.leave(key)
+        if entry.message.key:
+            self._lines.leave(entry.message.key)
         if member.blocked:
             self._lines.wake(member)
 
@@ -519,7 +556,3 @@ class GroupQueue:
 
 def _held(member: Member) -> int:
     return member.held
-
-
-def _number(entry: Entry) -> int:
-    return entry.message.seq

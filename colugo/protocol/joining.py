@@ -12,10 +12,11 @@ MAX_PREFETCH = 65535
 MAX_ACK_TIMEOUT_MS = 2**53 - 1
 """The largest number that every JSON decoder reads exactly (RFC 8259 §6)."""
 _Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
+_Number = Annotated[int, msgspec.Meta(ge=1)]
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
 
 
-class Join(msgspec.Struct, frozen=True):
+class Join(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a consumer sends when it is connected, and again after each reconnection.
 
     Attributes:
@@ -26,6 +27,9 @@ class Join(msgspec.Struct, frozen=True):
         bindings: patterns of keys; the group gets what one of them matches.
         prefetch: how many messages the consumer takes before it has settled the first, 1 to 65,535.
         node: the name of its node, for people.
+        begun: of a consumer that has joined, and joins again to bind the group to other keys: numbers of
+            the messages that it is at work with. What else it is sent up to the answer it throws away, and
+            the stream takes that back.
 
     Raises:
         ConfigurationError: if the group's name or a binding breaks the rules.
@@ -38,6 +42,7 @@ class Join(msgspec.Struct, frozen=True):
     bindings: list[str]
     prefetch: Annotated[int, msgspec.Meta(ge=1, le=MAX_PREFETCH)]
     node: _Text
+    begun: Annotated[list[_Number], msgspec.Meta(max_length=MAX_PREFETCH)] = []
 
     def __post_init__(self) -> None:
         check_group(self.group)

@@ -3,7 +3,7 @@
 from collections import deque
 
 from colugo.protocol.delivery import State
-from colugo.protocol.tries import Entry, Line, Member
+from colugo.protocol.tries import Entry, Line, Member, number_of
 
 _READY = State.READY
 
@@ -65,12 +65,16 @@ class KeyLines:
         line.in_flight -= 1
         self._look_at(line)
 
-    def put_in_front(self, entry: Entry) -> bool:
-        """Let a message wait before all others of its key; whether there are others."""
-        line = self._lines.get(entry.message.key)
+    def put_back(self, key: str, entries: list[Entry]) -> bool:
+        """Let messages of a key wait among the others of it, in the order of their numbers.
+
+        Returns:
+            Whether there are others; if not, those that are given are not taken.
+        """
+        line = self._lines.get(key)
         if line is None:
             return False
-        line.waiting.appendleft(entry)
+        line.waiting = deque(sorted([*entries, *line.waiting], key=number_of))
         self._woken[line] = None
         return True
 

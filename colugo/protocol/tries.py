@@ -107,6 +107,11 @@ class Entry:
         self.deadline = 0.0
 
 
+def number_of(entry: Entry) -> int:
+    """By it messages are ordered."""
+    return entry.message.seq
+
+
 class Dead(NamedTuple):
     """A message whose tries are used up.
 

@@ -11,8 +11,8 @@ import sys
 from functools import partial
 
 from colugo.errors import StoreError
-from colugo.net.sqlite_store import SqliteStore
 from colugo.net.store import GroupRecord, Outcome, Transaction
+from colugo.net.store.sqlite import SqliteStore
 from tests.storing import message
 
 SIZES = (1, 3, 50, 700)

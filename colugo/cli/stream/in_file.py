@@ -14,7 +14,7 @@ from colugo.net.interfaces import HOST
 from colugo.net.memory import MemoryDirectory, MemoryNetwork
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
-from colugo.patterns.stream import Stream
+from colugo.patterns.streams.stream import Stream
 from colugo.protocol.stream_description import StreamDescription
 from colugo.stream_questions import STREAMS, StreamQuestions
 

@@ -1,0 +1,1 @@
+"""Streams, whose messages are kept until they are acknowledged, and the consumers of them."""

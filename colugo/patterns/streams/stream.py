@@ -1,0 +1,485 @@
+"""The producing side of streams: messages that are kept until somebody has them."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import zmq
+
+from colugo.errors import ClosedError, ConfigurationError, FrameError, LifecycleError, StreamFullError
+from colugo.net.binding import Binding
+from colugo.net.runtime import Runtime
+from colugo.net.store.memory import MemoryStore
+from colugo.net.store.sqlite import SqliteStore
+from colugo.patterns.base import Part, check_count, check_delay_ms, check_size
+from colugo.patterns.gate import Gate
+from colugo.patterns.streams.dead_letters import DeadLetters
+from colugo.patterns.streams.gossip import StreamGossip
+from colugo.patterns.streams.group_book import AckPolicy
+from colugo.patterns.streams.journal import FullPolicy, Limits
+from colugo.patterns.streams.keeper import Keeper
+from colugo.patterns.streams.kept_messages import KeptMessage, KeptMessages
+from colugo.patterns.streams.members import StreamMembers
+from colugo.patterns.streams.stats import GroupStats, StreamStats, group_stats
+from colugo.protocol.advertisement import Kind
+from colugo.protocol.codecs import resolve_codec
+from colugo.protocol.frames import ID_BYTES
+from colugo.protocol.joining import MAX_ACK_TIMEOUT_MS
+from colugo.protocol.message_parts import check_group, check_key, pack_headers
+from colugo.protocol.messages import FLAG_TEXT
+from colugo.protocol.stream_description import GroupDescription, StreamDescription
+from colugo.protocol.topics import check_topic
+from colugo.protocol.tries import Rules
+
+if TYPE_CHECKING:
+    from colugo.net.store import Store
+
+DEFAULT_MAX_MESSAGES = 1_000_000
+DEFAULT_STREAM_BYTES = 1024 * 1024 * 1024
+DEFAULT_ACK_TIMEOUT_MS = 30_000
+DEFAULT_MAX_DELIVER = 2
+DEFAULT_RETRY_DELAY_MS = 1_000
+_SETTLE_S = 0.5
+"""How long a stream that closes waits for acknowledgements of what consumers have."""
+
+Durability = Literal["full", "os"]
+
+
+class Stream(Part):
+    """Keeps messages until the consumer groups have acknowledged them; made by `Node.add_stream`."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        topic: str,
+        *,
+        store: str | PathLike[str] | None = None,
+        durability: Durability = "full",
+        ack: AckPolicy = "all",
+        groups: Iterable[str] = (),
+        codec: Any = None,
+        max_messages: int = DEFAULT_MAX_MESSAGES,
+        max_bytes: int = DEFAULT_STREAM_BYTES,
+        max_age_ms: int | None = None,
+        full: FullPolicy = "reject",
+        max_deliver: int = DEFAULT_MAX_DELIVER,
+        ack_timeout_ms: int = DEFAULT_ACK_TIMEOUT_MS,
+        retry_delay_ms: int = DEFAULT_RETRY_DELAY_MS,
+        port: int | None = None,
+    ) -> None:
+        self.topic = check_topic(topic)
+        super().__init__(runtime)
+        declared = [check_group(name) for name in _as_groups(groups)]
+        _check_choice("ack", ack, AckPolicy)
+        _check_choice("full", full, FullPolicy)
+        _check_choice("durability", durability, Durability)
+        if check_count("ack_timeout_ms", ack_timeout_ms) > MAX_ACK_TIMEOUT_MS:
+            raise ConfigurationError(f"ack_timeout_ms is at most {MAX_ACK_TIMEOUT_MS}, not {ack_timeout_ms}")
+        check_delay_ms(retry_delay_ms, least=0, what="retry_delay_ms")
+        if max_age_ms is not None:
+            check_count("max_age_ms", max_age_ms)
+        limits = Limits(
+            check_count("max_messages", max_messages), check_count("max_bytes", max_bytes), max_age_ms, full
+        )
+        rules = Rules(check_count("max_deliver", max_deliver), ack_timeout_ms / 1000, retry_delay_ms / 1000)
+        self.ack = ack
+        self._codec = resolve_codec(codec)
+        self._limit = runtime.sockets.max_message_bytes
+        self._path = None if store is None else os.fspath(store)
+        if self._path == "":
+            raise ConfigurationError("store= is the path of a file, not ''; None keeps messages in memory")
+        self._poked = threading.Event()
+        self._entrance = asyncio.Lock() if full == "wait" else None
+        self._gate = Gate(f"the stream {topic}")
+        self._socket = runtime.sockets.router()
+        self._socket.set(zmq.SNDHWM, 0)  # prefetch bounds what waits for each consumer
+        kept: Store | None = None
+        try:
+            self._binding = Binding(
+                runtime,
+                self._socket,
+                Kind.STREAM,
+                topic,
+                socket_id=os.urandom(ID_BYTES),
+                codec=self._codec.name,
+                port=port,
+            )
+            kept = (
+                MemoryStore()
+                if self._path is None
+                else SqliteStore(self._path, durability=durability, logger=runtime.logger)
+            )
+            opened = kept.open()
+        except BaseException:
+            self._socket.close()
+            if "_binding" in self.__dict__:
+                self._binding.close()
+            raise
+        self._store = kept
+        self._members = StreamMembers(runtime, topic, self._socket, self._on_members)
+        self._keeper = Keeper(
+            runtime,
+            kept,
+            opened,
+            ack=ack,
+            limits=limits,
+            rules=rules,
+            hand_out=self._members.hand_out,
+            nudge=self._members.nudge,
+        )
+        for name in declared:
+            if name not in self._keeper.groups:
+                self._keeper.book.make_group(name, ("#",), durable=True)
+        self._prefix = f"{opened.stream_id.hex()}-"
+        self.dead_letters = DeadLetters(self._keeper, kept, self._codec, runtime.logger)
+        """What nobody could handle: to be listed, resurrected and purged."""
+        self._kept = KeptMessages(self._keeper, kept, self._codec)
+        self._gossip = StreamGossip(runtime, topic, self._binding.advertisement, self._keeper)
+        if opened.corrupt:
+            runtime.logger.error(
+                "the store %s: %d messages were damaged; they are set aside, see colugo stream salvage",
+                self._path,
+                opened.corrupt,
+            )
+        runtime.when_open(self._open)
+
+    @property
+    def socket_id(self) -> bytes:
+        """As in its advertisement: 8 bytes, new each time a stream is made, also with the same store."""
+        return self._binding.advertisement.socket_id
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Where it is bound, for consumers that are given one instead of discovering it: tcp, then ipc."""
+        return self._binding.endpoints
+
+    @property
+    def stream_id(self) -> str:
+        """What the ids of its messages begin with; the same as long as its store is there."""
+        return self._keeper.stream_id.hex()
+
+    @property
+    def consumers(self) -> int:
+        """How many consumers are connected."""
+        return len(self._members)
+
+    @property
+    def store(self) -> str | None:
+        """The path of the store's file; None if messages are kept in memory only."""
+        return self._path
+
+    @property
+    def stats(self) -> StreamStats:
+        """Counters so far, and what is kept now."""
+        keeper = self._keeper
+        return StreamStats(
+            sent=keeper.journal.sent,
+            messages=keeper.journal.count,
+            bytes=keeper.journal.size,
+            dead=keeper.journal.dead,
+            rejected=keeper.journal.rejected,
+            dropped=keeper.dropped,
+            expired=keeper.expired,
+            unrouted=keeper.book.unrouted,
+            malformed=self._members.malformed,
+            unknown=keeper.unknown,
+            consumers=self.consumers,
+        )
+
+    @property
+    def groups(self) -> dict[str, GroupStats]:
+        """The consumer groups that are known, by name."""
+        keeper = self._keeper
+        return {name: group_stats(group, keeper) for name, group in keeper.groups.items()}
+
+    def describe(self) -> object:
+        """What the node says of it when it is asked."""
+        keeper = self._keeper
+        totals = keeper.book.totals
+        return StreamDescription(
+            topic=self.topic,
+            socket_id=self.socket_id.hex(),
+            stream_id=self.stream_id,
+            codec=self._codec.name,
+            endpoints=self.endpoints,
+            store="" if self._path is None else str(Path(self._path).absolute()),
+            ack=self.ack,
+            messages=keeper.journal.count,
+            bytes=keeper.journal.size,
+            dead=keeper.journal.dead,
+            groups=[
+                GroupDescription(
+                    name=group.name,
+                    durable=group.durable,
+                    members=group.members,
+                    waiting=group.waiting,
+                    in_flight=group.in_flight,
+                    acknowledged=group.acknowledged,
+                )
+                for group in self.groups.values()
+            ],
+            sent=keeper.journal.sent,
+            delivered=totals.delivered,
+            redelivered=totals.redelivered,
+            acknowledged=totals.acknowledged,
+            dead_lettered=totals.dead,
+            dropped=keeper.dropped,
+            expired=keeper.expired,
+            rejected=keeper.journal.rejected,
+            malformed=self._members.malformed,
+        )
+
+    async def messages(self, after: str | None = None, limit: int = 100) -> list[KeptMessage]:
+        """Some of the messages that are kept, the oldest first; dead letters are not among them.
+
+        Args:
+            after: the id of the last one of the page before; None for the first page.
+            limit: how many at most; they are fewer if they are large, but for the last page never none.
+
+        Raises:
+            ConfigurationError: if that is no id of this stream.
+            StoreError: if the store cannot be read.
+        """
+        self._check_open()
+        self._check_thread()
+        return await self._kept.page(after, limit)
+
+    async def message(self, id: str) -> KeptMessage | None:  # noqa: A002 - as it is called everywhere
+        """One of the messages that are kept; None if it is not, such as after everybody has had it.
+
+        Args:
+            id: its id.
+
+        Raises:
+            ConfigurationError: if that is no id of this stream.
+            StoreError: if the store cannot be read.
+        """
+        self._check_open()
+        self._check_thread()
+        return await self._kept.get(id)
+
+    def send(self, message: Any, key: str = "", headers: dict[str, Any] | None = None) -> str:
+        """Take a message, to be stored and handed out; from any thread.
+
+        Everything that is sent in one turn of the loop is one transaction of the store. If the program ends
+        before that is done, the message is lost: `send_wait` returns when it is safe.
+
+        Args:
+            message: str, bytes, or what the codec takes.
+            key: words divided by `.`, at most 255 bytes: consumers bind to patterns of it, and messages of
+                one key are handled in their order within a group. "" for none.
+            headers: more to be known of it; what msgpack carries.
+
+        Returns:
+            The message's id, which consumers see, too.
+
+        Raises:
+            EncodeError: if the codec cannot take the message, or msgpack the headers.
+            MessageTooLargeError: if it is over the node's `max_message_bytes`, or the stream's `max_bytes`.
+            ConfigurationError: if the key is too long, or no text.
+            StreamFullError: if there is no room, but with `full="drop-oldest"`.
+            StoreError: if the store cannot be written to now.
+            ClosedError: after the stream has been closed.
+        """
+        return f"{self._prefix}{self._take(message, key, headers)}"
+
+    async def send_wait(self, message: Any, key: str = "", headers: dict[str, Any] | None = None) -> str:
+        """Take a message, and return when it is safely stored.
+
+        With `full="wait"`, those that call it while there is no room wait for it, first come, first served;
+        one that is cancelled meanwhile (`asyncio.timeout`) has not been taken.
+        With `store=`, and `durability="full"`, it has been synced to disk then (SQLite, `synchronous=FULL`).
+
+        Args:
+            message: as in `send`.
+            key: as in `send`.
+            headers: as in `send`.
+
+        Returns:
+            The message's id.
+
+        Raises:
+            StoreError: if it could not be stored: it is not sent later, either.
+            ClosedError: also if the stream is closed while this waits.
+            Exception: what `send` raises.
+        """
+        if threading.get_ident() != self._runtime.owner:
+            self._check_thread()
+        if self._entrance is None:
+            seq = self._take(message, key, headers)
+        else:
+            async with self._entrance:
+                seq = await self._take_with_room(message, key, headers)
+        await self._keeper.journal.written(seq)
+        return f"{self._prefix}{seq}"
+
+    async def drained(self) -> None:
+        """Return when every message has been acknowledged (or is a dead letter).
+
+        Raises:
+            ClosedError: if the stream is closed first.
+        """
+        self._check_open()
+        self._check_thread()
+        await self._keeper.journal.drained()
+
+    async def ready(self, n: int = 1) -> None:
+        """Return when n consumers are connected.
+
+        Args:
+            n: how many.
+
+        Raises:
+            ClosedError: if the stream is closed first.
+        """
+        self._check_thread()
+        await self._gate.wait(n)
+
+    def listeners(self, key: str = "") -> int:
+        """How many groups that have a consumer here now want messages of a key.
+
+        Args:
+            key: as in `send`.
+        """
+        groups = self._keeper.groups.values()
+        return sum(group.present and group.bindings.matches(key) for group in groups)
+
+    def forget(self, group: str) -> bool:
+        """Forget a consumer group that is gone for good: nothing is kept for it any more.
+
+        The streams of this topic tell each other. If a consumer of the group comes, it is known again.
+
+        Args:
+            group: its name.
+
+        Returns:
+            Whether it was known here.
+
+        Raises:
+            LifecycleError: if it has consumers that are connected: it is not gone.
+            ConfigurationError: if that is no name of a group.
+        """
+        self._check_open()
+        self._check_thread()
+        known = self._keeper.groups.get(check_group(group))
+        if known is not None and known.present:
+            raise LifecycleError(
+                f"the group {group!r} has {len(known.queue.members)} consumers at the stream {self.topic}: "
+                "it can be forgotten when they are closed"
+            )
+        return self._keeper.book.forget(group)
+
+    def exchange_groups(self, news: Any) -> list[dict[str, Any]]:
+        """Take in what another stream of the topic knows of consumer groups.
+
+        Args:
+            news: what its `exchange_groups` has returned.
+
+        Returns:
+            What this one knows then; as JSON has it.
+
+        Raises:
+            ConfigurationError: if that is no list of groups, or a name or binding breaks the rules.
+        """
+        try:
+            self._gossip.hear(news)
+        except FrameError as error:
+            raise ConfigurationError(str(error)) from error
+        return self._gossip.tell()
+
+    def quiesce(self) -> None:
+        """Take nothing more, hand out nothing more."""
+        self._keeper.quiesce()
+
+    async def finish(self) -> None:
+        """Write what has been sent, and take the acknowledgements of what consumers have."""
+        await self._keeper.finish(_SETTLE_S)
+
+    def _take(self, message: Any, key: str, headers: dict[str, Any] | None) -> int:
+        if self._closed:
+            self._check_open()
+        seq = self._keeper.journal.add(*self._pack(message, key, headers))
+        self._begin()
+        return seq
+
+    async def _take_with_room(self, message: Any, key: str, headers: dict[str, Any] | None) -> int:
+        parts = self._pack(message, key, headers)
+        journal = self._keeper.journal
+        size = sum(map(len, (key.encode(), *parts[1:3])))
+        while True:
+            await journal.room(size)
+            self._check_open()
+            try:
+                seq = journal.add(*parts)
+            except StreamFullError:
+                if size > journal.limits.max_bytes:
+                    raise
+            else:  # no other thread has taken the room meanwhile
+                self._begin()
+                return seq
+
+    def _pack(self, message: Any, key: str, headers: dict[str, Any] | None) -> tuple[str, bytes, bytes, int]:
+        """What is kept of a message: key, headers, payload and flags."""
+        payload, text = self._codec.pack(message)
+        packed = pack_headers(headers) if headers else b""
+        size = len(payload) + len(packed)
+        if size > self._limit or size > self._keeper.journal.limits.max_bytes:
+            check_size(payload, min(self._limit, self._keeper.journal.limits.max_bytes) - len(packed))
+        if key or key != "":
+            check_key(key)
+        data = payload if type(payload) is bytes else bytes(payload)
+        return key, packed, data, FLAG_TEXT if text else 0
+
+    def _begin(self) -> None:
+        """Let what was taken be written; from any thread."""
+        if threading.get_ident() == self._runtime.owner:
+            self._keeper.begin()
+        elif not self._poked.is_set():
+            self._poked.set()
+            self._runtime.submit(self._poke)
+
+    def _poke(self) -> None:
+        self._poked.clear()
+        self._keeper.begin()
+
+    def _open(self) -> None:
+        if not self._closed:
+            self._members.open(self._keeper)
+            self._keeper.open()
+            self._gossip.open()
+
+    def _on_members(self) -> None:
+        self._gate.set(len(self._members))
+
+    def _shut(self) -> None:
+        self._gossip.close()
+        self._binding.close()
+        self._keeper.close(ClosedError(f"the stream {self.topic} is closed"))
+        self._gate.close()
+        self._members.close()
+        self._store.close()
+        self._socket.close()
+        lost = self._keeper.journal.count + self._keeper.journal.unwritten
+        if self._path is None and lost:
+            self._runtime.logger.warning(
+                "the stream %s is closed, and what not everybody has had goes with it: %d message%s",
+                self.topic,
+                lost,
+                "" if lost == 1 else "s",
+            )
+
+
+def _as_groups(groups: Iterable[str]) -> list[str]:
+    if isinstance(groups, str):
+        raise ConfigurationError(f"groups= takes a list of names; write [{groups!r}]")
+    return list(groups)
+
+
+def _check_choice(what: str, value: object, choices: Any) -> None:
+    if value not in get_args(choices):
+        known = " or ".join(map(repr, get_args(choices)))
+        raise ConfigurationError(f"{what} is {known}, not {value!r}")
