@@ -14,11 +14,11 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from colugo import Node
+from colugo import Messenger, Node
 from colugo.cli.main import colugo
 from colugo.cli.stream.tables import amount, when
 from tests.processes import answer, program
-from tests.support import Collector, Program, run, seconds, wait_until
+from tests.support import Collector, Program, new_realm, run, seconds, wait_until
 
 COMMANDS = ("ls", "show", "dead", "resurrect", "purge", "forget", "salvage")
 UNKNOWN = "0123456789abcdef-1"
@@ -65,6 +65,32 @@ def file(site: Site, tmp_path: Path) -> tuple[Path, list[str]]:
     process, ids = site.node("till", topic="orders", store=str(path), groups=["archive"], poison=2)
     process.interrupt()
     return path, ids
+
+
+# --- messages of messengers
+
+
+@pytest.mark.parametrize(
+    ("codec", "payload", "shown"),
+    [
+        ("msgpack", {"to": "Ada", 1: b"\xff"}, "{'to': 'Ada', 1: b'\\xff'}\n"),
+        ("msgpack", "\ud800".encode(errors="surrogatepass"), "b'\\xed\\xa0\\x80'\n"),
+        ("json", {"to": "Ada"}, '{"to":"Ada"}\n'),
+        ("pickle", {1}, "--payload writes the whole message:"),
+    ],
+)
+def test_a_message_that_a_messenger_has_left_in_its_store_can_be_read(
+    tmp_path: Path, codec: str, payload: object, shown: str
+) -> None:
+    store = tmp_path / "outbox.db"
+    with Messenger(store=store, realm=new_realm(), codec=codec, auto_start=False) as messenger:
+        messenger.send_message("parcels", payload, ack=1)
+    (message,) = found("show", "--store", store)
+    result = stream("show", "--store", store, message["id"])
+    assert result.exit_code == 0
+    assert "name     parcels\n" in result.stdout
+    assert f"codec    {codec}\n" in result.stdout
+    assert shown in result.stdout
 
 
 # --- usage
