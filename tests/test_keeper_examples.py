@@ -140,6 +140,64 @@ def letter(seq: int, group: str, payload: bytes = b"x") -> DeadLetter:
     return DeadLetter(Message(seq, "", b"", payload, 0, 0), group, 2, "reason", "", 0)
 
 
+# --- who is served first
+
+
+def test_consumers_are_served_before_senders_wake_and_between_some_of_them_and_others(
+    loop: OwnTimeLoop,
+) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    journal = producer.keeper.journal
+    waiting: list[Any] = []
+    served: list[tuple[int, int]] = []
+
+    def on_hand_out(group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+        served.append((entries[0].message.seq, sum(one.done() for one in waiting)))
+        last = entries[-1].message.seq
+        loop.call_soon(producer.keeper.acknowledge, group, [(entries[0].message.seq, last)])
+
+    producer.keeper._hand_out = on_hand_out
+
+    def send() -> None:
+        waiting.extend(journal.written(journal.add("", b"", b"x", 0)) for _ in range(1000))
+        producer.keeper.begin()
+
+    producer.do(send)
+    loop.turns(20)
+    assert all(one.done() and one.exception() is None for one in waiting)
+    assert served[0] == (1, 0)
+    assert len({woken for _, woken in served if 0 < woken < 1000}) >= 2
+    loop.turns(500)
+    producer.settle()
+    assert group.acknowledged == 1000
+    assert journal.empty
+    producer.end()
+
+
+def test_senders_whose_messages_are_written_are_told_so_though_the_stream_is_closed(
+    loop: OwnTimeLoop,
+) -> None:
+    producer = Producer(loop)
+    journal = producer.keeper.journal
+    waiting: list[Any] = []
+
+    def send() -> None:
+        waiting.extend(journal.written(journal.add("", b"", b"x", 0)) for _ in range(1000))
+        producer.keeper.begin()
+
+    async def write_and_close() -> None:
+        producer.store.step()
+        assert 0 < sum(one.done() for one in waiting) < 1000
+        producer.keeper.close(ClosedError("the test is over"))
+
+    producer.held = True
+    producer.do(send)
+    loop.do(write_and_close())
+    assert all(one.done() and one.exception() is None for one in waiting)
+    assert len(producer.disk._messages) == 1000
+
+
 # --- second tries
 
 

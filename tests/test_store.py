@@ -15,6 +15,7 @@ from colugo.net.store.memory import MemoryStore
 from colugo.net.store.sqlite import SqliteStore
 from colugo.protocol.messages import Message
 from tests.storing import (
+    ALL,
     commit,
     dead_letters,
     fill,
@@ -70,6 +71,24 @@ def test_what_was_committed_is_read_as_it_was(make: Make) -> None:
         assert outcome.size == sum(map(size_of, messages)) == 25600 + 4 + 14 + 10 + 1 + 3
         assert await read(store) == messages
         assert await get(store, 7, 1, 3, 7) == [messages[0], messages[2]]
+
+    with_store(make, main)
+
+
+@pytest.mark.parametrize("large", [None, 1, 70, 131])
+@pytest.mark.parametrize("count", [1, 9, 10, 49, 50, 61, 131])
+def test_however_many_are_written_together_each_is_read_as_it_was(
+    make: Make, count: int, large: int | None
+) -> None:
+    messages = [
+        message(seq, bytes(100_000) if seq == large else b"", key=f"k.{seq}é") for seq in range(1, count + 1)
+    ]
+
+    async def main(store: Store) -> None:
+        outcome = await commit(store, inserts=messages)
+        assert (outcome.count, outcome.size) == (count, sum(map(size_of, messages)))
+        assert await read(store) == messages
+        assert (await commit(store, deletes=[(2, ALL)])).size == size_of(messages[0])
 
     with_store(make, main)
 

@@ -103,6 +103,7 @@ class Journal:
         self._waiters: list[asyncio.Future[None]] = []
         self._awaited: list[int] = []
         """The numbers of the messages that these wait for."""
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._told: list[asyncio.Future[None]] = []
         """Who is about to be told that its message has been written."""
         self._held = self._held_bytes = 0
@@ -234,7 +235,10 @@ class Journal:
 
     def written(self, seq: int) -> asyncio.Future[None]:
         """A future that is done when a message has been written, and fails if it cannot be."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = self._loop
+        if loop is None:  # kept: asking for it each time is a call of the system
+            loop = self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
         if seq <= self.committed:
             future.set_result(None)
         else:
