@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from colugo.patterns.callbacks import Handler
-from colugo.patterns.consumed import Item, Source
-from colugo.patterns.handling import Calls, Counts, OnLoop
+from colugo.patterns.streams.consumed import Item, Source
+from colugo.patterns.streams.handling import Calls, Counts, OnLoop
 from colugo.protocol.codecs import resolve_codec
 from tests.keeping import OwnTimeLoop, runtime_on
 

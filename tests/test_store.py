@@ -12,6 +12,7 @@ import colugo
 from colugo.errors import ClosedError, ConfigurationError, LifecycleError, StoreError
 from colugo.net.store import GroupRecord, Store, Transaction, Trim, size_of
 from colugo.net.store.memory import MemoryStore
+from colugo.net.store.salvage import salvage
 from colugo.net.store.sqlite import SqliteStore
 from colugo.protocol.messages import Message
 from tests.storing import (
@@ -412,3 +413,30 @@ def test_an_unknown_durability_is_refused(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "s.db", durability="some", logger=logging.getLogger())  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="'some'"):
         store.open()
+
+
+# --- whose it is
+
+
+def test_a_store_remembers_its_topic_and_is_not_opened_for_another_one(tmp_path: Path) -> None:
+    """Messages of another topic mean something else, and its groups are others."""
+
+    async def main() -> None:
+        async with colugo.Node("shop") as shop:
+            orders = shop.add_stream("orders", store=tmp_path / "s.db")
+            await orders.send_wait("tea")
+        before = (tmp_path / "s.db").read_bytes()
+        async with colugo.Node("relay") as relay:
+            with pytest.raises(colugo.StoreError, match="is of a stream of 'orders', not of 'messenger'"):
+                relay.add_stream("messenger", store=tmp_path / "s.db")
+        assert (tmp_path / "s.db").read_bytes() == before
+        async with colugo.Node("shop") as shop:
+            orders = shop.add_stream("orders", store=tmp_path / "s.db")
+            assert [one.message for one in await orders.messages()] == ["tea"]
+        salvage(tmp_path / "s.db", tmp_path / "copy.db")
+        async with colugo.Node("shop") as shop:
+            with pytest.raises(colugo.StoreError, match="is of a stream of 'orders'"):
+                shop.add_stream("invoices", store=tmp_path / "copy.db")
+            assert shop.add_stream("orders", store=tmp_path / "copy.db").stats.messages == 1
+
+    run(main())
