@@ -53,6 +53,7 @@ class GroupBook:
 
     Attributes:
         known: the groups, by name.
+        present: those of them that have members.
         forgotten: those that have been retired.
         on_news: called when a durable group is new, has changed, or has been forgotten.
         unrouted: how many messages left because no group had wanted them.
@@ -77,6 +78,7 @@ class GroupBook:
         self._stir = stir
         self._complaints = Complaints(runtime)
         self.known: dict[str, StreamGroup] = {}
+        self.present: dict[StreamGroup, None] = {}
         self.forgotten: dict[str, GroupRecord] = {}
         self.on_news: Callable[[], None] = lambda: None
         self.unrouted = 0
@@ -140,6 +142,7 @@ class GroupBook:
             group.durable = True
             self._change(group)
         group.queue.join(identity, prefetch)
+        self.present[group] = None
         self._stir(group)
         return group
 
@@ -227,6 +230,8 @@ class GroupBook:
         group.take_back_unsent(identity)
         dead = group.queue.leave(identity, reason)
         self.bury(group, dead)
+        if not group.present:
+            self.present.pop(group, None)
         if not group.present and not group.durable and self.has(group):
             if lost:
                 self._linger(group)
@@ -277,6 +282,7 @@ class GroupBook:
             self._gone.dead + group.dead,
         )
         del self.known[group.name]
+        self.present.pop(group, None)
         self._journal.dirty.pop(group.name, None)
         self._journal.next.settled += [(group.name, seq) for seq in group.written]
         committed = self._journal.committed
@@ -377,8 +383,11 @@ class GroupBook:
                     other.queue.release(seqs)
 
     def _done_by_all(self, ranges: Ranges) -> Ranges:
-        """The parts of ranges that every group is done with."""
-        for group in self.known.values():
+        """The parts of ranges that every group is done with.
+
+        From the last group on: they are handed messages from the first on, and are done in that order.
+        """
+        for group in reversed(self.known.values()):
             if not ranges:
                 break
             ranges = [part for first, last in ranges for part in group.done.overlap(first, last)]
@@ -392,14 +401,17 @@ class GroupBook:
         )
 
     def release(self, seqs: list[int]) -> None:
-        """The store has dropped messages."""
+        """The store has dropped messages.
+
+        Records need not be written for that: a group that does not know of it finds that they are not there.
+        """
         ranges = to_ranges(seqs)
         for group in self.known.values():
-            group.queue.release(seqs)
+            if group.queue.entries:
+                group.queue.release(seqs)
             self.settle(group, seqs)
             for first, last in ranges:
                 group.done.add(first, last)
-            self._journal.dirty[group.name] = group
         self._journal.begin()
 
 

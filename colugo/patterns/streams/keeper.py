@@ -187,15 +187,15 @@ class Keeper:
 
     def prepare(self, inserts: list[Message]) -> None:
         """See `Author.prepare`."""
-        for group in self.groups.values():
-            if group.present and group.cursor >= self._tail.after:
+        for group in self.book.present:
+            if group.cursor >= self._tail.after:
                 group.offered = inserts[-1].seq
                 self.journal.dirty[group.name] = group
 
     def written(self, transaction: Transaction, outcome: Outcome) -> None:
         """See `Author.written`."""
         if transaction.inserts:
-            cursors = [group.cursor for group in self.groups.values() if group.present]
+            cursors = [group.cursor for group in self.book.present]
             if cursors:
                 self._tail.drop(min(cursors))
                 self._tail.add(transaction.inserts)
@@ -209,8 +209,8 @@ class Keeper:
                 self.book.release(gone)
         self.dropped += len(outcome.trimmed)
         self.expired += len(outcome.expired)
-        for group in self.groups.values():
-            if group.present and group.cursor < self.journal.committed:
+        for group in self.book.present:
+            if group.cursor < self.journal.committed:
                 self._stirred[group] = None
         if not self._closed:
             self._serve()  # before who sent wakes, and sends more
@@ -373,7 +373,7 @@ class Keeper:
         for group in self.groups.values():
             if group.update_flight():
                 self.journal.dirty[group.name] = group
-        if any(group.queue.in_flight for group in self.groups.values()):
+        if any(group.queue.in_flight for group in self.book.present):
             self._flight_timer = self._later(_FLIGHT_S, self._write_flight)
         self.journal.write()
 
