@@ -1,11 +1,15 @@
 """What a keeper does where two things meet: groups that come and go, restarts, time passing for nobody."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from colugo.patterns.streams.gossip import StreamGossip
+from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.ranges import Range, RangeSet
-from tests.keeping import OwnTimeLoop, Producer
+from tests.keeping import OwnTimeLoop, Producer, runtime_on
 
 
 @pytest.fixture
@@ -73,4 +77,39 @@ def test_an_acknowledgement_costs_the_same_however_many_groups_have_acknowledged
     for group in groups:
         producer.acknowledge(group, 1, 1)
     assert looks < 3 * len(groups)
+    producer.end()
+
+
+def test_a_group_that_becomes_durable_by_what_another_stream_says_does_not_end(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    producer.join("other", b"o")
+    group = producer.join("g", b"a", durable=False)
+    producer.leave(group, b"a", lost=True)
+    producer.do(lambda: producer.keeper.book.renew(group, ("#",), group.changed_ms + 1))
+    producer.pass_time(11)
+    assert producer.keeper.groups["g"] is group
+    assert producer.disk._groups["g"].durable
+    producer.end()
+
+
+@pytest.mark.parametrize("present", [False, True])
+def test_a_group_is_durable_as_soon_as_another_stream_says_so_however_old_that_word_is(
+    loop: OwnTimeLoop, *, present: bool
+) -> None:
+    producer = Producer(loop)
+    advertisement = SimpleNamespace(kind=Kind.STREAM, socket_id=b"12345678")
+    gossip = StreamGossip(runtime_on(loop), "jobs", cast(Advertisement, advertisement), producer.keeper)
+    producer.join("other", b"o")
+    group = producer.join("g", b"a", ("x",), durable=False)
+    if not present:
+        producer.leave(group, b"a", lost=True)
+    news = [{"name": "g", "bindings": ["y"], "forgotten": False, "changed_ms": 1}]
+    producer.do(lambda: gossip.hear(news))
+    if present:
+        producer.leave(group, b"a", lost=False)
+    producer.pass_time(11)
+    assert producer.keeper.groups["g"].bindings.patterns == ("x",)
+    producer.send(key="x")
+    producer.acknowledge(producer.keeper.groups["other"], 1, 1)
+    assert list(producer.disk._messages) == [1]
     producer.end()

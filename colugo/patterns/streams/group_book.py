@@ -203,10 +203,15 @@ class GroupBook:
             changed_ms: since when, milliseconds since 1970.
         """
         self._bind(group, bindings)
-        group.durable = True
+        self.endure(group)
         group.changed_ms = changed_ms
-        self._journal.dirty[group.name] = group
         self._stir(group)
+
+    def endure(self, group: StreamGroup) -> None:
+        """Another stream remembers a group when it has no members: so does this one, from now on."""
+        group.durable = True
+        self._journal.dirty[group.name] = group
+        self._journal.begin()
 
     def revive(self, group: StreamGroup, changed_ms: int) -> None:
         """Another stream has it that a group is gone, whose members are here: say that it is not.
@@ -247,7 +252,7 @@ class GroupBook:
 
     def _end_group(self, group: StreamGroup) -> None:
         self._lingering.pop(group.name, None)
-        if not group.present and self.has(group):
+        if not (group.present or group.durable) and self.has(group):  # it may have become durable meanwhile
             self._remove(group)
             self._journal.next.gone.append(group.name)
 
