@@ -98,7 +98,7 @@ def test_a_group_is_durable_as_soon_as_another_stream_says_so_however_old_that_w
 ) -> None:
     producer = Producer(loop)
     advertisement = SimpleNamespace(kind=Kind.STREAM, socket_id=b"12345678")
-    gossip = StreamGossip(runtime_on(loop), "jobs", cast(Advertisement, advertisement), producer.keeper)
+    gossip = StreamGossip(runtime_on(loop), "jobs", cast("Advertisement", advertisement), producer.keeper)
     producer.join("other", b"o")
     group = producer.join("g", b"a", ("x",), durable=False)
     if not present:
@@ -112,4 +112,28 @@ def test_a_group_is_durable_as_soon_as_another_stream_says_so_however_old_that_w
     producer.send(key="x")
     producer.acknowledge(producer.keeper.groups["other"], 1, 1)
     assert list(producer.disk._messages) == [1]
+    producer.end()
+
+
+# --- restarts
+
+
+def test_bindings_of_before_are_for_no_numbers_that_have_been_forgotten(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a", ("x",))
+    producer.send(key="x")
+    producer.failing = True
+    producer.send(5, key="x")  # these are never stored, and their numbers are used again
+    producer.do(lambda: producer.keeper.book.rebind(group, b"a", ("y",), [1]))
+    producer.failing = False
+    producer.do(producer.store.step)
+    producer.held = True
+    producer.pass_time(1.1)
+    while producer.disk._groups["g"].bindings != ("y",):
+        producer.do(producer.store.step)
+    assert list(producer.disk._messages) == [1]
+    producer = producer.restarted()
+    group = producer.join("g", b"b", ("y",))
+    producer.send(2, key="y")
+    assert producer.got == [(b"b", 1, True), (b"b", 2, False), (b"b", 3, False)]
     producer.end()

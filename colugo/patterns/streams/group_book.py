@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
@@ -82,10 +83,13 @@ class GroupBook:
         self.forgotten: dict[str, GroupRecord] = {}
         self.on_news: Callable[[], None] = lambda: None
         self.unrouted = 0
+        tries: dict[str, dict[int, int]] = defaultdict(dict)
+        for (name, seq), count in opened.attempts.items():
+            tries[name][seq] = count
         for record in opened.groups:
             if not record.forgotten:
-                tries = {seq: count for (name, seq), count in opened.attempts.items() if name == record.name}
-                self.known[record.name] = StreamGroup(record, rules, tries)
+                _forget_numbers(record, opened.last_seq)
+                self.known[record.name] = StreamGroup(record, rules, tries[record.name])
             elif record.changed_ms:
                 self.forgotten[record.name] = record
         self._lingering: dict[str, asyncio.TimerHandle] = {}
@@ -427,6 +431,12 @@ def _now_ms() -> int:
 def _newer(changed_ms: int) -> int:
     """A time that makes a word newer than another one, though that may be by a clock that is ahead."""
     return max(_now_ms(), changed_ms + 1)
+
+
+def _forget_numbers(record: GroupRecord, last: int) -> None:
+    """Numbers of messages that were never stored, as the store failed, are used again: for other messages."""
+    record.offered = min(record.offered, last)
+    record.earlier = tuple((min(until, last), patterns) for until, patterns in record.earlier)
 
 
 def _tombstone(name: str, changed_ms: int) -> GroupRecord:
