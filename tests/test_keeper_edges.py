@@ -115,6 +115,40 @@ def test_a_group_is_durable_as_soon_as_another_stream_says_so_however_old_that_w
     producer.end()
 
 
+def test_a_message_that_a_group_did_not_want_for_a_while_keeps_its_tries_also_after_a_restart(
+    loop: OwnTimeLoop,
+) -> None:
+    producer = Producer(loop, ack="any")
+    producer.join("g", b"a", ("x",))
+    producer.send(key="x")
+    producer = producer.restarted()
+    group = producer.join("g", b"b", ("x",))
+    assert producer.got == [(b"b", 1, True)]
+    producer.do(lambda: producer.keeper.book.rebind(group, b"b", ("y",), [1]))
+    producer.nack(group, b"b", 1)
+    assert not group.queue.entries
+    producer.do(lambda: producer.keeper.book.rebind(group, b"b", ("x",), []))
+    assert producer.got == [(b"b", 1, True)] * 2
+    producer.nack(group, b"b", 1)
+    assert producer.keeper.journal.dead == 1
+    assert group.tried == {}
+    producer.end()
+
+
+def test_a_group_that_takes_the_place_of_a_forgotten_one_has_been_offered_nothing(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.held = True
+    producer.send(3)
+    producer.leave(group, b"a")
+    producer.do(lambda: producer.keeper.book.forget("g"))
+    group = producer.join("g", b"b")
+    producer.let_go()
+    assert [seq for _, seq, _ in producer.got] == [1, 2, 3]
+    assert producer.disk._groups["g"].offered == 3
+    producer.end()
+
+
 # --- restarts
 
 

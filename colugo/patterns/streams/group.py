@@ -159,12 +159,12 @@ class StreamGroup:
             if not self.wants(message):
                 skipped.append((seq, seq))
                 unwanted.append(message)
+            elif seq in self.tried:
+                self.queue.offer_again(message, self.tried.pop(seq))
             elif seq <= self._recovered:
                 letter = self.queue.offer_again(message, self._tries.pop(seq, 0))
                 if letter is not None:
                     dead.append(letter)
-            elif seq in self.tried:
-                self.queue.offer_again(message, self.tried.pop(seq))
             else:
                 self.queue.offer([message])
         return skipped, unwanted, dead
