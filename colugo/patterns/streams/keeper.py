@@ -202,8 +202,8 @@ class Keeper:
             else:
                 self._tail.clear(self.journal.committed)
         for name, record in transaction.groups.items():
-            if name in self.groups:
-                self.groups[name].marked = record.offered
+            if name in self.groups:  # perhaps another one than was recorded, which had been forgotten
+                self.groups[name].marked = min(record.offered, self.groups[name].offered)
         for gone in (outcome.trimmed, outcome.expired):
             if gone:
                 self.book.release(gone)
