@@ -89,8 +89,9 @@ class Journal:
         self.next = Transaction()
         self.dirty: dict[str, StreamGroup] = {}
         self.after: list[Callable[[], None]] = []
-        self.last = self.committed = opened.last_seq
-        """The numbers of the last message that was taken, and of the last that was written."""
+        self.last = self.committed = self.began_at = opened.last_seq
+        """The numbers of the last message that was taken, of the last that was written, and of that in the
+        beginning."""
         self._lock = threading.Lock()
         self._pending: list[Message] = []
         self._pending_bytes = 0
