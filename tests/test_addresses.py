@@ -4,12 +4,14 @@ import asyncio
 import errno
 import logging
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from colugo.errors import ConfigurationError
+from colugo.net import scope_watch
 from colugo.net.addresses import Answer, candidates, probe
 from colugo.net.interfaces import Scope, resolve_scope, scope_now
 from colugo.net.ipc import IpcFiles
@@ -96,6 +98,38 @@ def test_one_who_cannot_follow_the_network_does_not_keep_the_others_from_it(
         assert "not to lo (127.0.0.1" in caplog.text
         for follower in (fail, told):
             watch.leave(follower)
+
+    run(main())
+
+
+def hold_up() -> None:
+    time.sleep(0.05)
+
+
+def work() -> None:
+    until = time.thread_time() + 0.02
+    while time.thread_time() < until:
+        pass
+
+
+@pytest.mark.parametrize(("what", "least_s", "most_s"), [(hold_up, 0.0, 1.0), (work, 5.0, 60.0)])
+def test_a_look_at_the_network_that_costs_much_and_not_one_that_is_held_up_delays_the_next(
+    what: Callable[[], None], least_s: float, most_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(wanted: str) -> Scope:
+        what()
+        return scope_now(wanted)
+
+    async def main() -> None:
+        monkeypatch.setattr(scope_watch, "scope_now", look)
+        watch = ScopeWatch.of(resolve_scope("lo"))
+        told = Collector()
+        watch.follow(told)
+        watch._look_again()
+        assert watch._timer is not None
+        assert least_s < watch._timer.when() - asyncio.get_running_loop().time() <= most_s
+        watch._timer.cancel()
+        watch.leave(told)
 
     run(main())
 

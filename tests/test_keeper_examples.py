@@ -3,20 +3,19 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from colugo.errors import StoreError, StreamFullError
+from colugo.errors import ClosedError, StoreError, StreamFullError
 from colugo.net.store import DeadLetter, GroupRecord, Store, Transaction
 from colugo.net.store.sqlite import SqliteStore
+from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.messages import Message
 from colugo.protocol.settlements import Outcome as Settled
 from colugo.protocol.settlements import Settlement
+from colugo.protocol.tries import Entry, Member
 from tests.keeping import Disk, OwnTimeLoop, Producer
-
-if TYPE_CHECKING:
-    from colugo.patterns.streams.group import StreamGroup
 
 
 @pytest.fixture
@@ -28,6 +27,184 @@ def loop() -> Iterator[OwnTimeLoop]:
 
 def letter(seq: int, group: str, payload: bytes = b"x") -> DeadLetter:
     return DeadLetter(Message(seq, "", b"", payload, 0, 0), group, 2, "reason", "", 0)
+
+
+# --- who is served first
+
+
+def test_consumers_are_served_before_senders_wake_and_between_some_of_them_and_others(
+    loop: OwnTimeLoop,
+) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    journal = producer.keeper.journal
+    waiting: list[Any] = []
+    served: list[tuple[int, int]] = []
+
+    def on_hand_out(group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+        served.append((entries[0].message.seq, sum(one.done() for one in waiting)))
+        last = entries[-1].message.seq
+        loop.call_soon(producer.keeper.acknowledge, group, [(entries[0].message.seq, last)])
+
+    producer.keeper._hand_out = on_hand_out
+
+    def send() -> None:
+        waiting.extend(journal.written(journal.add("", b"", b"x", 0)) for _ in range(1000))
+        producer.keeper.begin()
+
+    producer.do(send)
+    loop.turns(20)
+    assert all(one.done() and one.exception() is None for one in waiting)
+    assert served[0] == (1, 0)
+    assert len({woken for _, woken in served if 0 < woken < 1000}) >= 2
+    loop.turns(500)
+    producer.settle()
+    assert group.acknowledged == 1000
+    assert journal.empty
+    producer.end()
+
+
+def test_senders_whose_messages_are_written_are_told_so_though_the_stream_is_closed(
+    loop: OwnTimeLoop,
+) -> None:
+    producer = Producer(loop)
+    journal = producer.keeper.journal
+    waiting: list[Any] = []
+
+    def send() -> None:
+        waiting.extend(journal.written(journal.add("", b"", b"x", 0)) for _ in range(1000))
+        producer.keeper.begin()
+
+    async def write_and_close() -> None:
+        producer.store.step()
+        assert 0 < sum(one.done() for one in waiting) < 1000
+        producer.keeper.close(ClosedError("the test is over"))
+
+    producer.held = True
+    producer.do(send)
+    loop.do(write_and_close())
+    assert all(one.done() and one.exception() is None for one in waiting)
+    assert len(producer.disk._messages) == 1000
+
+
+# --- acknowledgements and the store
+
+
+def busy_producer(loop: OwnTimeLoop, **limits: Any) -> Producer:
+    """One whose last transaction has taken two milliseconds: of six messages that a member has."""
+    producer = Producer(loop, **limits)
+    producer.join("g", b"a")
+    producer.held = True
+    producer.send(6)
+    loop.now += 0.002
+    producer.let_go()
+    assert [seq for _, seq, _ in producer.got] == [1, 2, 3, 4, 5, 6]
+    return producer
+
+
+@pytest.fixture
+def busy(loop: OwnTimeLoop) -> Producer:
+    return busy_producer(loop)
+
+
+def test_acknowledgements_that_come_after_a_transaction_are_written_with_the_next_messages(
+    busy: Producer,
+) -> None:
+    group = busy.keeper.groups["g"]
+    before = len(busy.transactions)
+    busy.acknowledge(group, 1, 1)
+    busy.acknowledge(group, 2, 2)
+    assert len(busy.transactions) == before
+    busy.send()
+    assert len(busy.transactions) == before + 1
+    assert list(busy.disk._messages) == [3, 4, 5, 6, 7]
+    busy.end()
+
+
+def test_acknowledgements_wait_no_longer_than_twice_what_a_transaction_took(busy: Producer) -> None:
+    group = busy.keeper.groups["g"]
+    busy.acknowledge(group, 1, 3)
+    busy.loop.now += 0.0039
+    busy.settle()
+    assert len(busy.disk._messages) == 6
+    busy.loop.now += 0.0002
+    busy.settle()
+    assert list(busy.disk._messages) == [4, 5, 6]
+    busy.end()
+
+
+def test_acknowledgements_wait_no_longer_than_a_hundredth_of_a_second(loop: OwnTimeLoop) -> None:
+    producer = Producer(loop)
+    group = producer.join("g", b"a")
+    producer.held = True
+    producer.send(2)
+    loop.now += 5.0
+    producer.let_go()
+    producer.acknowledge(group, 1, 1)
+    assert list(producer.disk._messages) == [1, 2]
+    loop.now += 0.0101
+    producer.settle()
+    assert list(producer.disk._messages) == [2]
+    producer.end()
+
+
+def test_acknowledgements_do_not_wait_when_there_is_no_room_without_them(loop: OwnTimeLoop) -> None:
+    busy = busy_producer(loop, max_messages=6)
+    group = busy.keeper.groups["g"]
+    busy.acknowledge(group, 1, 2)
+    with pytest.raises(StreamFullError):
+        busy.send()
+    busy.acknowledge(group, 3, 3)
+    assert list(busy.disk._messages) == [4, 5, 6]
+    busy.end()
+
+
+@pytest.mark.parametrize("first", ["drained", "acknowledged"])
+def test_the_last_acknowledgement_does_not_wait_if_somebody_waits_for_it(busy: Producer, first: str) -> None:
+    group = busy.keeper.groups["g"]
+    tasks: list[Any] = []
+
+    def wait() -> None:
+        tasks.append(busy.loop.create_task(busy.keeper.journal.drained()))
+
+    busy.acknowledge(group, 1, 5)
+    if first == "drained":
+        busy.do(wait)
+        assert len(busy.disk._messages) == 6
+        busy.acknowledge(group, 6, 6)
+    else:
+        busy.acknowledge(group, 6, 6)
+        assert len(busy.disk._messages) == 6
+        busy.do(wait)
+    assert tasks[0].done()
+    assert not busy.disk._messages
+    busy.end()
+
+
+def test_what_else_there_is_to_write_takes_acknowledgements_with_it(busy: Producer) -> None:
+    group = busy.keeper.groups["g"]
+    busy.acknowledge(group, 1, 1)
+    assert len(busy.disk._messages) == 6
+    busy.nack(group, b"a", 2)
+    assert list(busy.disk._messages) == [2, 3, 4, 5, 6]
+    assert busy.disk._attempts == {("g", 2): 2}
+    busy.end()
+
+
+def test_acknowledgements_that_wait_are_written_when_a_stream_ends(busy: Producer) -> None:
+    busy.acknowledge(busy.keeper.groups["g"], 1, 5)
+    busy.loop.create_task(busy.keeper.finish(0.0))
+    busy.settle()
+    assert list(busy.disk._messages) == [6]
+    busy.end()
+
+
+def test_a_producer_that_is_killed_redelivers_what_it_has_not_written_of_them(busy: Producer) -> None:
+    busy.acknowledge(busy.keeper.groups["g"], 1, 4)
+    again = busy.restarted()
+    again.join("g", b"b")
+    assert again.got == [(b"b", seq, True) for seq in range(1, 7)]
+    again.end()
 
 
 # --- second tries

@@ -509,6 +509,28 @@ def test_a_stop_with_a_timeout_waits_for_somebody_to_come(team: Team) -> None:
     assert left == [0]
 
 
+def test_a_callback_that_subscribes_does_not_hold_a_stop_up(team: Team) -> None:
+    a, go_on, raised = team.add("a"), threading.Event(), []
+
+    def subscribe(_: Any) -> None:
+        go_on.wait(seconds(10))
+        try:
+            a.subscribe("another", print)
+        except ClosedError as error:
+            raised.append(error)
+
+    a.subscribe("n", subscribe)
+    a.send_message("n", 1, ack=1)
+    stopping = threading.Thread(target=partial(a.stop, timeout=seconds(60)))
+    stopping.start()
+    assert wait_until(lambda: a._closing)
+    go_on.set()
+    stopping.join(seconds(20))
+    assert not stopping.is_alive()
+    assert len(raised) == 1
+    assert a.stop() == 0
+
+
 def test_a_stop_that_is_interrupted_closes_everything(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     before = set(threading.enumerate())
     a = team.add("a")

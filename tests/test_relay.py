@@ -304,6 +304,20 @@ def test_messages_sent_side_by_side_with_one_id_are_stored_once() -> None:
     run(main())
 
 
+def test_a_message_to_whoever_listens_that_is_sent_again_is_heard_once(place: Place) -> None:
+    heard = Inbox()
+    place.add("b").subscribe("n", heard)
+    bodies = [to_bytes(seal("n", payload, 0, MSGPACK)) for payload in ("once", "then")]
+    relay = Relay(pub_port=None, recv_port=None, realm=place.realm)
+    with relay.running(), Node("a", realm=place.realm).running() as a:
+        client = a.add_request_client("messenger.relay")
+        relay.run(relay._publisher.ready())
+        for body in (bodies[0], *bodies):
+            assert a.run(client.request(body)) == b"OK"
+        assert [heard.get(), heard.get()] == ["once", "then"]
+        assert relay.stats.again == 1
+
+
 def test_a_subscriber_that_gets_a_message_from_two_sides_is_called_once(place: Place) -> None:
     got, marker = Inbox(), Inbox()
     b = place.add("b")

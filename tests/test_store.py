@@ -12,9 +12,11 @@ import colugo
 from colugo.errors import ClosedError, ConfigurationError, LifecycleError, StoreError
 from colugo.net.store import DeadQuery, GroupRecord, Store, Transaction, Trim, size_of
 from colugo.net.store.memory import MemoryStore
+from colugo.net.store.salvage import salvage
 from colugo.net.store.sqlite import SqliteStore
 from colugo.protocol.messages import Message
 from tests.storing import (
+    ALL,
     commit,
     dead_letters,
     fill,
@@ -70,6 +72,24 @@ def test_what_was_committed_is_read_as_it_was(make: Make) -> None:
         assert outcome.size == sum(map(size_of, messages)) == 25600 + 4 + 14 + 10 + 1 + 3
         assert await read(store) == messages
         assert await get(store, 7, 1, 3, 7) == [messages[0], messages[2]]
+
+    with_store(make, main)
+
+
+@pytest.mark.parametrize("large", [None, 1, 70, 131])
+@pytest.mark.parametrize("count", [1, 9, 10, 49, 50, 61, 131])
+def test_however_many_are_written_together_each_is_read_as_it_was(
+    make: Make, count: int, large: int | None
+) -> None:
+    messages = [
+        message(seq, bytes(100_000) if seq == large else b"", key=f"k.{seq}é") for seq in range(1, count + 1)
+    ]
+
+    async def main(store: Store) -> None:
+        outcome = await commit(store, inserts=messages)
+        assert (outcome.count, outcome.size) == (count, sum(map(size_of, messages)))
+        assert await read(store) == messages
+        assert (await commit(store, deletes=[(2, ALL)])).size == size_of(messages[0])
 
     with_store(make, main)
 
@@ -411,3 +431,30 @@ def test_an_unknown_durability_is_refused(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "s.db", durability="some", logger=logging.getLogger())  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="'some'"):
         store.open()
+
+
+# --- whose it is
+
+
+def test_a_store_remembers_its_topic_and_is_not_opened_for_another_one(tmp_path: Path) -> None:
+    """Messages of another topic mean something else, and its groups are others."""
+
+    async def main() -> None:
+        async with colugo.Node("shop") as shop:
+            orders = shop.add_stream("orders", store=tmp_path / "s.db")
+            await orders.send_wait("tea")
+        before = (tmp_path / "s.db").read_bytes()
+        async with colugo.Node("relay") as relay:
+            with pytest.raises(colugo.StoreError, match="is of a stream of 'orders', not of 'messenger'"):
+                relay.add_stream("messenger", store=tmp_path / "s.db")
+        assert (tmp_path / "s.db").read_bytes() == before
+        async with colugo.Node("shop") as shop:
+            orders = shop.add_stream("orders", store=tmp_path / "s.db")
+            assert [one.message for one in await orders.messages()] == ["tea"]
+        salvage(tmp_path / "s.db", tmp_path / "copy.db")
+        async with colugo.Node("shop") as shop:
+            with pytest.raises(colugo.StoreError, match="is of a stream of 'orders'"):
+                shop.add_stream("invoices", store=tmp_path / "copy.db")
+            assert shop.add_stream("orders", store=tmp_path / "copy.db").stats.messages == 1
+
+    run(main())

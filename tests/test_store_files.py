@@ -108,10 +108,10 @@ def test_a_newer_layout_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     fill(path, 1)
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="layout 2, and this version of colugo knows layout 1"):
+    with pytest.raises(StoreError, match="layout 3, and this version of colugo knows layout 2"):
         sqlite_store(path).open()
     assert path.read_bytes() == before
 

@@ -134,7 +134,7 @@ def test_a_store_left_behind_on_a_full_disk_can_be_drained(tmp_path: Path) -> No
     with small_disk(tmp_path / "disk", "40m") as disk:
         path = str(disk / "s.db")
         with Program(
-            ["-m", "tests.programs.store_writer", path, "1000000", "random"], realm=new_realm()
+            ["-m", "tests.programs.store_writer", path, "1000000", "growing"], realm=new_realm()
         ) as writer:
             for _ in range(20):
                 writer.expect("done")

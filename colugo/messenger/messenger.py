@@ -84,7 +84,7 @@ class Messenger:
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._closing = self._listening = False
-        self._left = 0
+        self._left = self._stopping = 0
         self._subscriber: Subscriber | None = None
         self._published = 0
         self._worker = Worker(f"colugo {name} callbacks", self.stop)
@@ -186,20 +186,21 @@ class Messenger:
             threading.Thread(target=self.stop, args=(timeout,), name=f"colugo {self.name} stop").start()
             return 0
         with self._lock:
-            if self._closing:
-                return self._left
-            self._closing = True
-            try:
-                meeting_s = self._keeping.meeting_s if timeout is None else wait_s
-                self._node.run(self._keeping.finish(wait_s, meeting_s))
-            except ClosedError:  # its node was stopped by somebody else
-                self._say("the node had been stopped")
-            except BaseException:  # Ctrl-C: nobody else would end it
-                self._left = self._keeping.kept
-                self._end()
-                raise
+            again, self._closing = self._closing, True
+            if not again:
+                self._stopping = threading.get_ident()
+        if again:
+            if self._stopping != threading.get_ident():  # else a signal's handler has interrupted it
+                self._stopped.wait()
+            return self._left
+        try:  # without the lock: a callback that wants it has to be told that this has begun
+            meeting_s = self._keeping.meeting_s if timeout is None else wait_s
+            self._node.run(self._keeping.finish(wait_s, meeting_s))
+        except ClosedError:  # its node was stopped by somebody else
+            self._say("the node had been stopped")
+        finally:  # also by Ctrl-C: nobody else would end it
             self._left = self._keeping.kept
-        self._end()
+            self._end()
         return self._left
 
     def stopped(self) -> bool:

@@ -30,6 +30,8 @@ from colugo.protocol.message_parts import unpack_headers
 from colugo.protocol.messages import Message as Stored
 
 _REMEMBERED = 100_000
+_HEARD = 10_000
+"""Of the messages with `ack=0`, which are sent again within seconds or never."""
 _PAGE = 1000
 _PAGE_BYTES = 4 * 1024 * 1024
 
@@ -40,7 +42,7 @@ class RelayStats:
 
     Attributes:
         taken: messages with `ack=1` that it has taken over.
-        again: those that it had already; they were not stored once more.
+        again: those that it had already, of either kind; they were not taken or passed on once more.
         passed: messages with `ack=0` that it has passed on.
         refused: messages that it could not store.
         malformed: requests that were no message of a messenger.
@@ -104,6 +106,7 @@ class Relay(Node):
             raise
         self._complaints = Complaints(self._runtime)
         self._recent = Recent(_REMEMBERED)
+        self._heard = Recent(_HEARD)
         self._storing: dict[bytes, asyncio.Future[None]] = {}
         self._recalled: asyncio.Future[None] | None = None
         self._taken = self._again = self._passed = self._refused = self._malformed = 0
@@ -139,10 +142,13 @@ class Relay(Node):
         try:
             if envelope.ack:
                 await self._take(envelope, body)
+            elif envelope.id in self._heard:  # the messenger has missed the answer
+                self._again += 1
             else:
                 # first: if there is no room for it, nobody has got it, and it can be sent again
                 self._pass_on(envelope, body)
                 self._publisher.send(body)
+                self._heard.add(envelope.id)
         except ColugoError as error:
             self._refused += 1
             self._complaints.warn("taken", f"the message {envelope.name!r} was not taken", error)

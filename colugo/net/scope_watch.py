@@ -16,7 +16,7 @@ Follower = Callable[[Scope], None]
 
 _LOOK_S = 1.0
 _MAX_SHARE = 0.002
-"""How much of its time a process may spend on it: with very many interfaces it looks less often."""
+"""How much of a processor a process may spend on it: with very many interfaces it looks less often."""
 
 
 class ScopeWatch:
@@ -93,8 +93,9 @@ class ScopeWatch:
                 log.exception("one of those who follow the network could not")
 
     def _look_again(self) -> None:
-        began = time.perf_counter()
+        # time of the processor: on a busy machine a look may be held up for long, and costs no more for that
+        began = time.thread_time()
         self.look()
-        took = time.perf_counter() - began
+        took = time.thread_time() - began
         if self._followers:
             self._timer = self._loop.call_later(max(_LOOK_S, took / _MAX_SHARE), self._look_again)

@@ -1,6 +1,7 @@
 """Commits messages to a store as fast as it can, and prints each number when it is confirmed.
 
-Arguments: the file, how many messages, and `random` for transactions of random sizes that delete, too.
+Arguments: the file, how many messages, and `random` for transactions of random sizes that delete, too, or
+`growing` for such that leave a tenth of all messages.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ def confirmed(ended: asyncio.Future[None], last: int, deleted: int, result: Outc
     ended.set_result(None)
 
 
-async def main(path: str, count: int, *, is_random: bool) -> None:
+async def main(path: str, count: int, *, is_random: bool, kept: float) -> None:
     store = SqliteStore(path, logger=logging.getLogger("writer"))
     try:
         opened = store.open()
@@ -53,7 +54,7 @@ async def main(path: str, count: int, *, is_random: bool) -> None:
         inserts = [message(seq + one, marked(seq + one)) for one in range(1, number + 1)]
         seq += number
         transaction = Transaction(inserts=inserts, groups={"g": GroupRecord("g", offered=seq)})
-        if is_random and seq - deleted > 1000:
+        if is_random and seq - deleted > 1000 + kept * seq:
             transaction.deletes.append((deleted + 1, deleted + 500))
             deleted += 500
         ended = asyncio.get_running_loop().create_future()
@@ -64,4 +65,5 @@ async def main(path: str, count: int, *, is_random: bool) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), is_random=sys.argv[3:] == ["random"]))
+    how = "".join(sys.argv[3:])
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), is_random=bool(how), kept=0.1 * (how == "growing")))

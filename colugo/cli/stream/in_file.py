@@ -1,6 +1,7 @@
 """The stream in a store's file that no node has open."""
 
 import inspect
+import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,12 +15,13 @@ from colugo.net.interfaces import HOST
 from colugo.net.memory import MemoryDirectory, MemoryNetwork
 from colugo.net.runtime import Runtime
 from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
+from colugo.net.store.sqlite import SqliteStore
 from colugo.patterns.streams.stream import Stream
 from colugo.protocol.stream_description import StreamDescription
 from colugo.stream_questions import STREAMS, StreamQuestions
 
 _TOPIC = "store"
-"""A store does not know its stream's topic."""
+"""Of the stream here, whatever the file says: others do not hear of it."""
 
 
 class InFile:
@@ -30,7 +32,7 @@ class InFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._store = SqliteStore(path, logger=logging.getLogger("colugo stream"))
         self._host = _Host()
         self._questions = StreamQuestions([])
 
@@ -38,7 +40,7 @@ class InFile:
         """The one."""
         (stream,) = await self._ask(STREAMS, {})
         description = msgspec.convert(stream, StreamDescription)
-        description.topic, description.endpoints = "", []
+        description.topic, description.endpoints = self._store.topic or "", []
         return Streams([Found(description)])
 
     async def ask(self, found: Found, question: str, **arguments: Any) -> Any:
@@ -52,7 +54,7 @@ class InFile:
     async def __aenter__(self) -> Self:
         await self._host.__aenter__()
         try:
-            self._questions = StreamQuestions([self._host.open_stream(self._path)])
+            self._questions = StreamQuestions([self._host.open_stream(self._store)])
         except BaseException:
             await self._host.aclose()
             raise
@@ -78,5 +80,5 @@ class _Host(Lifecycle):
         )
         super().__init__(runtime, lambda: MemoryDirectory(MemoryNetwork()))
 
-    def open_stream(self, path: Path) -> Stream:
-        return self._adopt(lambda: Stream(self._runtime, _TOPIC, store=path))
+    def open_stream(self, store: SqliteStore) -> Stream:
+        return self._adopt(lambda: Stream(self._runtime, _TOPIC, store=store))

@@ -52,7 +52,7 @@ def _table(found: list[Found]) -> Table:
     rows = []
     for one in found:
         stream = one.stream
-        first = stream.topic or Path(stream.store).name, one.node or "-"
+        first = stream.topic or "-", one.node or Path(stream.store).name
         row = [*first, f"{stream.messages:,}", amount(stream.bytes), f"{stream.dead:,}"]
         for group in sorted(stream.groups, key=lambda each: each.name):
             numbers = group.members, group.waiting, group.in_flight

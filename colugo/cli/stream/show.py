@@ -9,6 +9,7 @@ from rich.text import Text
 from colugo.cli.network.options import json_option
 from colugo.cli.network.show import clean, print_json
 from colugo.cli.stream.access import Access, Found
+from colugo.cli.stream.enveloped import open_envelope
 from colugo.cli.stream.filters import Filters, filters
 from colugo.cli.stream.place import EXIT_STATUS, Place, complain, place_options, run
 from colugo.cli.stream.reading import letters, messages, whole
@@ -146,6 +147,10 @@ def _print(found: Found, message: Whole, payload: bytes) -> None:
             "died": f"{when(message.died_ns)}, after {count(message.attempts, 'try', 'tries')}",
             "reason": message.reason,
         }
+    enveloped = open_envelope(payload)
+    if enveloped is not None:
+        more, payload = enveloped
+        facts |= more
     out = screen()
     for name, value in facts.items():
         if value:
@@ -158,7 +163,8 @@ def _print(found: Found, message: Whole, payload: bytes) -> None:
     if text is not None:
         click.echo("\n".join(map(clean, text.splitlines())))
         return
-    click.echo(f"{amount(len(payload))} that are no text; --payload writes them as they are:")
+    which = "them as they are" if enveloped is None else "the whole message"
+    click.echo(f"{amount(len(payload))} that are no text; --payload writes {which}:")
     for offset in range(0, min(len(payload), _SHOWN_BYTES), 16):
         line = payload[offset : offset + 16]
         signs = "".join(chr(one) if 32 <= one < 127 else "." for one in line)  # noqa: PLR2004 - ASCII's

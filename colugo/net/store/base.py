@@ -138,6 +138,7 @@ class Opened:
         groups: all groups, the forgotten ones included.
         attempts: how often a group and number has been tried, if more than once.
         corrupt: how many rows lie aside because they were damaged.
+        topic: of the stream; empty if the store does not know it.
     """
 
     stream_id: bytes
@@ -148,6 +149,7 @@ class Opened:
     groups: list[GroupRecord]
     attempts: dict[tuple[str, int], int]
     corrupt: int
+    topic: str = ""
 
 
 class DeadQuery(NamedTuple):

@@ -12,20 +12,21 @@ from colugo.net.store.rows import SCHEMA, StreamRow, stream_row
 
 APPLICATION_ID = 0x636F6C75
 """`colu`: SQLite keeps it in the file's header, and `file` shows it."""
-LAYOUT = 1
+LAYOUT = 2
 HEADER_BYTES = 100
 _MAGIC = b"SQLite format 3\0"
 _LAYOUT_AT = 60
 _APPLICATION_AT = 68
 
 
-def create(path: Path) -> None:
+def create(path: Path, topic: str = "") -> None:
     """Make an empty store, whole or not at all.
 
     It is made under another name: an empty file of the right one would look like a store that has lost all.
 
     Args:
         path: of the file, which must not be there.
+        topic: of its stream, if that is known.
 
     Raises:
         StoreError: if its folder is not there, or a log without its file is.
@@ -51,8 +52,8 @@ def create(path: Path) -> None:
             connection.execute(f"PRAGMA user_version = {LAYOUT}")
             for table in SCHEMA:
                 connection.execute(table)
-            row = stream_row(StreamRow(os.urandom(8), 0))
-            connection.execute("INSERT INTO stream VALUES (?, ?, ?, ?)", row)
+            row = stream_row(StreamRow(os.urandom(8), 0, topic))
+            connection.execute("INSERT INTO stream VALUES (?, ?, ?, ?, ?)", row)
             connection.execute("PRAGMA journal_mode = WAL")
         _name(draft, path)
     finally:

@@ -26,20 +26,21 @@ class StoreFile:
         path: of the file; it is made if it is not there.
         durability: `"full"`: what was committed has been synced; `"os"`: it has been written.
         logger: hears of what may be missing.
+        topic: of the stream, for a file that is made.
 
     Raises:
         ConfigurationError: if there is no such durability.
         StoreError: if it cannot be opened, or is not a store, or damaged.
     """
 
-    def __init__(self, path: Path, durability: Durability, logger: logging.Logger) -> None:
+    def __init__(self, path: Path, durability: Durability, logger: logging.Logger, topic: str = "") -> None:
         if durability not in _SYNCHRONOUS:
             raise ConfigurationError(f"durability is 'full' or 'os', not {durability!r}")
         self.path = path
         self._identity: Identity | None = None
         try:
             if not path.exists():
-                create(path)
+                create(path, topic)
             self._identity = claim(path)
             _check(path, durability, logger)
             self.connection = _connect(path)

@@ -11,6 +11,7 @@ from colugo.net.store.rows import (
     GROUP_COLUMNS,
     MESSAGE_COLUMNS,
     SIZE,
+    STREAM_COLUMNS,
     Row,
     read_attempts,
     read_dead,
@@ -121,7 +122,7 @@ def look_into(connection: sqlite3.Connection, path: Path) -> Opened:
     Raises:
         StoreError: if any of it is damaged: without it, too much or too little would be delivered.
     """
-    row = connection.execute("SELECT id, stream_id, last_seq, crc FROM stream").fetchone()
+    row = connection.execute(f"SELECT {STREAM_COLUMNS} FROM stream").fetchone()
     stream = None if row is None else read_stream(row)
     groups = [
         read_group(row) for row in connection.execute(f"SELECT {GROUP_COLUMNS} FROM groups ORDER BY name")
@@ -137,7 +138,7 @@ def look_into(connection: sqlite3.Connection, path: Path) -> Opened:
         raise damaged_failure(path, "what it says of groups and attempts is not as it was written")
     (aside,) = connection.execute("SELECT count(*) FROM corrupt").fetchone()
     messages, size, dead = count(connection)
-    return Opened(stream.stream_id, stream.last_seq, messages, size, dead, good, tried, aside)
+    return Opened(stream.stream_id, stream.last_seq, messages, size, dead, good, tried, aside, stream.topic)
 
 
 def count(connection: sqlite3.Connection) -> tuple[int, int, int]:

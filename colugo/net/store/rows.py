@@ -15,7 +15,7 @@ Row = tuple[Any, ...]
 _encode = msgspec.msgpack.Encoder().encode
 
 _TABLES = """
-CREATE TABLE stream (id INTEGER PRIMARY KEY, stream_id BLOB, last_seq INTEGER, crc INTEGER);
+CREATE TABLE stream (id INTEGER PRIMARY KEY, stream_id BLOB, last_seq INTEGER, topic TEXT, crc INTEGER);
 CREATE TABLE messages (seq INTEGER PRIMARY KEY, key TEXT, headers BLOB, flags INTEGER, sent_ns INTEGER,
                        grp TEXT, crc INTEGER, payload BLOB);
 CREATE TABLE groups (name TEXT PRIMARY KEY, durable INTEGER, bindings TEXT, done BLOB, offered INTEGER,
@@ -36,6 +36,7 @@ SIZE = "length(payload) + length(headers) + length(CAST(key AS BLOB))"
 """What `size_of` counts, as SQL: `length` of a text counts its characters."""
 
 MESSAGE_COLUMNS = "seq, key, headers, flags, sent_ns, grp, crc, payload"
+STREAM_COLUMNS = "id, stream_id, last_seq, topic, crc"
 GROUP_COLUMNS = "name, durable, bindings, done, offered, flight, forgotten, changed_ms, crc"
 DEAD_COLUMNS = (
     "seq, grp, key, headers, flags, sent_ns, only_grp, attempts, reason, traceback, died_ns, crc, payload"
@@ -48,10 +49,12 @@ class StreamRow(NamedTuple):
     Attributes:
         stream_id: 8 random bytes.
         last_seq: the highest number that was ever used.
+        topic: of the stream; empty if it is not known.
     """
 
     stream_id: bytes
     last_seq: int
+    topic: str = ""
 
 
 def message_row(message: Message) -> Row:
@@ -165,8 +168,11 @@ def stream_row(stream: StreamRow) -> Row:
 
 def read_stream(row: Row) -> StreamRow | None:
     """What it says; None if it is damaged."""
-    stream = StreamRow(row[1], row[2])
-    return stream if _checksum("stream", stream) == row[3] else None
+    try:
+        stream = StreamRow(row[1], row[2], row[3].decode())
+        return stream if _checksum("stream", stream) == row[4] else None
+    except (AttributeError, TypeError, UnicodeDecodeError):
+        return None
 
 
 def _checksum(kind: str, fields: Sequence[Any]) -> int:

@@ -36,7 +36,8 @@ _HIGHEST = 2**63 - 1
 _JUMP = 10**9
 """Where it is not known which numbers have been used, the next ones are so much higher."""
 _TABLE = 5
-_STREAM_OR_ATTEMPTS = 4
+_STREAM = 5
+_ATTEMPTS = 4
 _MESSAGE = 8
 _GROUP = 9
 _DEAD = 13
@@ -176,7 +177,8 @@ class _Copy:
         if values and values[0] is None:
             values[0] = cell.row_id
         take = {
-            _STREAM_OR_ATTEMPTS: self._take_small,
+            _STREAM: self._take_stream,
+            _ATTEMPTS: self._take_attempts,
             _MESSAGE: self._take_message,
             _GROUP: self._take_group,
             _DEAD: self._take_dead,
@@ -204,11 +206,13 @@ class _Copy:
             self._groups[record.name] = record
         return True
 
-    def _take_small(self, row: Row) -> bool:
+    def _take_stream(self, row: Row) -> bool:
         stream = read_stream(row)
         if stream is not None:
             self._stream = stream
-            return True
+        return stream is not None
+
+    def _take_attempts(self, row: Row) -> bool:
         attempts = read_attempts(row)
         if attempts is not None:
             self._found.attempts += self._insert("attempts", "seq, grp, tries, crc", attempts_row(*attempts))
@@ -232,7 +236,7 @@ class _Copy:
         last = max(int(last), self._stream.last_seq)
         jump = _JUMP if self._found.new_stream or self._found.log_damaged else 0
         stream = self._stream._replace(last_seq=last + jump)
-        self._connection.execute("INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?)", stream_row(stream))
+        self._connection.execute("INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?, ?)", stream_row(stream))
         return last if jump == 0 else _HIGHEST
 
     def _suspects(self, last: int) -> list[tuple[int, int]]:

@@ -33,24 +33,33 @@ class SqliteStore:
 
     Args:
         path: of the file; it is made if it is not there, in a folder that is.
+        topic: of the stream, which the file remembers; None to take that of any.
         durability: `"full"`: what was committed has been synced to the disk; `"os"`: it outlives the process,
             but not a power failure.
         logger: hears what was damaged, and when there is no room.
 
     Attributes:
+        path: of the file, absolute.
         on_corrupt: as in `Store`.
+        topic: of the stream; when it is open, and is not None, as the file has it, "" if it does not know.
     """
 
     on_corrupt: Callable[[list[int]], None] | None = None
 
     def __init__(
-        self, path: str | PathLike[str], *, durability: Durability = "full", logger: logging.Logger
+        self,
+        path: str | PathLike[str],
+        *,
+        topic: str | None = None,
+        durability: Durability = "full",
+        logger: logging.Logger,
     ) -> None:
-        self._path = Path(path).absolute()
+        self.path = Path(path).absolute()
+        self.topic = topic
         self._durability = durability
         self._logger = logger
-        self._reserve = Reserve(self._path)
-        self._line = JobLine(f"colugo store {self._path.name}")
+        self._reserve = Reserve(self.path)
+        self._line = JobLine(f"colugo store {self.path.name}")
         self._file: StoreFile | None = None
         self._commits: Commits | None = None
         self._closing = False
@@ -64,30 +73,38 @@ class SqliteStore:
         Raises:
             ConfigurationError: if there is no such durability.
             LifecycleError: if it was opened before.
-            StoreError: if it is damaged, no store, of another layout, in use, or cannot be written.
+            StoreError: if it is damaged, no store, of another layout or topic, in use, or cannot be written.
         """
         if self._file is not None or self._closing:
-            raise LifecycleError(f"the store {self._path} was opened before")
-        file = StoreFile(self._path, self._durability, self._logger)
+            raise LifecycleError(f"the store {self.path} was opened before")
+        file = StoreFile(self.path, self._durability, self._logger, self.topic or "")
         try:
-            opened = look_into(file.connection, self._path)
+            opened = look_into(file.connection, self.path)
+            self._check_topic(opened.topic)
         except sqlite3.Error as error:
             file.abandon()
-            raise store_failure(self._path, error) from error
+            raise store_failure(self.path, error) from error
         except BaseException:
             file.abandon()
             raise
         self._file = file
         if not self._reserve.take():
-            self._logger.warning("%s", full_failure(self._path))
+            self._logger.warning("%s", full_failure(self.path))
         self._commits = Commits(
             file,
-            Totals(opened.stream_id, opened.last_seq, opened.count, opened.size, opened.dead),
+            Totals(opened.stream_id, opened.last_seq, opened.count, opened.size, opened.dead, opened.topic),
             line=self._line,
             reserve=self._reserve,
             logger=self._logger,
         )
         return opened
+
+    def _check_topic(self, stored: str) -> None:
+        """A store of another stream has groups of its own, and messages that mean something else."""
+        if self.topic is None:
+            self.topic = stored
+        elif stored and stored != self.topic:
+            raise StoreError(f"the store {self.path} is of a stream of {stored!r}, not of {self.topic!r}")
 
     async def aclose(self) -> None:
         """Finish what was given, and close; more than once is fine."""
@@ -114,7 +131,7 @@ class SqliteStore:
             self._file.close()
         except sqlite3.Error as error:
             self._logger.warning(
-                "%s; part of it is in %s-wal", store_failure(self._path, error), self._path.name
+                "%s; part of it is in %s-wal", store_failure(self.path, error), self.path.name
             )
 
     def _ended(self, error: Exception | None) -> None:
@@ -154,9 +171,9 @@ class SqliteStore:
 
     def _opened(self) -> sqlite3.Connection:
         if self._closing:
-            raise ClosedError(f"the store {self._path} is closed")
+            raise ClosedError(f"the store {self.path} is closed")
         if self._file is None:
-            raise LifecycleError(f"the store {self._path} is not open")
+            raise LifecycleError(f"the store {self.path} is not open")
         return self._file.connection
 
     def _ask(
@@ -171,7 +188,7 @@ class SqliteStore:
         try:
             answer: list[T] | StoreError = question(damaged)
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits is told
-            answer = store_failure(self._path, error)
+            answer = store_failure(self.path, error)
         if damaged.messages or damaged.dead:
             self._put_aside(damaged)
         _call(done, answer)
@@ -179,7 +196,7 @@ class SqliteStore:
     def _put_aside(self, damaged: Damaged) -> None:
         self._logger.error(
             "the store %s has %d damaged messages, put aside: %s; and %d damaged dead letters",
-            self._path,
+            self.path,
             len(damaged.messages),
             damaged.messages,
             len(damaged.dead),

@@ -11,6 +11,7 @@ from colugo.net.store.rows import (
     GROUP_COLUMNS,
     MESSAGE_COLUMNS,
     SIZE,
+    STREAM_COLUMNS,
     Row,
     StreamRow,
     attempts_row,
@@ -40,7 +41,7 @@ _UPSERT_GROUP = (
 )
 _UPSERT_ATTEMPTS = "INSERT OR REPLACE INTO attempts (seq, grp, tries, crc) VALUES (?, ?, ?, ?)"
 _INSERT_DEAD = f"INSERT INTO dead ({DEAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_UPDATE_STREAM = "INSERT OR REPLACE INTO stream (id, stream_id, last_seq, crc) VALUES (?, ?, ?, ?)"
+_UPDATE_STREAM = f"INSERT OR REPLACE INTO stream ({STREAM_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Totals:
         count: messages.
         size: bytes of messages and dead letters.
         dead: dead letters.
+        topic: of the stream.
     """
 
     stream_id: bytes
@@ -60,6 +62,7 @@ class Totals:
     count: int
     size: int
     dead: int
+    topic: str = ""
 
 
 class Prepared(NamedTuple):
@@ -133,7 +136,7 @@ def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) ->
         for statement, values in prepared.messages:
             connection.execute(statement, values)
         last_seq = max(last_seq, prepared.last_seq)
-        connection.execute(_UPDATE_STREAM, stream_row(StreamRow(totals.stream_id, last_seq)))
+        connection.execute(_UPDATE_STREAM, stream_row(StreamRow(totals.stream_id, last_seq, totals.topic)))
     removed, removed_size = _delete(connection, transaction.deletes)
     gone, gone_size = _write_dead(connection, prepared)
     if transaction.gone:
@@ -153,7 +156,8 @@ def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) ->
         trimmed, expired, freed = _trim(connection, transaction.trim, count, size)
         count -= len(trimmed) + len(expired)
         size -= freed
-    return Totals(totals.stream_id, last_seq, count, size, dead), Outcome(count, size, dead, trimmed, expired)
+    totals = Totals(totals.stream_id, last_seq, count, size, dead, totals.topic)
+    return totals, Outcome(count, size, dead, trimmed, expired)
 
 
 def _delete(connection: sqlite3.Connection, ranges: list[tuple[int, int]]) -> tuple[int, int]:

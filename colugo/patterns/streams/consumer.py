@@ -114,7 +114,7 @@ class Consumer(Part):
         elif concurrency > 1:
             raise ConfigurationError("concurrency= needs a coroutine function, or executor=True")
         else:
-            self._handling = OnLoop(calls, self._codec, simple=handler.count == 1)
+            self._handling = OnLoop(calls, self._codec, simple=handler.count == 1, prefetch=prefetch)
         self._links: PeerConnections[ConsumerLink] = PeerConnections(
             runtime,
             Kind.STREAM,

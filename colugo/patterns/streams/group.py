@@ -159,10 +159,9 @@ class StreamGroup:
             if not self.wants(message):
                 skipped.append((seq, seq))
                 unwanted.append(message)
-            elif seq in self.tried:
-                self.queue.offer_again(message, self.tried.pop(seq))
-            elif seq <= self._recovered:
-                letter = self.queue.offer_again(message, self._tries.pop(seq, 0))
+            elif seq <= self._recovered or seq in self.tried:
+                before_end = self._tries.pop(seq, 0)
+                letter = self.queue.offer_again(message, self.tried.pop(seq, before_end))
                 if letter is not None:
                     dead.append(letter)
             else:

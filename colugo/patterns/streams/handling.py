@@ -147,14 +147,17 @@ class OnLoop:
 
     Args:
         calls: what a call is made of.
-        one: whether the callback takes the message alone, and returning acknowledges.
         codec: for messages.
+        simple: whether the callback takes the message alone, and returning acknowledges.
+        prefetch: how many messages may be here at a time. Half of them are acknowledged while the others
+            wait, so that the stream sends more meanwhile.
     """
 
-    def __init__(self, calls: Calls, codec: Codec, *, simple: bool) -> None:
+    def __init__(self, calls: Calls, codec: Codec, *, simple: bool, prefetch: int) -> None:
         self._waiting: deque[Item] = deque()
         self._calls = calls
         self._codec = codec
+        self._half = (prefetch + 1) // 2
         self._handle = self._handle_simple if simple else self._handle_any
         self._pace = Pace(calls.handler.label, calls.runtime.logger)
         self._scheduled = False
@@ -208,7 +211,7 @@ class OnLoop:
         began = time.monotonic()
         done: dict[Source, list[int]] = {}
         count = 0
-        for _ in range(min(self._pace.size, len(waiting))):
+        for _ in range(min(self._pace.size, self._half, len(waiting))):
             if self._closed or not waiting:  # by the callback
                 break
             item = waiting.popleft()

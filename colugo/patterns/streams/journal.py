@@ -19,6 +19,11 @@ from colugo.protocol.messages import Message
 _PENDING_BYTES = 64 * 1024 * 1024
 """How much may wait to be written."""
 _RETRY_S = 1.0
+_RESTS = 2
+"""How many times as long as the last transaction took acknowledgements wait for company: the next messages
+find the store free, and many acknowledgements are one transaction."""
+_REST_S = 0.01
+"""The longest of that."""
 _AT_ONCE = 200
 """How many who wait for messages are woken in a turn of the loop: between, consumers are heard and served."""
 _new = tuple.__new__
@@ -104,6 +109,12 @@ class Journal:
         self._waiters: list[asyncio.Future[None]] = []
         self._awaited: list[int] = []
         """The numbers of the messages that these wait for."""
+        self._rest_until = 0.0
+        """When acknowledgements are to be written though there is nothing else to write."""
+        self._rest_timer: asyncio.TimerHandle | None = None
+        self._short = False
+        """Whether a message was refused since the last transaction began: what makes room is wanted."""
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._told: list[asyncio.Future[None]] = []
         """Who is about to be told that its message has been written."""
         self._held = self._held_bytes = 0
@@ -223,6 +234,7 @@ class Journal:
     def _rejection(self) -> StreamFullError:
         limits = self.limits
         self.rejected += 1
+        self._short = True
         dead = f", {self.dead} of them dead letters" if self.dead else ""
         return StreamFullError(
             f"the stream holds {self._held} messages{dead} ({self._held_bytes} bytes): "
@@ -235,7 +247,10 @@ class Journal:
 
     def written(self, seq: int) -> asyncio.Future[None]:
         """A future that is done when a message has been written, and fails if it cannot be."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = self._loop
+        if loop is None:  # kept: asking for it each time is a call of the system
+            loop = self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
         if seq <= self.committed:
             future.set_result(None)
         else:
@@ -274,6 +289,7 @@ class Journal:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._drained.append(future)
+        self.begin()
         await future
 
     def begin(self) -> None:
@@ -300,6 +316,8 @@ class Journal:
         _tell(self._told)
         if self._retry_timer is not None:
             self._retry_timer.cancel()
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
         for future in (*self._waiters, *self._drained, *self._syncing):
             if not future.done():
                 future.set_exception(error)
@@ -312,28 +330,48 @@ class Journal:
 
     def _is_due(self) -> bool:
         """Whether there is something to write, besides messages."""
+        return bool(self.dirty or self.next.deletes or self.next.settled) or self._is_more_due()
+
+    def _is_more_due(self) -> bool:
+        """Whether that is more than what groups are done with."""
         following = self.next
         return bool(
-            self.dirty
-            or self.after
+            self.after
             or self._syncing
-            or following.deletes
             or following.gone
             or following.groups
             or following.attempts
-            or following.settled
             or following.dead
             or following.undead
             or following.trim
         )
+
+    def _rests(self) -> bool:
+        """Whether acknowledgements, which is all there is, leave the store to messages for a moment."""
+        loop = asyncio.get_running_loop()
+        left_s = self._rest_until - loop.time()
+        if left_s <= 0 or self._is_more_due() or self._finishing or self._short:
+            return False
+        if self._drained and _length(self.next.deletes) >= self.count:
+            return False
+        if self._rest_timer is None:
+            self._rest_timer = loop.call_later(left_s, self._rested)
+        return True
+
+    def _rested(self) -> None:
+        self._rest_timer = None
+        self.begin()
 
     def write(self) -> None:
         """Write what there is, if nothing is being written."""
         if self._writing or self._closed or self._blocked:
             return
         takes = self._may_insert()
-        if not takes and not self._is_due():
+        if not takes and (not self._is_due() or self._rests()):
             return
+        self._short = False
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         transaction, self.next = self.next, Transaction()
         if takes:
             self._take_pending(transaction)
@@ -348,6 +386,8 @@ class Journal:
         def done(outcome: Outcome | StoreError) -> None:
             self._writing = False
             self._deleting = []
+            now = loop.time()
+            self._rest_until = now + min(_RESTS * (now - began), _REST_S)
             _tell(self._finishing)
             if isinstance(outcome, StoreError):
                 _tell(syncing, outcome)
@@ -484,3 +524,8 @@ def _tell(waiting: list[asyncio.Future[None]], error: StoreError | None = None) 
         else:
             future.set_exception(StoreError(str(error)))
     waiting.clear()
+
+
+def _length(ranges: list[tuple[int, int]]) -> int:
+    """How many numbers are in ranges."""
+    return sum(last - first + 1 for first, last in ranges)

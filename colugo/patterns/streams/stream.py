@@ -1,12 +1,13 @@
 """The producing side of streams: messages that are kept until somebody has them."""
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import zmq
 
@@ -35,9 +36,6 @@ from colugo.protocol.stream_description import GroupDescription, StreamDescripti
 from colugo.protocol.topics import check_topic
 from colugo.protocol.tries import Rules
 
-if TYPE_CHECKING:
-    from colugo.net.store import Store
-
 DEFAULT_MAX_MESSAGES = 1_000_000
 DEFAULT_STREAM_BYTES = 1024 * 1024 * 1024
 DEFAULT_ACK_TIMEOUT_MS = 30_000
@@ -57,7 +55,7 @@ class Stream(Part):
         runtime: Runtime,
         topic: str,
         *,
-        store: str | PathLike[str] | None = None,
+        store: str | PathLike[str] | SqliteStore | None = None,
         durability: Durability = "full",
         ack: AckPolicy = "all",
         groups: Iterable[str] = (),
@@ -89,15 +87,13 @@ class Stream(Part):
         self.ack = ack
         self._codec = resolve_codec(codec)
         self._limit = runtime.sockets.max_message_bytes
-        self._path = None if store is None else os.fspath(store)
-        if self._path == "":
-            raise ConfigurationError("store= is the path of a file, not ''; None keeps messages in memory")
+        kept = _store_at(store, topic, durability, runtime.logger)
+        self._path = None if isinstance(kept, MemoryStore) else os.fspath(kept.path)
         self._poked = threading.Event()
         self._entrance = asyncio.Lock() if full == "wait" else None
         self._gate = Gate(f"the stream {topic}")
         self._socket = runtime.sockets.router()
         self._socket.set(zmq.SNDHWM, 0)  # prefetch bounds what waits for each consumer
-        kept: Store | None = None
         try:
             self._binding = Binding(
                 runtime,
@@ -107,11 +103,6 @@ class Stream(Part):
                 socket_id=os.urandom(ID_BYTES),
                 codec=self._codec.name,
                 port=port,
-            )
-            kept = (
-                MemoryStore()
-                if self._path is None
-                else SqliteStore(self._path, durability=durability, logger=runtime.logger)
             )
             opened = kept.open()
         except BaseException:
@@ -479,6 +470,21 @@ def _as_groups(groups: Iterable[str]) -> list[str]:
     if isinstance(groups, str):
         raise ConfigurationError(f"groups= takes a list of names; write [{groups!r}]")
     return list(groups)
+
+
+def _store_at(
+    place: str | PathLike[str] | SqliteStore | None,
+    topic: str,
+    durability: Durability,
+    logger: logging.Logger,
+) -> MemoryStore | SqliteStore:
+    if place is None:
+        return MemoryStore()
+    if isinstance(place, SqliteStore):
+        return place
+    if os.fspath(place) == "":
+        raise ConfigurationError("store= is the path of a file, not ''; None keeps messages in memory")
+    return SqliteStore(place, topic=topic, durability=durability, logger=logger)
 
 
 def _check_choice(what: str, value: object, choices: Any) -> None:
