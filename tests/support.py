@@ -111,6 +111,7 @@ class Program:
         env: more of its environment.
         prefix: a command that runs it, such as `ip netns exec x`.
         told: whether it is to read what it is told; else its standard input is empty.
+        folder: where it is started.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Program:
         env: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
         told: bool = False,
+        folder: Path = ROOT,
     ) -> None:
         paths = [str(ROOT), *(path for path in sys.path if path)]
         environment = os.environ | {
@@ -135,7 +137,7 @@ class Program:
         self._process = subprocess.Popen(
             [*prefix, sys.executable, *arguments],
             env=environment,
-            cwd=ROOT,
+            cwd=folder,
             stdin=subprocess.PIPE if told else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -177,7 +177,10 @@ def check_run(run: Run, folder: Path, realm: str) -> None:
     env = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     with ExitStack() as stack:
         programs = {
-            name: stack.enter_context(Program(arguments_of(folder / name), realm=realm, env=env))
+            # in that folder, too: what they leave there must not be found by those who come later
+            name: stack.enter_context(
+                Program(arguments_of(folder / name), realm=realm, env=env, folder=folder)
+            )
             for name in run.names
         }
         for name in run.names:
