@@ -81,6 +81,7 @@ class Keeping(RuleBasedStateMachine):
         most=st.sampled_from([8, 1000, 1000]),
         age_ms=st.sampled_from([None, None, 60_000]),
         max_deliver=st.integers(1, 3),
+        takes_s=st.sampled_from([0.0, 0.002]),
         members=st.lists(groups, min_size=2, max_size=5),
     )
     def begin(
@@ -91,9 +92,11 @@ class Keeping(RuleBasedStateMachine):
         most: int,
         age_ms: int | None,
         max_deliver: int,
+        takes_s: float,
         members: list[str],
     ) -> None:
         self.ack = ack
+        self.takes_s = takes_s  # a transaction: acknowledgements alone then wait
         self.limits = Limits(most, 10_000, age_ms, full)
         self.ruling = Rules(max_deliver, ack_timeout_s=30.0, retry_delay_s=1.0)
         self.start()
@@ -106,6 +109,7 @@ class Keeping(RuleBasedStateMachine):
         for _ in range(100):
             if self.held or not self.store.jobs:
                 return
+            self.loop.now += self.takes_s
             self.in_loop_only(self.store.step)
             self.loop.turns()
         raise AssertionError("the store never has nothing to do")

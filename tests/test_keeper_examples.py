@@ -1,132 +1,21 @@
 """What a keeper does when its store is slow or fails, when groups go, and after a restart, by example."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from colugo.errors import ClosedError, StoreError, StreamFullError
-from colugo.net.store import DeadLetter, GroupRecord, Outcome, Store, Transaction
+from colugo.net.store import DeadLetter, GroupRecord, Store, Transaction
 from colugo.net.store.sqlite import SqliteStore
 from colugo.patterns.streams.group import StreamGroup
-from colugo.patterns.streams.group_book import AckPolicy
-from colugo.patterns.streams.journal import Limits
-from colugo.patterns.streams.keeper import Keeper
 from colugo.protocol.messages import Message
 from colugo.protocol.settlements import Outcome as Settled
 from colugo.protocol.settlements import Settlement
-from colugo.protocol.tries import Entry, Member, Rules
-from tests.keeping import Disk, OwnTimeLoop, SlowStore, runtime_on
-
-
-class Producer:
-    """A keeper whose store works by itself until it is told to wait or to fail."""
-
-    def __init__(
-        self, loop: OwnTimeLoop, disk: Disk | None = None, ack: AckPolicy = "all", **limits: Any
-    ) -> None:
-        self.loop = loop
-        self.disk = disk or Disk()
-        self.transactions: list[Transaction] = []
-        self.got: list[tuple[bytes, int, bool]] = []
-        self.held = self.failing = False
-        self.attempts = 0
-        self._limits = Limits(
-            limits.get("max_messages", 1000),
-            limits.get("max_bytes", 10**6),
-            None,
-            limits.get("full", "reject"),
-        )
-        self._ack: AckPolicy = ack
-        self.do(self._start)
-
-    def _start(self) -> None:
-        self.store = SlowStore(self.disk, self._on_commit)
-        self.keeper = Keeper(
-            runtime_on(self.loop),
-            self.store,
-            self.store.open(),
-            ack=self._ack,
-            limits=self._limits,
-            rules=Rules(max_deliver=2, ack_timeout_s=30.0, retry_delay_s=1.0),
-            hand_out=self._hand_out,
-            nudge=lambda member: None,
-        )
-        self.keeper.open()
-
-    def _on_commit(self, transaction: Transaction, outcome: Outcome) -> None:
-        self.transactions.append(transaction)
-
-    def _hand_out(self, group: StreamGroup, member: Member, entries: list[Entry]) -> None:
-        self.got += [(member.identity, entry.message.seq, entry.redelivered) for entry in entries]
-
-    def do(self, action: Callable[[], Any]) -> Any:
-        """Do something on the loop, and what follows from it."""
-        results: list[Any] = []
-
-        async def act() -> None:
-            results.append(action())
-
-        self.loop.do(act())
-        self.settle()
-        return results[0]
-
-    def settle(self) -> None:
-        self.loop.turns()
-        while self.store.jobs and not self.held:
-            self.loop.do(self._step())
-            self.loop.turns()
-
-    async def _step(self) -> None:
-        self.attempts += 1
-        self.store.step(fail=self.failing)
-
-    def pass_time(self, seconds: float) -> None:
-        """Let time pass, tenth by tenth."""
-        for _ in range(round(seconds * 10)):
-            self.loop.now += 0.1
-            self.settle()
-
-    def let_go(self) -> None:
-        self.held = self.failing = False
-        self.settle()
-
-    def send(self, count: int = 1, payload: bytes = b"x", key: str = "") -> list[int]:
-        def act() -> list[int]:
-            seqs = [self.keeper.journal.add(key, b"", payload, 0) for _ in range(count)]
-            self.keeper.begin()
-            return seqs
-
-        seqs: list[int] = self.do(act)
-        return seqs
-
-    def join(
-        self, name: str, identity: bytes, bindings: tuple[str, ...] = ("#",), *, durable: bool = True
-    ) -> StreamGroup:
-        group: StreamGroup = self.do(
-            lambda: self.keeper.book.join(name, identity, 10, bindings, durable=durable)
-        )
-        return group
-
-    def leave(self, group: StreamGroup, identity: bytes, *, lost: bool = True) -> None:
-        self.do(lambda: self.keeper.book.leave(group, identity, "it is gone", lost=lost))
-
-    def acknowledge(self, group: StreamGroup, first: int, last: int) -> None:
-        self.do(lambda: self.keeper.acknowledge(group, [(first, last)]))
-
-    def nack(self, group: StreamGroup, identity: bytes, seq: int) -> None:
-        self.do(lambda: self.keeper.nack(group, identity, Settlement(seq, Settled.NACK, 0)))
-
-    def end(self) -> None:
-        self.do(lambda: self.keeper.close(ClosedError("the test is over")))
-
-    def restarted(self) -> "Producer":
-        """Another life, with what is on the disk."""
-        self.store.die(last_was_done=False)
-        self.end()
-        return Producer(self.loop, self.disk, self._ack)
+from colugo.protocol.tries import Entry, Member
+from tests.keeping import Disk, OwnTimeLoop, Producer
 
 
 @pytest.fixture

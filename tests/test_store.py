@@ -10,7 +10,7 @@ import pytest
 
 import colugo
 from colugo.errors import ClosedError, ConfigurationError, LifecycleError, StoreError
-from colugo.net.store import GroupRecord, Store, Transaction, Trim, size_of
+from colugo.net.store import DeadQuery, GroupRecord, Store, Transaction, Trim, size_of
 from colugo.net.store.memory import MemoryStore
 from colugo.net.store.salvage import salvage
 from colugo.net.store.sqlite import SqliteStore
@@ -26,7 +26,7 @@ from tests.storing import (
     read,
     sqlite_store,
 )
-from tests.support import run
+from tests.support import run, until
 
 Make = Callable[[], Store]
 
@@ -149,6 +149,24 @@ def test_a_number_that_sqlite_cannot_hold_is_an_error_and_the_next_job_is_done(t
         with pytest.raises(StoreError, match="too large"):
             await commit(store, inserts=[message(1), message(2**63)._replace(sent_ns=0)])
         assert (await commit(store, inserts=[message(1)])).count == 1
+
+    with_store(lambda: sqlite_store(tmp_path / "s.db"), main)
+
+
+def test_who_asks_for_a_number_that_sqlite_cannot_hold_is_told_so_also_while_something_is_written(
+    tmp_path: Path,
+) -> None:
+    async def main(store: Store) -> None:
+        answers: list[Any] = []
+        store.commit(Transaction(inserts=[message(1)]), lambda _: None)
+        store.get([2**63], answers.append)
+        store.read(2**63, 10, 10, answers.append)
+        store.dead_letters(DeadQuery(limit=10, after=(2**63, "")), answers.append)
+        assert (await commit(store)).count == 1
+        await until(lambda: len(answers) == 3)
+        for answer in answers:
+            assert isinstance(answer, StoreError)
+            assert "too large" in str(answer)
 
     with_store(lambda: sqlite_store(tmp_path / "s.db"), main)
 

@@ -480,8 +480,9 @@ def test_a_store_in_memory_that_drops_the_oldest_does_not_pass_over_all_that_hav
     assert [outcome.trimmed for outcome in outcomes[2:]] == [[10_001 + n] for n in range(100)]
 
 
+@pytest.mark.parametrize("early", [False, True])
 def test_messages_of_a_store_that_has_been_put_back_are_handled_though_their_numbers_were_used_before(
-    tmp_path: Path,
+    tmp_path: Path, *, early: bool
 ) -> None:
     async def main() -> None:
         path, backup = tmp_path / "t.db", tmp_path / "backup.db"
@@ -489,10 +490,13 @@ def test_messages_of_a_store_that_has_been_put_back_are_handled_though_their_num
         async with Node("c") as c:
             consumer = c.add_consumer("t", got, group="g")
             for text in ("before", "forgotten", "after"):
-                async with Node("p") as p:
-                    stream = p.add_stream("t", store=path)
-                    await stream.ready()
-                    sent = [await stream.send_wait(f"{text} {n}") for n in range(5)]
+                p = Node("p")
+                stream = p.add_stream("t", store=path)
+                sent = [stream.send(f"{text} {n}") for n in range(5 if early else 0)]
+                async with p:
+                    if not early:
+                        await stream.ready()
+                        sent = [await stream.send_wait(f"{text} {n}") for n in range(5)]
                     await drained(stream)
                     assert sent[-1].endswith("-5") == (text == "before")
                 await until(lambda: consumer.streams == 0)

@@ -439,7 +439,7 @@ class GroupQueue:
     # --- time
 
     def expire(self, now: float) -> tuple[list[Dead], list[Member]]:
-        """Take back what no member has said anything of for too long.
+        """Take back what no member has said anything of for too long; and pauses end.
 
         Args:
             now: seconds.
@@ -447,6 +447,7 @@ class GroupQueue:
         Returns:
             The dead letters among them, and the members that have become silent.
         """
+        self._end_pauses(now)  # here, too, for there may be nobody to whom anything could be assigned
         late: Given = {}
         for entry in self._deadlines.late(now):
             assert entry.member is not None

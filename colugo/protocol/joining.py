@@ -57,11 +57,14 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True):
         ack_timeout_ms: milliseconds after which a message that is neither settled nor said to be worked
             at is taken for failed.
         topic: of the stream.
-        last: the highest number that it has used. If the consumer has had higher ones, the stream has
-            forgotten these (a power failure, a file from a backup), and will use the numbers again.
+        run: 16 hexadecimal digits, new each time the stream is started.
+        last: the highest number that it had used when it was started. If the consumer has had higher ones
+            from another run, the stream has forgotten these (a power failure, a file from a backup), and
+            uses the numbers again.
     """
 
     stream: _Id
     ack_timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=MAX_ACK_TIMEOUT_MS)]
     topic: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOPIC_BYTES)]
+    run: _Id | None = None
     last: Annotated[int, msgspec.Meta(ge=0)] | None = None

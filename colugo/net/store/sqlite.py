@@ -187,7 +187,7 @@ class SqliteStore:
         damaged = Damaged([], [])
         try:
             answer: list[T] | StoreError = question(damaged)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits is told
             answer = store_failure(self.path, error)
         if damaged.messages or damaged.dead:
             self._put_aside(damaged)

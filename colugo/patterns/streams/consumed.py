@@ -29,6 +29,7 @@ class Source:
         ack_timeout_s: seconds until a message of which it hears nothing is redelivered.
         held: numbers of messages that wait here or are being handled.
         handled: numbers of those that have been acknowledged, in case they come again.
+        run: of the stream, an id that is new each time it is started.
         joined_again: whether the group may be a new one there, which knows nothing of the tries before.
     """
 
@@ -39,6 +40,7 @@ class Source:
     ack_timeout_s: float = 30.0
     held: set[int] = field(default_factory=set)
     handled: RangeSet = field(default_factory=RangeSet)
+    run: str | None = None
     joined_again: bool = False
 
     @property

@@ -275,7 +275,7 @@ class Consumer(Part):
 
     def _on_joined(self, link: ConsumerLink, joined: Joined) -> None:
         before = self._sources.pop(link.stream_id, None)
-        if before is not None and joined.last is not None and before.newest > joined.last:
+        if before is not None and _has_gone_back(before, joined):
             self._forget(before, joined)
             before = None
         source = Source(link.stream_id) if before is None else before
@@ -283,6 +283,7 @@ class Consumer(Part):
         self._sources[link.stream_id] = source  # as the newest
         source.link = link
         source.topic = joined.topic
+        source.run = joined.run
         source.node = link.peer.node
         source.ack_timeout_s = joined.ack_timeout_ms / 1000
         while len(self._sources) > _MOST_SOURCES:
@@ -297,7 +298,7 @@ class Consumer(Part):
     def _forget(self, source: Source, joined: Joined) -> None:
         """The stream's store is an older one: what has come from it says nothing of what comes now."""
         self._runtime.logger.warning(
-            "the stream %s has forgotten messages, up to number %d; it is at %s now",
+            "the stream %s has forgotten messages, up to number %d; it was started with number %s",
             joined.topic,
             source.newest,
             joined.last,
@@ -396,3 +397,8 @@ class Consumer(Part):
             source.tidy()
         shortest_s = min((source.ack_timeout_s for source in linked), default=30.0)
         self._timer = asyncio.get_running_loop().call_later(shortest_s / 3, self._keep_alive)
+
+
+def _has_gone_back(source: Source, joined: Joined) -> bool:
+    """Whether a stream was started on a store that does not know of all that has come from it."""
+    return joined.last is not None and joined.run != source.run and source.newest > joined.last

@@ -125,6 +125,8 @@ class StreamGossip:
         group = keeper.groups.get(one.name)
         record = keeper.book.forgotten.get(one.name)
         if group is not None:
+            if not (one.forgotten or group.durable):  # however old that word is: else messages would be lost
+                keeper.book.endure(group)
             if one.changed_ms <= group.changed_ms:
                 return True
             if group.present:

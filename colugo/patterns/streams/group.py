@@ -93,6 +93,8 @@ class StreamGroup:
 
     def update_flight(self) -> bool:
         """See what members have for the first time; whether it is something else than the record says."""
+        if not (self.queue.in_flight or self._flight or self._tries):
+            return False
         before, self._flight = self._flight, sorted({*self.queue.flight(), *self._unread})
         return before != self._flight
 

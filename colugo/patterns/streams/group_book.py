@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
@@ -53,6 +54,7 @@ class GroupBook:
 
     Attributes:
         known: the groups, by name.
+        present: those of them that have members.
         forgotten: those that have been retired.
         on_news: called when a durable group is new, has changed, or has been forgotten.
         unrouted: how many messages left because no group had wanted them.
@@ -77,13 +79,17 @@ class GroupBook:
         self._stir = stir
         self._complaints = Complaints(runtime)
         self.known: dict[str, StreamGroup] = {}
+        self.present: dict[StreamGroup, None] = {}
         self.forgotten: dict[str, GroupRecord] = {}
         self.on_news: Callable[[], None] = lambda: None
         self.unrouted = 0
+        tries: dict[str, dict[int, int]] = defaultdict(dict)
+        for (name, seq), count in opened.attempts.items():
+            tries[name][seq] = count
         for record in opened.groups:
             if not record.forgotten:
-                tries = {seq: count for (name, seq), count in opened.attempts.items() if name == record.name}
-                self.known[record.name] = StreamGroup(record, rules, tries)
+                _forget_numbers(record, opened.last_seq)
+                self.known[record.name] = StreamGroup(record, rules, tries[record.name])
             elif record.changed_ms:
                 self.forgotten[record.name] = record
         self._lingering: dict[str, asyncio.TimerHandle] = {}
@@ -140,6 +146,7 @@ class GroupBook:
             group.durable = True
             self._change(group)
         group.queue.join(identity, prefetch)
+        self.present[group] = None
         self._stir(group)
         return group
 
@@ -200,10 +207,15 @@ class GroupBook:
             changed_ms: since when, milliseconds since 1970.
         """
         self._bind(group, bindings)
-        group.durable = True
+        self.endure(group)
         group.changed_ms = changed_ms
-        self._journal.dirty[group.name] = group
         self._stir(group)
+
+    def endure(self, group: StreamGroup) -> None:
+        """Another stream remembers a group when it has no members: so does this one, from now on."""
+        group.durable = True
+        self._journal.dirty[group.name] = group
+        self._journal.begin()
 
     def revive(self, group: StreamGroup, changed_ms: int) -> None:
         """Another stream has it that a group is gone, whose members are here: say that it is not.
@@ -227,6 +239,8 @@ class GroupBook:
         group.take_back_unsent(identity)
         dead = group.queue.leave(identity, reason)
         self.bury(group, dead)
+        if not group.present:
+            self.present.pop(group, None)
         if not group.present and not group.durable and self.has(group):
             if lost:
                 self._linger(group)
@@ -242,7 +256,7 @@ class GroupBook:
 
     def _end_group(self, group: StreamGroup) -> None:
         self._lingering.pop(group.name, None)
-        if not group.present and self.has(group):
+        if not (group.present or group.durable) and self.has(group):  # it may have become durable meanwhile
             self._remove(group)
             self._journal.next.gone.append(group.name)
 
@@ -277,6 +291,7 @@ class GroupBook:
             self._gone.dead + group.dead,
         )
         del self.known[group.name]
+        self.present.pop(group, None)
         self._journal.dirty.pop(group.name, None)
         self._journal.next.settled += [(group.name, seq) for seq in group.written]
         committed = self._journal.committed
@@ -377,8 +392,11 @@ class GroupBook:
                     other.queue.release(seqs)
 
     def _done_by_all(self, ranges: Ranges) -> Ranges:
-        """The parts of ranges that every group is done with."""
-        for group in self.known.values():
+        """The parts of ranges that every group is done with.
+
+        From the last group on: they are handed messages from the first on, and are done in that order.
+        """
+        for group in reversed(self.known.values()):
             if not ranges:
                 break
             ranges = [part for first, last in ranges for part in group.done.overlap(first, last)]
@@ -392,14 +410,17 @@ class GroupBook:
         )
 
     def release(self, seqs: list[int]) -> None:
-        """The store has dropped messages."""
+        """The store has dropped messages.
+
+        Records need not be written for that: a group that does not know of it finds that they are not there.
+        """
         ranges = to_ranges(seqs)
         for group in self.known.values():
-            group.queue.release(seqs)
+            if group.queue.entries:
+                group.queue.release(seqs)
             self.settle(group, seqs)
             for first, last in ranges:
                 group.done.add(first, last)
-            self._journal.dirty[group.name] = group
         self._journal.begin()
 
 
@@ -410,6 +431,12 @@ def _now_ms() -> int:
 def _newer(changed_ms: int) -> int:
     """A time that makes a word newer than another one, though that may be by a clock that is ahead."""
     return max(_now_ms(), changed_ms + 1)
+
+
+def _forget_numbers(record: GroupRecord, last: int) -> None:
+    """Numbers of messages that were never stored, as the store failed, are used again: for other messages."""
+    record.offered = min(record.offered, last)
+    record.earlier = tuple((min(until, last), patterns) for until, patterns in record.earlier)
 
 
 def _tombstone(name: str, changed_ms: int) -> GroupRecord:

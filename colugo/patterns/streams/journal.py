@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -14,18 +13,13 @@ from colugo.net.runtime import Runtime
 from colugo.net.store import Opened, Outcome, Store, Transaction, Trim, size_of_all
 from colugo.patterns.base import Complaints
 from colugo.patterns.streams.group import Ranges, StreamGroup
+from colugo.patterns.streams.rest import Rest
+from colugo.patterns.streams.waiters import Waiters, tell
 from colugo.protocol.messages import Message
 
 _PENDING_BYTES = 64 * 1024 * 1024
 """How much may wait to be written."""
 _RETRY_S = 1.0
-_RESTS = 2
-"""How many times as long as the last transaction took acknowledgements wait for company: the next messages
-find the store free, and many acknowledgements are one transaction."""
-_REST_S = 0.01
-"""The longest of that."""
-_AT_ONCE = 200
-"""How many who wait for messages are woken in a turn of the loop: between, consumers are heard and served."""
 _new = tuple.__new__
 
 FullPolicy = Literal["reject", "wait", "drop-oldest"]
@@ -94,8 +88,9 @@ class Journal:
         self.next = Transaction()
         self.dirty: dict[str, StreamGroup] = {}
         self.after: list[Callable[[], None]] = []
-        self.last = self.committed = opened.last_seq
-        """The numbers of the last message that was taken, and of the last that was written."""
+        self.last = self.committed = self.began_at = opened.last_seq
+        """The numbers of the last message that was taken, of the last that was written, and of that in the
+        beginning."""
         self._lock = threading.Lock()
         self._pending: list[Message] = []
         self._pending_bytes = 0
@@ -105,17 +100,10 @@ class Journal:
         self._unwritten_bytes = 0
         self._deleting: Ranges = []
         """What the transaction deletes that is being written."""
-        self._waiters: list[asyncio.Future[None]] = []
-        self._awaited: list[int] = []
-        """The numbers of the messages that these wait for."""
-        self._rest_until = 0.0
-        """When acknowledgements are to be written though there is nothing else to write."""
-        self._rest_timer: asyncio.TimerHandle | None = None
+        self._waiters = Waiters()
+        self._rest = Rest(self.begin)
         self._short = False
         """Whether a message was refused since the last transaction began: what makes room is wanted."""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._told: list[asyncio.Future[None]] = []
-        """Who is about to be told that its message has been written."""
         self._held = self._held_bytes = 0
         """How much counts towards the limits."""
         self._count_held()
@@ -246,16 +234,7 @@ class Journal:
 
     def written(self, seq: int) -> asyncio.Future[None]:
         """A future that is done when a message has been written, and fails if it cannot be."""
-        loop = self._loop
-        if loop is None:  # kept: asking for it each time is a call of the system
-            loop = self._loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        if seq <= self.committed:
-            future.set_result(None)
-        else:
-            self._waiters.append(future)
-            self._awaited.append(seq)
-        return future
+        return self._waiters.add(seq, written=seq <= self.committed)
 
     async def synced(self) -> None:
         """Return when everything that has come up so far has been written.
@@ -311,15 +290,13 @@ class Journal:
     def close(self, error: ColugoError) -> None:
         """Write no more; whoever waits gets the error."""
         self._closed = True
-        _tell(self._finishing)
-        _tell(self._told)
+        tell(self._finishing)
+        self._rest.close()
         if self._retry_timer is not None:
             self._retry_timer.cancel()
-        if self._rest_timer is not None:
-            self._rest_timer.cancel()
-        for future in (*self._waiters, *self._drained, *self._syncing):
-            if not future.done():
-                future.set_exception(error)
+        self._waiters.close(error)
+        tell(self._drained, error)
+        tell(self._syncing, error)
 
     def trim_old(self) -> None:
         """Let what is too old go with the next transaction."""
@@ -347,19 +324,11 @@ class Journal:
 
     def _rests(self) -> bool:
         """Whether acknowledgements, which is all there is, leave the store to messages for a moment."""
-        loop = asyncio.get_running_loop()
-        left_s = self._rest_until - loop.time()
-        if left_s <= 0 or self._is_more_due() or self._finishing or self._short:
+        if self._is_more_due() or self._finishing or self._short:
             return False
         if self._drained and _length(self.next.deletes) >= self.count:
             return False
-        if self._rest_timer is None:
-            self._rest_timer = loop.call_later(left_s, self._rested)
-        return True
-
-    def _rested(self) -> None:
-        self._rest_timer = None
-        self.begin()
+        return self._rest.lasts()
 
     def write(self) -> None:
         """Write what there is, if nothing is being written."""
@@ -385,14 +354,13 @@ class Journal:
         def done(outcome: Outcome | StoreError) -> None:
             self._writing = False
             self._deleting = []
-            now = loop.time()
-            self._rest_until = now + min(_RESTS * (now - began), _REST_S)
-            _tell(self._finishing)
+            self._rest.begin(loop.time() - began)
+            tell(self._finishing)
             if isinstance(outcome, StoreError):
-                _tell(syncing, outcome)
+                tell(syncing, outcome)
                 self._not_written(transaction, recorded, after, outcome)
             else:
-                _tell(syncing)
+                tell(syncing)
                 self._wrote(transaction, after, outcome)
 
         self._store.commit(transaction, done)
@@ -433,10 +401,7 @@ class Journal:
         if transaction.inserts:
             self.committed = transaction.inserts[-1].seq
         self._author.written(transaction, outcome)
-        told = bool(self._told)
-        self._told += self._waiters_until(self.committed)[1]
-        if not told:
-            self._tell_some()
+        self._waiters.succeed(self.committed)
         if self._closed:
             return
         for action in after:
@@ -446,21 +411,7 @@ class Journal:
 
     def _look_drained(self) -> None:
         if self._drained and self.empty and not self._is_due():
-            _tell(self._drained)
-
-    def _tell_some(self) -> None:
-        """Wake some of those whose messages have been written; the others in the turns that follow."""
-        some, self._told = self._told[:_AT_ONCE], self._told[_AT_ONCE:]
-        _tell(some)
-        if self._told:
-            asyncio.get_running_loop().call_soon(self._tell_some)
-
-    def _waiters_until(self, last: int) -> tuple[list[int], list[asyncio.Future[None]]]:
-        """Who waits for messages up to a number, and for which; they wait no more."""
-        count = bisect_right(self._awaited, last)
-        numbers, futures = self._awaited[:count], self._waiters[:count]
-        del self._awaited[:count], self._waiters[:count]
-        return numbers, futures
+            tell(self._drained)
 
     def _not_written(
         self,
@@ -471,11 +422,7 @@ class Journal:
     ) -> None:
         """Try again later; only whoever waits for a message of it gets the error, and sends it again."""
         last = transaction.inserts[-1].seq if transaction.inserts else 0
-        numbers, futures = self._waiters_until(last)
-        waited = set(numbers)
-        for future in futures:
-            if not future.done():
-                future.set_exception(StoreError(str(error)))
+        waited = self._waiters.fail(last, error)
         with self._lock:
             # what was to be resurrected stays a dead letter, which whoever wanted it is told
             kept = [one for one in transaction.inserts if one.seq not in waited and not one.group]
@@ -512,17 +459,6 @@ class Journal:
             self.error = None
             self._look_drained()
         self.begin()
-
-
-def _tell(waiting: list[asyncio.Future[None]], error: StoreError | None = None) -> None:
-    for future in waiting:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(StoreError(str(error)))
-    waiting.clear()
 
 
 def _length(ranges: list[tuple[int, int]]) -> int:

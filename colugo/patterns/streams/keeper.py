@@ -78,6 +78,8 @@ class Keeper:
         )
         self.dropped = self.expired = self.unknown = 0
         self._stirred: dict[StreamGroup, None] = {}
+        self._timed: dict[StreamGroup, None] = {}
+        """Groups in which something may become due."""
         self._turn = Turn(self._work)
         self._timer: asyncio.TimerHandle | None = None
         self._flight_timer: asyncio.TimerHandle | None = None
@@ -185,30 +187,30 @@ class Keeper:
 
     def prepare(self, inserts: list[Message]) -> None:
         """See `Author.prepare`."""
-        for group in self.groups.values():
-            if group.present and group.cursor >= self._tail.after:
+        for group in self.book.present:
+            if group.cursor >= self._tail.after:
                 group.offered = inserts[-1].seq
                 self.journal.dirty[group.name] = group
 
     def written(self, transaction: Transaction, outcome: Outcome) -> None:
         """See `Author.written`."""
         if transaction.inserts:
-            cursors = [group.cursor for group in self.groups.values() if group.present]
+            cursors = [group.cursor for group in self.book.present]
             if cursors:
                 self._tail.drop(min(cursors))
                 self._tail.add(transaction.inserts)
             else:
                 self._tail.clear(self.journal.committed)
         for name, record in transaction.groups.items():
-            if name in self.groups:
-                self.groups[name].marked = record.offered
+            if name in self.groups:  # perhaps another one than was recorded, which had been forgotten
+                self.groups[name].marked = min(record.offered, self.groups[name].offered)
         for gone in (outcome.trimmed, outcome.expired):
             if gone:
                 self.book.release(gone)
         self.dropped += len(outcome.trimmed)
         self.expired += len(outcome.expired)
-        for group in self.groups.values():
-            if group.present and group.cursor < self.journal.committed:
+        for group in self.book.present:
+            if group.cursor < self.journal.committed:
                 self._stirred[group] = None
         if not self._closed:
             self._serve()  # before who sent wakes, and sends more
@@ -232,8 +234,10 @@ class Keeper:
         """Hand out what can be, to the groups of which something has changed."""
         stirred, self._stirred = self._stirred, {}
         for group in stirred:
-            if self.book.has(group) and group.present and not self._quiet:
-                self._advance(group)
+            if self.book.has(group):
+                self._timed[group] = None
+                if group.present and not self._quiet:
+                    self._advance(group)
 
     def _advance(self, group: StreamGroup) -> None:
         """Read on in the store if there is room, and hand out what can be."""
@@ -337,10 +341,13 @@ class Keeper:
     # --- time
 
     def _set_timer(self) -> None:
-        due = min(
-            (due for group in self.groups.values() if (due := group.queue.next_due()) is not None),
-            default=None,
-        )
+        due = None
+        for group in list(self._timed):
+            first = group.queue.next_due() if self.book.has(group) else None
+            if first is None:
+                del self._timed[group]
+            elif due is None or first < due:
+                due = first
         if due is None:
             return
         if self._timer is not None:
@@ -351,7 +358,7 @@ class Keeper:
 
     def _tick(self) -> None:
         self._timer = None
-        for group in list(self.groups.values()):
+        for group in filter(self.book.has, list(self._timed)):
             group.extend_unsent(self._now())
             dead, silent = group.queue.expire(self._now())
             self.book.bury(group, dead)
@@ -366,7 +373,7 @@ class Keeper:
         for group in self.groups.values():
             if group.update_flight():
                 self.journal.dirty[group.name] = group
-        if any(group.queue.in_flight for group in self.groups.values()):
+        if any(group.queue.in_flight for group in self.book.present):
             self._flight_timer = self._later(_FLIGHT_S, self._write_flight)
         self.journal.write()
 

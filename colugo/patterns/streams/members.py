@@ -55,15 +55,23 @@ class StreamMembers:
         runtime: the node's.
         topic: of the stream.
         socket: the stream's ROUTER; its owner closes it.
+        run_id: 8 bytes, new each time the stream is started.
         on_change: called when the number of consumers has changed.
     """
 
     def __init__(
-        self, runtime: Runtime, topic: str, socket: zmq.Socket[bytes], on_change: Callable[[], None]
+        self,
+        runtime: Runtime,
+        topic: str,
+        socket: zmq.Socket[bytes],
+        *,
+        run_id: bytes,
+        on_change: Callable[[], None],
     ) -> None:
         self._runtime = runtime
         self._topic = topic
         self._socket = socket
+        self._run_id = run_id
         self._on_change = on_change
         self._keeper: Keeper | None = None
         self._visitors: dict[bytes, Visitor] = {}
@@ -217,7 +225,9 @@ class StreamMembers:
 
     def _say_joined(self, keeper: Keeper, identity: bytes) -> bool:
         timeout_ms = round(keeper.rules.ack_timeout_s * 1000)
-        joined = Joined(keeper.stream_id.hex(), timeout_ms, self._topic, keeper.journal.last)
+        joined = Joined(
+            keeper.stream_id.hex(), timeout_ms, self._topic, self._run_id.hex(), keeper.journal.began_at
+        )
         return self._send(identity, encode_control(Kind.JOINED, joined))
 
     def _settle(self, keeper: Keeper, visitor: Visitor, identity: bytes, settle: Settle) -> None:

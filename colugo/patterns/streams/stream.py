@@ -111,7 +111,9 @@ class Stream(Part):
                 self._binding.close()
             raise
         self._store = kept
-        self._members = StreamMembers(runtime, topic, self._socket, self._on_members)
+        self._members = StreamMembers(
+            runtime, topic, self._socket, run_id=self.socket_id, on_change=self._on_members
+        )
         self._keeper = Keeper(
             runtime,
             kept,
