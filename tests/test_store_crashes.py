@@ -61,7 +61,7 @@ def test_what_was_confirmed_before_a_sigkill_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_what_was_confirmed_before_each_of_many_sigkills_is_there(tmp_path: Path) -> None:
     check_after_kill(tmp_path / "s.db", 60, random.Random(2))
 
