@@ -175,11 +175,14 @@ class Journal:
         Raises:
             StreamFullError: if there is no room.
             StoreError: if the store cannot be written to now.
+            ClosedError: after it has been closed.
         """
         size = len(payload) + len(headers) + (len(key.encode()) if key else 0)
         sent_ns = time.time_ns()
         limits = self.limits
         with self._lock:
+            if self._closed:
+                raise ClosedError("the stream is closed")
             if self.error is not None:
                 raise StoreError(f"not stored: {self.error}") from self.error
             if self._pending_bytes > _PENDING_BYTES and self._writing:
@@ -310,8 +313,11 @@ class Journal:
                 await future
 
     def close(self, error: ColugoError) -> None:
-        """Write no more; whoever waits gets the error."""
-        self._closed = True
+        """Write what there is, and take nothing more; whoever waits gets the error."""
+        with self._lock:
+            self._closed = True
+        if not self._writing:
+            self._write_last()
         _tell(self._finishing)
         _tell(self._told)
         if self._retry_timer is not None:
@@ -369,9 +375,19 @@ class Journal:
         takes = self._may_insert()
         if not takes and (not self._is_due() or self._rests()):
             return
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._commit(takes=takes)
+
+    def _write_last(self) -> None:
+        """Write what has come up before the end, which the store does when it is closed."""
+        if self.error is None and (self._pending or self._is_due()):
+            self._commit(takes=bool(self._pending))
+
+    def _commit(self, *, takes: bool) -> None:
+        """Give the store a transaction; with the messages, if it takes them."""
         self._short = False
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = self._now()
         transaction, self.next = self.next, Transaction()
         if takes:
             self._take_pending(transaction)
@@ -386,7 +402,7 @@ class Journal:
         def done(outcome: Outcome | StoreError) -> None:
             self._writing = False
             self._deleting = []
-            now = loop.time()
+            now = self._now()
             self._rest_until = now + min(_RESTS * (now - began), _REST_S)
             _tell(self._finishing)
             if isinstance(outcome, StoreError):
@@ -397,6 +413,10 @@ class Journal:
                 self._wrote(transaction, after, outcome)
 
         self._store.commit(transaction, done)
+
+    def _now(self) -> float:
+        """The time of the loop; one that is never run has none."""
+        return 0.0 if self._loop is None else self._loop.time()
 
     def _may_insert(self) -> bool:
         """Whether messages are to be written now; if that has failed, first what makes room for them."""
@@ -439,6 +459,7 @@ class Journal:
         if not told:
             self._tell_some()
         if self._closed:
+            self._write_last()
             return
         for action in after:
             action()
