@@ -563,3 +563,20 @@ def test_what_could_not_be_stored_when_a_stream_closes_is_named_in_the_log(
         assert "is closed, and what could not be stored goes with it: 1 message" in caplog.text
 
     run(main())
+
+
+def test_nothing_is_kept_of_those_who_have_given_up_waiting() -> None:
+    async def main() -> None:
+        async with Node("p") as p:
+            stream = p.add_stream("t", max_messages=1, full="wait")
+            await stream.send_wait("the only one")
+            for _ in range(10):
+                for wait in (stream.drained, lambda: stream.send_wait("one more")):
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0.001):
+                            await wait()
+            journal = stream._keeper.journal
+            assert (journal._drained, journal._finishing) == ([], [])
+
+    logging.getLogger("p").setLevel(logging.CRITICAL)
+    run(main())

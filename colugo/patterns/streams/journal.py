@@ -220,9 +220,7 @@ class Journal:
             if self.empty:
                 reason = StreamFullError(f"purge or resurrect them: there are {self.dead}")
                 self._complaints.warn("room", "a send_wait waits, for dead letters have all the room", reason)
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._finishing.append(future)
-            await future
+            await _wait_in(self._finishing)
 
     def _has_room(self, size: int) -> bool:
         limits = self.limits
@@ -290,10 +288,8 @@ class Journal:
         """
         if self.empty:
             return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._drained.append(future)
         self.begin()
-        await future
+        await _wait_in(self._drained)
 
     def begin(self) -> None:
         """Something has come up: write when this turn of the loop is over."""
@@ -305,12 +301,10 @@ class Journal:
         Args:
             until: the time of the loop when to return at the latest.
         """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._finishing.append(future)
         self.begin()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                await future
+                await _wait_in(self._finishing)
 
     def close(self, error: ColugoError) -> None:
         """Write what there is, and take nothing more; whoever waits gets the error."""
@@ -534,6 +528,17 @@ class Journal:
             self.error = None
             self._look_drained()
         self.begin()
+
+
+async def _wait_in(waiting: list[asyncio.Future[None]]) -> None:
+    """Return when those are told who wait in a list, or raise what they are told."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting.append(future)
+    try:
+        await future
+    finally:
+        if future in waiting:  # given up: nobody may be told for long
+            waiting.remove(future)
 
 
 def _tell(waiting: list[asyncio.Future[None]], error: StoreError | None = None) -> None:
