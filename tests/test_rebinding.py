@@ -178,9 +178,7 @@ def test_a_consumer_that_has_two_connections_to_a_stream_binds_by_the_one_that_i
                 begun.set()
                 await go_on.wait()
 
-            other = stream.endpoints[0].replace(
-                "127.0.0.1", "localhost"
-            )  # not to be told from another stream
+            other = stream.endpoints[0].replace("127.0.0.1", "localhost")  # not seen to be the same
             consumer = c.add_consumer("jobs", work, group="g", bindings=["a"], connect=[other])
             await until(lambda: len(consumer._links.connected) == 2)
             await consumer.ready()

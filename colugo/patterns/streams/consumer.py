@@ -245,9 +245,7 @@ class Consumer(Part):
         for link in self._links.connected:
             if link in at:
                 link.join(at[link].held)
-            elif (
-                link.stream_id not in served
-            ):  # else its stream has let this consumer in by another connection
+            elif link.stream_id not in served:  # else the stream has let it in by another one
                 link.join()
         self._count_streams()
 
