@@ -416,7 +416,9 @@ class Keeping(RuleBasedStateMachine):
         self.settle()
 
     def graves(self, group: StreamGroup) -> set[int]:
-        return set(group.queue.entries)
+        """What may die: it has been handed out."""
+        entries = group.queue.entries.items()
+        return {seq for seq, entry in entries if entry.attempt or entry.redelivered}
 
     def count_graves(self, group: StreamGroup, before: set[int]) -> None:
         """What has left the queue by a failure is dead."""

@@ -167,6 +167,37 @@ def test_a_consumer_that_no_longer_binds_to_a_key_leaves_its_messages_to_others(
     run(main())
 
 
+def test_a_consumer_that_has_two_connections_to_a_stream_binds_by_the_one_that_it_uses() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", groups=["g"])
+            begun, go_on, calls = asyncio.Event(), asyncio.Event(), []
+
+            async def work(message: str) -> None:
+                calls.append(message)
+                begun.set()
+                await go_on.wait()
+
+            other = stream.endpoints[0].replace("127.0.0.1", "localhost")  # not seen to be the same
+            consumer = c.add_consumer("jobs", work, group="g", bindings=["a"], connect=[other])
+            await until(lambda: len(consumer._links.connected) == 2)
+            await consumer.ready()
+            for message in ("slow", "second", "third"):
+                stream.send(message, key="a")
+            async with asyncio.timeout(seconds(5)):
+                await begun.wait()
+            for key in "bcd":
+                consumer.rebind(["a", key])
+                await until(lambda key=key: stream._keeper.groups["g"].bindings.patterns == ("a", key))  # type: ignore[misc]
+            go_on.set()
+            async with asyncio.timeout(seconds(5)):
+                await stream.drained()
+            assert calls == ["slow", "second", "third"]
+            assert (stream.stats.dead, stream.groups["g"].redelivered) == (0, 0)
+
+    run(main())
+
+
 def test_bindings_that_break_the_rules_are_refused_and_a_closed_consumer_binds_no_more() -> None:
     async def main() -> None:
         async with Node("c") as c:

@@ -522,3 +522,61 @@ def test_a_stream_whose_node_has_stopped_is_not_counted_among_those_of_a_consume
                 await until(lambda: consumer.streams == 0)
 
     run(main())
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_what_was_sent_before_a_stream_is_closed_is_stored(tmp_path: Path, *, started: bool) -> None:
+    async def main() -> None:
+        p = Node("p")
+        if started:
+            await p.__aenter__()
+        stream = p.add_stream("t", store=tmp_path / "t.db")
+        if started:
+            await stream.send_wait("0")
+            stream.send("1")
+            await asyncio.sleep(0)  # this one is being written, and the others wait
+        for n in range(10):
+            stream.send(f"{n}")
+        stream.close()
+        with pytest.raises(ClosedError):
+            stream.send("too late")
+        again = p.add_stream("t", store=tmp_path / "t.db")
+        assert again.stats.messages == (12 if started else 10)
+        again.close()
+        if not started:
+            await p.__aenter__()
+        await p.__aexit__(None, None, None)
+
+    run(main())
+
+
+def test_what_could_not_be_stored_when_a_stream_closes_is_named_in_the_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with Node("p") as p:
+            stream = p.add_stream("t", store=tmp_path / "t.db")
+            monkeypatch.setattr(stream._store, "commit", lambda _, done: done(StoreError("no room")))
+            stream.send("lost")
+            await until(lambda: stream._keeper.journal.error is not None)
+            stream.close()
+        assert "is closed, and what could not be stored goes with it: 1 message" in caplog.text
+
+    run(main())
+
+
+def test_nothing_is_kept_of_those_who_have_given_up_waiting() -> None:
+    async def main() -> None:
+        async with Node("p") as p:
+            stream = p.add_stream("t", max_messages=1, full="wait")
+            await stream.send_wait("the only one")
+            for _ in range(10):
+                for wait in (stream.drained, lambda: stream.send_wait("one more")):
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0.001):
+                            await wait()
+            journal = stream._keeper.journal
+            assert (journal._drained, journal._finishing) == ([], [])
+
+    logging.getLogger("p").setLevel(logging.CRITICAL)
+    run(main())
