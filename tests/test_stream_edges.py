@@ -580,3 +580,35 @@ def test_nothing_is_kept_of_those_who_have_given_up_waiting() -> None:
 
     logging.getLogger("p").setLevel(logging.CRITICAL)
     run(main())
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_what_a_consumer_has_begun_has_a_second_if_its_node_stops_and_is_tried_again_if_it_is_closed(
+    *, stop: bool
+) -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("other") as other:
+            stream = p.add_stream("t", groups=["g"])
+            got = Collector()
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def work(message: str) -> None:
+                begun.set()
+                await go_on.wait()
+                got(f"{message} ended")
+
+            async with Node("c") as c:
+                consumer = c.add_consumer("t", work, group="g")
+                stream.send("x")
+                async with asyncio.timeout(seconds(5)):
+                    await begun.wait()
+                if stop:
+                    asyncio.get_running_loop().call_later(0.1, go_on.set)
+                else:
+                    consumer.close()
+                    go_on.set()
+            other.add_consumer("t", lambda message, delivery: got((message, delivery.redelivered)), group="g")
+            await drained(stream)
+            assert got.items == (["x ended"] if stop else [("x", True)])
+
+    run(main())
