@@ -4,7 +4,9 @@ import asyncio
 import logging
 import select
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import zmq
 from colugo import ClosedError, Delivery, Node, StoreError, Stream
 from colugo.net.store import DeadQuery, ReadDead, Transaction, Trim
 from colugo.net.store.memory import MemoryStore
+from colugo.net.store.sqlite import SqliteStore
 from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
@@ -580,3 +583,63 @@ def test_nothing_is_kept_of_those_who_have_given_up_waiting() -> None:
 
     logging.getLogger("p").setLevel(logging.CRITICAL)
     run(main())
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_what_a_consumer_has_begun_has_a_second_if_its_node_stops_and_is_tried_again_if_it_is_closed(
+    *, stop: bool
+) -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("other") as other:
+            stream = p.add_stream("t", groups=["g"])
+            got = Collector()
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def work(message: str) -> None:
+                begun.set()
+                await go_on.wait()
+                got(f"{message} ended")
+
+            async with Node("c") as c:
+                consumer = c.add_consumer("t", work, group="g")
+                stream.send("x")
+                async with asyncio.timeout(seconds(5)):
+                    await begun.wait()
+                if stop:
+                    asyncio.get_running_loop().call_later(0.1, go_on.set)
+                else:
+                    consumer.close()
+                    go_on.set()
+            other.add_consumer("t", lambda message, delivery: got((message, delivery.redelivered)), group="g")
+            await drained(stream)
+            assert got.items == (["x ended"] if stop else [("x", True)])
+
+    run(main())
+
+
+def test_a_node_stops_though_another_thread_never_stops_sending(tmp_path: Path) -> None:
+    sent: list[str] = []
+    ended = threading.Event()
+
+    async def main() -> None:
+        async with Node("p") as p:
+            stream = p.add_stream("t", store=tmp_path / "t.db", full="drop-oldest", max_messages=1000)
+
+            def send() -> None:
+                with suppress(ClosedError):
+                    while not ended.is_set():
+                        sent.append(stream.send("x"))
+
+            thread = threading.Thread(target=send, daemon=True)
+            thread.start()
+            await until(lambda: len(sent) > 100)
+        thread.join(seconds(5))
+        assert not thread.is_alive()
+
+    try:
+        run(main(), within=20)
+    finally:
+        ended.set()
+    store = SqliteStore(tmp_path / "t.db", logger=logging.getLogger("p"))
+    assert sent[-1].endswith(f"-{store.open().last_seq}")
+    store.close()
