@@ -3,7 +3,9 @@
 import asyncio
 import dataclasses
 import threading
+import time
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import zmq
@@ -520,5 +522,23 @@ def test_an_endpoint_that_cannot_be_connected_to_is_refused(endpoint: str) -> No
         async with Node("a") as node:
             with pytest.raises(ConfigurationError, match="connect="):
                 node.add_subscriber("t", connect=[endpoint])
+
+    run(main())
+
+
+def test_a_reader_that_has_left_is_missed_though_a_beacon_takes_the_news_in() -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            publisher = a.add_publisher("t")
+            got = Collector()
+            subscriber = b.add_subscriber("t", got)
+            await publisher.ready()
+            publisher.send("x")
+            await got.reach(1)
+            subscriber.close()
+            time.sleep(0.05)  # noqa: ASYNC251 - the loop is held while ZeroMQ brings the news
+            outflow: Any = publisher._out
+            outflow._send_beacon()
+            await until(lambda: publisher.subscribers == 0, within=5)
 
     run(main())

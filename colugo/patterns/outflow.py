@@ -47,6 +47,9 @@ class Outflow:
         conflate: whether only the newest message counts.
         on_readers: gets the number of readers when it may have changed.
         on_cut: called when a reader is left behind for which the others have waited too long.
+        look: has the socket looked at in the next turn of the loop. It is called where something is sent
+            that is not of the turn's batch: sending may have consumed the signal of the descriptor, and
+            then what a reader has said, or that it has gone, is not heard of before something else happens.
 
     Attributes:
         sequence: the number of the next message that goes out.
@@ -66,12 +69,14 @@ class Outflow:
         conflate: bool,
         on_readers: Callable[[int], None],
         on_cut: Callable[[], None],
+        look: Callable[[], None],
     ) -> None:
         self._socket = socket
         self._publisher = publisher
         self._flags = (FLAG_WAIT if stall_ms is not None else 0) | (FLAG_CONFLATE if conflate else 0)
         self._on_readers = on_readers
         self._on_cut = on_cut
+        self._look = look
         self._retains = retain > 0 or conflate
         self._history = History(publisher, retain, conflate=conflate)
         self._segments = Segments(1 if conflate else hwm, max_bytes)
@@ -140,6 +145,7 @@ class Outflow:
         """
         if self._segments.started:
             self._end_segment()
+            self._look()
         end = self._segments.number
         until = time.monotonic() + most
         with suppress(TimeoutError):
@@ -208,7 +214,8 @@ class Outflow:
             self._beacon.start()
 
     def _begin_segment(self, size: int) -> None:
-        self._readers.read()
+        if not self._readers.read():
+            self._look()
         segments = self._segments
         self._wanted = segments.number + segments.span(size) - 1
         lacking = self._readers.lacking(self._wanted)
@@ -246,9 +253,11 @@ class Outflow:
             flags=(self._flags & FLAG_CONFLATE) | (FLAG_ANSWER if asks else 0),
         )
         self._socket.send(frame, _NOBLOCK)
+        self._look()
 
     def _cut_off(self, reader: Reader) -> None:
         self._readers.cut_off(reader)
+        self._look()
         self._on_cut()
 
     def _progress(self) -> None:

@@ -132,6 +132,7 @@ class Publisher(Part):
                     conflate=conflate,
                     on_readers=self._gate.set,
                     on_cut=self._tell_cut,
+                    look=self._look,
                 )
             self._binding = Binding(
                 runtime,
@@ -364,6 +365,10 @@ class Publisher(Part):
         self._flush()
         if self._reader is not None:
             self._reader.drain()  # sending may have consumed the signal of the descriptor
+
+    def _look(self) -> None:
+        if self._reader is not None:
+            self._reader.kick()
 
     async def _wait_and_send(self, flow: Flow[Reader], message: Any) -> None:
         self._check_thread()

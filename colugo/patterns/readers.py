@@ -109,13 +109,14 @@ class Readers:
             for reader in self._readers.values()
         ]
 
-    def read(self) -> None:
-        """Take in what readers have said; a flood is left to the loop's own reading."""
+    def read(self) -> bool:
+        """Take in what readers have said; whether that was all: a flood is left to the loop's own reading."""
         socket = self._socket
         for _ in range(_READ_AT_ONCE):
             if not int(socket.get(zmq.EVENTS)) & _POLLIN:
-                return
+                return True
             self.take(socket.recv(zmq.NOBLOCK))
+        return False
 
     def take(self, message: bytes) -> None:
         """Take in a message that has just been read from the socket."""
