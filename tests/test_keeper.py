@@ -174,7 +174,7 @@ class Keeping(RuleBasedStateMachine):
             assert seq not in self.acknowledged[group.name]
             assert seq not in self.dead_now[group.name]
             if not entry.redelivered:
-                assert self.is_for(group.name, seq, entry.message.key)
+                assert entry.message.group or self.is_for(group.name, seq, entry.message.key)
             if seq in self.begun[group.name]:
                 assert entry.redelivered
             if entry.redelivered and seq not in group.done:
