@@ -432,6 +432,7 @@ def test_a_messenger_that_only_sends_needs_no_start(team: Team) -> None:
     assert got.get()[0] == 1
     a.send_message("n", 2, ack=1)
     assert got.get()[0] == 2
+    assert wait_until(lambda: a.stats.kept == 0)  # who subscribes earlier gets it, too
     a.start()
     a.start()
     a.subscribe("n", own := Inbox())

@@ -396,7 +396,7 @@ def test_a_full_relay_takes_no_more_and_the_messenger_keeps_the_rest(place: Plac
     for n in range(4):
         a.send_message("n", n, ack=1)
     assert a.stats.kept == 2
-    far = place.add("far", **place.address, send_timeout=0.2, connection_retries=1, auto_start=False)
+    far = place.add("far", **place.address, send_timeout=5, connection_retries=1, auto_start=False)
     with pytest.raises(RelayError, match="max_messages"):
         far.send_message("n", 4, ack=1)
     got = Inbox()
@@ -409,7 +409,7 @@ def test_what_a_full_relay_has_not_taken_is_handed_over_when_it_has_room(
     place: Place, tmp_path: Path
 ) -> None:
     place.relay("--max-messages", "1")
-    a = place.add("a", **place.address, send_timeout=0.5, store=tmp_path / "outbox.db", auto_start=False)
+    a = place.add("a", **place.address, send_timeout=10, store=tmp_path / "outbox.db", auto_start=False)
     for n in range(3):
         a.send_message("n", n, ack=1)
     assert a.stats.kept == 2
