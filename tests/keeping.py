@@ -90,12 +90,14 @@ class SlowStore:
         self.jobs: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
         self._disk = disk
         self._on_commit = on_commit
+        self._dead = False
 
     def open(self) -> Opened:
         return self._disk.open()
 
     def commit(self, transaction: Transaction, done: Committed) -> None:
-        self.jobs.append((lambda: self._commit(transaction), done))
+        if not self._dead:
+            self.jobs.append((lambda: self._commit(transaction), done))
 
     def read(self, after: int, limit: int, max_bytes: int, done: Read) -> None:
         self.jobs.append((lambda: _result(self._disk.read, after, limit, max_bytes), done))
@@ -117,6 +119,7 @@ class SlowStore:
         if self.jobs and last_was_done:
             self.jobs[0][0]()
         self.jobs.clear()
+        self._dead = True
 
     async def aclose(self) -> None:
         self.close()

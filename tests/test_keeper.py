@@ -174,7 +174,7 @@ class Keeping(RuleBasedStateMachine):
             assert seq not in self.acknowledged[group.name]
             assert seq not in self.dead_now[group.name]
             if not entry.redelivered:
-                assert self.is_for(group.name, seq, entry.message.key)
+                assert entry.message.group or self.is_for(group.name, seq, entry.message.key)
             if seq in self.begun[group.name]:
                 assert entry.redelivered
             if entry.redelivered and seq not in group.done:
@@ -416,7 +416,9 @@ class Keeping(RuleBasedStateMachine):
         self.settle()
 
     def graves(self, group: StreamGroup) -> set[int]:
-        return set(group.queue.entries)
+        """What may die: it has been handed out."""
+        entries = group.queue.entries.items()
+        return {seq for seq, entry in entries if entry.attempt or entry.redelivered}
 
     def count_graves(self, group: StreamGroup, before: set[int]) -> None:
         """What has left the queue by a failure is dead."""

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from colugo.patterns.streams.gossip import StreamGossip
+from colugo.patterns.streams.group_book import AckPolicy
 from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.ranges import Range, RangeSet
 from tests.keeping import OwnTimeLoop, Producer, runtime_on
@@ -146,6 +147,30 @@ def test_a_group_that_takes_the_place_of_a_forgotten_one_has_been_offered_nothin
     producer.let_go()
     assert [seq for _, seq, _ in producer.got] == [1, 2, 3]
     assert producer.disk._groups["g"].offered == 3
+    producer.end()
+
+
+@pytest.mark.parametrize("ack", ["all", "any"])
+def test_what_a_group_without_members_has_not_been_handed_takes_no_memory(
+    loop: OwnTimeLoop, ack: AckPolicy
+) -> None:
+    producer = Producer(loop, ack=ack)
+    group = producer.join("g", b"a")
+    producer.send(30, payload=b"large" * 100, key="k")
+    assert (len(producer.got), len(group.queue.entries)) == (10, 30)
+    producer.leave(group, b"a")
+    producer.send(5)
+    assert sorted(group.queue.entries) == list(range(1, 11))
+    assert group.queue.size == 10 * 500
+    assert not group.queue._ready
+    assert not any(line.waiting for line in group.queue._lines._lines.values())
+    producer.join("g", b"b")
+    for _ in range(35):
+        seqs = [seq for who, seq, _ in producer.got if who == b"b"]
+        if seqs:
+            producer.acknowledge(group, min(seqs), max(seqs))
+    assert producer.got[10:] == [(b"b", seq, seq <= 10) for seq in range(1, 36)]
+    assert producer.keeper.journal.empty
     producer.end()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from colugo import ClosedError, ConfigurationError, Delivery, Node, exact
+from colugo.net.directory import Change
 from tests.support import Collector, run, seconds, until
 
 
@@ -163,6 +164,65 @@ def test_a_consumer_that_no_longer_binds_to_a_key_leaves_its_messages_to_others(
             await until(lambda: stream.stats.messages == 1)
             c.add_consumer("jobs", others, bindings=["a"], durable=False)
             assert await others.reach(1) == ["x"]
+
+    run(main())
+
+
+def test_a_consumer_that_has_two_connections_to_a_stream_binds_by_the_one_that_it_uses() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs", groups=["g"])
+            begun, go_on, calls = asyncio.Event(), asyncio.Event(), []
+
+            async def work(message: str) -> None:
+                calls.append(message)
+                begun.set()
+                await go_on.wait()
+
+            other = stream.endpoints[0].replace("127.0.0.1", "localhost")  # not seen to be the same
+            consumer = c.add_consumer("jobs", work, group="g", bindings=["a"], connect=[other])
+            await until(lambda: len(consumer._links.connected) == 2)
+            await consumer.ready()
+            for message in ("slow", "second", "third"):
+                stream.send(message, key="a")
+            async with asyncio.timeout(seconds(5)):
+                await begun.wait()
+            for key in "bcd":
+                consumer.rebind(["a", key])
+                await until(lambda key=key: stream._keeper.groups["g"].bindings.patterns == ("a", key))  # type: ignore[misc]
+            go_on.set()
+            async with asyncio.timeout(seconds(5)):
+                await stream.drained()
+            assert calls == ["slow", "second", "third"]
+            assert (stream.stats.dead, stream.groups["g"].redelivered) == (0, 0)
+
+    run(main())
+
+
+def test_a_consumer_binds_at_a_stream_that_is_no_longer_advertised_but_still_connected() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("jobs")
+            begun, go_on, calls = asyncio.Event(), asyncio.Event(), []
+
+            async def work(message: str) -> None:
+                calls.append(message)
+                begun.set()
+                await go_on.wait()
+
+            consumer = c.add_consumer("jobs", work, group="g", bindings=["a"])
+            await consumer.ready()
+            for message in ("slow", "second", "third"):
+                stream.send(message, key="a")
+            async with asyncio.timeout(seconds(5)):
+                await begun.wait()
+            consumer._links._on_change(Change.DOWN, consumer._links.connected[0].peer)
+            consumer.rebind(["a", "b"])
+            go_on.set()
+            async with asyncio.timeout(seconds(5)):
+                await stream.drained()
+            assert calls == ["slow", "second", "third"]
+            assert stream.groups["g"].redelivered == 0
 
     run(main())
 

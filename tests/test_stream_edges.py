@@ -4,7 +4,9 @@ import asyncio
 import logging
 import select
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import zmq
 from colugo import ClosedError, Delivery, Node, StoreError, Stream
 from colugo.net.store import DeadQuery, ReadDead, Transaction, Trim
 from colugo.net.store.memory import MemoryStore
+from colugo.net.store.sqlite import SqliteStore
 from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
@@ -522,3 +525,121 @@ def test_a_stream_whose_node_has_stopped_is_not_counted_among_those_of_a_consume
                 await until(lambda: consumer.streams == 0)
 
     run(main())
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_what_was_sent_before_a_stream_is_closed_is_stored(tmp_path: Path, *, started: bool) -> None:
+    async def main() -> None:
+        p = Node("p")
+        if started:
+            await p.__aenter__()
+        stream = p.add_stream("t", store=tmp_path / "t.db")
+        if started:
+            await stream.send_wait("0")
+            stream.send("1")
+            await asyncio.sleep(0)  # this one is being written, and the others wait
+        for n in range(10):
+            stream.send(f"{n}")
+        stream.close()
+        with pytest.raises(ClosedError):
+            stream.send("too late")
+        again = p.add_stream("t", store=tmp_path / "t.db")
+        assert again.stats.messages == (12 if started else 10)
+        again.close()
+        if not started:
+            await p.__aenter__()
+        await p.__aexit__(None, None, None)
+
+    run(main())
+
+
+def test_what_could_not_be_stored_when_a_stream_closes_is_named_in_the_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with Node("p") as p:
+            stream = p.add_stream("t", store=tmp_path / "t.db")
+            monkeypatch.setattr(stream._store, "commit", lambda _, done: done(StoreError("no room")))
+            stream.send("lost")
+            await until(lambda: stream._keeper.journal.error is not None)
+            stream.close()
+        assert "is closed, and what could not be stored goes with it: 1 message" in caplog.text
+
+    run(main())
+
+
+def test_nothing_is_kept_of_those_who_have_given_up_waiting() -> None:
+    async def main() -> None:
+        async with Node("p") as p:
+            stream = p.add_stream("t", max_messages=1, full="wait")
+            await stream.send_wait("the only one")
+            for _ in range(10):
+                for wait in (stream.drained, lambda: stream.send_wait("one more")):
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0.001):
+                            await wait()
+            journal = stream._keeper.journal
+            assert (journal._drained, journal._finishing) == ([], [])
+
+    logging.getLogger("p").setLevel(logging.CRITICAL)
+    run(main())
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_what_a_consumer_has_begun_has_a_second_if_its_node_stops_and_is_tried_again_if_it_is_closed(
+    *, stop: bool
+) -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("other") as other:
+            stream = p.add_stream("t", groups=["g"])
+            got = Collector()
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def work(message: str) -> None:
+                begun.set()
+                await go_on.wait()
+                got(f"{message} ended")
+
+            async with Node("c") as c:
+                consumer = c.add_consumer("t", work, group="g")
+                stream.send("x")
+                async with asyncio.timeout(seconds(5)):
+                    await begun.wait()
+                if stop:
+                    asyncio.get_running_loop().call_later(0.1, go_on.set)
+                else:
+                    consumer.close()
+                    go_on.set()
+            other.add_consumer("t", lambda message, delivery: got((message, delivery.redelivered)), group="g")
+            await drained(stream)
+            assert got.items == (["x ended"] if stop else [("x", True)])
+
+    run(main())
+
+
+def test_a_node_stops_though_another_thread_never_stops_sending(tmp_path: Path) -> None:
+    sent: list[str] = []
+    ended = threading.Event()
+
+    async def main() -> None:
+        async with Node("p") as p:
+            stream = p.add_stream("t", store=tmp_path / "t.db", full="drop-oldest", max_messages=1000)
+
+            def send() -> None:
+                with suppress(ClosedError):
+                    while not ended.is_set():
+                        sent.append(stream.send("x"))
+
+            thread = threading.Thread(target=send, daemon=True)
+            thread.start()
+            await until(lambda: len(sent) > 100)
+        thread.join(seconds(5))
+        assert not thread.is_alive()
+
+    try:
+        run(main(), within=20)
+    finally:
+        ended.set()
+    store = SqliteStore(tmp_path / "t.db", logger=logging.getLogger("p"))
+    assert sent[-1].endswith(f"-{store.open().last_seq}")
+    store.close()

@@ -436,6 +436,17 @@ class GroupQueue:
         self.release([entry.message.seq for entry in taken])
         return taken
 
+    def unload(self) -> int | None:
+        """Let go of what has not been handed out, as there are no members; it has to be offered again.
+
+        Returns:
+            The lowest number of it; None if there is nothing.
+        """
+        fresh = [seq for seq, entry in self.entries.items() if not (entry.attempt or entry.redelivered)]
+        self.release(fresh)
+        self._sweep()
+        return min(fresh, default=None)
+
     # --- time
 
     def expire(self, now: float) -> tuple[list[Dead], list[Member]]:

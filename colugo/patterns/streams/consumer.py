@@ -241,8 +241,14 @@ class Consumer(Part):
             return
         self._throw_away(self._handling.withdraw())
         at = {source.link: source for source in self._sources.values() if source.link is not None}
+        served = {source.stream_id for source in at.values()}
+        for link, source in at.items():  # also such as are not advertised any more, and are there still
+            link.join(source.held)
         for link in self._links.connected:
-            link.join(at[link].held if link in at else ())
+            if (
+                link not in at and link.stream_id not in served
+            ):  # else the stream has let it in by another one
+                link.join()
         self._count_streams()
 
     def _leave_all(self) -> None:

@@ -47,14 +47,14 @@ class StreamGroup:
         self.unsent: dict[Entry, Member] = {}
         """Second tries that are handed to members when they have been written."""
         self.epoch = 0
-        """How often the group has begun anew with the messages that are kept."""
+        """How often the group has begun to read from an earlier message again."""
         self.strays: set[int] = set()
         """Numbers of messages that members have, though the group does not want them any more."""
         self.tried: dict[int, int] = {}
         """How often messages have been handed out that are not wanted now, by number."""
         self._recovered = record.offered
         self._had = 0
-        """The highest number that was offered to the queue when the group has begun anew."""
+        """The highest number that was offered to the queue when the group has begun to read again."""
         self._tries = {
             seq: 1 for first, last in RangeSet.decode(record.flight) for seq in range(first, last + 1)
         }
@@ -201,6 +201,14 @@ class StreamGroup:
         self._had = max(self._had, self.cursor)
         self.cursor = self.done.floor
         self.epoch += 1
+
+    def unload(self) -> None:
+        """Keep nothing in memory that has not been handed out: it is read again when somebody comes."""
+        lowest = self.queue.unload()
+        if lowest is not None:
+            self._had = max(self._had, self.cursor)
+            self.cursor = min(self.cursor, lowest - 1)
+            self.epoch += 1
 
     def drop_strays(self) -> None:
         """Messages that are not wanted any more are handed out to nobody."""

@@ -241,6 +241,7 @@ class GroupBook:
         self.bury(group, dead)
         if not group.present:
             self.present.pop(group, None)
+            group.unload()
         if not group.present and not group.durable and self.has(group):
             if lost:
                 self._linger(group)

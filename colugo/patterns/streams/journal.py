@@ -102,6 +102,7 @@ class Journal:
         """What the transaction deletes that is being written."""
         self._waiters = Waiters()
         self._rest = Rest(self.begin)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._short = False
         """Whether a message was refused since the last transaction began: what makes room is wanted."""
         self._held = self._held_bytes = 0
@@ -162,11 +163,14 @@ class Journal:
         Raises:
             StreamFullError: if there is no room.
             StoreError: if the store cannot be written to now.
+            ClosedError: after it has been closed.
         """
         size = len(payload) + len(headers) + (len(key.encode()) if key else 0)
         sent_ns = time.time_ns()
         limits = self.limits
         with self._lock:
+            if self._closed:
+                raise ClosedError("the stream is closed")
             if self.error is not None:
                 raise StoreError(f"not stored: {self.error}") from self.error
             if self._pending_bytes > _PENDING_BYTES and self._writing:
@@ -204,9 +208,7 @@ class Journal:
             if self.empty:
                 reason = StreamFullError(f"purge or resurrect them: there are {self.dead}")
                 self._complaints.warn("room", "a send_wait waits, for dead letters have all the room", reason)
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._finishing.append(future)
-            await future
+            await _wait_in(self._finishing)
 
     def _has_room(self, size: int) -> bool:
         limits = self.limits
@@ -265,10 +267,8 @@ class Journal:
         """
         if self.empty:
             return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._drained.append(future)
         self.begin()
-        await future
+        await _wait_in(self._drained)
 
     def begin(self) -> None:
         """Something has come up: write when this turn of the loop is over."""
@@ -280,16 +280,17 @@ class Journal:
         Args:
             until: the time of the loop when to return at the latest.
         """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._finishing.append(future)
         self.begin()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                await future
+                await _wait_in(self._finishing)
 
     def close(self, error: ColugoError) -> None:
-        """Write no more; whoever waits gets the error."""
-        self._closed = True
+        """Write what there is, and take nothing more; whoever waits gets the error."""
+        with self._lock:
+            self._closed = True
+        if not self._writing:
+            self._write_last()
         tell(self._finishing)
         self._rest.close()
         if self._retry_timer is not None:
@@ -337,9 +338,19 @@ class Journal:
         takes = self._may_insert()
         if not takes and (not self._is_due() or self._rests()):
             return
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._commit(takes=takes)
+
+    def _write_last(self) -> None:
+        """Write what has come up before the end, which the store does when it is closed."""
+        if self.error is None and (self._pending or self._is_due()):
+            self._commit(takes=bool(self._pending))
+
+    def _commit(self, *, takes: bool) -> None:
+        """Give the store a transaction; with the messages, if it takes them."""
         self._short = False
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = self._now()
         transaction, self.next = self.next, Transaction()
         if takes:
             self._take_pending(transaction)
@@ -354,7 +365,8 @@ class Journal:
         def done(outcome: Outcome | StoreError) -> None:
             self._writing = False
             self._deleting = []
-            self._rest.begin(loop.time() - began)
+            now = self._now()
+            self._rest.begin(now, now - began)
             tell(self._finishing)
             if isinstance(outcome, StoreError):
                 tell(syncing, outcome)
@@ -364,6 +376,10 @@ class Journal:
                 self._wrote(transaction, after, outcome)
 
         self._store.commit(transaction, done)
+
+    def _now(self) -> float:
+        """The time of the loop; one that is never run has none."""
+        return 0.0 if self._loop is None else self._loop.time()
 
     def _may_insert(self) -> bool:
         """Whether messages are to be written now; if that has failed, first what makes room for them."""
@@ -403,6 +419,7 @@ class Journal:
         self._author.written(transaction, outcome)
         self._waiters.succeed(self.committed)
         if self._closed:
+            self._write_last()
             return
         for action in after:
             action()
@@ -459,6 +476,17 @@ class Journal:
             self.error = None
             self._look_drained()
         self.begin()
+
+
+async def _wait_in(waiting: list[asyncio.Future[None]]) -> None:
+    """Return when those are told who wait in a list, or raise what they are told."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting.append(future)
+    try:
+        await future
+    finally:
+        if future in waiting:  # given up: nobody may be told for long
+            waiting.remove(future)
 
 
 def _length(ranges: list[tuple[int, int]]) -> int:

@@ -120,8 +120,11 @@ class Keeper:
         until = self._now() + wait_s
         while self._now() < until and any(group.queue.in_flight for group in self.groups.values()):
             await self.journal.next_write(until)
+        last = self.journal.last
         while not self.journal.at_rest:
             await self.journal.next_write(self._now() + _FINISH_S)
+            if self.journal.committed >= last:  # what other threads still send is written when it closes
+                break
 
     def close(self, error: ColugoError) -> None:
         """Stop; whoever waits gets the error."""

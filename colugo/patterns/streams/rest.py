@@ -21,13 +21,14 @@ class Rest:
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, took_s: float) -> None:
+    def begin(self, now: float, took_s: float) -> None:
         """A transaction is over.
 
         Args:
+            now: the time of the loop, seconds.
             took_s: how long it took, seconds.
         """
-        self._until = asyncio.get_running_loop().time() + min(_TIMES * took_s, _LONGEST_S)
+        self._until = now + min(_TIMES * took_s, _LONGEST_S)
 
     def lasts(self) -> bool:
         """Whether to wait still; whoever asks is called when it is over."""

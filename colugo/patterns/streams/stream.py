@@ -456,14 +456,20 @@ class Stream(Part):
         self._members.close()
         self._store.close()
         self._socket.close()
-        lost = self._keeper.journal.count + self._keeper.journal.unwritten
-        if self._path is None and lost:
-            self._runtime.logger.warning(
-                "the stream %s is closed, and what not everybody has had goes with it: %d message%s",
-                self.topic,
-                lost,
-                "" if lost == 1 else "s",
-            )
+        unwritten = self._keeper.journal.unwritten
+        if self._path is None and (self._keeper.journal.count or unwritten):
+            self._say_lost("what not everybody has had", self._keeper.journal.count + unwritten)
+        elif unwritten:
+            self._say_lost("what could not be stored", unwritten)
+
+    def _say_lost(self, what: str, number: int) -> None:
+        self._runtime.logger.warning(
+            "the stream %s is closed, and %s goes with it: %d message%s",
+            self.topic,
+            what,
+            number,
+            "" if number == 1 else "s",
+        )
 
 
 def _as_groups(groups: Iterable[str]) -> list[str]:
