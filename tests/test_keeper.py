@@ -457,7 +457,7 @@ class Keeping(RuleBasedStateMachine):
                 message = letter.message
                 number = self.keeper.journal.add(message.key, b"", message.payload, 0, replaces=(name, seq))
                 self.rising[number] = seq, name
-                self.audience[number] = {name}
+                self.audience[number] = {name} & set(DECLARED)  # another one may be gone by then
                 self.keeper.begin()
             else:
                 self.purged.add((seq, name))
