@@ -133,10 +133,12 @@ def test_garbage_on_the_port_of_a_stream_is_counted(frames: list[bytes]) -> None
             await stream.ready()
             async with plain_socket(zmq.DEALER, stream.endpoints[0]) as stranger:
                 await stranger.send_multipart(frames)
-                stream_id = await joined(stranger, Join("f" * 16, "other", True, False, ["#"], 1, "x"))
+                join = Join("f" * 16, "other", True, False, ["#"], 1, "x")
+                await joined(stranger, join)
                 before = stream.stats.malformed
                 await stranger.send_multipart(frames)
                 await until(lambda: stream.stats.malformed == before + 1)
+                stream_id = await joined(stranger, join)  # if that was refused, it has left
                 stream.send("still here")
                 assert await got.reach(1) == ["still here"]
                 await stranger.send(encode_settle(stream_id, [(1, 1)], []))
