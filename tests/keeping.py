@@ -44,10 +44,12 @@ class OwnTimeLoop(asyncio.SelectorEventLoop):
         self.do(pass_by())
 
     def do(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine, and raise what it or a callback has raised."""
-        self.run_until_complete(coroutine)
-        if self.errors:
-            raise self.errors.pop(0)
+        """Run a coroutine, and raise what a callback or, else, it has raised."""
+        try:
+            self.run_until_complete(coroutine)
+        finally:
+            if self.errors:  # of which the coroutine's own error may be what follows
+                raise self.errors.pop(0)
 
     def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.errors.append(context.get("exception") or AssertionError(context["message"]))

@@ -342,11 +342,15 @@ class Keeping(RuleBasedStateMachine):
 
     def acknowledge_by(self, consumer: Consumer, ranges: list[Range]) -> None:
         group = consumer.group
-        before = {seq for seq in group.queue.entries if any(low <= seq <= high for low, high in ranges)}
-        self.in_loop(lambda: self.keeper.acknowledge(group, ranges))
-        done = before - set(group.queue.entries)
-        self.handled[group.name] |= done
-        self.acknowledged[group.name] |= done
+
+        def act() -> None:
+            before = {seq for seq in group.queue.entries if any(low <= seq <= high for low, high in ranges)}
+            self.keeper.acknowledge(group, ranges)
+            done = before - set(group.queue.entries)
+            self.handled[group.name] |= done
+            self.acknowledged[group.name] |= done
+
+        self.in_loop(act)
         consumer.held = {seq for seq in consumer.held if not any(low <= seq <= high for low, high in ranges)}
 
     def some_held(self, data: st.DataObject, consumer: Consumer) -> set[int]:
