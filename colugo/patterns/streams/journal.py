@@ -18,7 +18,8 @@ from colugo.patterns.streams.waiters import Waiters, tell
 from colugo.protocol.messages import Message
 
 _PENDING_BYTES = 64 * 1024 * 1024
-"""How much may wait to be written."""
+_PENDING = 250_000
+"""How much, and how many messages, may wait while others are written; a thread may send faster."""
 _RETRY_S = 1.0
 _new = tuple.__new__
 
@@ -173,11 +174,11 @@ class Journal:
                 raise ClosedError("the stream is closed")
             if self.error is not None:
                 raise StoreError(f"not stored: {self.error}") from self.error
-            if self._pending_bytes > _PENDING_BYTES and self._writing:
+            if self._writing and self._has_too_much():
                 self.rejected += 1
                 raise StreamFullError(
-                    f"{self._pending_bytes} bytes wait to be written to the store; send_wait returns when "
-                    "a message has been"
+                    f"{len(self._pending)} messages ({self._pending_bytes} bytes) wait to be written to the "
+                    "store; send_wait returns when a message has been"
                 )
             if (
                 (self._held >= limits.max_messages or self._held_bytes + size > limits.max_bytes)
@@ -215,10 +216,13 @@ class Journal:
         with self._lock:
             if size > limits.max_bytes:  # it will never have
                 return True
-            busy = self._pending_bytes > _PENDING_BYTES and self._writing
-            return (
-                self._held < limits.max_messages and self._held_bytes + size <= limits.max_bytes and not busy
-            )
+            if self._writing and self._has_too_much():
+                return False
+            return self._held < limits.max_messages and self._held_bytes + size <= limits.max_bytes
+
+    def _has_too_much(self) -> bool:
+        """Whether so much waits to be written that nothing more is taken before the next transaction."""
+        return self._pending_bytes > _PENDING_BYTES or len(self._pending) > _PENDING
 
     def _rejection(self) -> StreamFullError:
         limits = self.limits
