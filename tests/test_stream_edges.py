@@ -5,7 +5,7 @@ import logging
 import select
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from colugo import ClosedError, Delivery, Node, StoreError, Stream, StreamFullEr
 from colugo.net.store import DeadQuery, ReadDead, Transaction, Trim
 from colugo.net.store.memory import MemoryStore
 from colugo.net.store.sqlite import SqliteStore
+from colugo.patterns.streams.consumer_link import ConsumerLink
 from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
@@ -644,3 +645,48 @@ def test_a_node_stops_though_another_thread_never_stops_sending(tmp_path: Path) 
     store = SqliteStore(tmp_path / "t.db", logger=logging.getLogger("p"))
     assert sent[-1].endswith(f"-{store.open().last_seq}")
     store.close()
+
+
+def test_of_two_connections_to_a_stream_the_newer_one_is_used_also_if_its_answer_is_read_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[ConsumerLink] = []
+    waiting: list[ConsumerLink] = []
+    held: list[tuple[ConsumerLink, list[bytes]]] = []
+    join, on_message = ConsumerLink.join, ConsumerLink._on_message
+
+    def join_after_the_first(link: ConsumerLink, begun: Iterable[int] = ()) -> None:
+        if asked and not held:
+            waiting.append(link)
+        else:
+            asked.append(link)
+            join(link, begun)
+
+    def read_the_first_answer_last(link: ConsumerLink, frames: list[bytes]) -> None:
+        if not held:
+            held.append((link, frames))
+            for one in waiting:
+                join_after_the_first(one)
+        else:
+            on_message(link, frames)
+            if len(held) == 1:
+                held.append(held[0])
+                on_message(*held[0])
+
+    monkeypatch.setattr(ConsumerLink, "join", join_after_the_first)
+    monkeypatch.setattr(ConsumerLink, "_on_message", read_the_first_answer_last)
+
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t")
+            got = Collector()
+            other = stream.endpoints[0].replace("127.0.0.1", "localhost")  # not seen to be the same
+            c.add_consumer("t", got, group="g", connect=[other])
+            await until(lambda: len(held) == 2)
+            for n in range(3):
+                stream.send(str(n))
+            assert await got.reach(3) == ["0", "1", "2"]
+            await drained(stream)
+            assert stream.groups["g"].redelivered == 0
+
+    run(main())

@@ -61,6 +61,8 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True):
         last: the highest number that it had used when it was started. If the consumer has had higher ones
             from another run, the stream has forgotten these (a power failure, a file from a backup), and
             uses the numbers again.
+        admitted: how often it has let a consumer in since then, this time included. If it has answered on
+            several connections of one consumer, that with the highest number is the one that counts.
     """
 
     stream: _Id
@@ -68,3 +70,4 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True):
     topic: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOPIC_BYTES)]
     run: _Id | None = None
     last: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    admitted: Annotated[int, msgspec.Meta(ge=0)] = 0

@@ -30,6 +30,7 @@ class Source:
         held: numbers of messages that wait here or are being handled.
         handled: numbers of those that have been acknowledged, in case they come again.
         run: of the stream, an id that is new each time it is started.
+        admitted: the number of the answer by which it has let the consumer in.
         joined_again: whether the group may be a new one there, which knows nothing of the tries before.
     """
 
@@ -41,6 +42,7 @@ class Source:
     held: set[int] = field(default_factory=set)
     handled: RangeSet = field(default_factory=RangeSet)
     run: str | None = None
+    admitted: int = 0
     joined_again: bool = False
 
     @property

@@ -280,7 +280,12 @@ class Consumer(Part):
             link.join()
 
     def _on_joined(self, link: ConsumerLink, joined: Joined) -> None:
-        before = self._sources.pop(link.stream_id, None)
+        before = self._sources.get(link.stream_id)
+        if before is not None and _is_outdated(before, joined):
+            if before.link is None:  # that other connection has been lost meanwhile
+                link.join()
+            return
+        self._sources.pop(link.stream_id, None)
         if before is not None and _has_gone_back(before, joined):
             self._forget(before, joined)
             before = None
@@ -290,6 +295,7 @@ class Consumer(Part):
         source.link = link
         source.topic = joined.topic
         source.run = joined.run
+        source.admitted = joined.admitted
         source.node = link.peer.node
         source.ack_timeout_s = joined.ack_timeout_ms / 1000
         while len(self._sources) > _MOST_SOURCES:
@@ -403,6 +409,11 @@ class Consumer(Part):
             source.tidy()
         shortest_s = min((source.ack_timeout_s for source in linked), default=30.0)
         self._timer = asyncio.get_running_loop().call_later(shortest_s / 3, self._keep_alive)
+
+
+def _is_outdated(source: Source, joined: Joined) -> bool:
+    """Whether a stream has let the consumer in by another connection since, whose answer was read first."""
+    return joined.run is not None and joined.run == source.run and joined.admitted < source.admitted
 
 
 def _has_gone_back(source: Source, joined: Joined) -> bool:

@@ -80,6 +80,7 @@ class StreamMembers:
         self._monitor: zmq.Socket[bytes] | None = None
         self._monitor_reader: SocketReader | None = None
         self._probes: list[asyncio.TimerHandle] = []
+        self._admitted = 0
         self.malformed = 0
         """Frames that were not understood."""
 
@@ -224,9 +225,14 @@ class StreamMembers:
             self._gone(identity)
 
     def _say_joined(self, keeper: Keeper, identity: bytes) -> bool:
-        timeout_ms = round(keeper.rules.ack_timeout_s * 1000)
+        self._admitted += 1
         joined = Joined(
-            keeper.stream_id.hex(), timeout_ms, self._topic, self._run_id.hex(), keeper.journal.began_at
+            keeper.stream_id.hex(),
+            round(keeper.rules.ack_timeout_s * 1000),
+            self._topic,
+            self._run_id.hex(),
+            keeper.journal.began_at,
+            self._admitted,
         )
         return self._send(identity, encode_control(Kind.JOINED, joined))
 
