@@ -107,7 +107,7 @@ def test_many_failures_at_once_are_told_though_the_stream_takes_no_large_message
 def test_messages_that_wait_for_others_of_their_key_are_not_taken_for_lost() -> None:
     async def main() -> None:
         async with Node("p") as p, Node("c") as c:
-            stream = p.add_stream("t", ack_timeout_ms=300)
+            stream = p.add_stream("t", ack_timeout_ms=1000)
             handled: list[tuple[str, bool]] = []
 
             async def handle(message: str, delivery: Delivery) -> None:
@@ -639,7 +639,7 @@ def test_a_node_stops_though_another_thread_never_stops_sending(tmp_path: Path) 
         assert not thread.is_alive()
 
     try:
-        run(main(), within=20)
+        run(main(), within=50)
     finally:
         ended.set()
     store = SqliteStore(tmp_path / "t.db", logger=logging.getLogger("p"))

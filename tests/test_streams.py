@@ -447,12 +447,12 @@ def test_a_function_that_holds_the_loop_too_long_has_its_message_given_to_anothe
 def test_working_gives_more_time() -> None:
     async def main() -> None:
         async with Node("n") as node:
-            stream = node.add_stream("jobs", ack_timeout_ms=200)
+            stream = node.add_stream("jobs", ack_timeout_ms=500)
             seen = Collector()
 
             async def work(message: str, delivery: Delivery) -> None:
                 seen(delivery.attempt)
-                for _ in range(6):
+                for _ in range(8):
                     await asyncio.sleep(0.1)
                     delivery.working()
 
