@@ -2,7 +2,7 @@
 
 import sys
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from colugo.dispatcher.deadlines import Deadlines
@@ -11,19 +11,22 @@ _TIMES = st.floats(0, 1e6)
 
 
 @given(st.lists(_TIMES), _TIMES)
+@example([0.0, 5e-324, 0.0], 1.0)
+@example([1.0, 1.0000000000000002, 1.0], 2.0)
 def test_what_is_expired_comes_in_the_order_of_deadlines_and_the_rest_stays(
     times: list[float], now: float
 ) -> None:
-    deadlines: Deadlines[float] = Deadlines()
-    keys = [deadlines.add(time, time) for time in times]
+    """A deadline that is taken already is put off by the least that there is, which may be another one's."""
+    deadlines: Deadlines[int] = Deadlines()
+    keys = [deadlines.add(number, time) for number, time in enumerate(times)]
     assert len(set(keys)) == len(times) == len(deadlines)
-    expired = deadlines.take_expired(now, len(times) + 1)
-    late = sorted(key for key in keys if key < now)
-    assert expired == sorted(expired)
-    assert len(expired) == len(late)
-    left = sorted(key for key in keys if key >= now)
-    assert deadlines.next_deadline() == (left[0] if left else None)
-    assert sorted(deadlines.take_all()) == sorted(time for time in times if time not in expired)
+    assert all(key - time <= 1e-6 for key, time in zip(keys, times, strict=True))
+    ordered = sorted(range(len(keys)), key=keys.__getitem__)
+    late = [number for number in ordered if keys[number] < now]
+    left = [number for number in ordered if keys[number] >= now]
+    assert deadlines.take_expired(now, len(times) + 1) == late
+    assert deadlines.next_deadline() == (keys[left[0]] if left else None)
+    assert sorted(deadlines.take_all()) == sorted(left)
     assert deadlines.next_deadline() is None
 
 
