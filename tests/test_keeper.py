@@ -425,8 +425,8 @@ class Keeping(RuleBasedStateMachine):
         return {seq for seq, entry in entries if entry.attempt or entry.redelivered}
 
     def count_graves(self, group: StreamGroup, before: set[int]) -> None:
-        """What has left the queue by a failure is dead."""
-        self.dead_now[group.name] |= before - set(group.queue.entries)
+        """What has left the queue by a failure is dead, but for what is not wanted now and may be again."""
+        self.dead_now[group.name] |= before - group.queue.entries.keys() - group.tried.keys()
 
     # --- what users do
 
