@@ -2,14 +2,19 @@
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from colugo import ClosedError, ConfigurationError, Delivery, Node, exact
+from colugo import ClosedError, ConfigurationError, Delivery, Node, Stream, exact
 from colugo.net.directory import Change
 from tests.support import Collector, run, seconds, until
+
+
+def is_bound(stream: Stream, key: str) -> bool:
+    return stream._keeper.groups["g"].bindings.patterns == ("a", key)
 
 
 def test_a_consumer_that_binds_to_another_key_gets_what_was_sent_before() -> None:
@@ -189,7 +194,7 @@ def test_a_consumer_that_has_two_connections_to_a_stream_binds_by_the_one_that_i
                 await begun.wait()
             for key in "bcd":
                 consumer.rebind(["a", key])
-                await until(lambda key=key: stream._keeper.groups["g"].bindings.patterns == ("a", key))  # type: ignore[misc]
+                await until(partial(is_bound, stream, key))
             go_on.set()
             async with asyncio.timeout(seconds(5)):
                 await stream.drained()

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -254,8 +253,8 @@ def test_the_tests_stay_on_this_host() -> None:
     assert resolve_scope(None) == HOST
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root, to leave the network")
 def test_a_run_of_the_tests_has_a_network_of_its_own_without_any_address_but_loopback() -> None:
+    require_namespaces()
     addresses = {str(one.ip) for adapter in ifaddr.get_adapters() for one in adapter.ips}
     assert "127.0.0.1" in addresses
     assert addresses <= {"127.0.0.1", "('::1', 0, 0)"}

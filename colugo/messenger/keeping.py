@@ -18,6 +18,7 @@ from colugo.errors import (
 )
 from colugo.messenger.message import Envelope, to_bytes
 from colugo.messenger.wording import GIVEN_TOPIC, MAX_DELIVER, MEETING_S, PING, RELAY_TOPIC, TOPIC
+from colugo.net.port_choice import check_port
 from colugo.node import Node
 from colugo.patterns.streams.consumed import Delivery
 from colugo.patterns.streams.stream import Stream
@@ -282,8 +283,7 @@ def relay_endpoint(address: str, port: int) -> str:
     Raises:
         ConfigurationError: if that is no port, or the address has one.
     """
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:  # noqa: PLR2004 - TCP's
-        raise ConfigurationError(f"a port is a number from 1 to 65535, not {port!r}")
+    check_port(port)
     if not isinstance(address, str) or not address:
         raise ConfigurationError(f"server_address is the name or address of a host, not {address!r}")
     host = address.removeprefix("[").removesuffix("]")

@@ -8,6 +8,17 @@ from colugo.errors import ConfigurationError
 _MAX_PORT = 65535
 
 
+def check_port(port: int) -> int:
+    """Return a port.
+
+    Raises:
+        ConfigurationError: if it is none that TCP has.
+    """
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= _MAX_PORT:
+        raise ConfigurationError(f"a port is a number from 1 to {_MAX_PORT}, not {port!r}")
+    return port
+
+
 @dataclass(frozen=True, slots=True)
 class PortChoice:
     """Which port an endpoint is to have.

@@ -4,8 +4,9 @@ import errno
 
 import zmq
 
-from colugo.errors import BindError, ConfigurationError
+from colugo.errors import BindError
 from colugo.net.host import raise_open_files_limit
+from colugo.net.port_choice import check_port
 from colugo.protocol.advertisement import endpoint
 
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -121,8 +122,8 @@ def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None
     Raises:
         BindError: if that is not possible, with address, port and reason.
     """
-    if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536):  # noqa: PLR2004
-        raise ConfigurationError(f"a port is a number from 1 to 65535, not {port!r}")
+    if port is not None:
+        check_port(port)
     for _ in range(_BIND_TRIES):
         chosen = port or 0
         bound: list[str] = []
