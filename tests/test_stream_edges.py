@@ -639,7 +639,7 @@ def test_a_node_stops_though_another_thread_never_stops_sending(tmp_path: Path) 
         assert not thread.is_alive()
 
     try:
-        run(main(), within=50)
+        run(main())
     finally:
         ended.set()
     store = SqliteStore(tmp_path / "t.db", logger=logging.getLogger("p"))

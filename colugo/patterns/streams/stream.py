@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
@@ -43,6 +44,9 @@ DEFAULT_MAX_DELIVER = 2
 DEFAULT_RETRY_DELAY_MS = 1_000
 _SETTLE_S = 0.5
 """How long a stream that closes waits for acknowledgements of what consumers have."""
+_REFUSED_S = 0.0002
+"""How long a thread pauses whose message is refused. One that tried again without a pause would have Python's
+lock for 5 ms (`sys.setswitchinterval`) whenever the loop gives it up, which is several times a statement."""
 
 Durability = Literal["full", "os"]
 
@@ -274,7 +278,8 @@ class Stream(Part):
             EncodeError: if the codec cannot take the message, or msgpack the headers.
             MessageTooLargeError: if it is over the node's `max_message_bytes`, or the stream's `max_bytes`.
             ConfigurationError: if the key is too long, or no text.
-            StreamFullError: if there is no room, but with `full="drop-oldest"`.
+            StreamFullError: if there is no room, but with `full="drop-oldest"`; or if too much waits to be
+                written. On another thread than the node's, after 0.2 ms: it may try again at once.
             StoreError: if the store cannot be written to now.
             ClosedError: after the stream has been closed.
         """
@@ -395,7 +400,13 @@ class Stream(Part):
     def _take(self, message: Any, key: str, headers: dict[str, Any] | None) -> int:
         if self._closed:
             self._check_open()
-        seq = self._keeper.journal.add(*self._pack(message, key, headers))
+        parts = self._pack(message, key, headers)
+        try:
+            seq = self._keeper.journal.add(*parts)
+        except StreamFullError:
+            if threading.get_ident() != self._runtime.owner:
+                time.sleep(_REFUSED_S)
+            raise
         self._begin()
         return seq
 
