@@ -214,9 +214,15 @@ def with_routes(check: Callable[[Routes, Scope], object]) -> None:
     run(main())
 
 
-def find(routes: Routes, scope: Scope, peer: Advertisement, before: str | None = None) -> Collector:
+def find(
+    routes: Routes,
+    scope: Scope,
+    peer: Advertisement,
+    before: str | None = None,
+    connected: Callable[[], bool] = lambda: False,
+) -> Collector:
     found = Collector()
-    routes.find(peer, scope, found, taken=(), before=before, connected=False)
+    routes.find(peer, scope, found, taken=(), before=before, connected=connected)
     return found
 
 
@@ -282,5 +288,16 @@ def test_if_nobody_answers_zeromq_goes_on_where_it_was_or_at_the_likeliest_addre
         peer = peer_at("127.0.0.1", "127.0.0.2", port=9)
         expected = before if before == "tcp://127.0.0.2:9" else "tcp://127.0.0.1:9"
         assert await find(routes, scope, peer, before).reach(1) == [expected]
+
+    with_routes(check)
+
+
+def test_a_connection_that_comes_back_while_its_peer_is_sought_stays_where_it_is() -> None:
+    async def check(routes: Routes, scope: Scope) -> None:
+        with listening() as port:
+            peer = peer_at("127.0.0.1", "127.0.0.2", port=port)
+            now = iter((False, True))
+            found = find(routes, scope, peer, f"tcp://127.0.0.2:{port}", lambda: next(now))
+            assert await found.reach(1) == [f"tcp://127.0.0.2:{port}"]
 
     with_routes(check)

@@ -46,7 +46,7 @@ class Routes:
         *,
         taken: Container[str],
         before: str | None,
-        connected: bool,
+        connected: Callable[[], bool],
     ) -> None:
         """Find the endpoint to connect to.
 
@@ -58,25 +58,27 @@ class Routes:
             taken: the endpoints that there are links to. A peer of this host whose port is among them is met
                 there: a link to the socket that had the port before may be connected to it already.
             before: where the peer was connected to last, if it was.
-            connected: whether it still is.
+            connected: whether it is there now; asked again when others have been tried, for it may have come
+                back by itself meanwhile.
         """
-        if connected and before is not None and before.startswith(PREFIX):
+        if before is not None and before.startswith(PREFIX) and connected():
             found(before)
             return
         addresses = candidates(peer, scope, self._host_id)
         if not addresses:
             return
         endpoints = [endpoint(address, peer.port) for address in addresses]
-        if connected and before in endpoints:
-            found(str(before))
+        if before in endpoints and connected():
+            found(before)
         elif peer.host_id == self._host_id:
             file = None if endpoints[0] in taken else self._ipc.find(peer.socket_id)
             found(file or endpoints[0])
         elif len(addresses) == 1:
             found(endpoints[0])
         else:
-            fallback = str(before) if before in endpoints else endpoints[0]
-            self._find_host(_Sought(peer, addresses, found, fallback))
+            back = connected if before in endpoints else _never
+            fallback = before if before in endpoints else endpoints[0]
+            self._find_host(_Sought(peer, addresses, found, fallback, back))
 
     def forget(self, peer: Advertisement) -> None:
         """The peer no longer answers where it did: look for it at all its addresses."""
@@ -128,7 +130,8 @@ class Routes:
         self._trying[host].discard(port)
         self._try_next(host)
         for one in told:
-            one.found(endpoint(address, one.peer.port) if address else one.fallback)
+            stays = not address or one.is_back()
+            one.found(one.fallback if stays else endpoint(address, one.peer.port))
 
     def _is_aside(self, peer: Advertisement, address: str) -> bool:
         return (peer.socket_id, endpoint(address, peer.port)) in self._aside
@@ -143,12 +146,18 @@ class _Sought:
         addresses: where it may be.
         found: gets the endpoint.
         fallback: the endpoint to take if none answers.
+        is_back: whether it is connected there now.
     """
 
     peer: Advertisement
     addresses: list[str]
     found: Found
     fallback: str
+    is_back: Callable[[], bool]
+
+
+def _never() -> bool:
+    return False
 
 
 def _host(peer: Advertisement) -> _Host:

@@ -252,7 +252,7 @@ class Runtime:
         *,
         taken: Container[str],
         before: str | None,
-        connected: bool,
+        connected: Callable[[], bool],
     ) -> None:
         """Find where to connect to a peer (see `Routes.find`)."""
         self.routes.find(peer, self.scope, found, taken=taken, before=before, connected=connected)

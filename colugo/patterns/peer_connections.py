@@ -109,7 +109,7 @@ class PeerConnections(Generic[C]):
                 partial(self._met, peer),
                 taken=self._all,
                 before=connection.endpoint if connection is not None else None,
-                connected=connection is not None and connection in self._usable,
+                connected=lambda: connection in self._usable,
             )
         elif connection is not None and change is Change.LOST:
             connection.park(partial(self._on_change, Change.DOWN, peer))

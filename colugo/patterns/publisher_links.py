@@ -182,7 +182,7 @@ class PublisherLinks:
                 partial(self._met, peer),
                 taken=self._links,
                 before=link.endpoint if link is not None else None,
-                connected=link is not None and link.connected,
+                connected=lambda: link is not None and link.connected,
             )
         elif link is not None and change is Change.LOST:
             self._park(link)
