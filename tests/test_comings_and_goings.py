@@ -2,8 +2,8 @@
 
 import asyncio
 import dataclasses
+import select
 import threading
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -18,50 +18,7 @@ from colugo.net.mdns import MdnsDirectory
 from colugo.testing import Network
 from tests.plain import plain_context
 from tests.support import Collector, Program, is_free, new_realm, run, seconds, until
-
-
-class Cable:
-    """A TCP connection through the test, which can be cut.
-
-    Args:
-        port: where it leads.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._writers: list[asyncio.StreamWriter] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-        self.port = 0
-
-    async def open(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self) -> None:
-        """End all connections, and take no new ones until it is opened again."""
-        assert self._server is not None
-        self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers += [writer, far_writer]
-        for source, sink in ((reader, far_writer), (far_reader, writer)):
-            task = asyncio.create_task(self._copy(source, sink))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _copy(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await source.read(65536):
-                sink.write(data)
-                await sink.drain()
+from tests.tcp_cable import TcpCable
 
 
 def port_of(part: object) -> int:
@@ -133,7 +90,7 @@ def test_a_connection_that_is_cut_again_and_again_is_noticed_and_comes_back_each
         async with Node("source") as source, Network().node("reader", ipc=False) as reader:
             events, messages = Collector(), Collector()
             publisher = source.add_publisher("t")
-            cable = Cable(port_of(publisher))
+            cable = TcpCable(port_of(publisher))
             await cable.open()
             subscriber = reader.add_subscriber(
                 "t", messages, lambda: events("up"), on_disconnect=lambda peer, reason: events(reason)
@@ -536,8 +493,9 @@ def test_a_reader_that_has_left_is_missed_though_a_beacon_takes_the_news_in() ->
             publisher.send("x")
             await got.reach(1)
             subscriber.close()
-            time.sleep(0.05)  # noqa: ASYNC251 - the loop is held while ZeroMQ brings the news
             outflow: Any = publisher._out
+            # the loop is held until ZeroMQ has brought the news
+            assert select.select([outflow._socket.fileno()], [], [], seconds(5))[0]
             outflow._send_beacon()
             await until(lambda: publisher.subscribers == 0, within=5)
 

@@ -25,6 +25,7 @@ from colugo.protocol.messages import Message
 from colugo.protocol.tries import Entry, Member, Rules
 from tests.streaming import drained
 from tests.support import Collector, run, seconds, until
+from tests.tcp_cable import TcpCable
 
 
 def _readable(socket: "zmq.Socket[bytes]") -> bool:
@@ -688,5 +689,29 @@ def test_of_two_connections_to_a_stream_the_newer_one_is_used_also_if_its_answer
             assert await got.reach(3) == ["0", "1", "2"]
             await drained(stream)
             assert stream.groups["g"].redelivered == 0
+
+    run(main())
+
+
+def test_when_the_connection_that_was_used_is_lost_the_other_one_to_the_stream_is_used() -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t")
+            cable = TcpCable(int(stream.endpoints[0].rsplit(":", 1)[1]))
+            await cable.open()
+            await cable.cut()  # the port is known, and nobody is there yet
+            got = Collector()
+            consumer = c.add_consumer("t", got, group="g", connect=[f"tcp://127.0.0.1:{cable.port}"])
+            await consumer.ready()
+            discovered = consumer._sources[bytes.fromhex(stream.stream_id)].link
+            await cable.open()
+            await until(lambda: consumer._sources[bytes.fromhex(stream.stream_id)].link is not discovered)
+            stream.send("by the newer one")
+            await got.reach(1)
+            await cable.cut()
+            stream.send("by the one that is left")
+            assert await got.reach(2) == ["by the newer one", "by the one that is left"]
+            await drained(stream)
+            assert consumer.streams == 1
 
     run(main())

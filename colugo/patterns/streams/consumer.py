@@ -329,17 +329,22 @@ class Consumer(Part):
     def _on_lost(self, link: ConsumerLink, reason: str) -> None:
         """What nobody has begun with comes again, to this consumer or another one."""
         del reason
-        link.stream_id = b""
-        self._unlink(link)
+        stream_id, link.stream_id = link.stream_id, b""
+        if self._unlink(link) and not (self._aside or self._quiet):
+            other = next((one for one in self._links.connected if one.stream_id == stream_id), None)
+            if other is not None:  # by which the stream had let it in before
+                other.join()
 
-    def _unlink(self, link: ConsumerLink) -> None:
+    def _unlink(self, link: ConsumerLink) -> bool:
+        """Enter that a connection is not used any more; whether it was."""
         # not by the id, which a link that has left does not have any more
         source = next((one for one in self._sources.values() if one.link is link), None)
         if source is None:
-            return
+            return False
         source.link = None
         source.held.difference_update(item.seq for item in self._handling.withdraw(source))
         self._count_streams()
+        return True
 
     def _count_streams(self) -> None:
         links = [source.link for source in self._sources.values() if source.link is not None]
