@@ -210,6 +210,14 @@ def test_a_topic_that_no_stream_has_is_status_1_and_says_which_there_are(site: S
 
 
 @pytest.mark.slow
+def test_a_topic_that_is_a_file_is_told_of_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "orders.db").touch()
+    monkeypatch.chdir(tmp_path)
+    result = stream("dead", "orders.db", *WAIT)
+    assert (result.exit_code, "write --store orders.db" in result.stderr) == (1, True)
+
+
+@pytest.mark.slow
 def test_messages_are_shown_by_pages_and_whole(site: Site) -> None:
     _, ids = site.node("till", topic="orders", groups=["archive"], poison=2)
     _, others = site.node("web", topic="orders", groups=["archive"])
