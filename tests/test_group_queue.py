@@ -155,7 +155,7 @@ class Delivery(RuleBasedStateMachine):
         assert not before
 
     def check_nothing_waits_needlessly(self) -> None:
-        carer = None if self.queue._carer is None else self.queue._carer.identity
+        carer = None if self.queue._suspects.carer is None else self.queue._suspects.carer.identity
         able = {name for name, one in self.consumers.items() if self.room(name)}
         free = able - {carer}
         holders = {one.key: one.holder for one in self.open_fates(State.IN_FLIGHT) if one.key}
@@ -416,7 +416,7 @@ class Delivery(RuleBasedStateMachine):
         inner: list[Any] = [queue._ready, queue._suspects, queue._lines, queue._pauses, queue._deadlines]
         assert [len(one) for one in inner] == [0] * len(inner)
         assert not queue._lines.woken
-        assert queue._carer is None
+        assert queue._suspects.carer is None
         assert not any(member.blocked for member in queue.members.values())
 
 

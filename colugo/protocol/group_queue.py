@@ -5,11 +5,12 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import count
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from colugo.protocol.delivery import Event, State, next_state
 from colugo.protocol.key_lines import KeyLines
 from colugo.protocol.messages import Message
+from colugo.protocol.suspects import Suspects
 from colugo.protocol.tries import Dead, Entry, Member, Rules, number_of
 from colugo.protocol.try_deadlines import Deadlines
 
@@ -18,6 +19,7 @@ _READY = State.READY
 _IN_FLIGHT = State.IN_FLIGHT
 _ACKNOWLEDGED = State.ACKNOWLEDGED
 _seq, _headers, _payload = map(itemgetter, (0, 2, 3))
+_held = attrgetter("held")
 _WIDE = 64
 """Numbers of a range that is so long are not looked at one by one."""
 _SPARE = 1000
@@ -48,10 +50,8 @@ class GroupQueue:
         self.size = 0
         """Bytes of the payloads and headers in `entries`."""
         self._ready: deque[Entry] = deque()
-        self._suspects: deque[Entry] = deque()
-        self._carer: Member | None = None
-        """Who gets suspects, and nothing else."""
         self._lines = KeyLines()
+        self._suspects = Suspects(self._lines)
         self._pauses: list[tuple[float, int, Entry]] = []
         self._tie = count()
         self._deadlines = Deadlines()
@@ -85,8 +85,8 @@ class GroupQueue:
         self.entries[message.seq] = entry
         self.size += len(message.payload) + len(message.headers)
         if tries >= self.rules.max_deliver:
-            self._suspect(entry)
-            self._suspects.append(entry)
+            self._suspects.mark(entry)
+            self._suspects.add(entry)
         else:
             self._ready.append(entry)
         return None
@@ -111,8 +111,7 @@ class GroupQueue:
             entry for entry in self.entries.values() if entry.member is member and entry.state is _IN_FLIGHT
         ]
         dead = self._fail(member, held, Event.LOST, reason)
-        if self._carer is member:
-            self._carer = None
+        self._suspects.leave(member)
         return dead
 
     # --- what is handed out
@@ -128,8 +127,8 @@ class GroupQueue:
             self._end_pauses(now)
         if not any(member.room > 0 for member in self.members.values()):
             return []
-        if self._suspects or self._carer is not None:
-            self._assign_suspect(given)
+        if self._suspects.active and (chosen := self._suspects.choose(self.members.values())) is not None:
+            self._give(*chosen, given)
         if self._lines.woken:
             self._assign_lines(given)
         if self._ready:
@@ -143,7 +142,8 @@ class GroupQueue:
 
     def _free(self) -> list[Member]:
         """Who can be given messages that are not suspect, those first that have the fewest."""
-        able = [one for one in self.members.values() if one.room > 0 and one is not self._carer]
+        carer = self._suspects.carer
+        able = [one for one in self.members.values() if one.room > 0 and one is not carer]
         return sorted(able, key=_held) if len(able) > 1 else able
 
     def _assign_ready(self, given: Given) -> None:
@@ -184,51 +184,13 @@ class GroupQueue:
                 line.member = free[0]
             member = line.member
             assert member is not None
-            while line.waiting and member.room > 0 and member is not self._carer:
+            while line.waiting and member.room > 0 and member is not self._suspects.carer:
                 entry = line.waiting.popleft()
                 if entry.state is _READY:
                     line.in_flight += 1
                     self._give(entry, member, given)
             if line.waiting:
                 member.blocked[line] = None
-
-    def _assign_suspect(self, given: Given) -> None:
-        """One suspect to a member that has nothing else."""
-        carer = self._carer
-        if carer is not None and not carer.able:
-            self._dismiss_carer()
-            carer = None
-        if carer is not None and carer.held:
-            return
-        entry = self._next_suspect()
-        if entry is None:
-            self._dismiss_carer()
-            return
-        if carer is None:
-            able = [one for one in self.members.values() if one.able]
-            carer = self._carer = min(able, key=_held)
-        if carer.held:
-            return
-        self._suspects.remove(entry)
-        if entry.message.key:
-            self._lines.give_suspect(entry.message.key, carer)
-        self._give(entry, carer, given)
-
-    def _next_suspect(self) -> Entry | None:
-        """The first suspect of whose key nobody has another message."""
-        suspects = self._suspects
-        while suspects and suspects[0].state is not _READY:
-            suspects.popleft()
-        for entry in suspects:
-            key = entry.message.key
-            if entry.state is _READY and (not key or self._lines.may_go_alone(key)):
-                return entry
-        return None
-
-    def _dismiss_carer(self) -> None:
-        if self._carer is not None:
-            self._lines.wake(self._carer)
-            self._carer = None
 
     def _give(self, entry: Entry, member: Member, given: Given) -> None:
         entry.state = _IN_FLIGHT
@@ -332,7 +294,7 @@ class GroupQueue:
                 strange += 1
                 continue
             if entry.suspect:
-                self._suspect(entry)
+                self._suspects.mark(entry)
             self._take_back(entry)
             self._move(entry, Event.RETURN)
             entry.attempt -= 1
@@ -349,7 +311,7 @@ class GroupQueue:
         lined = {key for key, entries in by_key.items() if key and self._lines.put_back(key, entries)}
         for entry in reversed(returned):
             if entry.suspect:
-                self._suspects.appendleft(entry)
+                self._suspects.add_first(entry)
             elif entry.message.key not in lined:
                 self._ready.appendleft(entry)
 
@@ -506,7 +468,7 @@ class GroupQueue:
         for entry in entries:
             exhausted = alone and entry.attempt >= self.rules.max_deliver
             if not exhausted:
-                self._suspect(entry)
+                self._suspects.mark(entry)
             self._take_back(entry)
             self._move(entry, event, exhausted=exhausted)
             if exhausted:
@@ -514,14 +476,8 @@ class GroupQueue:
                 dead.append(Dead(entry, reason))
             else:
                 entry.redelivered = True
-                self._suspects.append(entry)
+                self._suspects.add(entry)
         return dead
-
-    def _suspect(self, entry: Entry) -> None:
-        """It is to be handed out by itself, and before the others of its key."""
-        entry.suspect = True
-        if entry.message.key:
-            self._lines.suspect(entry.message.key)
 
     def _take_back(self, entry: Entry) -> None:
         """The member no longer has it."""
@@ -536,8 +492,8 @@ class GroupQueue:
 
     def _leave_wait(self, entry: Entry) -> None:
         """A message that is finished need not be handed out any more; it is skipped where it waits."""
-        if entry.suspect and entry.message.key:
-            self._lines.drop_suspect(entry.message.key)
+        if entry.suspect:
+            self._suspects.finish(entry)
         self._finished_in_line += 1
         if self._finished_in_line > len(self.entries) + _SPARE:
             self._sweep()
@@ -546,7 +502,7 @@ class GroupQueue:
         """Let go of what is skipped, as members may not take anything for long."""
         self._finished_in_line = 0
         self._ready = deque(entry for entry in self._ready if entry.state is _READY)
-        self._suspects = deque(entry for entry in self._suspects if entry.state is _READY)
+        self._suspects.sweep()
         self._pauses = [pause for pause in self._pauses if pause[2].state is State.PAUSED]
         heapq.heapify(self._pauses)
         self._lines.sweep()
@@ -564,7 +520,3 @@ class GroupQueue:
                 self._move(entry, Event.DUE)
                 due.append(entry)
         self._ready.extendleft(reversed(due))
-
-
-def _held(member: Member) -> int:
-    return member.held
