@@ -34,7 +34,7 @@ from colugo.patterns.request_client import Balance, RequestClient
 from colugo.patterns.respondent import Respondent
 from colugo.patterns.streams.consumer import DEFAULT_PREFETCH, Consumer
 from colugo.patterns.streams.group_book import AckPolicy
-from colugo.patterns.streams.journal import FullPolicy
+from colugo.patterns.streams.intake import FullPolicy
 from colugo.patterns.streams.stream import (
     DEFAULT_ACK_TIMEOUT_MS,
     DEFAULT_MAX_DELIVER,

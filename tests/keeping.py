@@ -13,7 +13,7 @@ from colugo.net.store import Committed, DeadQuery, Opened, Outcome, Read, ReadDe
 from colugo.net.store.memory import MemoryStore
 from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.group_book import AckPolicy
-from colugo.patterns.streams.journal import Limits
+from colugo.patterns.streams.intake import Limits
 from colugo.patterns.streams.keeper import Keeper
 from colugo.protocol.settlements import Outcome as Settled
 from colugo.protocol.settlements import Settlement
@@ -217,7 +217,7 @@ class Producer:
 
     def send(self, count: int = 1, payload: bytes = b"x", key: str = "") -> list[int]:
         def act() -> list[int]:
-            seqs = [self.keeper.journal.add(key, b"", payload, 0) for _ in range(count)]
+            seqs = [self.keeper.intake.add(key, b"", payload, 0) for _ in range(count)]
             self.keeper.begin()
             return seqs
 

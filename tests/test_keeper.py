@@ -20,7 +20,7 @@ from colugo.net.store import Outcome, Transaction, size_of
 from colugo.patterns.streams import group_book, journal
 from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.group_book import AckPolicy
-from colugo.patterns.streams.journal import FullPolicy, Limits
+from colugo.patterns.streams.intake import FullPolicy, Limits
 from colugo.patterns.streams.keeper import Keeper
 from colugo.protocol.binding_history import MAX_EARLIER
 from colugo.protocol.bindings import Bindings
@@ -202,14 +202,14 @@ class Keeping(RuleBasedStateMachine):
 
     async def _send(self, key: str, size: int, *, wait: bool) -> None:
         keeper = self.keeper
-        held = keeper.journal.count + keeper.journal.dead + keeper.journal.unwritten
+        held = keeper.intake.count + keeper.intake.dead + keeper.intake.unwritten
         try:
-            seq = keeper.journal.add(key, b"", b"x" * size, 0)
+            seq = keeper.intake.add(key, b"", b"x" * size, 0)
         except StreamFullError:
             assert self.limits.full == "reject"
-            assert held >= self.limits.max_messages or keeper.journal.size > self.limits.max_bytes - 3000
+            assert held >= self.limits.max_messages or keeper.intake.size > self.limits.max_bytes - 3000
         except StoreError:
-            assert keeper.journal.error is not None
+            assert keeper.intake.error is not None
         else:
             assert self.limits.full != "reject" or held < self.limits.max_messages
             assert seq not in self.stored
@@ -453,13 +453,13 @@ class Keeping(RuleBasedStateMachine):
         letter = self.disk._dead[seq, name]
         if (seq, name) in self.purged or (seq, name) in self.rising.values():
             return
-        if again and (name not in self.keeper.groups or self.keeper.journal.error is not None):
+        if again and (name not in self.keeper.groups or self.keeper.intake.error is not None):
             return
 
         def act() -> None:
             if again:
                 message = letter.message
-                number = self.keeper.journal.add(message.key, b"", message.payload, 0, replaces=(name, seq))
+                number = self.keeper.intake.add(message.key, b"", message.payload, 0, replaces=(name, seq))
                 self.rising[number] = seq, name
                 self.audience[number] = {name} & set(DECLARED)  # another one may be gone by then
                 self.keeper.begin()
@@ -515,7 +515,11 @@ class Keeping(RuleBasedStateMachine):
         kept = [*disk._messages.values(), *(letter.message for letter in disk._dead.values())]
         assert disk._size == sum(map(size_of, kept))
         if "keeper" in self.__dict__ and not self.store.jobs:
-            counts = self.keeper.journal.count, self.keeper.journal.size, self.keeper.journal.dead
+            counts = (
+                self.keeper.intake.count,
+                self.keeper.intake.size,
+                self.keeper.intake.dead,
+            )
             assert counts == (len(disk._messages), disk._size, len(disk._dead))
             if self.limits.full == "drop-oldest":
                 assert len(disk._messages) <= self.limits.max_messages
@@ -552,7 +556,7 @@ class Keeping(RuleBasedStateMachine):
     async def work_until(self, end: Coroutine[Any, Any, None]) -> None:
         """Let the store, consumers and time do what they do, until the end, which must not be far."""
         ended = asyncio.ensure_future(end)
-        for _ in range(40 * (len(self.stored) + self.keeper.journal.unwritten) + 100):
+        for _ in range(40 * (len(self.stored) + self.keeper.intake.unwritten) + 100):
             await self._let_the_store_work(len(self.store.jobs), fail=False)
             if ended.done() and not any(group.queue.entries for group in self.keeper.groups.values()):
                 break
@@ -564,7 +568,7 @@ class Keeping(RuleBasedStateMachine):
             await asyncio.sleep(0)
         if not ended.done():
             ended.cancel()
-            raise AssertionError(f"it does not end, with {self.keeper.journal.count} messages left")
+            raise AssertionError(f"it does not end, with {self.keeper.intake.count} messages left")
         await ended
 
     def work_off(self, consumer: Consumer) -> bool:
@@ -577,11 +581,16 @@ class Keeping(RuleBasedStateMachine):
 
     def check_the_end(self) -> None:
         disk, keeper = self.disk, self.keeper
-        assert keeper.journal.empty
+        assert keeper.intake.empty
         assert (len(disk._messages), len(disk._dead), disk._size, len(disk._attempts)) == (0, 0, 0, 0)
-        counts = keeper.journal.count, keeper.journal.size, keeper.journal.dead, keeper.journal.unwritten
+        counts = (
+            keeper.intake.count,
+            keeper.intake.size,
+            keeper.intake.dead,
+            keeper.intake.unwritten,
+        )
         assert counts == (0, 0, 0, 0)
-        assert keeper.journal.error is None
+        assert keeper.intake.error is None
         for group in keeper.groups.values():
             assert (len(group.queue.entries), group.queue.size, len(group.unsent)) == (0, 0, 0)
         for name, owed in self.owed.items():

@@ -131,7 +131,7 @@ def test_a_message_that_a_group_did_not_want_for_a_while_keeps_its_tries_also_af
     producer.do(lambda: producer.keeper.book.rebind(group, b"b", ("x",), []))
     assert producer.got == [(b"b", 1, True)] * 2
     producer.nack(group, b"b", 1)
-    assert producer.keeper.journal.dead == 1
+    assert producer.keeper.intake.dead == 1
     assert group.tried == {}
     producer.end()
 
@@ -170,7 +170,7 @@ def test_what_a_group_without_members_has_not_been_handed_takes_no_memory(
         if seqs:
             producer.acknowledge(group, min(seqs), max(seqs))
     assert producer.got[10:] == [(b"b", seq, seq <= 10) for seq in range(1, 36)]
-    assert producer.keeper.journal.empty
+    assert producer.keeper.intake.empty
     producer.end()
 
 

@@ -37,7 +37,7 @@ def test_consumers_are_served_before_senders_wake_and_between_some_of_them_and_o
 ) -> None:
     producer = Producer(loop)
     group = producer.join("g", b"a")
-    journal = producer.keeper.journal
+    journal, intake = producer.keeper.journal, producer.keeper.intake
     waiting: list[Any] = []
     served: list[tuple[int, int]] = []
 
@@ -49,7 +49,7 @@ def test_consumers_are_served_before_senders_wake_and_between_some_of_them_and_o
     producer.keeper._hand_out = on_hand_out
 
     def send() -> None:
-        waiting.extend(journal.written(journal.add("", b"", b"x", 0)) for _ in range(1000))
+        waiting.extend(journal.written(intake.add("", b"", b"x", 0)) for _ in range(1000))
         producer.keeper.begin()
 
     producer.do(send)
@@ -60,7 +60,7 @@ def test_consumers_are_served_before_senders_wake_and_between_some_of_them_and_o
     loop.turns(500)
     producer.settle()
     assert group.acknowledged == 1000
-    assert journal.empty
+    assert intake.empty
     producer.end()
 
 
@@ -68,11 +68,11 @@ def test_senders_whose_messages_are_written_are_told_so_though_the_stream_is_clo
     loop: OwnTimeLoop,
 ) -> None:
     producer = Producer(loop)
-    journal = producer.keeper.journal
+    journal, intake = producer.keeper.journal, producer.keeper.intake
     waiting: list[Any] = []
 
     def send() -> None:
-        waiting.extend(journal.written(journal.add("", b"", b"x", 0)) for _ in range(1000))
+        waiting.extend(journal.written(intake.add("", b"", b"x", 0)) for _ in range(1000))
         producer.keeper.begin()
 
     async def write_and_close() -> None:
@@ -232,7 +232,7 @@ def test_what_is_acknowledged_while_its_second_try_is_written_is_not_handed_out(
     producer.acknowledge(group, 1, 1)
     producer.let_go()
     assert producer.got == [(b"a", 1, False)]
-    assert producer.keeper.journal.empty
+    assert producer.keeper.intake.empty
     producer.end()
 
 
@@ -247,7 +247,7 @@ def test_a_try_that_waits_for_the_store_does_not_count_when_its_consumer_is_lost
     producer.let_go()
     producer.join("g", b"c")
     assert producer.got == [(b"a", 1, False), (b"c", 1, True)]
-    assert producer.keeper.journal.dead == 0
+    assert producer.keeper.intake.dead == 0
     producer.end()
 
 
@@ -263,7 +263,7 @@ def test_no_time_passes_for_a_try_that_waits_for_the_store(loop: OwnTimeLoop) ->
     producer.pass_time(29)
     assert producer.got == [(b"a", 1, False), (b"b", 1, True)]
     producer.pass_time(3)
-    assert producer.keeper.journal.dead == 1
+    assert producer.keeper.intake.dead == 1
     producer.end()
 
 
@@ -317,8 +317,8 @@ def test_a_store_that_fails_is_tried_again_once_a_second_whatever_comes_up(loop:
     assert 5 <= producer.attempts <= 12
     producer.failing = False
     producer.pass_time(1.1)
-    assert producer.keeper.journal.empty
-    assert producer.keeper.journal.error is None
+    assert producer.keeper.intake.empty
+    assert producer.keeper.intake.error is None
     producer.end()
 
 
@@ -328,7 +328,7 @@ def test_when_a_message_could_not_be_stored_the_next_one_can(loop: OwnTimeLoop) 
     waiting: list[Any] = []
 
     def send() -> None:
-        waiting.append(producer.keeper.journal.written(producer.keeper.journal.add("", b"", b"x", 0)))
+        waiting.append(producer.keeper.journal.written(producer.keeper.intake.add("", b"", b"x", 0)))
         producer.keeper.begin()
 
     producer.do(send)
@@ -353,7 +353,7 @@ def test_what_was_not_waited_for_is_written_when_the_store_can_be_written_to(loo
     producer.pass_time(1.1)
     assert [seq for _, seq, _ in producer.got] == [1, 2, 3]
     producer.acknowledge(group, 1, 3)
-    assert producer.keeper.journal.empty
+    assert producer.keeper.intake.empty
     producer.end()
 
 
@@ -368,7 +368,7 @@ def test_a_dead_letter_goes_with_the_message_that_takes_its_place_or_not_at_all(
     producer.send()
 
     def resurrect() -> None:
-        producer.keeper.journal.add("", b"", b"x", 0, replaces=("g", 1))
+        producer.keeper.intake.add("", b"", b"x", 0, replaces=("g", 1))
         producer.keeper.begin()
 
     producer.do(resurrect)
@@ -397,7 +397,7 @@ def test_everything_of_a_transaction_that_failed_is_written_later(loop: OwnTimeL
 
     producer.do(much)
     producer.pass_time(3)
-    assert producer.keeper.journal.error is not None
+    assert producer.keeper.intake.error is not None
     assert (sorted(producer.disk._groups), producer.disk._dead) == (["g", "passing"], {})
     producer.failing = False
     producer.pass_time(1.1)
@@ -418,7 +418,7 @@ def test_the_number_of_a_message_that_could_not_be_stored_holds_nothing_up(loop:
     producer.failing = True
 
     def send() -> None:
-        number = producer.keeper.journal.add("", b"", b"x", 0)
+        number = producer.keeper.intake.add("", b"", b"x", 0)
         producer.keeper.journal.written(number).add_done_callback(lambda future: future.exception())
         producer.keeper.begin()
 
@@ -535,10 +535,10 @@ def test_a_group_that_is_forgotten_and_known_again_may_give_up_a_message_twice(l
         producer.nack(group, identity, 1)
         producer.leave(group, identity)
         producer.do(lambda: producer.keeper.book.forget("g"))
-    assert producer.keeper.journal.error is None
+    assert producer.keeper.intake.error is None
     assert list(producer.disk._dead) == [(1, "g")]
     producer.acknowledge(keeps, 1, 1)
-    assert producer.keeper.journal.empty
+    assert producer.keeper.intake.empty
     producer.end()
 
 
@@ -553,7 +553,7 @@ def test_max_bytes_counts_keys_headers_and_what_is_being_written(loop: OwnTimeLo
         producer.send(1, b"x" * 20, key="k")
     producer.send(1, b"x" * 20)
     producer.let_go()
-    assert producer.keeper.journal.size == 100
+    assert producer.keeper.intake.size == 100
     producer.end()
 
 
@@ -567,7 +567,7 @@ def test_what_is_dropped_to_make_room_is_not_handed_out_any_more(loop: OwnTimeLo
     assert producer.keeper.unknown == 2
     assert producer.got[-1] == (b"a", 4, False)
     producer.acknowledge(group, 4, 4)
-    assert producer.keeper.journal.empty
+    assert producer.keeper.intake.empty
     producer.end()
 
 

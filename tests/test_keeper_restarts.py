@@ -16,7 +16,7 @@ from colugo.errors import ClosedError
 from colugo.net.store.sqlite import SqliteStore
 from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.group_book import AckPolicy
-from colugo.patterns.streams.journal import Limits
+from colugo.patterns.streams.intake import Limits
 from colugo.patterns.streams.keeper import Keeper
 from colugo.protocol.ranges import to_ranges
 from colugo.protocol.settlements import Outcome, Settlement
@@ -103,7 +103,7 @@ class Life:
         for _ in range(count):
             payload = b"%d" % len(self._world.sent)
             self._world.sent.append(payload)
-            seq = self.keeper.journal.add(self._chance.choice(["", "a", "b"]), b"", payload, 0)
+            seq = self.keeper.intake.add(self._chance.choice(["", "a", "b"]), b"", payload, 0)
             self.keeper.begin()
             if self._chance.random() < 0.3:
                 await self.keeper.journal.written(seq)
@@ -161,7 +161,7 @@ def test_what_was_confirmed_is_handled_though_the_producer_is_killed_again_and_a
             assert all(world.confirmed <= handled for handled in by_group)
         else:
             assert world.confirmed <= set().union(*by_group)
-        assert life.keeper.journal.empty
+        assert life.keeper.intake.empty
         assert not any(group.queue.in_flight for group in life.keeper.groups.values()) or ack == "any"
         await life.end()
         return path

@@ -337,7 +337,7 @@ def test_messages_are_stored_as_soon_as_they_can_be_though_acknowledgements_neve
             await stream.send_wait("first")
             _refuse(stream, lambda transaction: transaction.inserts)
             stream.send("kept")
-            await until(lambda: stream._keeper.journal.error)
+            await until(lambda: stream._keeper.intake.error)
             _refuse(stream, lambda _: False)
             group = stream._keeper.groups["g"]
 
@@ -350,7 +350,7 @@ def test_messages_are_stored_as_soon_as_they_can_be_though_acknowledgements_neve
             stream._keeper.begin()
             try:
                 await until(lambda: stream.stats.messages == 2, within=5)
-                assert stream._keeper.journal.error is None
+                assert stream._keeper.intake.error is None
             finally:
                 stream._keeper.written = written  # type: ignore[method-assign]
 
@@ -381,7 +381,7 @@ def test_a_dead_letter_stays_one_until_the_message_that_it_becomes_is_stored() -
             read = stream._store.dead_letters
 
             def send_and_read(query: DeadQuery, done: ReadDead) -> None:
-                if not stream._keeper.journal.unwritten:
+                if not stream._keeper.intake.unwritten:
                     stream.send("which fails while the letter is being resurrected")
                     stream._keeper.journal.write()
                 read(query, done)
@@ -393,7 +393,7 @@ def test_a_dead_letter_stays_one_until_the_message_that_it_becomes_is_stored() -
             assert [letter.message for letter in await stream.dead_letters.find()] == ["x"]
             _refuse(stream, lambda _: False)
             stream._store.dead_letters = read  # type: ignore[method-assign]
-            await until(lambda: stream._keeper.journal.error is None)
+            await until(lambda: stream._keeper.intake.error is None)
             both = await asyncio.gather(stream.dead_letters.resurrect(), stream.dead_letters.resurrect())
             assert sorted(both) == [0, 1]
             assert [kept.message for kept in await stream.messages()].count("x") == 1
@@ -563,7 +563,7 @@ def test_what_could_not_be_stored_when_a_stream_closes_is_named_in_the_log(
             stream = p.add_stream("t", store=tmp_path / "t.db")
             monkeypatch.setattr(stream._store, "commit", lambda _, done: done(StoreError("no room")))
             stream.send("lost")
-            await until(lambda: stream._keeper.journal.error is not None)
+            await until(lambda: stream._keeper.intake.error is not None)
             stream.close()
         assert "is closed, and what could not be stored goes with it: 1 message" in caplog.text
 

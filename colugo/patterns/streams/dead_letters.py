@@ -76,7 +76,7 @@ class DeadLetters:
         self._changing = asyncio.Lock()
 
     def __len__(self) -> int:
-        return self._keeper.journal.dead
+        return self._keeper.intake.dead
 
     async def find(
         self,
@@ -163,7 +163,7 @@ class DeadLetters:
             packed = message.headers
         flags = message.flags & FLAG_TEXT
         letter_id = letter.group, message.seq
-        seq = self._keeper.journal.add(message.key, packed, message.payload, flags, replaces=letter_id)
+        seq = self._keeper.intake.add(message.key, packed, message.payload, flags, replaces=letter_id)
         self._keeper.begin()
         return seq
 
@@ -201,7 +201,7 @@ class DeadLetters:
         bindings = None if key is None else Bindings([key])
         if group is not None:
             check_group(group)
-        last = self._keeper.journal.last
+        last = self._keeper.intake.last
         if wanted is not None:
             last = max(wanted, default=0)
             after = max(after, (min(wanted, default=0), ""))

@@ -172,7 +172,7 @@ class GroupBook:
         With "all", of what is sent from now on, as by RabbitMQ: what waits for the group goes on to wait for
         it. With "any", messages wait for anybody who wants them: the bindings are for all that is kept.
         """
-        if not group.bind(bindings, 0 if self._any else self._journal.last):
+        if not group.bind(bindings, 0 if self._any else self._journal.intake.last):
             return
         if self._any:
             self._tail.clear(self._journal.committed)  # there, messages are that somebody has had

@@ -11,7 +11,8 @@ from colugo.net.turn import Turn
 from colugo.patterns.base import Complaints
 from colugo.patterns.streams.group import Ranges, StreamGroup
 from colugo.patterns.streams.group_book import AckPolicy, GroupBook
-from colugo.patterns.streams.journal import Journal, Limits
+from colugo.patterns.streams.intake import Limits
+from colugo.patterns.streams.journal import Journal
 from colugo.patterns.streams.tail import Tail
 from colugo.protocol.delivery import State
 from colugo.protocol.messages import Message
@@ -47,6 +48,7 @@ class Keeper:
 
     Attributes:
         journal: what is written.
+        intake: what is sent, until then.
         book: the groups.
         unknown: acknowledgements of what the consumer's group did not have.
         dropped: messages that were dropped to make room.
@@ -73,6 +75,7 @@ class Keeper:
         self.stream_id = opened.stream_id
         self._tail = Tail(opened.last_seq)
         self.journal = Journal(runtime, store, opened, limits=limits, author=self)
+        self.intake = self.journal.intake
         self.book = GroupBook(
             runtime, self.journal, opened, ack=ack, rules=rules, tail=self._tail, stir=self._stir
         )
@@ -103,8 +106,8 @@ class Keeper:
         """Begin, on the loop."""
         self._open = True
         self.book.open()
-        if self.journal.limits.max_age_ms is not None:
-            self._age_timer = self._later(min(1.0, self.journal.limits.max_age_ms / 2000), self._look_at_age)
+        if self.intake.limits.max_age_ms is not None:
+            self._age_timer = self._later(min(1.0, self.intake.limits.max_age_ms / 2000), self._look_at_age)
         self._turn.begin()
 
     def quiesce(self) -> None:
@@ -120,7 +123,7 @@ class Keeper:
         until = self._now() + wait_s
         while self._now() < until and any(group.queue.in_flight for group in self.groups.values()):
             await self.journal.next_write(until)
-        last = self.journal.last
+        last = self.intake.last
         while not self.journal.at_rest:
             await self.journal.next_write(self._now() + _FINISH_S)
             if self.journal.committed >= last:  # what other threads still send is written when it closes
@@ -382,7 +385,7 @@ class Keeper:
 
     def _look_at_age(self) -> None:
         self.journal.trim_old()
-        limit = self.journal.limits.max_age_ms
+        limit = self.intake.limits.max_age_ms
         assert limit is not None
         self._age_timer = self._later(min(1.0, limit / 2000), self._look_at_age)
 

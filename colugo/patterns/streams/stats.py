@@ -76,7 +76,7 @@ def group_stats(group: StreamGroup, keeper: Keeper) -> GroupStats:
     """
     queue = group.queue
     # what was let go before the group was known is not among what it is done with, nor among what is kept
-    left = min(keeper.journal.count, keeper.journal.committed - group.done.count)
+    left = min(keeper.intake.count, keeper.journal.committed - group.done.count)
     return GroupStats(
         name=group.name,
         durable=group.durable,

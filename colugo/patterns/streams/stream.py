@@ -22,7 +22,7 @@ from colugo.patterns.gate import Gate
 from colugo.patterns.streams.dead_letters import DeadLetters
 from colugo.patterns.streams.gossip import StreamGossip
 from colugo.patterns.streams.group_book import AckPolicy
-from colugo.patterns.streams.journal import FullPolicy, Limits
+from colugo.patterns.streams.intake import FullPolicy, Limits
 from colugo.patterns.streams.keeper import Keeper
 from colugo.patterns.streams.kept_messages import KeptMessage, KeptMessages
 from colugo.patterns.streams.members import StreamMembers
@@ -174,11 +174,11 @@ class Stream(Part):
         """Counters so far, and what is kept now."""
         keeper = self._keeper
         return StreamStats(
-            sent=keeper.journal.sent,
-            messages=keeper.journal.count,
-            bytes=keeper.journal.size,
-            dead=keeper.journal.dead,
-            rejected=keeper.journal.rejected,
+            sent=keeper.intake.sent,
+            messages=keeper.intake.count,
+            bytes=keeper.intake.size,
+            dead=keeper.intake.dead,
+            rejected=keeper.intake.rejected,
             dropped=keeper.dropped,
             expired=keeper.expired,
             unrouted=keeper.book.unrouted,
@@ -205,9 +205,9 @@ class Stream(Part):
             endpoints=self.endpoints,
             store="" if self._path is None else str(Path(self._path).absolute()),
             ack=self.ack,
-            messages=keeper.journal.count,
-            bytes=keeper.journal.size,
-            dead=keeper.journal.dead,
+            messages=keeper.intake.count,
+            bytes=keeper.intake.size,
+            dead=keeper.intake.dead,
             groups=[
                 GroupDescription(
                     name=group.name,
@@ -219,14 +219,14 @@ class Stream(Part):
                 )
                 for group in self.groups.values()
             ],
-            sent=keeper.journal.sent,
+            sent=keeper.intake.sent,
             delivered=totals.delivered,
             redelivered=totals.redelivered,
             acknowledged=totals.acknowledged,
             dead_lettered=totals.dead,
             dropped=keeper.dropped,
             expired=keeper.expired,
-            rejected=keeper.journal.rejected,
+            rejected=keeper.intake.rejected,
             malformed=self._members.malformed,
         )
 
@@ -402,7 +402,7 @@ class Stream(Part):
             self._check_open()
         parts = self._pack(message, key, headers)
         try:
-            seq = self._keeper.journal.add(*parts)
+            seq = self._keeper.intake.add(*parts)
         except StreamFullError:
             if threading.get_ident() != self._runtime.owner:
                 time.sleep(_REFUSED_S)
@@ -412,15 +412,15 @@ class Stream(Part):
 
     async def _take_with_room(self, message: Any, key: str, headers: dict[str, Any] | None) -> int:
         parts = self._pack(message, key, headers)
-        journal = self._keeper.journal
+        intake = self._keeper.intake
         size = sum(map(len, (key.encode(), *parts[1:3])))
         while True:
-            await journal.room(size)
+            await self._keeper.journal.room(size)
             self._check_open()
             try:
-                seq = journal.add(*parts)
+                seq = intake.add(*parts)
             except StreamFullError:
-                if size > journal.limits.max_bytes:
+                if size > intake.limits.max_bytes:
                     raise
             else:  # no other thread has taken the room meanwhile
                 self._begin()
@@ -431,8 +431,8 @@ class Stream(Part):
         payload, text = self._codec.pack(message)
         packed = pack_headers(headers) if headers else b""
         size = len(payload) + len(packed)
-        if size > self._limit or size > self._keeper.journal.limits.max_bytes:
-            check_size(payload, min(self._limit, self._keeper.journal.limits.max_bytes) - len(packed))
+        if size > self._limit or size > self._keeper.intake.limits.max_bytes:
+            check_size(payload, min(self._limit, self._keeper.intake.limits.max_bytes) - len(packed))
         if key or key != "":
             check_key(key)
         data = payload if type(payload) is bytes else bytes(payload)
@@ -467,9 +467,9 @@ class Stream(Part):
         self._members.close()
         self._store.close()
         self._socket.close()
-        unwritten = self._keeper.journal.unwritten
-        if self._path is None and (self._keeper.journal.count or unwritten):
-            self._say_lost("what not everybody has had", self._keeper.journal.count + unwritten)
+        unwritten = self._keeper.intake.unwritten
+        if self._path is None and (self._keeper.intake.count or unwritten):
+            self._say_lost("what not everybody has had", self._keeper.intake.count + unwritten)
         elif unwritten:
             self._say_lost("what could not be stored", unwritten)
 
