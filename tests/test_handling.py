@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from colugo.patterns.callbacks import Handler
-from colugo.patterns.streams import handling as running
+from colugo.patterns.streams import on_loop as running
 from colugo.patterns.streams.consumed import Item, Source
-from colugo.patterns.streams.handling import Calls, Counts, OnLoop
+from colugo.patterns.streams.handling import Calls, Counts
+from colugo.patterns.streams.on_loop import OnLoop
 from colugo.protocol.codecs import resolve_codec
 from tests.keeping import OwnTimeLoop, runtime_on
 

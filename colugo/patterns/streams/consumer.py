@@ -20,7 +20,9 @@ from colugo.patterns.peer_connection import Reports
 from colugo.patterns.peer_connections import PeerConnections
 from colugo.patterns.streams.consumed import Item, Source
 from colugo.patterns.streams.consumer_link import ConsumerLink
-from colugo.patterns.streams.handling import Calls, Counts, Handling, InTasks, OnLoop
+from colugo.patterns.streams.handling import Calls, Counts, Handling
+from colugo.patterns.streams.in_tasks import InTasks
+from colugo.patterns.streams.on_loop import OnLoop
 from colugo.protocol.advertisement import Advertisement, Kind
 from colugo.protocol.bindings import Bindings
 from colugo.protocol.codecs import resolve_codec
