@@ -22,7 +22,7 @@ from tests.support import Collector, Program, new_realm, run, seconds, wait_unti
 
 COMMANDS = ("ls", "show", "dead", "resurrect", "purge", "forget", "salvage")
 UNKNOWN = "0123456789abcdef-1"
-WAIT = ("--wait", str(seconds(0.3)))
+WAIT = ("--wait", str(seconds(0.5)))
 
 
 def stream(*arguments: str | Path, stdin: str = "") -> Result:
