@@ -10,7 +10,7 @@ ColugoError
 ├── LifecycleError (RuntimeError)     started twice, started inside a running loop, replied twice …
 ├── FlowError (RuntimeError)          send() while a reader of a flow="wait" publisher is too far behind
 ├── StoreError                        a stream's store that cannot be opened, read or written
-├── StreamFullError (RuntimeError)    send() while the stream holds as much as it may
+├── StreamFullError (RuntimeError)    send() while the stream holds, or writes, as much as it can
 ├── NotStoredError                    a messenger's ack=1 message that could not be stored anywhere
 ├── RelayError (ConnectionError)      a messenger's relay that cannot be reached, or takes no message
 ├── CodecError
@@ -67,7 +67,7 @@ class StoreError(ColugoError):
 
 
 class StreamFullError(ColugoError, RuntimeError):
-    """The stream holds `max_messages` or `max_bytes`, and takes no more until some are acknowledged."""
+    """The stream takes no more now: it has `max_messages` or `max_bytes`, or too much that is not written."""
 
 
 class NotStoredError(ColugoError):

@@ -34,8 +34,23 @@ class TcpCable:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers += [writer, far_writer]
+        assert self._server is not None
+        handling = asyncio.current_task()
+        assert handling is not None
+        self._tasks.add(handling)
+        self._writers.append(writer)
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except (OSError, asyncio.CancelledError):
+            writer.transport.abort()
+            raise
+        finally:
+            self._tasks.discard(handling)
+        self._writers.append(far_writer)
+        if not self._server.is_serving():  # it has been cut before this was accepted
+            for one in (writer, far_writer):
+                one.transport.abort()
+            return
         for source, sink in ((reader, far_writer), (far_reader, writer)):
             task = asyncio.create_task(self._copy(source, sink))
             self._tasks.add(task)

@@ -301,3 +301,13 @@ def test_a_connection_that_comes_back_while_its_peer_is_sought_stays_where_it_is
             assert await found.reach(1) == [f"tcp://127.0.0.2:{port}"]
 
     with_routes(check)
+
+
+def test_a_connection_to_an_address_that_the_peer_no_longer_has_does_not_stay() -> None:
+    async def check(routes: Routes, scope: Scope) -> None:
+        with listening() as port:
+            peer = peer_at("127.0.0.9", "127.0.0.1", port=port)
+            found = find(routes, scope, peer, f"tcp://127.0.0.2:{port}", lambda: True)
+            assert await found.reach(1) == [f"tcp://127.0.0.1:{port}"]
+
+    with_routes(check)

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,7 @@ from colugo import ConfigurationError, DuplicateTopicError, FlowError, Lifecycle
 from colugo.net.directory import Change, DirectoryEvent
 from colugo.net.interfaces import Scope
 from colugo.net.mdns import MdnsDirectory
+from colugo.net.routes import Routes
 from colugo.testing import Network
 from tests.plain import plain_context
 from tests.support import Collector, Program, is_free, new_realm, run, seconds, until, wait_until
@@ -497,5 +499,35 @@ def test_a_reader_that_has_left_is_missed_though_a_beacon_takes_the_news_in() ->
             assert wait_until(lambda: outflow._socket.get(zmq.EVENTS) & zmq.POLLIN)
             outflow._send_beacon()
             await until(lambda: publisher.subscribers == 0, within=5)
+
+    run(main())
+
+
+def test_whether_a_connection_is_back_is_asked_again_when_its_peer_has_been_sought(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        async with Node("a") as a, Node("b") as b:
+            publisher = a.add_publisher("t")
+            a.add_reply_server("t", str)
+            links: Any = b.add_subscriber("t", print)._inflow.links
+            connections: Any = b.add_request_client("t")._links
+            await publisher.ready()
+            await until(lambda: connections.connected)
+            sought: list[Callable[[], bool]] = []
+
+            def find(*_: object, connected: Callable[[], bool], **__: object) -> None:
+                sought.append(connected)
+
+            monkeypatch.setattr(Routes, "find", find)
+            (link,), (connection,) = links.all, connections.all
+            link.connected = False
+            connections._usable.remove(connection)
+            links._on_change(Change.UP, link.peer)
+            connections._on_change(Change.UP, connection.peer)
+            assert [connected() for connected in sought] == [False, False]
+            link.connected = True
+            connections._usable.append(connection)
+            assert [connected() for connected in sought] == [True, True]
 
     run(main())

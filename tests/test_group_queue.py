@@ -413,7 +413,8 @@ class Delivery(RuleBasedStateMachine):
         self.assign()
         assert queue.next_due() is None
         assert (len(queue.entries), queue.in_flight, queue.size) == (0, 0, 0)
-        inner: list[Any] = [queue._ready, queue._suspects, queue._lines, queue._pauses, queue._deadlines]
+        suspects = queue._suspects._waiting
+        inner: list[Any] = [queue._ready, suspects, queue._lines, queue._pauses, queue._deadlines]
         assert [len(one) for one in inner] == [0] * len(inner)
         assert not queue._lines.woken
         assert queue._suspects.carer is None

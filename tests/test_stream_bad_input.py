@@ -16,30 +16,12 @@ from colugo.protocol.control import decode_body, decode_control, encode_bare, en
 from colugo.protocol.deliveries import decode_deliveries, encode_deliveries
 from colugo.protocol.entries import Refusal
 from colugo.protocol.frames import Kind
-from colugo.protocol.joining import Join, Joined
+from colugo.protocol.joining import Join
 from colugo.protocol.messages import Message
 from colugo.protocol.settlements import Outcome, Settlement, encode_settle
 from tests.plain import plain_socket
+from tests.streaming import JOIN, PING, joined, receive
 from tests.support import Collector, run, seconds, until
-
-JOIN = Join(
-    consumer="0123456789abcdef",
-    group="g",
-    named=True,
-    durable=True,
-    bindings=["#"],
-    prefetch=10,
-    node="stranger",
-)
-PING = encode_bare(Kind.PING)
-
-
-async def receive(socket: Any) -> bytes:
-    """The next frame but for pings: there is one, too, whenever somebody else's connection has ended."""
-    async with asyncio.timeout(seconds(5)):
-        while (frame := bytes(await socket.recv())) == PING:
-            pass
-        return frame
 
 
 async def pinged(socket: Any, condition: Callable[[], object]) -> None:
@@ -49,15 +31,6 @@ async def pinged(socket: Any, condition: Callable[[], object]) -> None:
         while not holds:
             assert await socket.recv() == PING
             holds = bool(condition())
-
-
-async def joined(socket: Any, join: Join = JOIN) -> bytes:
-    await socket.send(encode_control(Kind.JOIN, join))
-    kind, body = Kind.REFUSAL, b""
-    while kind is Kind.REFUSAL:  # of what was sent before
-        kind, body = decode_control(await receive(socket))
-    assert kind is Kind.JOINED
-    return bytes.fromhex(decode_body(body, Joined).stream)
 
 
 def test_a_consumer_that_acknowledges_twice_or_what_it_was_never_given_changes_nothing() -> None:

@@ -5,7 +5,7 @@ import logging
 import select
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,12 @@ from colugo import ClosedError, Delivery, Node, StoreError, Stream, StreamFullEr
 from colugo.net.store import DeadQuery, ReadDead, Transaction, Trim
 from colugo.net.store.memory import MemoryStore
 from colugo.net.store.sqlite import SqliteStore
-from colugo.patterns.streams.consumer_link import ConsumerLink
 from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.group_queue import GroupQueue
 from colugo.protocol.messages import Message
 from colugo.protocol.tries import Entry, Member, Rules
 from tests.streaming import drained
 from tests.support import Collector, run, seconds, until
-from tests.tcp_cable import TcpCable
 
 
 def _readable(socket: "zmq.Socket[bytes]") -> bool:
@@ -619,6 +617,38 @@ def test_what_a_consumer_has_begun_has_a_second_if_its_node_stops_and_is_tried_a
     run(main())
 
 
+@pytest.mark.parametrize("fails", ["full", "broken"])
+def test_a_thread_whose_message_is_refused_pauses_and_the_loop_does_not(
+    fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that tried again at once would keep the loop from writing, which is what it waits for."""
+    pauses: list[int] = []
+
+    def pause(seconds: float) -> None:
+        assert seconds > 0
+        pauses.append(threading.get_ident())
+
+    async def main() -> None:
+        async with Node("p") as p:
+            stream = p.add_stream("t", max_messages=1)
+            await stream.send_wait("x")
+            if fails == "broken":
+                stream._keeper.intake.error = StoreError("no disk")
+            monkeypatch.setattr("colugo.patterns.streams.stream.time.sleep", pause)
+            expected = StreamFullError if fails == "full" else StoreError
+            with pytest.raises(expected):
+                stream.send("y")
+            assert not pauses
+            with pytest.raises(expected):
+                await asyncio.to_thread(stream.send, "y")
+            assert len(pauses) == 1
+            assert threading.get_ident() not in pauses
+            monkeypatch.undo()
+            stream._keeper.intake.error = None
+
+    run(main())
+
+
 def test_a_node_stops_though_another_thread_never_stops_sending(tmp_path: Path) -> None:
     sent: list[str] = []
     ended = threading.Event()
@@ -646,72 +676,3 @@ def test_a_node_stops_though_another_thread_never_stops_sending(tmp_path: Path) 
     store = SqliteStore(tmp_path / "t.db", logger=logging.getLogger("p"))
     assert sent[-1].endswith(f"-{store.open().last_seq}")
     store.close()
-
-
-def test_of_two_connections_to_a_stream_the_newer_one_is_used_also_if_its_answer_is_read_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[ConsumerLink] = []
-    waiting: list[ConsumerLink] = []
-    held: list[tuple[ConsumerLink, list[bytes]]] = []
-    join, on_message = ConsumerLink.join, ConsumerLink._on_message
-
-    def join_after_the_first(link: ConsumerLink, begun: Iterable[int] = ()) -> None:
-        if asked and not held:
-            waiting.append(link)
-        else:
-            asked.append(link)
-            join(link, begun)
-
-    def read_the_first_answer_last(link: ConsumerLink, frames: list[bytes]) -> None:
-        if not held:
-            held.append((link, frames))
-            for one in waiting:
-                join_after_the_first(one)
-        else:
-            on_message(link, frames)
-            if len(held) == 1:
-                held.append(held[0])
-                on_message(*held[0])
-
-    monkeypatch.setattr(ConsumerLink, "join", join_after_the_first)
-    monkeypatch.setattr(ConsumerLink, "_on_message", read_the_first_answer_last)
-
-    async def main() -> None:
-        async with Node("p") as p, Node("c") as c:
-            stream = p.add_stream("t")
-            got = Collector()
-            other = stream.endpoints[0].replace("127.0.0.1", "localhost")  # not seen to be the same
-            c.add_consumer("t", got, group="g", connect=[other])
-            await until(lambda: len(held) == 2)
-            for n in range(3):
-                stream.send(str(n))
-            assert await got.reach(3) == ["0", "1", "2"]
-            await drained(stream)
-            assert stream.groups["g"].redelivered == 0
-
-    run(main())
-
-
-def test_when_the_connection_that_was_used_is_lost_the_other_one_to_the_stream_is_used() -> None:
-    async def main() -> None:
-        async with Node("p") as p, Node("c") as c:
-            stream = p.add_stream("t")
-            cable = TcpCable(int(stream.endpoints[0].rsplit(":", 1)[1]))
-            await cable.open()
-            await cable.cut()  # the port is known, and nobody is there yet
-            got = Collector()
-            consumer = c.add_consumer("t", got, group="g", connect=[f"tcp://127.0.0.1:{cable.port}"])
-            await consumer.ready()
-            discovered = consumer._sources[bytes.fromhex(stream.stream_id)].link
-            await cable.open()
-            await until(lambda: consumer._sources[bytes.fromhex(stream.stream_id)].link is not discovered)
-            stream.send("by the newer one")
-            await got.reach(1)
-            await cable.cut()
-            stream.send("by the one that is left")
-            assert await got.reach(2) == ["by the newer one", "by the one that is left"]
-            await drained(stream)
-            assert consumer.streams == 1
-
-    run(main())

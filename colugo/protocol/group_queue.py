@@ -127,8 +127,8 @@ class GroupQueue:
             self._end_pauses(now)
         if not any(member.room > 0 for member in self.members.values()):
             return []
-        if self._suspects.active and (chosen := self._suspects.choose(self.members.values())) is not None:
-            self._give(*chosen, given)
+        if self._suspects.active and (taken := self._suspects.take(self.members.values())) is not None:
+            self._give(*taken, given)
         if self._lines.woken:
             self._assign_lines(given)
         if self._ready:

@@ -9,6 +9,7 @@ from colugo.protocol.key_lines import KeyLines
 from colugo.protocol.tries import Entry, Member
 
 _READY = State.READY
+_held = attrgetter("held")
 
 
 class Suspects:
@@ -25,9 +26,6 @@ class Suspects:
         self.carer: Member | None = None
         self._lines = lines
         self._waiting: deque[Entry] = deque()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     @property
     def active(self) -> bool:
@@ -53,8 +51,8 @@ class Suspects:
         if entry.message.key:
             self._lines.drop_suspect(entry.message.key)
 
-    def choose(self, members: Iterable[Member]) -> tuple[Entry, Member] | None:
-        """The one whose turn it is, and who gets it; None if none can be handed out now.
+    def take(self, members: Iterable[Member]) -> tuple[Entry, Member] | None:
+        """Let the one go whose turn it is; it, and who gets it. None if none can be handed out now.
 
         Args:
             members: of the group; one of them, at least, can be given messages.
@@ -70,7 +68,7 @@ class Suspects:
             self._dismiss()
             return None
         if carer is None:
-            carer = self.carer = min((one for one in members if one.able), key=attrgetter("held"))
+            carer = self.carer = min((one for one in members if one.able), key=_held)
         if carer.held:
             return None
         self._waiting.remove(entry)

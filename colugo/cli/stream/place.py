@@ -155,15 +155,19 @@ async def _work(place: Place, topic: str | None, work: Work) -> int:
 
 async def _nowhere(place: Place, topic: str) -> str:
     """That there is no such stream, and which there are."""
-    if _is_file(topic):
-        return f"no stream {topic} is found; a file of that name is there: to read it, write --store {topic}"
     async with OverNetwork(place.wish, None, None) as access:
         found = (await access.streams()).found
     where = f" at node {place.node}" if place.node is not None else ""
-    if not found:
-        return f"no stream {topic} is found{where}, nor any other; see `colugo nodes` and `colugo doctor`"
-    return f"no stream {topic} is found{where}; there are: {some((one.name for one in found), 10)}"
+    hint = f". A file of that name is there: to read it, write --store {topic}" if _is_file(topic) else ""
+    if found:
+        others = f"; there are: {some((one.name for one in found), 10)}"
+    else:
+        others = ", nor any other; see `colugo nodes` and `colugo doctor`"
+    return f"no stream {topic} is found{where}{others}{hint}"
 
 
 def _is_file(topic: str) -> bool:
-    return Path(topic).is_file()
+    try:
+        return Path(topic).is_file()
+    except OSError:  # in a folder that may not be entered
+        return False

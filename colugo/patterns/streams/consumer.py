@@ -332,21 +332,23 @@ class Consumer(Part):
         """What nobody has begun with comes again, to this consumer or another one."""
         del reason
         stream_id, link.stream_id = link.stream_id, b""
-        if self._unlink(link) and not (self._aside or self._quiet):
-            other = next((one for one in self._links.connected if one.stream_id == stream_id), None)
-            if other is not None:  # by which the stream had let it in before
-                other.join()
+        source = self._unlink(link) or self._sources.get(stream_id)
+        if source is None or source.link is not None or self._aside or self._quiet:
+            return
+        others = [one for one in self._links.connected if one.stream_id == source.stream_id]
+        if others and not any(one.joining for one in others):
+            others[0].join()  # the stream has let it in there before
 
-    def _unlink(self, link: ConsumerLink) -> bool:
-        """Enter that a connection is not used any more; whether it was."""
+    def _unlink(self, link: ConsumerLink) -> Source | None:
+        """Enter that a connection is not used any more; the stream that it led to, if it was."""
         # not by the id, which a link that has left does not have any more
         source = next((one for one in self._sources.values() if one.link is link), None)
         if source is None:
-            return False
+            return None
         source.link = None
         source.held.difference_update(item.seq for item in self._handling.withdraw(source))
         self._count_streams()
-        return True
+        return source
 
     def _count_streams(self) -> None:
         links = [source.link for source in self._sources.values() if source.link is not None]

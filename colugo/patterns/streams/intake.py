@@ -149,7 +149,7 @@ class Intake:
         return seq
 
     def has_room(self, size: int) -> bool:
-        """Whether `add` takes a message, or refuses it for another reason than that there is no room.
+        """Whether there is room, or `add` refuses whatever room there is.
 
         Args:
             size: bytes of payload, headers and key.

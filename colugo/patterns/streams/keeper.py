@@ -48,7 +48,7 @@ class Keeper:
 
     Attributes:
         journal: what is written.
-        intake: what is sent, until then.
+        intake: takes what is sent, until the journal writes it.
         book: the groups.
         unknown: acknowledgements of what the consumer's group did not have.
         dropped: messages that were dropped to make room.

@@ -33,6 +33,7 @@ _MESSAGE_BYTES = 32
 """What a message takes in a frame, besides its parts."""
 _SETTLE = bytes([MAGIC, 0, VERSION, Kind.SETTLE])
 _PING = bytes([MAGIC, 0, VERSION, Kind.PING])
+_JOIN = bytes([MAGIC, 0, VERSION, Kind.JOIN])
 
 
 @dataclass(eq=False, frozen=True, slots=True)
@@ -75,6 +76,8 @@ class StreamMembers:
         self._on_change = on_change
         self._keeper: Keeper | None = None
         self._visitors: dict[bytes, Visitor] = {}
+        self._former: dict[bytes, StreamGroup] = {}
+        """The groups of consumers at connections that these have left for others of theirs."""
         self._complaints = Complaints(runtime)
         self._reader: SocketReader | None = None
         self._monitor: zmq.Socket[bytes] | None = None
@@ -172,11 +175,32 @@ class StreamMembers:
                 if frame.startswith(_SETTLE):
                     self._settle(keeper, visitor, identity, decode_settle(frame))
                     return
+            elif identity in self._former and not frame.startswith(_JOIN):
+                self._hear_former(keeper, identity, frame)
+                return
             self._control(keeper, identity, visitor, frame)
         except FrameError as error:
             self.malformed += 1
             text = f"a message to the stream {self._topic} is malformed"
             self._complaints.warn("malformed", text, error)
+
+    def _hear_former(self, keeper: Keeper, identity: bytes, frame: bytes) -> None:
+        """What a consumer says by a connection that is not its newest: what it has handled counts.
+
+        Everything else it had there has been taken back. It is not to join here again, which would take it
+        from the newer one.
+        """
+        group = self._former[identity]
+        if frame.startswith(_SETTLE):
+            settle = decode_settle(frame)
+            if settle.ranges and settle.stream_id == keeper.stream_id and keeper.book.has(group):
+                keeper.acknowledge(group, settle.ranges)
+            return
+        kind, _ = decode_control(frame)
+        if kind is Kind.LEAVE:
+            del self._former[identity]
+        elif kind is not Kind.PING:
+            raise FrameError(f"a frame of the kind {kind.name} has no place here")
 
     def _control(self, keeper: Keeper, identity: bytes, visitor: Visitor | None, frame: bytes) -> None:
         kind, body = decode_control(frame)
@@ -207,9 +231,12 @@ class StreamMembers:
                 self._rebind(keeper, identity, visitor.group, join)
                 return
             self._leave(identity, "it joined again", lost=True)
+        self._former.pop(identity, None)
         for other, before in list(self._visitors.items()):
-            if before.join.consumer == join.consumer:  # its old connection has not been missed yet
+            if before.join.consumer == join.consumer:  # that has not been missed yet, or is there still
                 self._leave(other, "it has another connection", lost=True)
+                if self._send(other, _PING):
+                    self._former[other] = before.group
         if not self._say_joined(keeper, identity):
             return
         durable = join.durable and join.named
@@ -275,9 +302,11 @@ class StreamMembers:
         self._probes = [loop.call_later(delay_s, self._probe) for delay_s in _PROBE_S]
 
     def _probe(self) -> None:
-        for identity in list(self._visitors):
+        for identity in [*self._visitors, *self._former]:
             if identity in self._visitors and not self._send(identity, _PING):
                 self._gone(identity)
+            elif identity in self._former and not self._send(identity, _PING):
+                del self._former[identity]
 
     def _gone(self, identity: bytes) -> None:
         self._leave(identity, "the consumer was lost", lost=True)

@@ -12,7 +12,14 @@ from typing import Any, Literal, get_args
 
 import zmq
 
-from colugo.errors import ClosedError, ConfigurationError, FrameError, LifecycleError, StreamFullError
+from colugo.errors import (
+    ClosedError,
+    ConfigurationError,
+    FrameError,
+    LifecycleError,
+    StoreError,
+    StreamFullError,
+)
 from colugo.net.binding import Binding
 from colugo.net.runtime import Runtime
 from colugo.net.store.memory import MemoryStore
@@ -279,7 +286,8 @@ class Stream(Part):
             MessageTooLargeError: if it is over the node's `max_message_bytes`, or the stream's `max_bytes`.
             ConfigurationError: if the key is too long, or no text.
             StreamFullError: if there is no room, but with `full="drop-oldest"`; or if too much waits to be
-                written. On another thread than the node's, after 0.2 ms: it may try again at once.
+                written. This and the next come after 0.2 ms on another thread than the node's: it may try
+                again at once.
             StoreError: if the store cannot be written to now.
             ClosedError: after the stream has been closed.
         """
@@ -403,7 +411,7 @@ class Stream(Part):
         parts = self._pack(message, key, headers)
         try:
             seq = self._keeper.intake.add(*parts)
-        except StreamFullError:
+        except (StreamFullError, StoreError):
             if threading.get_ident() != self._runtime.owner:
                 time.sleep(_REFUSED_S)
             raise
