@@ -13,8 +13,11 @@ MESSAGES := $(patsubst %.proto,%_pb2.py,$(wildcard proto/*.proto))
 PYTEST ?=
 # Tests and demo stay on this machine: no packet leaves it.
 RUN_PYTEST = COLUGO_SCOPE=host $(BIN)/python -m pytest
-# Two processes, for tests wait more than they work. Some of the slow ones measure, and are left alone.
+# Two processes, for tests wait more than they work.
 BESIDE = --numprocesses 2 --dist worksteal
+# So do these of the slow ones; the others measure, and are left alone.
+UNMEASURED = $(patsubst %,tests/test_%.py,docs examples fuzz_decoders keeper_restarts loss messenger relay \
+	stream_commands)
 # What nodes promise however they find each other.
 CORE_TESTS = $(patsubst %,tests/test_%.py,callbacks comings_and_goings conflation data_path flow \
 	interoperability node publish_subscribe request_reply stalls streams)
@@ -37,7 +40,12 @@ test: .venv/.dev $(MESSAGES) ## Run the tests, without the slow ones
 	$(RUN_PYTEST) -m "not slow" $(BESIDE) $(PYTEST)
 
 test-slow: .venv/.dev $(MESSAGES) ## Run only the slow tests
+ifeq ($(strip $(PYTEST)),)
+	$(RUN_PYTEST) -m slow $(BESIDE) $(UNMEASURED)
+	$(RUN_PYTEST) -m slow $(addprefix --ignore=,$(UNMEASURED))
+else
 	$(RUN_PYTEST) -m slow $(PYTEST)
+endif
 
 test-static: .venv/.dev $(MESSAGES) ## Run the tests of the core with mDNS off, by given peers only
 	COLUGO_TEST_DISCOVERY=static $(RUN_PYTEST) -m "not slow" $(BESIDE) $(CORE_TESTS) $(PYTEST)
