@@ -226,9 +226,7 @@ def test_a_hundred_kills_among_ten_nodes_leave_no_ghost_and_nothing_grows() -> N
         for what, times in (("lost", lost), ("found", found)):
             print(f"{what}: {len(times)}, median {statistics.median(times):.4f}, most {max(times):.3f} s")
         assert timely(max(lost), 1.0)
-        # ten processes that start on two cores may hold one of them up
-        assert timely(statistics.quantiles(found, n=100)[-1], FOUND_S)
-        assert timely(max(found), 3 * FOUND_S)
+        assert timely(max(found), FOUND_S)
         after = [peer.count() for peer in stays]
         for was, now in zip(before, after, strict=True):
             more = grown(was, now)

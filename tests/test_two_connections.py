@@ -9,7 +9,8 @@ import zmq
 from colugo import Consumer, Node, Stream
 from colugo.net.directory import Change
 from colugo.patterns.streams.consumer_link import ConsumerLink
-from colugo.protocol.control import decode_control, encode_bare, encode_control
+from colugo.protocol.control import decode_body, decode_control, encode_bare, encode_control
+from colugo.protocol.entries import Refusal
 from colugo.protocol.frames import Kind
 from colugo.protocol.settlements import Outcome, Settlement, encode_settle
 from tests.plain import plain_socket
@@ -224,8 +225,8 @@ def test_what_is_acknowledged_by_a_connection_that_is_not_the_newest_counts() ->
     run(main())
 
 
-@pytest.mark.parametrize("leaves", [True, False])
-def test_a_connection_that_is_not_the_newest_is_forgotten_when_it_ends(leaves: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("end", ["leaves", "is lost"])
+def test_a_connection_that_is_not_the_newest_is_forgotten_when_it_ends(end: str) -> None:
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("t")
@@ -234,10 +235,53 @@ def test_a_connection_that_is_not_the_newest_is_forgotten_when_it_ends(leaves: b
                     await joined(older)
                     await joined(newer)
                     assert len(stream._members._former) == 1
-                    if leaves:
+                    if end == "leaves":
                         await older.send(encode_bare(Kind.LEAVE))
                         await until(lambda: not stream._members._former)
                 await until(lambda: not stream._members._former)
                 assert stream.consumers == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", ["leaves", "is lost"])
+def test_when_the_newest_connection_ends_the_stream_asks_for_a_join_by_the_one_before(end: str) -> None:
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("t")
+            async with plain_socket(zmq.DEALER, stream.endpoints[0]) as older:
+                await joined(older)
+                async with plain_socket(zmq.DEALER, stream.endpoints[0]) as newer:
+                    await joined(newer)
+                    if end == "leaves":
+                        await newer.send(encode_bare(Kind.LEAVE))
+                        await until(lambda: stream.consumers == 0)
+                kind, body = decode_control(await receive(older))
+                assert (kind, decode_body(body, Refusal).again) == (Kind.REFUSAL, True)
+                assert not stream._members._former
+
+    run(main())
+
+
+def test_a_consumer_that_was_never_told_of_its_newest_connection_goes_on_when_that_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        async with Node("p") as p, Node("c") as c:
+            stream = p.add_stream("t")
+            async with cable_to(stream) as cable:
+                await cable.cut()
+                got = Collector()
+                consumer = c.add_consumer("t", got, group="g", connect=[at(cable)])
+                await consumer.ready()
+                joins = asked(monkeypatch)
+                monkeypatch.setattr(ConsumerLink, "_on_message", lambda link, frames: None)
+                await cable.open()
+                await until(lambda: stream._members._former)
+                monkeypatch.undo()
+                assert [at(cable)] == [link.endpoint for link in joins]
+                await cable.cut()
+                stream.send("x")
+                assert await got.reach(1) == ["x"]
 
     run(main())

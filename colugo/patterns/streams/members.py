@@ -76,8 +76,8 @@ class StreamMembers:
         self._on_change = on_change
         self._keeper: Keeper | None = None
         self._visitors: dict[bytes, Visitor] = {}
-        self._former: dict[bytes, StreamGroup] = {}
-        """The groups of consumers at connections that these have left for others of theirs."""
+        self._former: dict[bytes, Visitor] = {}
+        """Consumers at connections that they have left for newer ones of theirs."""
         self._complaints = Complaints(runtime)
         self._reader: SocketReader | None = None
         self._monitor: zmq.Socket[bytes] | None = None
@@ -187,10 +187,10 @@ class StreamMembers:
     def _hear_former(self, keeper: Keeper, identity: bytes, frame: bytes) -> None:
         """What a consumer says by a connection that is not its newest: what it has handled counts.
 
-        Everything else it had there has been taken back. It is not to join here again, which would take it
-        from the newer one.
+        Everything else it had there has been taken back. It is not to join here again as long as the newer
+        one is there, which it would take that from.
         """
-        group = self._former[identity]
+        group = self._former[identity].group
         if frame.startswith(_SETTLE):
             settle = decode_settle(frame)
             if settle.ranges and settle.stream_id == keeper.stream_id and keeper.book.has(group):
@@ -215,6 +215,7 @@ class StreamMembers:
             # of what it has begun it has said what became of it
             keeper.give_back(visitor.group, identity, visitor.group.queue.held_by(identity))
             self._leave(identity, "it left", lost=False)
+            self._call_back(visitor.join.consumer)
         elif kind is not Kind.PING:
             raise FrameError(f"a frame of the kind {kind.name} has no place here")
 
@@ -236,8 +237,9 @@ class StreamMembers:
             if before.join.consumer == join.consumer:  # that has not been missed yet, or is there still
                 self._leave(other, "it has another connection", lost=True)
                 if self._send(other, _PING):
-                    self._former[other] = before.group
+                    self._former[other] = before
         if not self._say_joined(keeper, identity):
+            self._call_back(join.consumer)
             return
         durable = join.durable and join.named
         group = keeper.book.join(join.group, identity, join.prefetch, join.bindings, durable=durable)
@@ -309,7 +311,21 @@ class StreamMembers:
                 del self._former[identity]
 
     def _gone(self, identity: bytes) -> None:
+        visitor = self._visitors.get(identity)
         self._leave(identity, "the consumer was lost", lost=True)
+        if visitor is not None:
+            self._call_back(visitor.join.consumer)
+
+    def _call_back(self, consumer: str) -> None:
+        """The newest connection of a consumer is over: if it has another one, it is to join there.
+
+        It may not know, if it has never read that it was let in by the newest.
+        """
+        for identity, former in list(self._former.items()):
+            if former.join.consumer == consumer:
+                del self._former[identity]
+                if self._send(identity, encode_control(Kind.REFUSAL, Refusal("join first", again=True))):
+                    return
 
     def _leave(self, identity: bytes, reason: str, *, lost: bool) -> None:
         visitor = self._visitors.pop(identity, None)
