@@ -16,11 +16,25 @@ RUN_PYTEST = COLUGO_SCOPE=host $(BIN)/python -m pytest
 # Two processes, for tests wait more than they work.
 BESIDE = --numprocesses 2 --dist worksteal
 # So do these of the slow ones; the others measure, and are left alone.
-UNMEASURED = $(patsubst %,tests/test_%.py,docs examples fuzz_decoders keeper_restarts loss messenger relay \
-	stream_commands)
+UNMEASURED = $(patsubst %,tests/%.py,project/test_docs \
+	project/test_examples \
+	protocol/test_fuzz_decoders \
+	patterns/streams/test_delivery_scheduler_restarts \
+	patterns/pubsub/test_loss \
+	messenger/test_messenger \
+	messenger/test_relay \
+	cli/stream/test_stream_commands)
 # What nodes promise however they find each other.
-CORE_TESTS = $(patsubst %,tests/test_%.py,callbacks comings_and_goings conflation data_path flow \
-	interoperability node publish_subscribe request_reply stalls streams)
+CORE_TESTS = $(patsubst %,tests/%.py,patterns/test_callbacks \
+	patterns/connections/test_comings_and_goings \
+	patterns/pubsub/test_conflation \
+	patterns/pubsub/test_data_path \
+	patterns/pubsub/test_backpressure \
+	patterns/test_interoperability \
+	patterns/pubsub/test_publish_subscribe \
+	patterns/requests/test_request_reply \
+	patterns/pubsub/test_stalls \
+	patterns/streams/test_streams test_node)
 BUILDIFIER := $(or $(wildcard node_modules/.bin/buildifier),$(shell command -v buildifier 2>/dev/null))
 BUILD_FILES = $(shell find . \( -name '.?*' -o -name node_modules -o -name 'bazel-*' \) -prune -o \
 	\( -name BUILD -o -name '*.bzl' -o -name '*.bazel' -o -name WORKSPACE \) -print)

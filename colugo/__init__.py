@@ -26,28 +26,28 @@ from colugo.errors import (
     TopicError,
 )
 from colugo.messenger import Messenger, MessengerStats, Mezzenger
-from colugo.net.interfaces import Scope
+from colugo.net.addresses.interfaces import Scope
 from colugo.node import Node
-from colugo.patterns.delayed import DelayedCallback
-from colugo.patterns.delivery import MessageInfo
-from colugo.patterns.publisher import Publisher, PublisherStats
-from colugo.patterns.repeater import Repeater
-from colugo.patterns.reply import Reply
-from colugo.patterns.reply_server import ReplyServer, ReplyServerStats
-from colugo.patterns.request_client import RequestClient, RequestClientStats
-from colugo.patterns.respondent import Respondent, RespondentStats
-from colugo.patterns.streams.consumed import Delivery
-from colugo.patterns.streams.consumer import Consumer, ConsumerStats
+from colugo.patterns.pubsub.callback_queue import MessageInfo
+from colugo.patterns.pubsub.publisher import Publisher, PublisherStats
+from colugo.patterns.pubsub.subscriber import Subscriber, SubscriberStats, SubscriptionStats
+from colugo.patterns.requests.reply import Reply
+from colugo.patterns.requests.reply_server import ReplyServer, ReplyServerStats
+from colugo.patterns.requests.request_client import RequestClient, RequestClientStats
+from colugo.patterns.requests.respondent import Respondent, RespondentStats
+from colugo.patterns.requests.survey import Survey, SurveyorStats, SurveyReply
+from colugo.patterns.requests.surveyor import Surveyor
+from colugo.patterns.streams.browse import KeptMessage
+from colugo.patterns.streams.consuming.consumer import Consumer, ConsumerStats
+from colugo.patterns.streams.consuming.delivery import Delivery
 from colugo.patterns.streams.dead_letters import DeadLetter
-from colugo.patterns.streams.kept_messages import KeptMessage
-from colugo.patterns.streams.stats import GroupStats, StreamStats
 from colugo.patterns.streams.stream import Stream
-from colugo.patterns.subscriber import Subscriber, SubscriberStats, SubscriptionStats
-from colugo.patterns.survey import Survey, SurveyorStats, SurveyReply
-from colugo.patterns.surveyor import Surveyor
+from colugo.patterns.streams.stream_stats import GroupStats, StreamStats
+from colugo.patterns.timers.delayed import DelayedCallback
+from colugo.patterns.timers.repeater import Repeater
 from colugo.protocol.advertisement import Advertisement
-from colugo.protocol.bindings import exact
 from colugo.protocol.codecs import Codec
+from colugo.protocol.streams.bindings import exact
 from colugo.protocol.version import __version__
 
 __all__ = [

@@ -9,31 +9,32 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from colugo.errors import DuplicateTopicError
-from colugo.introspection import describe
+from colugo.introspection.describe import describe
+from colugo.introspection.stream_questions import StreamQuestions
 from colugo.lifecycle import Lifecycle
+from colugo.net.addresses.interfaces import Scope, resolve_scope
+from colugo.net.addresses.ipc import resolve_ipc
 from colugo.net.directory import Directory
-from colugo.net.discovery import Discovery
-from colugo.net.host import host_id
-from colugo.net.interfaces import Scope, resolve_scope
-from colugo.net.ipc import resolve_ipc
-from colugo.net.peers import resolve_mdns, resolve_peers
-from colugo.net.port_choice import resolve_port
+from colugo.net.discovery.choose import Discovery
+from colugo.net.discovery.static_peers import resolve_mdns, resolve_peers
 from colugo.net.runtime import Runtime
-from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
-from colugo.patterns.delayed import DelayedCallback
-from colugo.patterns.publisher import (
+from colugo.net.transport.host import host_id
+from colugo.net.transport.port_choice import resolve_port
+from colugo.net.transport.sockets import DEFAULT_MAX_MESSAGE_BYTES
+from colugo.patterns.pubsub.publisher import (
     DEFAULT_HWM,
     DEFAULT_MAX_BYTES,
     DEFAULT_STALL_MS,
     FlowPolicy,
     Publisher,
 )
-from colugo.patterns.repeater import Repeater
-from colugo.patterns.reply_server import ReplyServer
-from colugo.patterns.request_client import Balance, RequestClient
-from colugo.patterns.respondent import Respondent
-from colugo.patterns.streams.consumer import DEFAULT_PREFETCH, Consumer
-from colugo.patterns.streams.group_book import AckPolicy
+from colugo.patterns.pubsub.subscriber import DEFAULT_QUEUE, Subscriber
+from colugo.patterns.requests.reply_server import ReplyServer
+from colugo.patterns.requests.request_client import Balance, RequestClient
+from colugo.patterns.requests.respondent import Respondent
+from colugo.patterns.requests.surveyor import Surveyor
+from colugo.patterns.streams.consuming.consumer import DEFAULT_PREFETCH, Consumer
+from colugo.patterns.streams.groups import AckPolicy
 from colugo.patterns.streams.intake import FullPolicy
 from colugo.patterns.streams.stream import (
     DEFAULT_ACK_TIMEOUT_MS,
@@ -44,11 +45,10 @@ from colugo.patterns.streams.stream import (
     Durability,
     Stream,
 )
-from colugo.patterns.subscriber import DEFAULT_QUEUE, Subscriber
-from colugo.patterns.surveyor import Surveyor
+from colugo.patterns.timers.delayed import DelayedCallback
+from colugo.patterns.timers.repeater import Repeater
 from colugo.protocol.advertisement import Advertisement, check_name, check_realm
-from colugo.protocol.description import DESCRIBE, to_plain
-from colugo.stream_questions import StreamQuestions
+from colugo.protocol.description.node_description import DESCRIBE, to_plain
 
 B = TypeVar("B", Publisher, ReplyServer, Stream)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from colugo.net.memory import MemoryDirectory, MemoryNetwork
+from colugo.net.discovery.memory_directory import MemoryDirectory, MemoryNetwork
 from colugo.node import Node
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from colugo import Node
-from tests.namespaces import leave_for_own_network
-from tests.support import new_realm
+from tests.support.essentials import new_realm
+from tests.support.namespaces import leave_for_own_network
 
 os.environ["COLUGO_SCOPE"] = "host"
 DISCOVERY = os.environ.get("COLUGO_TEST_DISCOVERY", "mdns")

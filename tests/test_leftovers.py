@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from colugo import ClosedError, Node
-from colugo.patterns.publisher import Publisher
-from tests.leftovers import nothing_left, state
-from tests.support import run, wait_until
+from colugo.patterns.pubsub.publisher import Publisher
+from tests.support.essentials import run, wait_until
+from tests.support.leftovers import nothing_left, state
 
 
 def has_sent(publisher: Publisher, count: int) -> bool:

@@ -12,10 +12,10 @@ import pytest
 import zmq
 
 from colugo import ClosedError, ConfigurationError, DuplicateTopicError, LifecycleError, Node
+from colugo.net.discovery.memory_directory import MemoryDirectory, MemoryNetwork
 from colugo.net.loop_runner import ThreadRunner
-from colugo.net.memory import MemoryDirectory, MemoryNetwork
-from tests.leftovers import nothing_left, open_files
-from tests.support import Collector, Program, run, seconds, until
+from tests.support.essentials import Collector, Program, run, seconds, until
+from tests.support.leftovers import nothing_left, open_files
 
 
 class Sensor(Node):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from colugo.diagnosis import agreement, flow, reach, streams, surroundings, topics
+from colugo.diagnosis import agreement, counters, reach, stream_checks, surroundings, topic_checks
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding
 
@@ -23,9 +23,9 @@ IN_REALM: tuple[Check, ...] = (
     agreement.records,
     agreement.versions,
     agreement.clocks,
-    topics.connections,
-    flow.counters,
-    streams.counters,
+    topic_checks.connections,
+    counters.counters,
+    stream_checks.counters,
 )
 """Of the nodes of the realm in force; those of others are only counted, unless there is nobody else."""
 
@@ -40,5 +40,5 @@ def examine(facts: Facts) -> list[Finding]:
     return [
         *(finding for check in AROUND for finding in check(facts)),
         *(finding for check in IN_REALM for finding in check(own)),
-        *topics.alone(facts),
+        *topic_checks.alone(facts),
     ]

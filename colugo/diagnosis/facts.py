@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from colugo.protocol.description import KnownSocket, NodeDescription
+from colugo.protocol.description.node_description import KnownSocket, NodeDescription
 
 
 class Reach(StrEnum):

@@ -4,18 +4,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from colugo.diagnosis.facts import Facts
-from colugo.protocol.description import (
+from colugo.protocol.description.node_description import (
     KnownSocket,
     NodeDescription,
 )
-from colugo.protocol.part_description import (
+from colugo.protocol.description.socket_descriptions import (
     LinkDescription,
     PublisherDescription,
     ReplyServerDescription,
     RequestClientDescription,
     SubscriberDescription,
 )
-from colugo.protocol.stream_description import ConsumerDescription, StreamDescription
+from colugo.protocol.description.stream_descriptions import ConsumerDescription, StreamDescription
 from colugo.protocol.topics import Pattern, is_pattern
 
 PUBLISH = "pub"

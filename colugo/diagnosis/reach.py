@@ -7,7 +7,7 @@ from colugo.diagnosis.facts import Facts, Reach, is_link_local, is_loopback
 from colugo.diagnosis.finding import Finding, Level
 from colugo.diagnosis.pairs import OFFERS
 from colugo.diagnosis.wording import count, some
-from colugo.protocol.description import KnownSocket
+from colugo.protocol.description.node_description import KnownSocket
 
 _NOUNS = {**OFFERS, "node": "its own endpoint"}
 _DEAD = (Reach.NO_HOST, Reach.UNREACHABLE)

@@ -1,13 +1,13 @@
 """What is to be said of one side that offers a topic and one that wants it."""
 
-from colugo.diagnosis.codecs import Fit, fit
+from colugo.diagnosis.codec_fit import Fit, fit
 from colugo.diagnosis.facts import Facts, Reach, is_loopback
 from colugo.diagnosis.finding import Finding, Level
 from colugo.diagnosis.pairs import OFFER_VERBS, OFFERS, Offer, Sides, Want, sides
 from colugo.diagnosis.reach import outcomes_of
-from colugo.diagnosis.streams import deliveries
+from colugo.diagnosis.stream_checks import deliveries
 from colugo.diagnosis.wording import count, duration
-from colugo.protocol.part_description import (
+from colugo.protocol.description.socket_descriptions import (
     LinkDescription,
     PublisherDescription,
     ReaderDescription,
@@ -15,7 +15,7 @@ from colugo.protocol.part_description import (
     RequestClientDescription,
     SubscriberDescription,
 )
-from colugo.protocol.stream_description import ConsumerDescription
+from colugo.protocol.description.stream_descriptions import ConsumerDescription
 
 _GRACE_MS = 3000
 """An attempt at a connection that is younger says nothing yet."""

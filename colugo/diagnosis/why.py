@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from colugo.diagnosis import agreement, streams, surroundings
+from colugo.diagnosis import agreement, stream_checks, surroundings
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level, worst
 from colugo.diagnosis.pairs import OFFERS, PUBLISH, WANTS, Offer, Want, offers, pairs, wants, who_wants
-from colugo.diagnosis.topics import close, concerns, lonely_want
+from colugo.diagnosis.topic_checks import close, concerns, lonely_want
 from colugo.diagnosis.verdicts import verdict
 from colugo.diagnosis.wording import count, some
-from colugo.protocol.stream_description import StreamDescription
+from colugo.protocol.description.stream_descriptions import StreamDescription
 from colugo.protocol.topics import Pattern, is_pattern
 
 _DOES = "publishes, streams, answers, subscribes to, consumes or requests"
@@ -66,7 +66,7 @@ def _findings(
             yield _lonely_offer(facts, offer, wanted)
     for offer in offered:
         if isinstance(offer.part, StreamDescription) and facts.speaks_of(offer.socket.realm):
-            yield from streams.kept(facts.label(offer.socket.node_id), offer.part)
+            yield from stream_checks.kept(facts.label(offer.socket.node_id), offer.part)
     for kind in OFFERS:
         yield from _strangers(facts, kind, [one for one in paired if one[0].kind == kind])
 

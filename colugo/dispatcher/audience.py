@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from colugo.dispatcher.dispatch_summary import DispatchSummary
 from colugo.dispatcher.listener import ResultListener
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.request import Request
-from colugo.dispatcher.summary import DispatchSummary
 from colugo.dispatcher.worker import mailbox_of
 
 Ear = tuple[Mailbox[Any], Callable[..., Any]]

@@ -5,16 +5,16 @@ import time
 from typing import Any
 
 from colugo.dispatcher.checks import LONGEST_TTL_MS, check_kind, check_text, check_ttl
+from colugo.dispatcher.dispatcher_stats import DispatcherStats
 from colugo.dispatcher.early import EarlyRequests
-from colugo.dispatcher.joining import join_all
-from colugo.dispatcher.ledger import Ledger
 from colugo.dispatcher.listener import ResultListener
 from colugo.dispatcher.mailbox import Mailbox
-from colugo.dispatcher.network import Network
+from colugo.dispatcher.open_requests import Ledger
+from colugo.dispatcher.over_nodes import Network
 from colugo.dispatcher.producer import Producer
 from colugo.dispatcher.registrations import Registrations
 from colugo.dispatcher.request import Request
-from colugo.dispatcher.stats import DispatcherStats
+from colugo.dispatcher.thread_joining import join_all
 from colugo.dispatcher.worker import Worker, mailbox_of
 from colugo.errors import ClosedError, LifecycleError
 from colugo.node import Node

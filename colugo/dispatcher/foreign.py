@@ -8,7 +8,7 @@ from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.request import Judge, Request
 from colugo.dispatcher.sealed import SealedCodec
 from colugo.errors import ClosedError, DecodeError, EncodeError, MessageTooLargeError
-from colugo.patterns.reply import Reply
+from colugo.patterns.requests.reply import Reply
 
 
 class ForeignRequest(Request):

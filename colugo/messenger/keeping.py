@@ -16,11 +16,11 @@ from colugo.errors import (
     StoreError,
     StreamFullError,
 )
-from colugo.messenger.message import Envelope, to_bytes
-from colugo.messenger.wording import GIVEN_TOPIC, MAX_DELIVER, MEETING_S, PING, RELAY_TOPIC, TOPIC
-from colugo.net.port_choice import check_port
+from colugo.messenger.named_message import Envelope, to_bytes
+from colugo.messenger.names import GIVEN_TOPIC, MAX_DELIVER, MEETING_S, PING, RELAY_TOPIC, TOPIC
+from colugo.net.transport.port_choice import check_port
 from colugo.node import Node
-from colugo.patterns.streams.consumed import Delivery
+from colugo.patterns.streams.consuming.delivery import Delivery
 from colugo.patterns.streams.stream import Stream
 
 _HANDED_OVER_AT_A_TIME = 50

@@ -10,13 +10,13 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
 from colugo.errors import ClosedError, ConfigurationError
+from colugo.messenger.callback_thread import Worker
 from colugo.messenger.keeping import Keeping, relay_endpoint
-from colugo.messenger.message import check_name, seal, to_bytes
+from colugo.messenger.messenger_stats import MessengerStats
+from colugo.messenger.named_message import check_name, seal, to_bytes
+from colugo.messenger.names import MEETING_S, MOST_WAITING, SEND_PORT, SUB_PORT, TOPIC
 from colugo.messenger.receiving import Receiving
-from colugo.messenger.stats import MessengerStats
 from colugo.messenger.subscriptions import Subscriptions
-from colugo.messenger.wording import MEETING_S, MOST_WAITING, SEND_PORT, SUB_PORT, TOPIC
-from colugo.messenger.worker import Worker
 from colugo.node import Node
 from colugo.patterns.base import check_count
 from colugo.patterns.callbacks import count_parameters
@@ -25,7 +25,7 @@ from colugo.protocol.codecs import resolve_codec
 _LONGEST_S = 1e9
 
 if TYPE_CHECKING:
-    from colugo.patterns.subscriber import Subscriber
+    from colugo.patterns.pubsub.subscriber import Subscriber
 
 
 class Messenger:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from colugo.errors import DecodeError
-from colugo.messenger.message import Envelope, Message, from_bytes
+from colugo.messenger.callback_thread import Worker
+from colugo.messenger.named_message import Envelope, Message, from_bytes
 from colugo.messenger.recent import Recent
-from colugo.messenger.worker import Worker
-from colugo.patterns.streams.consumed import Delivery
+from colugo.patterns.streams.consuming.delivery import Delivery
 from colugo.protocol.codecs import Codec
-from colugo.protocol.settlements import report_failure
+from colugo.protocol.streams.settlements import report_failure
 
 _REMEMBERED = 10_000
 _WORKING_S = 5.0

@@ -7,9 +7,8 @@ from os import PathLike
 from typing import Any
 
 from colugo.errors import ColugoError, DecodeError, StoreError
-from colugo.messenger.message import Envelope, from_bytes
-from colugo.messenger.recent import Recent
-from colugo.messenger.wording import (
+from colugo.messenger.named_message import Envelope, from_bytes
+from colugo.messenger.names import (
     ANSWER,
     MAX_DELIVER,
     PING,
@@ -19,15 +18,16 @@ from colugo.messenger.wording import (
     TOPIC,
     passing_key,
 )
+from colugo.messenger.recent import Recent
 from colugo.node import Node
 from colugo.patterns.base import Complaints
-from colugo.patterns.delivery import MessageInfo
-from colugo.patterns.reply import Reply
-from colugo.patterns.streams.kept_messages import reading
-from colugo.patterns.streams.stats import StreamStats
+from colugo.patterns.pubsub.callback_queue import MessageInfo
+from colugo.patterns.requests.reply import Reply
+from colugo.patterns.streams.browse import reading
 from colugo.patterns.streams.stream import DEFAULT_MAX_MESSAGES
-from colugo.protocol.message_parts import unpack_headers
-from colugo.protocol.messages import Message as Stored
+from colugo.patterns.streams.stream_stats import StreamStats
+from colugo.protocol.streams.message_parts import unpack_headers
+from colugo.protocol.streams.stream_message import Message as Stored
 
 _REMEMBERED = 100_000
 _HEARD = 10_000

@@ -3,14 +3,14 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from colugo.messenger.callback_thread import Worker
+from colugo.messenger.names import GIVEN_TOPIC, TOPIC, passing_key
 from colugo.messenger.receiving import Receiving
-from colugo.messenger.wording import GIVEN_TOPIC, TOPIC, passing_key
-from colugo.messenger.worker import Worker
 from colugo.node import Node
-from colugo.protocol.bindings import Bindings, exact
+from colugo.protocol.streams.bindings import Bindings, exact
 
 if TYPE_CHECKING:
-    from colugo.patterns.streams.consumer import Consumer
+    from colugo.patterns.streams.consuming.consumer import Consumer
 
 
 class Subscriptions:

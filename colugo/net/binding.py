@@ -7,9 +7,9 @@ from typing import Protocol
 import zmq
 
 from colugo.errors import BindError
-from colugo.net.interfaces import Scope, host_addresses, without_zone
-from colugo.net.ipc import IpcFiles
-from colugo.net.sockets import bind, bind_also, unbind
+from colugo.net.addresses.interfaces import Scope, host_addresses, without_zone
+from colugo.net.addresses.ipc import IpcFiles
+from colugo.net.transport.sockets import bind, bind_also, unbind
 from colugo.protocol.advertisement import Advertisement, Framing, Kind, endpoint
 
 

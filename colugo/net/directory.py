@@ -51,7 +51,7 @@ Listener = Callable[[DirectoryEvent], None]
 class Directory(Protocol):
     """Where a node advertises its sockets and learns of others; all calls on the node's loop.
 
-    Implementations: `colugo.net.mdns.MdnsDirectory` and, for tests, `colugo.net.memory.MemoryDirectory`.
+    Implementations: `MdnsDirectory`, `StaticDirectory`, `CombinedDirectory` and `MemoryDirectory`.
     """
 
     @property

@@ -18,12 +18,14 @@ from colugo.errors import (
     RequestTimeoutError,
 )
 from colugo.net.binding import Binding
-from colugo.net.port_choice import PortChoice
 from colugo.net.questions import QuestionHandler, Questions
-from colugo.net.reader import SocketReader
-from colugo.net.sockets import Sockets, connect
-from colugo.net.tasks import Tasks
-from colugo.protocol.control import (
+from colugo.net.transport.port_choice import PortChoice
+from colugo.net.transport.socket_reader import SocketReader
+from colugo.net.transport.sockets import Sockets, connect
+from colugo.net.transport.tasks import Tasks
+from colugo.protocol.error_report import report_error
+from colugo.protocol.frames import ID_BYTES, Kind
+from colugo.protocol.membership.control import (
     MAX_ANSWER_BYTES,
     MAX_CONTROL_BYTES,
     Answer,
@@ -33,8 +35,6 @@ from colugo.protocol.control import (
     encode_control,
     is_of_other_version,
 )
-from colugo.protocol.error_report import report_error
-from colugo.protocol.frames import ID_BYTES, Kind
 from colugo.protocol.throttle import Throttle
 
 Bind = Callable[[zmq.Socket[bytes], int | None], Binding]

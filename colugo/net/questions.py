@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from colugo.errors import ClosedError, ConfigurationError, LifecycleError
-from colugo.net.tasks import Tasks
-from colugo.protocol.control import Answer, Question
+from colugo.net.transport.tasks import Tasks
 from colugo.protocol.error_report import ErrorReport, report_error
+from colugo.protocol.membership.control import Answer, Question
 
 QuestionHandler = Callable[[dict[str, Any]], Any]
 """Gets the arguments of a question; returns what JSON can carry, or an awaitable of that."""

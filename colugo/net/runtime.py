@@ -12,17 +12,17 @@ import zmq
 from tornado.ioloop import IOLoop
 
 from colugo.errors import ClosedError, ConfigurationError
+from colugo.net.addresses.interfaces import Scope, host_addresses
+from colugo.net.addresses.ipc import IpcFiles
+from colugo.net.addresses.routes import Routes
+from colugo.net.addresses.scope_watch import ScopeWatch
 from colugo.net.binding import Binding, Follower
 from colugo.net.directory import Directory, DirectoryStatus
-from colugo.net.interfaces import Scope, host_addresses
-from colugo.net.ipc import IpcFiles
 from colugo.net.node_endpoint import NodeEndpoint
-from colugo.net.port_choice import ANY_PORT, PortChoice
 from colugo.net.registry import Registry, Watch
-from colugo.net.routes import Routes
-from colugo.net.scope_watch import ScopeWatch
-from colugo.net.sockets import Sockets
-from colugo.net.tasks import Tasks
+from colugo.net.transport.port_choice import ANY_PORT, PortChoice
+from colugo.net.transport.sockets import Sockets
+from colugo.net.transport.tasks import Tasks
 from colugo.protocol.advertisement import NODE_TOPIC, Advertisement, Framing, Kind
 
 _MIN_MESSAGE_BYTES = 1024

@@ -98,7 +98,7 @@ class Part:
             self._runtime.submit(self.close_now)
 
     def describe(self) -> object:
-        """What the node says of it when it is asked (`colugo.introspection`); None of what is no socket."""
+        """What the node says of it when it is asked (`introspection/`); None of what is no socket."""
         return None
 
     def quiesce(self) -> None:

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from colugo import Node
-from colugo.patterns.publisher import Publisher
+from colugo.patterns.pubsub.publisher import Publisher
 
 TAIL = 10
 """How many messages follow the flood."""

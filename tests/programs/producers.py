@@ -5,7 +5,7 @@ import sys
 import threading
 from typing import Any
 
-from tests.dispatching import Echo, dispatching
+from tests.support.dispatching import Echo, dispatching
 
 
 class Telling(Echo):

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from colugo import MessageInfo, Node
-from colugo.patterns.subscriber import Subscriber
+from colugo.patterns.pubsub.subscriber import Subscriber
 
 
 class Account:

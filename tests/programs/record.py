@@ -13,7 +13,7 @@ from typing import Any
 from zeroconf import ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
-from colugo.net.mdns_query import SERVICE_TYPE
+from colugo.net.mdns.query import SERVICE_TYPE
 from colugo.protocol.advertisement import Advertisement, Kind, instance_label, to_txt
 
 

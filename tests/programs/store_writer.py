@@ -12,9 +12,9 @@ import sys
 from functools import partial
 
 from colugo.errors import StoreError
-from colugo.net.store import GroupRecord, Outcome, Transaction
-from colugo.net.store.sqlite import SqliteStore
-from tests.storing import message
+from colugo.store import GroupRecord, Outcome, Transaction
+from colugo.store.sqlite.sqlite_store import SqliteStore
+from tests.support.storing import message
 
 SIZES = (1, 3, 50, 700)
 """How many messages a transaction inserts, at random."""

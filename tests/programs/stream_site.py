@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from colugo import Node
-from tests.support import until
+from tests.support.essentials import until
 
 
 def work(message: str) -> None:

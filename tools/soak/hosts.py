@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-from tests.namespaces import Hosts
+from tests.support.namespaces import Hosts
 from tools.soak.places import HOSTS, Cable, Place
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from colugo import Node
 from colugo.errors import StreamFullError
-from colugo.patterns.streams.consumed import Delivery
+from colugo.patterns.streams.consuming.delivery import Delivery
 from tools.soak.base import OnNode
 from tools.soak.bursts import bursts, send_all
 from tools.soak.options import MAX_DELIVER, TOPIC, Options

@@ -12,11 +12,11 @@ import click
 from rich.console import Console
 
 from colugo import ColugoError
+from colugo.cli.demo.closing_summary import print_summary
 from colugo.cli.demo.plain import PlainView
 from colugo.cli.demo.readings import can_read
 from colugo.cli.demo.record import Record
 from colugo.cli.demo.screen import LEAST_HEIGHT, LEAST_WIDTH, ScreenView
-from colugo.cli.demo.summary import print_summary
 from colugo.cli.demo.tour import Tour
 
 _DEFAULT_S = 15.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
 
-from colugo.cli.demo.messages import (
+from colugo.cli.demo.demo_messages import (
     CLIENT,
     FIRST_NODES,
     FIRST_SERVERS,

@@ -7,10 +7,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from colugo.cli.demo.demo_messages import Event
 from colugo.cli.demo.expectations import State, findings
-from colugo.cli.demo.messages import Event
+from colugo.cli.demo.formats import NS_PER_S, readings, typical_ms
 from colugo.cli.demo.record import NS_PER_MS, Record
-from colugo.cli.demo.wording import NS_PER_S, readings, typical_ms
 
 _MARKS = {State.OK: ("✓", "green"), State.FAILED: ("✗", "red"), State.WAITING: ("·", "dim")}
 _STYLES = {

@@ -5,8 +5,8 @@ from typing import Self
 
 import click
 
+from colugo.cli.demo.formats import NS_PER_S, readings
 from colugo.cli.demo.record import Record
-from colugo.cli.demo.wording import NS_PER_S, readings
 
 
 class PlainView:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from colugo.cli.demo.messages import Load, Memory, Network
+from colugo.cli.demo.demo_messages import Load, Memory, Network
 
 try:
     import psutil

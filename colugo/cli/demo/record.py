@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from colugo import Advertisement
-from colugo.cli.demo.messages import CLIENT, VICTIM, Event, Report, SlowOutcome
+from colugo.cli.demo.demo_messages import CLIENT, VICTIM, Event, Report, SlowOutcome
 
 NS_PER_MS = 1_000_000
 _MAX_NOTES = 2000

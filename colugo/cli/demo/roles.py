@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from colugo import Advertisement, Node, Publisher, RequestClient, RequestError
-from colugo.cli.demo.messages import (
+from colugo.cli.demo.demo_messages import (
     FACTORS,
     FIRST_SERVERS,
     LOAD,

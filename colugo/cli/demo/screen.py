@@ -9,8 +9,8 @@ from rich.layout import Layout
 from rich.live import Live
 
 from colugo.cli.demo import panels
+from colugo.cli.demo.formats import NS_PER_S
 from colugo.cli.demo.record import Record
-from colugo.cli.demo.wording import NS_PER_S
 
 LEAST_WIDTH = 80
 LEAST_HEIGHT = 24

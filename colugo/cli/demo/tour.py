@@ -7,18 +7,7 @@ import time
 from collections.abc import Callable
 
 from colugo import Advertisement, MessageInfo, Node, RequestError
-from colugo.cli.demo.expectations import (
-    KILL_NOTICED,
-    LATE_FOUND,
-    LATE_SHARES,
-    NEXT_WORKED,
-    NODES_FOUND,
-    READINGS_FLOW,
-    REQUESTS_ANSWERED,
-    REQUESTS_WENT_ON,
-    TURNS_TAKEN,
-)
-from colugo.cli.demo.messages import (
+from colugo.cli.demo.demo_messages import (
     ALL_REPORTS,
     CLIENT,
     FIRST_SERVERS,
@@ -34,6 +23,17 @@ from colugo.cli.demo.messages import (
     Network,
     Report,
     SlowOutcome,
+)
+from colugo.cli.demo.expectations import (
+    KILL_NOTICED,
+    LATE_FOUND,
+    LATE_SHARES,
+    NEXT_WORKED,
+    NODES_FOUND,
+    READINGS_FLOW,
+    REQUESTS_ANSWERED,
+    REQUESTS_WENT_ON,
+    TURNS_TAKEN,
 )
 from colugo.cli.demo.processes import Processes
 from colugo.cli.demo.record import Flow, Record, milliseconds

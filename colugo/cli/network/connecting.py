@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from colugo.diagnosis.facts import Reach
-from colugo.net.addresses import socket_address
+from colugo.net.addresses.probe import socket_address
 
 _TIMEOUT_S = 1.0
 _AT_ONCE = 128

@@ -6,7 +6,7 @@ import click
 
 from colugo.cli.network.gather import Wish
 from colugo.cli.network.options import gather_now, network_options
-from colugo.cli.network.show import as_data, console, print_findings, print_json, print_result
+from colugo.cli.network.output import as_data, console, print_findings, print_json, print_result
 from colugo.diagnosis.doctor import examine
 from colugo.diagnosis.finding import Level, worst
 

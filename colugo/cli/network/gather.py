@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 from colugo.cli.network.connecting import try_all
 from colugo.cli.network.listening import Listening
-from colugo.cli.network.surroundings import look_around
+from colugo.cli.network.local_checks import look_around
 from colugo.diagnosis.facts import Facts, PeerFact, Reach, is_loopback
 from colugo.errors import ColugoError
-from colugo.net.host import host_id
-from colugo.net.interfaces import HOST, Scope, resolve_scope, without_zone
-from colugo.net.ipc import resolve_ipc
+from colugo.net.addresses.interfaces import HOST, Scope, resolve_scope, without_zone
+from colugo.net.addresses.ipc import resolve_ipc
+from colugo.net.discovery.static_peers import Peer, resolve_mdns, resolve_peers
 from colugo.net.node_endpoint import ask
-from colugo.net.peers import Peer, resolve_mdns, resolve_peers
-from colugo.net.port_choice import resolve_port
-from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
+from colugo.net.transport.host import host_id
+from colugo.net.transport.port_choice import resolve_port
+from colugo.net.transport.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
 from colugo.protocol.advertisement import check_realm, endpoint
-from colugo.protocol.description import (
+from colugo.protocol.description.node_description import (
     DESCRIBE,
     KnownSocket,
     NodeDescription,

@@ -3,11 +3,11 @@
 from types import TracebackType
 from typing import Self
 
-from colugo.introspection import as_known
+from colugo.introspection.describe import as_known
+from colugo.net.addresses.interfaces import Scope
 from colugo.net.directory import Change, DirectoryEvent
-from colugo.net.interfaces import Scope
-from colugo.net.mdns import MdnsDirectory
-from colugo.protocol.description import KnownSocket
+from colugo.net.mdns.mdns_directory import MdnsDirectory
+from colugo.protocol.description.node_description import KnownSocket
 
 
 class Listening:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 
 from zeroconf import DNSIncoming, DNSOutgoing, DNSPointer, DNSQuestion
 
-from colugo.cli.network.interfaces import Interface
+from colugo.cli.network.scope_interfaces import Interface
 from colugo.diagnosis.facts import HostFact, InterfaceFact, Multicast
-from colugo.net.mdns_query import SERVICE_TYPE, TYPE_PTR
+from colugo.net.mdns.query import SERVICE_TYPE, TYPE_PTR
 
 _PORT = 5353
 _GROUPS = {socket.AF_INET: "224.0.0.251", socket.AF_INET6: "ff02::fb"}

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from colugo.cli.network.gather import Wish
 from colugo.cli.network.options import gather_now, network_options
-from colugo.cli.network.show import clean, console, print_json
+from colugo.cli.network.output import clean, console, print_json
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.wording import count
 

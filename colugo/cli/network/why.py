@@ -6,7 +6,7 @@ import click
 
 from colugo.cli.network.gather import Wish
 from colugo.cli.network.options import gather_now, network_options
-from colugo.cli.network.show import as_data, console, print_findings, print_json
+from colugo.cli.network.output import as_data, console, print_findings, print_json
 from colugo.diagnosis.finding import Level, worst
 from colugo.diagnosis.why import explain
 from colugo.errors import TopicError

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from colugo.protocol.stream_description import StreamDescription
+from colugo.protocol.description.stream_descriptions import StreamDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Access(Protocol):
         """
 
     async def ask(self, found: Found, question: str, **arguments: Any) -> Any:
-        """Ask a stream one of the questions of `colugo.stream_questions`.
+        """Ask a stream one of the questions of `colugo.introspection.stream_questions`.
 
         Args:
             found: which.

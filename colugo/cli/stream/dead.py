@@ -3,11 +3,11 @@
 import click
 
 from colugo.cli.network.options import json_option
-from colugo.cli.network.show import clean, print_json
+from colugo.cli.network.output import clean, print_json
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import filter_options, filters
+from colugo.cli.stream.paging import letters
 from colugo.cli.stream.place import EXIT_STATUS, Place, place_options, run
-from colugo.cli.stream.reading import letters
 from colugo.cli.stream.tables import as_data, print_letters
 from colugo.diagnosis.wording import count
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from colugo.errors import DecodeError
-from colugo.messenger.message import from_bytes
+from colugo.messenger.named_message import from_bytes
 
 
 def open_envelope(payload: bytes) -> tuple[dict[str, str], bytes] | None:

@@ -8,9 +8,9 @@ import click
 
 from colugo.cli.stream.access import Found
 from colugo.errors import ConfigurationError
-from colugo.protocol.bindings import Bindings
-from colugo.protocol.message_ids import split_id
-from colugo.protocol.message_parts import check_group
+from colugo.protocol.streams.bindings import Bindings
+from colugo.protocol.streams.message_ids import split_id
+from colugo.protocol.streams.message_parts import check_group
 
 
 @dataclass(frozen=True, slots=True)

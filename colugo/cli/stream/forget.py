@@ -2,12 +2,12 @@
 
 import click
 
-from colugo.cli.network.show import clean
+from colugo.cli.network.output import clean
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import filters
 from colugo.cli.stream.place import EXIT_STATUS, Place, complain, confirm, place_options, run
 from colugo.diagnosis.wording import count, some
-from colugo.stream_questions import STREAM_FORGET
+from colugo.introspection.stream_questions import STREAM_FORGET
 
 
 @click.command(

@@ -9,16 +9,16 @@ from typing import Any, Self
 import msgspec
 
 from colugo.cli.stream.access import Found, Streams
+from colugo.introspection.stream_questions import STREAMS, StreamQuestions
 from colugo.lifecycle import Lifecycle
-from colugo.net.host import host_id
-from colugo.net.interfaces import HOST
-from colugo.net.memory import MemoryDirectory, MemoryNetwork
+from colugo.net.addresses.interfaces import HOST
+from colugo.net.discovery.memory_directory import MemoryDirectory, MemoryNetwork
 from colugo.net.runtime import Runtime
-from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES
-from colugo.net.store.sqlite import SqliteStore
+from colugo.net.transport.host import host_id
+from colugo.net.transport.sockets import DEFAULT_MAX_MESSAGE_BYTES
 from colugo.patterns.streams.stream import Stream
-from colugo.protocol.stream_description import StreamDescription
-from colugo.stream_questions import STREAMS, StreamQuestions
+from colugo.protocol.description.stream_descriptions import StreamDescription
+from colugo.store.sqlite.sqlite_store import SqliteStore
 
 _TOPIC = "store"
 """Of the stream here, whatever the file says: others do not hear of it."""

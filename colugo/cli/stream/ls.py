@@ -7,7 +7,7 @@ import msgspec
 from rich.table import Table
 
 from colugo.cli.network.options import json_option
-from colugo.cli.network.show import print_json
+from colugo.cli.network.output import print_json
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.place import EXIT_STATUS, Place, place_options, run
 from colugo.cli.stream.tables import amount, screen, table

@@ -8,7 +8,7 @@ from colugo.cli.stream.access import Found, Streams
 from colugo.diagnosis.facts import Facts
 from colugo.errors import ConfigurationError, RemoteError
 from colugo.net.node_endpoint import ask
-from colugo.net.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
+from colugo.net.transport.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
 from colugo.protocol.advertisement import Kind
 from colugo.protocol.topics import Pattern
 

@@ -13,7 +13,7 @@ import click
 
 from colugo.cli.network.gather import Wish
 from colugo.cli.network.options import BY_CTRL_C, discovery_options
-from colugo.cli.network.show import clean
+from colugo.cli.network.output import clean
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.in_file import InFile
 from colugo.cli.stream.over_network import OverNetwork

@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
-from colugo.cli.network.show import clean
+from colugo.cli.network.output import clean
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import Filters, filter_options, filters
+from colugo.cli.stream.paging import letters
 from colugo.cli.stream.place import EXIT_STATUS, Place, complain, confirm, place_options, run
-from colugo.cli.stream.reading import letters
 from colugo.diagnosis.wording import count, some
-from colugo.stream_questions import STREAM_PURGE, STREAM_RESURRECT
+from colugo.introspection.stream_questions import STREAM_PURGE, STREAM_RESURRECT
 
 _LOOKED_AT = 1000
 

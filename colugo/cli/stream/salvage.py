@@ -9,8 +9,8 @@ from colugo.cli.network.options import BY_CTRL_C
 from colugo.cli.stream.place import complain
 from colugo.diagnosis.wording import count
 from colugo.errors import StoreError
-from colugo.net.store.salvage import Salvaged
-from colugo.net.store.salvage import salvage as copy
+from colugo.store.recovery.salvage import Salvaged
+from colugo.store.recovery.salvage import salvage as copy
 
 _SHOWN = 20
 _NO_END = 2**63 - 1

@@ -7,17 +7,17 @@ import click
 from rich.text import Text
 
 from colugo.cli.network.options import json_option
-from colugo.cli.network.show import clean, print_json
+from colugo.cli.network.output import clean, print_json
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.enveloped import open_envelope
 from colugo.cli.stream.filters import Filters, filters
+from colugo.cli.stream.paging import letters, messages, whole
 from colugo.cli.stream.place import EXIT_STATUS, Place, complain, place_options, run
-from colugo.cli.stream.reading import letters, messages, whole
 from colugo.cli.stream.tables import amount, as_data, print_messages, screen, when
 from colugo.diagnosis.wording import count
 from colugo.errors import ConfigurationError
-from colugo.protocol.message_ids import split_id
-from colugo.protocol.stream_answers import Whole, as_text
+from colugo.protocol.description.stream_answers import Whole, as_text
+from colugo.protocol.streams.message_ids import split_id
 
 _MOST_GROUPS = 1000
 _SHOWN_BYTES = 4096

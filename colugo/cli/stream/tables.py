@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from colugo.cli.network.show import clean, console
+from colugo.cli.network.output import clean, console
 from colugo.cli.stream.access import Found
-from colugo.protocol.stream_answers import LetterSummary, Summary
+from colugo.protocol.description.stream_answers import LetterSummary, Summary
 
 _PIPE_WIDTH = 200
 _KIB = 1024

@@ -8,16 +8,16 @@ from functools import partial
 from typing import Any
 
 from colugo.errors import ConfigurationError, EncodeError
-from colugo.net.store import DeadLetter as StoredLetter
-from colugo.net.store import DeadQuery, Store
 from colugo.patterns.base import check_count
-from colugo.patterns.streams.keeper import Keeper
-from colugo.patterns.streams.kept_messages import PAGE_BYTES, decoded, reading
-from colugo.protocol.bindings import Bindings
+from colugo.patterns.streams.browse import PAGE_BYTES, decoded, reading
+from colugo.patterns.streams.delivery_scheduler import Keeper
 from colugo.protocol.codecs import Codec
-from colugo.protocol.message_ids import message_id, number_of
-from colugo.protocol.message_parts import check_group, pack_headers, unpack_headers
-from colugo.protocol.messages import FLAG_TEXT
+from colugo.protocol.streams.bindings import Bindings
+from colugo.protocol.streams.message_ids import message_id, number_of
+from colugo.protocol.streams.message_parts import check_group, pack_headers, unpack_headers
+from colugo.protocol.streams.stream_message import FLAG_TEXT
+from colugo.store import DeadLetter as StoredLetter
+from colugo.store import DeadQuery, Store
 
 _PAGE = 500
 FIRST_ID_HEADER = "colugo-first-id"

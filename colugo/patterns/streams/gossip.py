@@ -10,10 +10,10 @@ from colugo.net.directory import Change
 from colugo.net.node_endpoint import ask
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.streams.keeper import Keeper
+from colugo.patterns.streams.delivery_scheduler import Keeper
 from colugo.protocol.advertisement import Advertisement
-from colugo.protocol.bindings import Bindings
-from colugo.protocol.message_parts import check_group
+from colugo.protocol.streams.bindings import Bindings
+from colugo.protocol.streams.message_parts import check_group
 
 QUESTION = "stream-groups"
 _ASK_MS = 2000

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from operator import attrgetter
 
-from colugo.net.store import GroupRecord
-from colugo.protocol.binding_history import BindingHistory
-from colugo.protocol.bindings import Bindings
-from colugo.protocol.group_queue import GroupQueue
-from colugo.protocol.messages import Message
-from colugo.protocol.ranges import RangeSet, to_ranges
-from colugo.protocol.tries import Dead, Entry, Member, Rules
+from colugo.protocol.streams.attempts import Dead, Entry, Member, Rules
+from colugo.protocol.streams.binding_history import BindingHistory
+from colugo.protocol.streams.bindings import Bindings
+from colugo.protocol.streams.group_queue import GroupQueue
+from colugo.protocol.streams.ranges import RangeSet, to_ranges
+from colugo.protocol.streams.stream_message import Message
+from colugo.store import GroupRecord
 
 WINDOW_BYTES = 16 * 1024 * 1024
 _LEAST_WINDOW = 2048

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from colugo.errors import ClosedError, StoreError, StreamFullError
-from colugo.net.store import Opened, Outcome, size_of_all
-from colugo.protocol.messages import Message
+from colugo.protocol.streams.stream_message import Message
+from colugo.store import Opened, Outcome, size_of_all
 
 _PENDING_BYTES = 64 * 1024 * 1024
 _PENDING = 250_000

@@ -8,13 +8,13 @@ from typing import Protocol
 
 from colugo.errors import ClosedError, ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
-from colugo.net.store import Opened, Outcome, Store, Transaction, Trim
 from colugo.patterns.base import Complaints
+from colugo.patterns.streams.ack_batching import Rest
 from colugo.patterns.streams.group import Ranges, StreamGroup
 from colugo.patterns.streams.intake import Intake, Limits
-from colugo.patterns.streams.rest import Rest
 from colugo.patterns.streams.waiters import Waiters, tell
-from colugo.protocol.messages import Message
+from colugo.protocol.streams.stream_message import Message
+from colugo.store import Opened, Outcome, Store, Transaction, Trim
 
 _RETRY_S = 1.0
 

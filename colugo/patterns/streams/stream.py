@@ -22,27 +22,27 @@ from colugo.errors import (
 )
 from colugo.net.binding import Binding
 from colugo.net.runtime import Runtime
-from colugo.net.store.memory import MemoryStore
-from colugo.net.store.sqlite import SqliteStore
 from colugo.patterns.base import Part, check_count, check_delay_ms, check_size
 from colugo.patterns.gate import Gate
+from colugo.patterns.streams.browse import KeptMessage, KeptMessages
 from colugo.patterns.streams.dead_letters import DeadLetters
+from colugo.patterns.streams.delivery_scheduler import Keeper
 from colugo.patterns.streams.gossip import StreamGossip
-from colugo.patterns.streams.group_book import AckPolicy
+from colugo.patterns.streams.groups import AckPolicy
 from colugo.patterns.streams.intake import FullPolicy, Limits
-from colugo.patterns.streams.keeper import Keeper
-from colugo.patterns.streams.kept_messages import KeptMessage, KeptMessages
-from colugo.patterns.streams.members import StreamMembers
-from colugo.patterns.streams.stats import GroupStats, StreamStats, group_stats
+from colugo.patterns.streams.sessions import StreamMembers
+from colugo.patterns.streams.stream_stats import GroupStats, StreamStats, group_stats
 from colugo.protocol.advertisement import Kind
 from colugo.protocol.codecs import resolve_codec
+from colugo.protocol.description.stream_descriptions import GroupDescription, StreamDescription
 from colugo.protocol.frames import ID_BYTES
-from colugo.protocol.joining import MAX_ACK_TIMEOUT_MS
-from colugo.protocol.message_parts import check_group, check_key, pack_headers
-from colugo.protocol.messages import FLAG_TEXT
-from colugo.protocol.stream_description import GroupDescription, StreamDescription
+from colugo.protocol.streams.attempts import Rules
+from colugo.protocol.streams.joining import MAX_ACK_TIMEOUT_MS
+from colugo.protocol.streams.message_parts import check_group, check_key, pack_headers
+from colugo.protocol.streams.stream_message import FLAG_TEXT
 from colugo.protocol.topics import check_topic
-from colugo.protocol.tries import Rules
+from colugo.store.memory_store import MemoryStore
+from colugo.store.sqlite.sqlite_store import SqliteStore
 
 DEFAULT_MAX_MESSAGES = 1_000_000
 DEFAULT_STREAM_BYTES = 1024 * 1024 * 1024

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from operator import itemgetter
 
-from colugo.protocol.messages import Message
+from colugo.protocol.streams.stream_message import Message
 
 _MOST_BYTES = 32 * 1024 * 1024
 _OVERHEAD = 300

@@ -1,0 +1,223 @@
+"""The requests that are not over yet, and the clock that ends them."""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from colugo.dispatcher.deadlines import Deadlines
+from colugo.dispatcher.dispatcher_stats import DispatcherStats
+from colugo.dispatcher.mailbox import Mailbox
+from colugo.dispatcher.request import Request
+from colugo.errors import ClosedError
+from colugo.protocol.throttle import Throttle
+
+_LOGGER = logging.getLogger(__name__)
+_PACE_S = 0.01
+"""How long the clock rests at least, so that many deadlines are met by one look at the mailboxes."""
+_LONGEST_S = 3600.0
+"""Waiting for centuries is an OverflowError."""
+_GRACE_S = 0.5
+"""How much later than its request a survey may end, whose node has its loop held."""
+_AT_ONCE = 256
+_LOG_PERIOD_S = 60.0
+
+
+class Ledger:
+    """Decides what is in time and what is not, and which answer is the last.
+
+    The lock is held for a few statements, which run no user code. A signal handler may come between them,
+    so its thread may take it again.
+
+    Attributes:
+        requests: how many have been begun.
+        results: how many have come in time.
+        errors: the same of errors.
+        silent: how many producers have not answered in time.
+        late: how many answers came when nobody waited for them any more.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._pending: Deadlines[Request] = Deadlines()
+        self._closed = False
+        self._next = math.inf
+        """When the clock will look."""
+        self._alarm = threading.Lock()
+        """Held while the clock may sleep. Not an Event: a signal handler may come within its `set`."""
+        self._alarm.acquire()
+        self._throttle = Throttle(_LOG_PERIOD_S)
+        self.requests = self.results = self.errors = self.silent = self.late = 0
+
+    def stats(self, *, dropped: int) -> DispatcherStats:
+        """The counters so far, with one that is counted elsewhere."""
+        return DispatcherStats(
+            requests=self.requests,
+            results=self.results,
+            errors=self.errors,
+            silent=self.silent,
+            late=self.late,
+            dropped=dropped,
+            pending=len(self._pending),
+        )
+
+    def begin(self, request: Request) -> None:
+        """Take in a request.
+
+        Raises:
+            ClosedError: if it has been closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise ClosedError("the dispatcher has been stopped; make a new one")
+            self.requests += 1
+            if not request.left:
+                self._end(request, time.monotonic())
+                return
+            grace_s = _GRACE_S if request.surveyed else 0.0
+            request.key = self._pending.add(request, request.deadline + grace_s)
+            if request.key < self._next:
+                self._next = request.key
+                self._wake()
+
+    def answered(self, request: Request, value: Any) -> bool:
+        """Take the result of a producer; whether it was in time."""
+        now = time.monotonic()
+        with self._lock:
+            if request.over or now > request.deadline:
+                self.late += 1
+                return False
+            self.results += 1
+            request.results += 1
+            request.left -= 1
+            request.sink.on_result(request, value)
+            if not request.left:
+                self._pending.take(request.key)
+                self._end(request, now)
+        return True
+
+    def failed(self, request: Request, producer: object, error: BaseException) -> bool:
+        """Take the error of a producer; whether it was in time. One that nobody takes is logged."""
+        now = time.monotonic()
+        with self._lock:
+            if request.over or now > request.deadline:
+                self.late += 1
+                return False
+            self.errors += 1
+            request.errors += 1
+            request.left -= 1
+            taken = request.sink.on_error(request, producer, error)
+            if not request.left:
+                self._pending.take(request.key)
+                self._end(request, now)
+        if not taken:
+            self._complain(request, producer, error, now)
+        return True
+
+    def heard(self, request: Request, value: Any) -> None:
+        """Take a result from another node."""
+        now = time.monotonic()
+        with self._lock:
+            if request.over:
+                self.late += 1
+                return
+            request.asked += 1
+            if now > request.deadline:  # read before the survey's timer, by a loop that was held
+                self.late += 1
+                request.silent += 1
+                return
+            self.results += 1
+            request.results += 1
+            request.sink.on_result(request, value)
+
+    def surveyed(self, request: Request, errors: Mapping[Any, BaseException], silent: int) -> None:
+        """Take what has become of those of other nodes that have given no result: they have been asked.
+
+        Args:
+            request: the request.
+            errors: by producer.
+            silent: how many did not answer.
+        """
+        now = time.monotonic()
+        with self._lock:
+            if request.over:  # by `close`, or after its grace
+                return
+            request.asked += len(errors) + silent
+            request.errors += len(errors)
+            request.silent += silent
+            request.left -= 1
+            request.surveyed = False
+            self.errors += len(errors)
+            taken = [request.sink.on_error(request, producer, error) for producer, error in errors.items()]
+            self._pending.take(request.key)
+            if request.left and now <= request.deadline:
+                request.key = self._pending.add(request, request.deadline)
+                if request.key < self._next:
+                    self._next = request.key
+                    self._wake()
+            else:
+                self._end(request, now)
+        if request.over:
+            _purge(request.mailboxes)
+        if not all(taken):
+            for producer, error in errors.items():
+                self._complain(request, producer, error, now)
+
+    def keep_time(self) -> None:
+        """End requests whose time is up, until it is closed; the dispatcher's thread runs it."""
+        while True:
+            with self._lock:
+                if self._closed:
+                    return
+                deadline = self._pending.next_deadline()
+                self._next = math.inf if deadline is None else deadline
+                self._alarm.acquire(blocking=False)
+            now = time.monotonic()
+            rest_s = _LONGEST_S if deadline is None else min(max(deadline - now, _PACE_S), _LONGEST_S)
+            self._alarm.acquire(timeout=rest_s)
+            self._expire(time.monotonic())
+
+    def close(self) -> None:
+        """End all requests; who has not answered has stayed silent. A second time is a no-op."""
+        with self._lock:
+            self._closed = True
+            self._wake()
+            now = time.monotonic()
+            for request in self._pending.take_all():
+                self._end(request, now)
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # woken already
+            self._alarm.release()
+
+    def _expire(self, now: float) -> None:
+        while True:
+            with self._lock:
+                expired = self._pending.take_expired(now, _AT_ONCE)
+                for request in expired:
+                    self._end(request, now)
+            _purge({mailbox for request in expired for mailbox in request.mailboxes})
+            if len(expired) < _AT_ONCE:
+                return
+
+    def _end(self, request: Request, now: float) -> None:
+        request.over = True
+        request.silent += request.left - request.surveyed
+        self.silent += request.silent
+        request.sink.on_done(request, now)
+
+    def _complain(self, request: Request, producer: object, error: BaseException, now: float) -> None:
+        with self._lock:
+            held = self._throttle.admit((id(producer), type(error)), now)
+        if held is not None:
+            more = f" ({held} more like it in the last minute)" if held else ""
+            _LOGGER.error("%r failed on %s%s", producer, request.topic, more, exc_info=error)
+
+
+def _purge(mailboxes: Iterable[Mailbox[Request]]) -> None:
+    """Take requests that are over out of the mailboxes where nobody has got to them."""
+    for mailbox in mailboxes:
+        mailbox.purge(lambda request: not request.over)

@@ -1,0 +1,1 @@
+"""What a node answers when tools and other nodes ask about it."""

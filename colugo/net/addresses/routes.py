@@ -1,0 +1,164 @@
+"""Where to connect to a peer: its file if it is on this host, else the first address that answers."""
+
+import asyncio
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+
+from colugo.net.addresses.interfaces import Scope
+from colugo.net.addresses.ipc import PREFIX, IpcFiles
+from colugo.net.addresses.probe import Answer, candidates, probe
+from colugo.net.transport.tasks import Tasks
+from colugo.protocol.advertisement import Advertisement, endpoint
+
+Found = Callable[[str], None]
+_Host = tuple[str | bytes, tuple[str, ...]]
+
+_ASIDE_S = 60.0
+_AT_A_TIME = 3
+"""So many ports of one host are tried side by side."""
+
+
+class Routes:
+    """What a node knows of the ways to others.
+
+    The sockets of one host are at the same addresses, so only the first of them have to be looked for.
+
+    Args:
+        host_id: our host.
+        ipc: the files of this host.
+        tasks: owner of what runs in the background.
+    """
+
+    def __init__(self, host_id: str, ipc: IpcFiles, tasks: Tasks) -> None:
+        self._host_id = host_id
+        self._ipc = ipc
+        self._tasks = tasks
+        self._answered: dict[_Host, str] = {}
+        self._waiting: dict[_Host, list[_Sought]] = {}
+        self._trying: dict[_Host, set[int]] = {}
+        self._aside: dict[tuple[bytes, str], float] = {}
+
+    def find(
+        self,
+        peer: Advertisement,
+        scope: Scope,
+        found: Found,
+        *,
+        taken: Container[str],
+        before: str | None,
+        connected: Callable[[], bool],
+    ) -> None:
+        """Find the endpoint to connect to.
+
+        Args:
+            peer: the peer.
+            scope: our addresses.
+            found: gets the endpoint, at once or later; not called if the peer has no address. If none
+                answers, it gets the one of before or the likeliest: ZeroMQ goes on trying.
+            taken: the endpoints that there are links to. A peer of this host whose port is among them is met
+                there: a link to the socket that had the port before may be connected to it already.
+            before: where the peer was connected to last, if it was.
+            connected: whether it is there now; asked again when others have been tried, for it may have come
+                back by itself meanwhile.
+        """
+        if before is not None and before.startswith(PREFIX) and connected():
+            found(before)
+            return
+        addresses = candidates(peer, scope, self._host_id)
+        if not addresses:
+            return
+        endpoints = [endpoint(address, peer.port) for address in addresses]
+        if before in endpoints and connected():
+            found(before)
+        elif peer.host_id == self._host_id:
+            file = None if endpoints[0] in taken else self._ipc.find(peer.socket_id)
+            found(file or endpoints[0])
+        elif len(addresses) == 1:
+            found(endpoints[0])
+        else:
+            back = connected if before in endpoints else _never
+            fallback = before if before in endpoints else endpoints[0]
+            self._find_host(_Sought(peer, addresses, found, fallback, back))
+
+    def forget(self, peer: Advertisement) -> None:
+        """The peer no longer answers where it did: look for it at all its addresses."""
+        self._answered.pop(_host(peer), None)
+
+    def doubt(self, peer: Advertisement, where: str) -> None:
+        """The peer has not answered there. If its port did, it is somebody else's: leave it for a minute."""
+        known = self._answered.pop(_host(peer), None)
+        now = asyncio.get_running_loop().time()
+        self._aside = {key: until for key, until in self._aside.items() if until > now}
+        if known is not None and endpoint(known, peer.port) == where:
+            self._aside[peer.socket_id, where] = now + _ASIDE_S
+
+    def _find_host(self, sought: "_Sought") -> None:
+        host = _host(sought.peer)
+        known = self._answered.get(host)
+        if known in sought.addresses and not self._is_aside(sought.peer, str(known)):
+            sought.found(endpoint(str(known), sought.peer.port))
+            return
+        self._waiting.setdefault(host, []).append(sought)
+        self._try_next(host)
+
+    def _try_next(self, host: _Host) -> None:
+        """Try the ports of several sockets of the host: one of them may be gone, and silent."""
+        trying = self._trying.setdefault(host, set())
+        for sought in self._waiting.get(host, []):
+            if len(trying) == _AT_A_TIME:
+                return
+            if sought.peer.port not in trying:
+                trying.add(sought.peer.port)
+                self._tasks.spawn(self._try(host, sought), f"find {sought.peer.node}")
+        if not trying:
+            del self._trying[host]
+
+    async def _try(self, host: _Host, sought: "_Sought") -> None:
+        port = sought.peer.port
+        rest = [one for one in sought.addresses if not self._is_aside(sought.peer, one)]
+        answer, address = await probe(rest or sought.addresses, port)
+        if answer is Answer.ACCEPTED:
+            self._answered[host] = address
+        waiting = self._waiting.pop(host, [])
+        told = [
+            one
+            for one in waiting
+            if one.peer.port == port or (address and not self._is_aside(one.peer, address))
+        ]
+        if len(told) < len(waiting):
+            self._waiting[host] = [one for one in waiting if one not in told]
+        self._trying[host].discard(port)
+        self._try_next(host)
+        for one in told:
+            stays = not address or one.is_back()
+            one.found(one.fallback if stays else endpoint(address, one.peer.port))
+
+    def _is_aside(self, peer: Advertisement, address: str) -> bool:
+        return (peer.socket_id, endpoint(address, peer.port)) in self._aside
+
+
+@dataclass(eq=False, slots=True)
+class _Sought:
+    """A peer whose address is being looked for.
+
+    Attributes:
+        peer: the peer.
+        addresses: where it may be.
+        found: gets the endpoint.
+        fallback: the endpoint to take if none answers.
+        is_back: whether it is connected there now.
+    """
+
+    peer: Advertisement
+    addresses: list[str]
+    found: Found
+    fallback: str
+    is_back: Callable[[], bool]
+
+
+def _never() -> bool:
+    return False
+
+
+def _host(peer: Advertisement) -> _Host:
+    return peer.host_id or peer.node_id, peer.addresses

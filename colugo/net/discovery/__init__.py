@@ -1,0 +1,1 @@
+"""Directories, and the exchange of node records between nodes."""

@@ -1,0 +1,155 @@
+"""Nodes that are given by address, for networks where mDNS finds none."""
+
+import asyncio
+import ipaddress
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from colugo.errors import ConfigurationError
+from colugo.net.addresses.interfaces import Scope
+from colugo.protocol.advertisement import endpoint
+
+_PEER = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})"
+)
+_MAX_PORT = 65535
+_MAX_HOST_CHARS = 253
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where another node's endpoint is.
+
+    Attributes:
+        host: an IP address or a name.
+        port: its port.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def address(self) -> str | None:
+        """Its host, if that is an address."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return None
+        return self.host
+
+    async def endpoints(self, scope: Scope) -> list[str]:
+        """Where to connect to now: one endpoint for each of `addresses`."""
+        return [endpoint(one, self.port) for one in await self.addresses(scope)]
+
+    async def addresses(self, scope: Scope) -> list[str]:
+        """The addresses that its name has now.
+
+        This host is also meant by its loopback address, where nodes are bound in scope `host` only: the
+        addresses of the scope are further ones then.
+
+        Args:
+            scope: in `host`, only addresses of this host are given, and no name server is asked.
+        """
+        host_only = scope.host_only
+        if host_only and self.host != "localhost" and not _is_loopback(self.address):
+            return []
+        found = [self.address] if self.address else await _resolve(self.host)
+        if host_only:
+            return [one for one in found if _is_loopback(one)]
+        here = scope.addresses if any(map(_is_loopback, found)) else ()
+        return list(dict.fromkeys([*found, *here]))
+
+
+def resolve_peers(peers: Iterable[str] | None) -> list[Peer]:
+    """The peers that a node is given.
+
+    Args:
+        peers: such as `["192.0.2.7:4711", "[2001:db8::7]:4711", "server.example:4711"]`; None means the
+            environment variable `COLUGO_PEERS`, where commas divide them, or none without it.
+
+    Raises:
+        ConfigurationError: if one of them is not host and port.
+    """
+    if peers is None:
+        source = "COLUGO_PEERS"
+        texts = [one.strip() for one in os.environ.get(source, "").split(",") if one.strip()]
+    elif isinstance(peers, str):
+        raise ConfigurationError(f"peers= takes a list of host:port, not the str {peers!r}")
+    else:
+        source, texts = "peers=", list(peers)
+    return list(dict.fromkeys(_parse(text, source) for text in texts))
+
+
+def _parse(text: object, source: str) -> Peer:
+    found = _PEER.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ConfigurationError(
+            f"{source} takes host:port, such as 192.0.2.7:4711 or [2001:db8::7]:4711, not {text!r}"
+        )
+    port = int(found["port"])
+    if not 0 < port <= _MAX_PORT:
+        raise ConfigurationError(
+            f"{source}: a port is a number from 1 to {_MAX_PORT}, not {port} in {text!r}"
+        )
+    host = found["v6"] or found["host"]
+    digits = host.replace(".", "").isdigit()
+    if found["v6"] or digits:  # a name of digits only is a mistyped address
+        try:
+            ipaddress.ip_address(host)
+        except ValueError as error:
+            raise ConfigurationError(f"{source}: {error} in {text!r}") from error
+    elif len(host) > _MAX_HOST_CHARS or not all(host.split(".")):
+        raise ConfigurationError(f"{source}: {host!r} is not the name of a host, in {text!r}")
+    return Peer(host, port)
+
+
+def resolve_mdns(mdns: bool | None) -> bool:  # noqa: FBT001 - as given to Node
+    """Whether a node uses mDNS.
+
+    Args:
+        mdns: None means the environment variable `COLUGO_MDNS`, `0` or `1`, or yes without it.
+
+    Raises:
+        ConfigurationError: if that is neither.
+    """
+    if mdns is not None:
+        return mdns
+    text = os.environ.get("COLUGO_MDNS", "").strip() or "1"
+    if text not in {"0", "1"}:
+        raise ConfigurationError(f"COLUGO_MDNS is 0 or 1, not {text!r}")
+    return text == "1"
+
+
+async def _resolve(host: str) -> list[str]:
+    """Ask the system, on a thread: ZeroMQ would do it on the one that carries all messages."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[str]] = loop.create_future()
+
+    def look() -> None:
+        try:
+            answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):  # not known, or not now
+            answers = []
+        addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+        def tell() -> None:
+            if not found.done():
+                found.set_result(addresses)
+
+        with suppress(RuntimeError):  # the loop has been closed meanwhile
+            loop.call_soon_threadsafe(tell)
+
+    threading.Thread(target=look, name=f"colugo resolves {host}", daemon=True).start()
+    return await found
+
+
+def _is_loopback(address: str | None) -> bool:
+    return address is not None and ipaddress.ip_address(address).is_loopback

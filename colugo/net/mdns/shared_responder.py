@@ -1,0 +1,295 @@
+"""The parts of mDNS that the nodes of one loop and scope share: responder, browser and cache."""
+
+import asyncio
+import logging
+import random
+import weakref
+from typing import ClassVar
+
+from zeroconf import (
+    DNSIncoming,
+    NotRunningException,
+    ServiceStateChange,
+    Zeroconf,
+)
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from colugo.errors import AdvertisementError
+from colugo.net.addresses.interfaces import Scope
+from colugo.net.addresses.scope_watch import ScopeWatch
+from colugo.net.directory import Change, DirectoryEvent, Listener
+from colugo.net.in_order import InOrder
+from colugo.net.mdns.announcer import Announcer
+from colugo.net.mdns.query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine, mdns_addresses
+from colugo.net.mdns.records import forget_records, instance_name, read_records, service_info
+from colugo.net.mdns.sweep import Sweep
+from colugo.net.mdns.verifier import Verifier
+from colugo.net.transport.tasks import Tasks
+from colugo.protocol.advertisement import UNKNOWN, Advertisement
+from colugo.protocol.throttle import Throttle
+
+log = logging.getLogger("colugo.discovery")
+
+_CLOSE_AFTER_S = 0.02
+_ASK_AGAIN_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
+"""After a loss, until everything is found again: the browser's own next query may be an hour away."""
+_RESOLVE_MS = 3000
+_RESOLVE_AGAIN_S = (1, 5, 15, 60, 300)
+_SETTLED_S = 2.0
+"""After a change, until its last announcement has been heard."""
+_MAX_IGNORED = 1000
+
+
+class MdnsLink:
+    """The parts shared by the nodes of one loop and scope."""
+
+    _links: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "MdnsLink"]]] = (
+        weakref.WeakKeyDictionary()
+    )
+
+    def __init__(self, scope: Scope, loop: asyncio.AbstractEventLoop) -> None:
+        self._scope = scope
+        self._loop = loop
+        self._listeners: list[Listener] = []
+        self._tell = InOrder(self._tell_all)
+        self._known: dict[str, Advertisement] = {}
+        self._tasks = Tasks("mdns", log)
+        self._announcer = Announcer(self._tasks)
+        self._verifier = Verifier(self._tasks, self._known, lambda: self._scope, self._ask, self._gone)
+        self._asking: asyncio.Task[None] | None = None
+        self._zeroconf: AsyncZeroconf | None = None
+        self._browser: AsyncServiceBrowser | None = None
+        self._querier: OneShotQuerier | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._sweep = Sweep(self._known, self._announcer.owns, lambda: self._scope, self._verifier)
+        self._sweeping: asyncio.Task[None] | None = None
+        self._unsettled: set[str] = set()
+        self._settling: asyncio.Task[None] | None = None
+        self._watch: ScopeWatch | None = None
+        self._moving = asyncio.Lock()
+        self._throttle = Throttle(60.0)
+        self.ignored: dict[str, str] = {}
+        """Advertisements that say something else than this version of colugo understands, and why."""
+
+    @classmethod
+    def of(cls, scope: Scope) -> "MdnsLink":
+        """The link of the running loop and this scope, made if there is none."""
+        loop = asyncio.get_running_loop()
+        links = cls._links.setdefault(loop, {})
+        if scope.wanted not in links:
+            links[scope.wanted] = cls(scope, loop)
+        return links[scope.wanted]
+
+    async def enter(self, listener: Listener) -> None:
+        """Add a user; it hears what is known already and all that changes."""
+        self._listeners.append(listener)
+        for advertisement in list(self._known.values()):
+            listener(DirectoryEvent(Change.UP, advertisement))
+        if self._starting is None:
+            self._starting = self._tasks.spawn(self._start(), "start")
+        await asyncio.shield(self._starting)
+
+    async def leave(self, listener: Listener) -> None:
+        """Remove a user; the last one closes everything."""
+        self._listeners.remove(listener)
+        if self._listeners:
+            return
+        links = self._links.get(self._loop, {})
+        if links.get(self._scope.wanted) is self:
+            del links[self._scope.wanted]
+        if self._watch is not None:
+            self._watch.leave(self._follow)
+        self._verifier.close()
+        await self._tasks.cancel()
+        if self._querier is not None:
+            self._querier.close()
+        if self._browser is not None:
+            await self._browser.async_cancel()
+        if self._zeroconf is not None:
+            await asyncio.sleep(_CLOSE_AFTER_S)  # let the second goodbye go out
+            await self._zeroconf.async_close()
+
+    async def _start(self) -> None:
+        self._watch = ScopeWatch.of(self._scope)
+        self._watch.follow(self._follow)
+        self._scope = self._watch.scope
+        await self._begin()
+
+    async def _begin(self) -> None:
+        addresses = mdns_addresses(self._scope)
+        zeroconf = None
+        try:
+            # its listening socket before the question, so that no announcement falls between them
+            zeroconf = self._zeroconf = AsyncZeroconf(interfaces=addresses)
+            self._querier = OneShotQuerier(addresses, self._on_answer)
+            self._querier.ask([SERVICE_TYPE], TYPE_PTR)
+            self._browser = AsyncServiceBrowser(
+                zeroconf.zeroconf, SERVICE_TYPE, handlers=[self._on_browser_event]
+            )
+            await zeroconf.zeroconf.async_wait_for_start()
+            confine(zeroconf.zeroconf, host_only=self._scope.host_only)
+            self._announcer.start(zeroconf)
+            if self._sweeping is None:
+                self._sweeping = self._tasks.spawn(self._sweep.run(), "sweep")
+        except (OSError, NotRunningException, RuntimeError) as error:
+            log.warning(
+                "mDNS does not work on %s (%s): others are found only where peers= or connect= names them",
+                self._scope,
+                error,
+            )
+            self._zeroconf = None
+            if zeroconf is not None:
+                await zeroconf.async_close()
+
+    def _follow(self, scope: Scope) -> None:
+        self._scope = scope
+        self._tasks.spawn(self._move(), "follow the network")
+
+    async def _move(self) -> None:
+        """Go on with the addresses that the scope has now, one change after another."""
+        async with self._moving:
+            scope, zeroconf = self._scope, self._zeroconf
+            if zeroconf is None:
+                await self._begin()
+                return
+            addresses = mdns_addresses(scope)
+            try:
+                querier = OneShotQuerier(addresses, self._on_answer)
+            except OSError as error:  # it changes again already
+                log.info("no queries on %s: %s", scope, error)
+                return
+            if self._querier is not None:
+                self._querier.close()
+            self._querier = querier
+            self._ask_again(at_once=True)
+            # all that is announced is announced again on what is new, which takes half a second
+            await zeroconf.zeroconf.async_update_interfaces(addresses)
+            confine(zeroconf.zeroconf, host_only=scope.host_only)
+
+    def advertise(self, advertisement: Advertisement) -> None:
+        """Tell everyone, the nodes of this loop at once."""
+        info = service_info(advertisement)
+        if self._announcer.add(info):
+            self._up(info.name, advertisement)
+
+    def withdraw(self, advertisements: list[Advertisement]) -> None:
+        """Tell everyone that these are gone."""
+        names = [instance_name(advertisement) for advertisement in advertisements]
+        self._announcer.remove(names)
+        for name in names:
+            self._down(name)
+
+    def suspect(self, advertisement: Advertisement) -> None:
+        """Look after all sockets of its node: they have gone together, if at all."""
+        node = advertisement.node_id
+        names = [name for name, one in self._known.items() if one.node_id == node]
+        self._verifier.verify([name for name in names if not self._announcer.owns(name)])
+
+    def vouch(self, advertisement: Advertisement) -> None:
+        """It answers again: it is there until a question shows that it is not."""
+        self._up(instance_name(advertisement), advertisement)
+        self._ask_again(at_once=True)
+
+    def _ask_again(self, *, at_once: bool = False) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+        if at_once:
+            self._ask([SERVICE_TYPE], TYPE_PTR)
+        self._asking = self._tasks.spawn(self._keep_asking(), "ask again")
+
+    async def _keep_asking(self) -> None:
+        for delay_s in _ASK_AGAIN_S:
+            await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            self._ask([SERVICE_TYPE], TYPE_PTR)
+
+    def _ask(self, names: list[str], record_type: int) -> None:
+        if self._querier is not None:
+            self._querier.ask(names, record_type)
+
+    def _gone(self, name: str, change: Change) -> None:
+        if self._zeroconf is not None:
+            forget_records(name, self._zeroconf.zeroconf.cache)
+        self._down(name, change)
+        self._ask_again()
+
+    def _on_answer(self, message: DNSIncoming) -> None:
+        """Hand the answers of a one-shot query to zeroconf's cache, from which the browser learns of them."""
+        if self._zeroconf is None or self._zeroconf.zeroconf.done:
+            return
+        self._zeroconf.zeroconf.record_manager.async_updates_from_response(message)
+        for record in message.answers():
+            if record.type == TYPE_SRV:
+                self._verifier.answered(record.name)
+
+    def _on_browser_event(
+        self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
+    ) -> None:
+        if self._announcer.owns(name):
+            return
+        if state_change is ServiceStateChange.Removed:
+            self.ignored.pop(name, None)
+            self._down(name)
+            return
+        info = AsyncServiceInfo(service_type, name)
+        if info.load_from_cache(zeroconf):
+            self._resolved(info, zeroconf)
+        else:
+            self._tasks.spawn(self._resolve(info), f"resolve {name}")
+        if state_change is ServiceStateChange.Updated:
+            self._unsettled.add(name)
+            if self._settling is None or self._settling.done():
+                self._settling = self._tasks.spawn(self._settle(), "settle")
+
+    async def _settle(self) -> None:
+        """Read once more what has changed: what others had just heard was not replaced at once (§10.2)."""
+        while self._unsettled:
+            names, self._unsettled = self._unsettled, set()
+            await asyncio.sleep(_SETTLED_S)
+            for name in names & self._known.keys():
+                info = AsyncServiceInfo(SERVICE_TYPE, name)
+                if self._zeroconf is not None and info.load_from_cache(self._zeroconf.zeroconf):
+                    self._resolved(info, self._zeroconf.zeroconf)
+
+    async def _resolve(self, info: AsyncServiceInfo) -> None:
+        """Ask where it is until somebody tells: packets are lost where very many come at once."""
+        for delay_s in _RESOLVE_AGAIN_S:
+            if self._zeroconf is None or info.name in self._known:
+                return
+            zeroconf = self._zeroconf.zeroconf
+            if await info.async_request(zeroconf, _RESOLVE_MS):
+                self._resolved(info, zeroconf)
+                return
+            log.debug("nobody tells where %s is", info.name)
+            await asyncio.sleep(delay_s)
+
+    def _resolved(self, info: AsyncServiceInfo, zeroconf: Zeroconf) -> None:
+        try:
+            advertisement = read_records(info, zeroconf.cache)
+        except AdvertisementError as error:
+            if info.name in self.ignored or len(self.ignored) < _MAX_IGNORED:
+                self.ignored[info.name] = str(error)
+            # sockets of a newer version are no fault; this one has no use for them
+            level = logging.INFO if str(error).startswith(UNKNOWN) else logging.WARNING
+            held = self._throttle.admit(level, self._loop.time())
+            if held is not None:
+                more = f" ({held} more like it in the last minute)" if held else ""
+                log.log(level, "ignored the mDNS record %s: %s%s", info.name, error, more)
+            return
+        self.ignored.pop(info.name, None)
+        self._up(info.name, advertisement)
+
+    def _up(self, name: str, advertisement: Advertisement) -> None:
+        before = self._known.get(name)
+        if before is not None and before.socket_id != advertisement.socket_id:
+            self._down(name)
+        self._known[name] = advertisement
+        self._tell(DirectoryEvent(Change.UP, advertisement))
+
+    def _down(self, name: str, change: Change = Change.DOWN) -> None:
+        advertisement = self._known.pop(name, None)
+        if advertisement is not None:
+            self._tell(DirectoryEvent(change, advertisement))
+
+    def _tell_all(self, event: DirectoryEvent) -> None:
+        for listener in list(self._listeners):
+            listener(event)

@@ -1,0 +1,1 @@
+"""ZeroMQ sockets on the loop: creation, reading, batching, limits."""

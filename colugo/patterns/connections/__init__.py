@@ -1,0 +1,1 @@
+"""Connections from a node to the sockets it discovers."""

@@ -1,0 +1,259 @@
+"""The receiving side of publish/subscribe."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from colugo.errors import ConfigurationError, DecodeError
+from colugo.net.runtime import Runtime
+from colugo.patterns.base import Part, as_endpoints, check_count
+from colugo.patterns.callbacks import Handler, optional_handler
+from colugo.patterns.connections.link import Link
+from colugo.patterns.gate import Gate
+from colugo.patterns.pubsub.callback_queue import DirectDelivery, MessageInfo, Origin, QueuedDelivery, as_info
+from colugo.patterns.pubsub.receiver import Inflow
+from colugo.protocol.advertisement import Advertisement
+from colugo.protocol.codecs import resolve_codec
+from colugo.protocol.description.socket_descriptions import SubscriberDescription
+from colugo.protocol.pubsub.sequence_ledger import Ledger
+from colugo.protocol.topics import check_topic, is_pattern
+
+DEFAULT_QUEUE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionStats:
+    """What a subscriber has had of one publisher.
+
+    Attributes:
+        received: messages that have come.
+        lost: messages that will not come: sent since it has joined, and not received.
+        conflated: messages that a newer one has replaced, because the publisher conflates.
+        duplicates: messages that came again, and were left out.
+    """
+
+    received: int
+    lost: int
+    conflated: int
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberStats:
+    """What a subscriber has seen.
+
+    Attributes:
+        received: messages handed to the callback or the queue.
+        dropped: of those, how many the full queue has dropped (the oldest go first).
+        undecodable: messages that did not fit the codec.
+        malformed: frames that were not of the wire format.
+        unknown: messages of publishers that are not (or no more) known.
+        publishers: publishers that are connected now.
+        lost: messages that will not come, of all publishers, those that are gone included.
+        conflated: messages that newer ones have replaced, as their publishers conflate.
+        duplicates: messages that came again, and were left out.
+        by_publisher: the same for each publisher that is known now.
+    """
+
+    received: int
+    dropped: int
+    undecodable: int
+    malformed: int
+    unknown: int
+    publishers: int
+    lost: int
+    conflated: int
+    duplicates: int
+    by_publisher: Mapping[Advertisement, SubscriptionStats]
+
+
+class Subscriber(Part):
+    """Receives the messages of a topic, or of all topics of a pattern; made by `Node.add_subscriber`.
+
+    With a callback, messages go there; without, iterate: `async for message in subscriber`.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        topic: str,
+        callback: Callable[..., Any] | None = None,
+        on_connect: Callable[..., Any] | None = None,
+        *,
+        codec: Any = None,
+        on_disconnect: Callable[..., Any] | None = None,
+        on_error: Callable[..., Any] | None = None,
+        on_loss: Callable[..., Any] | None = None,
+        queue: int = DEFAULT_QUEUE,
+        batch: bool = False,
+        executor: bool = False,
+        copy: bool = True,
+        connect: Iterable[str] = (),
+    ) -> None:
+        check_count("queue", queue)
+        self.topic = topic if is_pattern(topic) else check_topic(topic)
+        super().__init__(runtime)
+        handler = (
+            None if callback is None else Handler(runtime, callback, f"callback of {topic}", least=1, most=2)
+        )
+        _check_options(topic, handler, batch=batch, executor=executor)
+        self._on_connect = optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1)
+        self._on_disconnect = optional_handler(runtime, on_disconnect, f"on_disconnect of {topic}", most=2)
+        self._on_error = optional_handler(runtime, on_error, f"on_error of {topic}", most=2)
+        self._on_loss = optional_handler(runtime, on_loss, f"on_loss of {topic}", most=2)
+        self._iterated = handler is None
+        self._delivery: DirectDelivery | QueuedDelivery
+        if handler is not None and not handler.is_coroutine and not executor:
+            self._delivery = DirectDelivery(runtime, handler, batch=batch)
+        else:
+            self._delivery = QueuedDelivery(
+                runtime, handler, limit=queue, batch=batch, executor=executor, on_room=self._resume
+            )
+        self._inflow = Inflow(
+            runtime,
+            topic,
+            as_endpoints(connect),
+            resolve_codec(codec),
+            self._delivery,
+            views=not copy,
+            on_connected=self._connected,
+            on_disconnected=self._disconnected,
+            on_loss=self._lost,
+            on_undecodable=self._undecodable,
+        )
+        self._gate = Gate(f"the subscriber of {topic}")
+        runtime.when_open(self._open)
+
+    @property
+    def publishers(self) -> list[Advertisement]:
+        """The publishers that are connected now."""
+        return self._inflow.links.connected
+
+    @property
+    def stats(self) -> SubscriberStats:
+        """Counters so far."""
+        inflow = self._inflow
+        total = Ledger(0)
+        for ledger in (inflow.past, *(stream.ledger for stream in inflow.streams.values())):
+            total.add(ledger)
+        return SubscriberStats(
+            received=inflow.received,
+            dropped=self._delivery.dropped,
+            undecodable=inflow.undecodable,
+            malformed=inflow.malformed,
+            unknown=inflow.unknown,
+            publishers=self._gate.count,
+            lost=total.lost,
+            conflated=total.conflated,
+            duplicates=total.duplicates,
+            by_publisher={
+                link.peer: _stream_stats(inflow.streams[publisher].ledger)
+                for publisher, link in inflow.links.by_id.items()
+                if publisher in inflow.streams
+            },
+        )
+
+    def describe(self) -> object:
+        """What the node says of it when it is asked."""
+        stats = self.stats
+        queue, limit = self._delivery.waiting
+        return SubscriberDescription(
+            topic=self.topic,
+            reader=self._inflow.reader_id.hex(),
+            codec=self._inflow.codec,
+            queue=queue,
+            queue_limit=limit,
+            received=stats.received,
+            dropped=stats.dropped,
+            undecodable=stats.undecodable,
+            malformed=stats.malformed,
+            lost=stats.lost,
+            links=self._inflow.describe_links(),
+        )
+
+    async def ready(self, n: int = 1) -> None:
+        """Return when n publishers are connected and send what they publish from then on.
+
+        Args:
+            n: how many.
+
+        Raises:
+            ClosedError: if the node stops meanwhile.
+            LifecycleError: on another thread than the node's; there, use `node.run(…)`.
+        """
+        self._check_thread()
+        await self._gate.wait(n)
+
+    def __aiter__(self) -> Self:
+        self._check_iterable()
+        return self
+
+    async def __anext__(self) -> Any:
+        return (await self._next())[0]
+
+    async def with_info(self) -> AsyncIterator[tuple[Any, MessageInfo]]:
+        """Iterate over pairs of message and `MessageInfo`."""
+        self._check_iterable()
+        while True:
+            try:
+                message, origin, sequence = await self._next()
+            except StopAsyncIteration:
+                return
+            yield message, as_info(origin, sequence)
+
+    def _shut(self) -> None:
+        """Leave all publishers; iteration ends after what waits already."""
+        self._inflow.links.close()
+        self._gate.close()
+        self._delivery.close()
+
+    def _check_iterable(self) -> None:
+        if not self._iterated:
+            raise ConfigurationError(
+                f"the subscriber of {self.topic} has a callback; leave it out to iterate"
+            )
+
+    async def _next(self) -> tuple[Any, Origin, int | None]:
+        self._check_thread()
+        assert isinstance(self._delivery, QueuedDelivery)
+        item: tuple[Any, Origin, int | None] = await self._delivery.inbox.get()
+        return item
+
+    def _open(self) -> None:
+        if not self._closed:
+            self._delivery.open()
+            self._inflow.links.open()
+
+    def _resume(self) -> None:
+        self._inflow.resume()
+
+    def _connected(self, link: Link) -> None:
+        self._gate.set(self._gate.count + 1)
+        if self._on_connect is not None:
+            self._on_connect.run(link.peer)
+
+    def _disconnected(self, link: Link, reason: str) -> None:
+        self._gate.set(self._gate.count - 1)
+        if self._on_disconnect is not None:
+            self._on_disconnect.run(link.peer, reason)
+
+    def _lost(self, info: MessageInfo, count: int) -> None:
+        if self._on_loss is not None:
+            self._on_loss.run(info, count)
+
+    def _undecodable(self, error: DecodeError, info: MessageInfo) -> None:
+        if self._on_error is not None:
+            self._on_error.run(error, info)
+
+
+def _stream_stats(ledger: Ledger) -> SubscriptionStats:
+    return SubscriptionStats(ledger.received, ledger.lost, ledger.conflated, ledger.duplicates)
+
+
+def _check_options(topic: str, handler: Handler | None, *, batch: bool, executor: bool) -> None:
+    if handler is None and (batch or executor):
+        raise ConfigurationError(f"batch= and executor= of the subscriber of {topic} need a callback")
+    if handler is not None and handler.is_coroutine and executor:
+        raise ConfigurationError(
+            f"executor=True is for plain functions: the callback of {topic} awaits by itself"
+        )

@@ -1,0 +1,1 @@
+"""Request/reply and surveys: clients, servers, surveyors and respondents."""

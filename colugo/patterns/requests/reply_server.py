@@ -1,0 +1,42 @@
+"""The serving side of request/reply."""
+
+from dataclasses import dataclass
+
+from colugo.patterns.requests.server_base import Replier
+from colugo.protocol.advertisement import Kind
+from colugo.protocol.description.socket_descriptions import ReplyServerDescription
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyServerStats:
+    """What a reply server has done.
+
+    Attributes:
+        requests: requests received.
+        replies: replies sent, errors included.
+        errors: of those, how many were errors.
+        dropped: replies whose client had gone or did not read.
+        undecodable: requests that did not fit the codec.
+        malformed: messages that were neither ours nor of a REQ socket.
+        refused: requests meant for a server that had this port before.
+    """
+
+    requests: int
+    replies: int
+    errors: int
+    dropped: int
+    undecodable: int
+    malformed: int
+    refused: int
+
+
+class ReplyServer(Replier):
+    """Answers requests of a topic; made by `Node.add_reply_server`."""
+
+    _kind = Kind.REPLY_SERVER
+    _form = ReplyServerDescription
+
+    @property
+    def stats(self) -> ReplyServerStats:
+        """Counters so far."""
+        return ReplyServerStats(requests=self._requests, refused=self._refused, **self._counters())

@@ -1,0 +1,46 @@
+"""The side that answers surveys."""
+
+from dataclasses import dataclass
+
+from colugo.patterns.requests.server_base import Replier
+from colugo.protocol.advertisement import Kind
+from colugo.protocol.description.socket_descriptions import RespondentDescription
+
+
+@dataclass(frozen=True, slots=True)
+class RespondentStats:
+    """What a respondent has done.
+
+    Attributes:
+        surveys: surveys received.
+        replies: answers sent, errors and declines included.
+        errors: of those, how many were errors.
+        declined: of those, how many took no part.
+        dropped: answers whose surveyor had gone or did not read.
+        undecodable: surveys that did not fit the codec.
+        malformed: messages that were neither ours nor of a REQ socket.
+        refused: surveys meant for a respondent that had this port before.
+    """
+
+    surveys: int
+    replies: int
+    errors: int
+    declined: int
+    dropped: int
+    undecodable: int
+    malformed: int
+    refused: int
+
+
+class Respondent(Replier):
+    """Answers surveys of a topic; made by `Node.add_respondent`."""
+
+    _kind = Kind.RESPONDENT
+    _form = RespondentDescription
+
+    @property
+    def stats(self) -> RespondentStats:
+        """Counters so far."""
+        return RespondentStats(
+            surveys=self._requests, declined=self._declined, refused=self._refused, **self._counters()
+        )

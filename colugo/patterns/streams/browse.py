@@ -1,0 +1,114 @@
+"""What a stream keeps, to be looked at."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from colugo.errors import DecodeError, StoreError
+from colugo.patterns.base import check_count
+from colugo.patterns.streams.delivery_scheduler import Keeper
+from colugo.protocol.codecs import Codec
+from colugo.protocol.streams.message_ids import message_id, number_of
+from colugo.protocol.streams.message_parts import unpack_headers
+from colugo.protocol.streams.stream_message import FLAG_TEXT, Message
+from colugo.store import Store
+
+PAGE_BYTES = 16 * 1024 * 1024
+"""Of the payloads that are looked at together."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMessage:
+    """A message that a stream keeps.
+
+    Attributes:
+        id: its id.
+        key: its key.
+        headers: its headers.
+        message: decoded; its bytes, if the stream's codec cannot decode them.
+        payload: its bytes.
+        sent_ns: when it was sent, nanoseconds since 1970.
+        group: the only group that it is for, as with a dead letter that was resurrected; "" for all.
+    """
+
+    id: str
+    key: str
+    headers: dict[str, Any]
+    message: Any
+    payload: bytes
+    sent_ns: int
+    group: str
+
+
+class KeptMessages:
+    """The messages of one stream, dead letters not among them.
+
+    Args:
+        keeper: of the stream.
+        store: of it.
+        codec: of it.
+    """
+
+    def __init__(self, keeper: Keeper, store: Store, codec: Codec) -> None:
+        self._keeper = keeper
+        self._store = store
+        self._codec = codec
+
+    async def page(self, after: str | None, limit: int) -> list[KeptMessage]:
+        """Some of them, the oldest first (see `Stream.messages`)."""
+        seq = 0 if after is None else number_of(after, self._keeper.stream_id)
+        check_count("limit", limit)
+        await self._keeper.journal.synced()
+        return self._show(await reading(partial(self._store.read, seq, limit, PAGE_BYTES)))
+
+    async def get(self, id: str) -> KeptMessage | None:  # noqa: A002 - as it is called everywhere
+        """One of them (see `Stream.message`)."""
+        seq = number_of(id, self._keeper.stream_id)
+        await self._keeper.journal.synced()
+        return next(iter(self._show(await reading(partial(self._store.get, [seq])))), None)
+
+    def _show(self, messages: list[Message]) -> list[KeptMessage]:
+        return [
+            KeptMessage(
+                id=message_id(self._keeper.stream_id, message.seq),
+                key=message.key,
+                headers=unpack_headers(message.headers),
+                message=decoded(self._codec, message),
+                payload=message.payload,
+                sent_ns=message.sent_ns,
+                group=message.group,
+            )
+            for message in messages
+        ]
+
+
+async def reading(read: Any) -> Any:
+    """Await what a method of a store calls back with.
+
+    Args:
+        read: called with what takes the result.
+
+    Raises:
+        StoreError: if that is the result.
+    """
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def done(result: Any) -> None:
+        if future.done():
+            return
+        if isinstance(result, StoreError):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+    read(done)
+    return await future
+
+
+def decoded(codec: Codec, message: Message) -> Any:
+    """The message as its sender has given it; its bytes, if the codec cannot decode them."""
+    try:
+        return codec.unpack(message.payload, text=bool(message.flags & FLAG_TEXT))
+    except DecodeError:
+        return message.payload

@@ -1,0 +1,1 @@
+"""The consumer: connections to streams, and the callback that handles messages."""

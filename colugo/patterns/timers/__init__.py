@@ -1,0 +1,1 @@
+"""Callbacks at a fixed rate, or once after a delay."""

@@ -1,0 +1,1 @@
+"""Which nodes are there, as linked nodes tell each other."""

@@ -1,0 +1,1 @@
+"""Frames and state machines of request/reply and surveys."""

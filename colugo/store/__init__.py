@@ -1,0 +1,36 @@
+"""Where a stream keeps its messages: the store, and what goes in and out of it.
+
+The two that there are have modules of their own, `memory` and `sqlite`.
+"""
+
+from colugo.store.base import (
+    Committed,
+    DeadLetter,
+    DeadQuery,
+    GroupRecord,
+    Opened,
+    Outcome,
+    Read,
+    ReadDead,
+    Store,
+    Transaction,
+    Trim,
+    size_of,
+    size_of_all,
+)
+
+__all__ = [
+    "Committed",
+    "DeadLetter",
+    "DeadQuery",
+    "GroupRecord",
+    "Opened",
+    "Outcome",
+    "Read",
+    "ReadDead",
+    "Store",
+    "Transaction",
+    "Trim",
+    "size_of",
+    "size_of_all",
+]

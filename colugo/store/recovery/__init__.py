@@ -1,0 +1,1 @@
+"""Copying what is readable out of a damaged store."""

@@ -1,0 +1,235 @@
+"""The pages of a store's file, read without SQLite, which gives up where the first one is damaged.
+
+The format: https://www.sqlite.org/fileformat2.html, sections 1 and 2.
+"""
+
+import struct
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, NamedTuple, Self
+
+from colugo.store.sqlite.wal import PAGE_BYTES, is_damaged, log_path, read_frames
+
+_LEAF = 0x0D
+_INTERIOR = 0x05
+_FIRST_PAGE_HEADER = 100
+_FREELIST_AT = 32
+_SIZE_AT = 28
+_INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
+_MAX_LOCAL = PAGE_BYTES - 35
+_MIN_LOCAL = (PAGE_BYTES - 12) * 32 // 255 - 23
+_VARINT_BYTES = 9
+
+Record = list[Any]
+
+
+class DamagedPageError(Exception):
+    """A page, or what is in it, is not as it was written."""
+
+
+class Cell(NamedTuple):
+    """One row of a table.
+
+    Attributes:
+        row_id: its number.
+        values: its columns, texts as bytes; None if they cannot be read.
+    """
+
+    row_id: int
+    values: Record | None
+
+
+class Pages:
+    """The pages of a file and its log, as they were after the last transaction that can be read.
+
+    Args:
+        path: of the file.
+
+    Attributes:
+        count: how many pages the database has.
+        log_damaged: whether transactions at the end may be missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("rb")
+        self._log: BinaryIO | None = None
+        self.log_damaged = False
+        self._logged: dict[int, int] = {}
+        """Where in the log the newest version of a page is."""
+        # Without a log, the size of the file is that of the database.
+        self.count = self._file.seek(0, 2) // PAGE_BYTES
+        if log_path(path).exists():
+            self._log = log_path(path).open("rb")
+            self._read_log(self._log)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if self._log is not None:
+            self._log.close()
+
+    def read(self, number: int) -> bytes:
+        """One page.
+
+        Raises:
+            DamagedPageError: if it is not in the file.
+        """
+        file, at = self._file, (number - 1) * PAGE_BYTES
+        if number in self._logged:
+            assert self._log is not None
+            file, at = self._log, self._logged[number]
+        if number < 1:
+            raise DamagedPageError
+        file.seek(at)
+        page = file.read(PAGE_BYTES)
+        if len(page) < PAGE_BYTES:
+            raise DamagedPageError
+        return page
+
+    def free(self) -> set[int]:
+        """The pages that hold nothing, though there may be old rows in them; as far as that can be read.
+
+        Raises:
+            DamagedPageError: if the list of them is damaged.
+        """
+        free: set[int] = set()
+        (trunk,) = struct.unpack_from(">I", self.read(1), _FREELIST_AT)
+        while trunk:
+            if trunk in free:
+                raise DamagedPageError
+            page = self.read(trunk)
+            following, number = struct.unpack_from(">II", page)
+            if number > PAGE_BYTES // 4 - 2:
+                raise DamagedPageError
+            free.add(trunk)
+            free.update(struct.unpack_from(f">{number}I", page, 8))
+            trunk = following
+        return free
+
+    def cells(self, number: int) -> list[Cell]:
+        """The rows in a leaf of a table; none if the page is no such leaf.
+
+        Raises:
+            DamagedPageError: if it cannot be read.
+        """
+        page = self.read(number)
+        start = _FIRST_PAGE_HEADER if number == 1 else 0
+        if page[start] != _LEAF:
+            return []
+        return [self._cell(page, at) for at in _pointers(page, start, 8)]
+
+    def children(self, number: int) -> list[tuple[int, int]]:
+        """The pages under an interior one of a table, each with the highest row id in it; none for a leaf.
+
+        The last one has no limit: it is given the highest there is.
+
+        Raises:
+            DamagedPageError: if it is neither, or cannot be read.
+        """
+        page = self.read(number)
+        start = _FIRST_PAGE_HEADER if number == 1 else 0
+        if page[start] == _LEAF:
+            return []
+        if page[start] != _INTERIOR:
+            raise DamagedPageError
+        found = []
+        for at in _pointers(page, start, 12):
+            (child,) = struct.unpack_from(">I", page, at)
+            try:
+                found.append((child, _varint(page, at + 4)[0]))
+            except IndexError:
+                raise DamagedPageError from None
+        (last,) = struct.unpack_from(">I", page, start + 8)
+        return [*found, (last, 2**63 - 1)]
+
+    def _read_log(self, log: BinaryIO) -> None:
+        pending: dict[int, int] = {}
+        frames = list(read_frames(log))
+        self.log_damaged = is_damaged(frames)
+        for frame in frames:
+            if frame.sound:
+                pending[frame.page] = frame.at
+            if frame.sound and frame.size:
+                self._logged |= pending
+                self.count = frame.size
+                pending = {}
+
+    def _cell(self, page: bytes, at: int) -> Cell:
+        row_id = 0
+        try:
+            length, at = _varint(page, at)
+            row_id, at = _varint(page, at)
+            return Cell(row_id, _record(self._payload(page, at, length)))
+        except (DamagedPageError, IndexError, struct.error):
+            return Cell(row_id, None)
+
+    def _payload(self, page: bytes, at: int, length: int) -> bytes:
+        if length <= _MAX_LOCAL:
+            return page[at : at + length]
+        if length > self.count * PAGE_BYTES:
+            raise DamagedPageError
+        local = _MIN_LOCAL + (length - _MIN_LOCAL) % (PAGE_BYTES - 4)
+        local = local if local <= _MAX_LOCAL else _MIN_LOCAL
+        payload = bytearray(page[at : at + local])
+        (following,) = struct.unpack_from(">I", page, at + local)
+        while len(payload) < length:
+            overflow = self.read(following)
+            (following,) = struct.unpack_from(">I", overflow)
+            payload += overflow[4 : 4 + length - len(payload)]
+        return bytes(payload)
+
+
+def _pointers(page: bytes, start: int, header_bytes: int) -> tuple[int, ...]:
+    """Where the cells of a page begin."""
+    (number,) = struct.unpack_from(">H", page, start + 3)
+    try:
+        found = struct.unpack_from(f">{number}H", page, start + header_bytes)
+    except struct.error:
+        raise DamagedPageError from None
+    if any(at > PAGE_BYTES - 4 for at in found):
+        raise DamagedPageError
+    return found
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number of 1 to 9 bytes, and where it ends."""
+    value = 0
+    for step in range(_VARINT_BYTES - 1):
+        byte = data[at + step]
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:  # noqa: PLR2004 - the highest bit: more follows
+            return value, at + step + 1
+    value = value << 8 | data[at + _VARINT_BYTES - 1]
+    return value - (1 << 64) if value >> 63 else value, at + _VARINT_BYTES
+
+
+def _record(payload: bytes) -> Record:
+    """The columns of a row."""
+    end, at = _varint(payload, 0)
+    body = end
+    values: Record = []
+    while at < end:
+        kind, at = _varint(payload, at)
+        value, body = _value(payload, kind, body)
+        values.append(value)
+    if body != len(payload):
+        raise DamagedPageError
+    return values
+
+
+def _value(payload: bytes, kind: int, at: int) -> tuple[Any, int]:
+    if kind == 0:
+        return None, at
+    if kind in {8, 9}:
+        return kind - 8, at
+    if kind in _INTEGER_BYTES:
+        end = at + _INTEGER_BYTES[kind]
+        return int.from_bytes(payload[at:end], signed=True), end
+    if kind < 12:  # noqa: PLR2004 - fractions, of which there are none, and what is not in use
+        raise DamagedPageError
+    end = at + (kind - 12) // 2
+    return payload[at:end], end

@@ -1,0 +1,149 @@
+"""What is asked of a store's file, in SQL; damaged rows are left out."""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from colugo.protocol.streams.stream_message import Message
+from colugo.store.base import DeadLetter, DeadQuery, Opened
+from colugo.store.sqlite.failure import damaged_failure
+from colugo.store.sqlite.rows import (
+    DEAD_COLUMNS,
+    GROUP_COLUMNS,
+    MESSAGE_COLUMNS,
+    SIZE,
+    STREAM_COLUMNS,
+    Row,
+    read_attempts,
+    read_dead,
+    read_group,
+    read_message,
+    read_stream,
+)
+
+# Everything that is put together here is a constant of this package.
+# ruff: noqa: S608
+
+
+def messages(
+    connection: sqlite3.Connection, after: int, limit: int, max_bytes: int, corrupt: list[int]
+) -> list[Message]:
+    """Read messages by number.
+
+    Args:
+        connection: to the file.
+        after: the number before the first one wanted.
+        limit: how many at most.
+        max_bytes: of payload, at most; the first one comes in any case.
+        corrupt: gets the numbers of damaged rows.
+    """
+    sql = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE seq > ? ORDER BY seq LIMIT ?"
+    found: list[Message] = []
+    size = 0
+    while limit > len(found):
+        rows = connection.execute(sql, (after, limit - len(found)))
+        damaged = len(corrupt)
+        for row in rows:
+            after = row[0]
+            message = read_message(row)
+            if message is None:
+                corrupt.append(after)
+                continue
+            size += len(message.payload)
+            if found and size > max_bytes:
+                rows.close()
+                return found
+            found.append(message)
+        if len(corrupt) == damaged:
+            break
+    return found
+
+
+def some(connection: sqlite3.Connection, seqs: Iterable[int], corrupt: list[int]) -> list[Message]:
+    """Read the messages of some numbers, in their order."""
+    sql = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE seq = ?"
+    found = []
+    for seq in sorted(set(seqs)):
+        for row in connection.execute(sql, (seq,)):
+            message = read_message(row)
+            if message is None:
+                corrupt.append(seq)
+            else:
+                found.append(message)
+    return found
+
+
+def dead_letters(connection: sqlite3.Connection, query: DeadQuery, corrupt: list[int]) -> list[DeadLetter]:
+    """Read dead letters by number and group.
+
+    Args:
+        connection: to the file.
+        query: which.
+        corrupt: gets the row ids of damaged ones.
+    """
+    conditions = ["(seq, grp) > (?, ?)"]
+    values: list[object] = list(query.after)
+    if query.group is not None:
+        conditions.append("grp = ?")
+        values.append(query.group)
+    if query.key is not None:
+        conditions.append("key = ?")
+        values.append(query.key)
+    sql = f"SELECT {DEAD_COLUMNS}, rowid FROM dead WHERE {' AND '.join(conditions)}"
+    found: list[DeadLetter] = []
+    size = 0
+    for row in _dead_rows(connection, sql, values, query):
+        letter = read_dead(row[:-1])
+        if letter is None:
+            corrupt.append(row[-1])
+            continue
+        size += len(letter.message.payload)
+        if found and size > query.max_bytes:
+            break
+        found.append(letter)
+        if len(found) >= query.limit:
+            break
+    return found
+
+
+def _dead_rows(
+    connection: sqlite3.Connection, sql: str, values: list[object], query: DeadQuery
+) -> Iterable[Row]:
+    if query.ids is None:
+        yield from connection.execute(f"{sql} ORDER BY seq, grp", values)
+        return
+    for group, seq in sorted(set(query.ids), key=lambda pair: (pair[1], pair[0])):
+        yield from connection.execute(f"{sql} AND grp = ? AND seq = ?", [*values, group, seq])
+
+
+def look_into(connection: sqlite3.Connection, path: Path) -> Opened:
+    """Read all that is known at the start.
+
+    Raises:
+        StoreError: if any of it is damaged: without it, too much or too little would be delivered.
+    """
+    row = connection.execute(f"SELECT {STREAM_COLUMNS} FROM stream").fetchone()
+    stream = None if row is None else read_stream(row)
+    groups = [
+        read_group(row) for row in connection.execute(f"SELECT {GROUP_COLUMNS} FROM groups ORDER BY name")
+    ]
+    rows = connection.execute("SELECT seq, grp, tries, crc FROM attempts")
+    attempts = [read_attempts(row) for row in rows]
+    (last,) = connection.execute("SELECT ifnull(max(seq), 0) FROM messages").fetchone()
+    if stream is None or stream.last_seq < last:
+        raise damaged_failure(path, "its number and that of its last message are not as they were written")
+    good = [group for group in groups if group is not None]
+    tried = {(row[0], row[1]): row[2] for row in attempts if row is not None}
+    if len(good) < len(groups) or len(tried) < len(attempts):
+        raise damaged_failure(path, "what it says of groups and attempts is not as it was written")
+    (aside,) = connection.execute("SELECT count(*) FROM corrupt").fetchone()
+    messages, size, dead = count(connection)
+    return Opened(stream.stream_id, stream.last_seq, messages, size, dead, good, tried, aside, stream.topic)
+
+
+def count(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """How many messages, bytes of all, and dead letters there are."""
+    sql = f"SELECT count(*), ifnull(sum({SIZE}), 0) FROM"
+    messages, size = connection.execute(f"{sql} messages").fetchone()
+    dead, dead_size = connection.execute(f"{sql} dead").fetchone()
+    return messages, size + dead_size, dead

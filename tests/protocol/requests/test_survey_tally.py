@@ -1,0 +1,33 @@
+"""The account of a survey, whatever comes in whatever order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from colugo.protocol.requests.survey_tally import Outcome, Roll
+
+PEERS = st.integers(0, 9)
+
+
+@given(
+    st.sets(PEERS),
+    st.none() | st.integers(1, 12),
+    st.lists(st.tuples(PEERS, st.sampled_from(Outcome))),
+)
+def test_each_one_that_was_asked_is_silent_or_has_its_first_outcome(
+    asked: set[int], quorum: int | None, events: list[tuple[int, Outcome]]
+) -> None:
+    roll = Roll(asked, quorum)
+    first: dict[int, Outcome] = {}
+    for one, outcome in events:
+        assert roll.note(one, outcome) == (one in asked and one not in first)
+        if one in asked:
+            first.setdefault(one, outcome)
+        replies = sum(its is Outcome.REPLIED for its in first.values())
+        assert roll.complete == (len(first) == len(asked) or (quorum is not None and replies >= quorum))
+    assert roll.outcomes == first
+    assert list(roll.outcomes) == list(first)
+    assert set(roll.silent) == asked - set(first)
+
+
+def test_a_survey_of_nobody_is_complete() -> None:
+    assert Roll([]).complete

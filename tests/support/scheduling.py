@@ -1,0 +1,251 @@
+"""What tests of the keeper need: a loop whose time is ours, and a store that does things when told to."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from colugo.errors import ClosedError, StoreError
+from colugo.patterns.streams.delivery_scheduler import Keeper
+from colugo.patterns.streams.group import StreamGroup
+from colugo.patterns.streams.groups import AckPolicy
+from colugo.patterns.streams.intake import Limits
+from colugo.protocol.streams.attempts import Entry, Member, Rules
+from colugo.protocol.streams.settlements import Outcome as Settled
+from colugo.protocol.streams.settlements import Settlement
+from colugo.store import Committed, DeadQuery, Opened, Outcome, Read, ReadDead, Transaction
+from colugo.store.memory_store import MemoryStore
+
+NS = 1_000_000_000
+
+
+class OwnTimeLoop(asyncio.SelectorEventLoop):
+    """A loop in which time passes by `now` only, and what is raised in callbacks is not only logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_000_000.0
+        self.errors: list[BaseException] = []
+        self.set_exception_handler(self._on_error)
+
+    def time(self) -> float:
+        return self.now
+
+    def turns(self, count: int = 4) -> None:
+        """Do what is ready, and what follows from it."""
+
+        async def pass_by() -> None:
+            for _ in range(count):
+                await asyncio.sleep(0)
+
+        self.do(pass_by())
+
+    def do(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine, and raise what a callback or, else, it has raised."""
+        try:
+            self.run_until_complete(coroutine)
+        finally:
+            if self.errors:  # of which the coroutine's own error may be what follows
+                raise self.errors.pop(0)
+
+    def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.errors.append(context.get("exception") or AssertionError(context["message"]))
+
+    def next_timer(self) -> float | None:
+        """When the next timer is due."""
+        timers = [handle.when() for handle in self._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]
+        return min(timers, default=None)
+
+
+def runtime_on(loop: OwnTimeLoop) -> Any:
+    """What a keeper needs of a node."""
+    return SimpleNamespace(loop=loop, logger=logging.getLogger("keeper"), name="keeper")
+
+
+class Disk(MemoryStore):
+    """What outlives a program: it can be opened again."""
+
+    def open(self) -> Opened:
+        self._open = True
+        groups = [replace(record) for record in self._groups.values()]
+        tries = dict(self._attempts)
+        counts = len(self._messages), self._size, len(self._dead)
+        return Opened(self._stream_id, self._last_seq, *counts, groups, tries, 0)
+
+    def close(self) -> None:
+        pass
+
+
+class SlowStore:
+    """Does one thing after the other on a disk, each when it is told to.
+
+    Args:
+        disk: where things are kept.
+        on_commit: called with each transaction that has been done, and its outcome.
+    """
+
+    def __init__(self, disk: Disk, on_commit: Callable[[Transaction, Outcome], None]) -> None:
+        self.on_corrupt: Callable[[list[int]], None] | None = None
+        self.jobs: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
+        self._disk = disk
+        self._on_commit = on_commit
+        self._dead = False
+
+    def open(self) -> Opened:
+        return self._disk.open()
+
+    def commit(self, transaction: Transaction, done: Committed) -> None:
+        if not self._dead:
+            self.jobs.append((lambda: self._commit(transaction), done))
+
+    def read(self, after: int, limit: int, max_bytes: int, done: Read) -> None:
+        self.jobs.append((lambda: _result(self._disk.read, after, limit, max_bytes), done))
+
+    def get(self, seqs: list[int], done: Read) -> None:
+        self.jobs.append((lambda: _result(self._disk.get, seqs), done))
+
+    def dead_letters(self, query: DeadQuery, done: ReadDead) -> None:
+        self.jobs.append((lambda: _result(self._disk.dead_letters, query), done))
+
+    def step(self, *, fail: bool = False) -> None:
+        """Do the next thing, or let it fail."""
+        if self.jobs:
+            job, done = self.jobs.popleft()
+            done(StoreError("no room on the disk") if fail else job())
+
+    def die(self, *, last_was_done: bool) -> None:
+        """The program ends, perhaps when the next thing has been done and nobody has been told."""
+        if self.jobs and last_was_done:
+            self.jobs[0][0]()
+        self.jobs.clear()
+        self._dead = True
+
+    async def aclose(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.jobs.clear()
+
+    def _commit(self, transaction: Transaction) -> Outcome:
+        outcome: Outcome = _result(self._disk.commit, transaction)
+        self._on_commit(transaction, outcome)
+        return outcome
+
+
+def _result(method: Callable[..., None], *arguments: Any) -> Any:
+    results: list[Any] = []
+    method(*arguments, results.append)
+    (result,) = results
+    assert not isinstance(result, StoreError), result
+    return result
+
+
+class Producer:
+    """A keeper whose store works by itself until it is told to wait or to fail."""
+
+    def __init__(
+        self, loop: OwnTimeLoop, disk: Disk | None = None, ack: AckPolicy = "all", **limits: Any
+    ) -> None:
+        self.loop = loop
+        self.disk = disk or Disk()
+        self.transactions: list[Transaction] = []
+        self.got: list[tuple[bytes, int, bool]] = []
+        self.held = self.failing = False
+        self.attempts = 0
+        self._limits = Limits(
+            limits.get("max_messages", 1000),
+            limits.get("max_bytes", 10**6),
+            None,
+            limits.get("full", "reject"),
+        )
+        self._ack: AckPolicy = ack
+        self.do(self._start)
+
+    def _start(self) -> None:
+        self.store = SlowStore(self.disk, self._on_commit)
+        self.keeper = Keeper(
+            runtime_on(self.loop),
+            self.store,
+            self.store.open(),
+            ack=self._ack,
+            limits=self._limits,
+            rules=Rules(max_deliver=2, ack_timeout_s=30.0, retry_delay_s=1.0),
+            hand_out=self._hand_out,
+            nudge=lambda member: None,
+        )
+        self.keeper.open()
+
+    def _on_commit(self, transaction: Transaction, outcome: Outcome) -> None:
+        self.transactions.append(transaction)
+
+    def _hand_out(self, group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+        self.got += [(member.identity, entry.message.seq, entry.redelivered) for entry in entries]
+
+    def do(self, action: Callable[[], Any]) -> Any:
+        """Do something on the loop, and what follows from it."""
+        results: list[Any] = []
+
+        async def act() -> None:
+            results.append(action())
+
+        self.loop.do(act())
+        self.settle()
+        return results[0]
+
+    def settle(self) -> None:
+        self.loop.turns()
+        while self.store.jobs and not self.held:
+            self.loop.do(self._step())
+            self.loop.turns()
+
+    async def _step(self) -> None:
+        self.attempts += 1
+        self.store.step(fail=self.failing)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, tenth by tenth."""
+        for _ in range(round(seconds * 10)):
+            self.loop.now += 0.1
+            self.settle()
+
+    def let_go(self) -> None:
+        self.held = self.failing = False
+        self.settle()
+
+    def send(self, count: int = 1, payload: bytes = b"x", key: str = "") -> list[int]:
+        def act() -> list[int]:
+            seqs = [self.keeper.intake.add(key, b"", payload, 0) for _ in range(count)]
+            self.keeper.begin()
+            return seqs
+
+        seqs: list[int] = self.do(act)
+        return seqs
+
+    def join(
+        self, name: str, identity: bytes, bindings: tuple[str, ...] = ("#",), *, durable: bool = True
+    ) -> StreamGroup:
+        group: StreamGroup = self.do(
+            lambda: self.keeper.book.join(name, identity, 10, bindings, durable=durable)
+        )
+        return group
+
+    def leave(self, group: StreamGroup, identity: bytes, *, lost: bool = True) -> None:
+        self.do(lambda: self.keeper.book.leave(group, identity, "it is gone", lost=lost))
+
+    def acknowledge(self, group: StreamGroup, first: int, last: int) -> None:
+        self.do(lambda: self.keeper.acknowledge(group, [(first, last)]))
+
+    def nack(self, group: StreamGroup, identity: bytes, seq: int, delay_ms: int = 0) -> None:
+        self.do(lambda: self.keeper.nack(group, identity, Settlement(seq, Settled.NACK, delay_ms)))
+
+    def end(self) -> None:
+        self.do(lambda: self.keeper.close(ClosedError("the test is over")))
+
+    def restarted(self) -> "Producer":
+        """Another life, with what is on the disk."""
+        self.store.die(last_was_done=False)
+        self.end()
+        return Producer(self.loop, self.disk, self._ack)

@@ -1,0 +1,44 @@
+"""What tests of streams share."""
+
+import asyncio
+from typing import Any
+
+from colugo import Stream
+from colugo.protocol.frames import Kind
+from colugo.protocol.membership.control import decode_body, decode_control, encode_bare, encode_control
+from colugo.protocol.streams.joining import Join, Joined
+from tests.support.essentials import seconds
+
+JOIN = Join(
+    consumer="0123456789abcdef",
+    group="g",
+    named=True,
+    durable=True,
+    bindings=["#"],
+    prefetch=10,
+    node="stranger",
+)
+PING = encode_bare(Kind.PING)
+
+
+async def receive(socket: Any) -> bytes:
+    """The next frame but for pings: there is one, too, whenever somebody else's connection has ended."""
+    async with asyncio.timeout(seconds(5)):
+        while (frame := bytes(await socket.recv())) == PING:
+            pass
+        return frame
+
+
+async def joined(socket: Any, join: Join = JOIN) -> bytes:
+    await socket.send(encode_control(Kind.JOIN, join))
+    kind, body = Kind.REFUSAL, b""
+    while kind is Kind.REFUSAL:  # of what was sent before
+        kind, body = decode_control(await receive(socket))
+    assert kind is Kind.JOINED
+    return bytes.fromhex(decode_body(body, Joined).stream)
+
+
+async def drained(stream: Stream, within: float = 10.0) -> None:
+    """Return when all messages have been acknowledged, in time."""
+    async with asyncio.timeout(seconds(within)):
+        await stream.drained()
