@@ -15,7 +15,7 @@ from colugo.lifecycle import Lifecycle
 from colugo.net.addresses.interfaces import Scope, resolve_scope
 from colugo.net.addresses.ipc import resolve_ipc
 from colugo.net.directory import Directory
-from colugo.net.discovery.choose import Discovery
+from colugo.net.discovery.choose import DirectoryChoice
 from colugo.net.discovery.static_peers import resolve_mdns, resolve_peers
 from colugo.net.runtime import Runtime
 from colugo.net.transport.host import host_id
@@ -107,7 +107,7 @@ class Node(Lifecycle):
         runtime.endpoint.serve(DESCRIBE, lambda _: to_plain(describe(runtime)))
         for question, answer in StreamQuestions(runtime.parts.keys()).handlers.items():
             runtime.endpoint.serve(question, answer)
-        discovery = Discovery(runtime, given, mdns=with_mdns)
+        discovery = DirectoryChoice(runtime, given, mdns=with_mdns)
         if directory is None:
             runtime.discovery_note = discovery.note
         super().__init__(runtime, lambda: directory or discovery.make())

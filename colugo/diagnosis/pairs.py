@@ -16,7 +16,7 @@ from colugo.protocol.description.socket_descriptions import (
     SubscriberDescription,
 )
 from colugo.protocol.description.stream_descriptions import ConsumerDescription, StreamDescription
-from colugo.protocol.topics import Pattern, is_pattern
+from colugo.protocol.topics import TopicPattern, is_pattern
 
 PUBLISH = "pub"
 REPLY = "rep"
@@ -76,7 +76,7 @@ class Want:
     def fits(self, topic: str) -> bool:
         """Whether it wants this topic."""
         wanted = self.part.topic
-        return Pattern(wanted).matches(topic) if self._is_pattern else wanted == topic
+        return TopicPattern(wanted).matches(topic) if self._is_pattern else wanted == topic
 
     @property
     def _is_pattern(self) -> bool:

@@ -10,7 +10,7 @@ from colugo.diagnosis.topic_checks import close, concerns, lonely_want
 from colugo.diagnosis.verdicts import verdict
 from colugo.diagnosis.wording import count, some
 from colugo.protocol.description.stream_descriptions import StreamDescription
-from colugo.protocol.topics import Pattern, is_pattern
+from colugo.protocol.topics import TopicPattern, is_pattern
 
 _DOES = "publishes, streams, answers, subscribes to, consumes or requests"
 _AROUND = (surroundings.multicast, surroundings.direct_hosts, surroundings.port, agreement.records)
@@ -26,7 +26,7 @@ def explain(facts: Facts, topic: str) -> list[Finding]:
     Raises:
         TopicError: if it is neither.
     """
-    pattern = Pattern(topic)
+    pattern = TopicPattern(topic)
     all_offers, all_wants = offers(facts), wants(facts)
     offered = [one for one in all_offers if pattern.matches(one.socket.topic)]
     wanted = [one for one in all_wants if _concerns(one, topic, pattern, offered)]
@@ -40,7 +40,7 @@ def explain(facts: Facts, topic: str) -> list[Finding]:
     return findings
 
 
-def _concerns(want: Want, topic: str, pattern: Pattern, offered: list[Offer]) -> bool:
+def _concerns(want: Want, topic: str, pattern: TopicPattern, offered: list[Offer]) -> bool:
     if want.part.topic == topic or (not is_pattern(topic) and want.fits(topic)):
         return True
     return pattern.matches(want.part.topic) or any(

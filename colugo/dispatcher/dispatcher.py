@@ -9,8 +9,8 @@ from colugo.dispatcher.dispatcher_stats import DispatcherStats
 from colugo.dispatcher.early import EarlyRequests
 from colugo.dispatcher.listener import ResultListener
 from colugo.dispatcher.mailbox import Mailbox
-from colugo.dispatcher.open_requests import Ledger
-from colugo.dispatcher.over_nodes import Network
+from colugo.dispatcher.open_requests import OpenRequests
+from colugo.dispatcher.over_nodes import NodeTransport
 from colugo.dispatcher.producer import Producer
 from colugo.dispatcher.registrations import Registrations
 from colugo.dispatcher.request import Request
@@ -56,9 +56,9 @@ class ATEDispatcher(threading.Thread):
         super().__init__(name=name, daemon=daemon)
         if name is None:
             self.name = f"{type(self).__name__} {self.name.rpartition('-')[2]}"
-        self._ledger = Ledger()
+        self._ledger = OpenRequests()
         self._registered = Registrations()
-        self._network = None if node is None else Network(node, codec, self._ledger)
+        self._network = None if node is None else NodeTransport(node, codec, self._ledger)
         self._early: EarlyRequests | None = EarlyRequests()
         self._members: list[Worker] = []
         """Who is stopped with it, once `stop` has begun."""
@@ -231,7 +231,7 @@ class ATEDispatcher(threading.Thread):
                     self._send(*sending)
                 self._early = None
 
-    def _announce(self, network: Network) -> None:
+    def _announce(self, network: NodeTransport) -> None:
         for topic, mailboxes in self._registered.producers.items():
             for mailbox in mailboxes:
                 network.offer(mailbox, topic)

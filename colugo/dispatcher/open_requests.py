@@ -26,7 +26,7 @@ _AT_ONCE = 256
 _LOG_PERIOD_S = 60.0
 
 
-class Ledger:
+class OpenRequests:
     """Decides what is in time and what is not, and which answer is the last.
 
     The lock is held for a few statements, which run no user code. A signal handler may come between them,

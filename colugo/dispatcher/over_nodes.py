@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from colugo.dispatcher.foreign import ForeignRequest
 from colugo.dispatcher.mailbox import Mailbox
-from colugo.dispatcher.open_requests import Ledger
+from colugo.dispatcher.open_requests import OpenRequests
 from colugo.dispatcher.request import Request
 from colugo.dispatcher.sealed import SealedCodec
-from colugo.dispatcher.topic_surveyor import MEETING_MS, Asker
+from colugo.dispatcher.topic_surveyor import MEETING_MS, TopicSurveyor
 from colugo.errors import ClosedError, ConfigurationError, DecodeError, EncodeError
 from colugo.node import Node
 from colugo.patterns.base import check_size
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from colugo.patterns.requests.respondent import Respondent
 
 
-class Network:
+class NodeTransport:
     """Hands everything over to the node's thread, which does it in order.
 
     So no caller waits, and no lock is needed.
@@ -37,14 +37,14 @@ class Network:
         ConfigurationError: if one of them cannot work.
     """
 
-    def __init__(self, node: Node | str, codec: Any, ledger: Ledger) -> None:
+    def __init__(self, node: Node | str, codec: Any, ledger: OpenRequests) -> None:
         self._codec = SealedCodec(codec)
         self._own = isinstance(node, str)
         self.node = Node(node) if isinstance(node, str) else node
         if not isinstance(self.node, Node):
             raise ConfigurationError(f"node= takes a Node or the name of one, not {node!r}")
         self._ledger = ledger
-        self._askers: dict[str, Asker] = {}
+        self._askers: dict[str, TopicSurveyor] = {}
         self._respondents: dict[tuple[Mailbox[Any], str], Respondent] = {}
         self._fresh = True
         self._running = ExitStack()
@@ -167,10 +167,10 @@ class Network:
         if not mailbox.put(request):
             request.failed(mailbox.owner, mailbox.refusal())
 
-    def _asker(self, topic: str) -> Asker:
+    def _asker(self, topic: str) -> TopicSurveyor:
         asker = self._askers.get(topic)
         if asker is None:
-            asker = Asker(self.node, topic, self._codec, self._ledger, fresh=self._fresh)
+            asker = TopicSurveyor(self.node, topic, self._codec, self._ledger, fresh=self._fresh)
             self._askers[topic] = asker
         return asker
 

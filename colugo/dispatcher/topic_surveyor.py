@@ -4,13 +4,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from colugo.dispatcher.open_requests import Ledger
+from colugo.dispatcher.open_requests import OpenRequests
 from colugo.dispatcher.request import Request
 from colugo.dispatcher.sealed import SealedCodec
 from colugo.errors import PeerLostError
 from colugo.node import Node
 from colugo.patterns.requests.survey import Survey
-from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.advertisement import Advertisement, SocketKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ MEETING_MS = 200
 """How long the first requests wait at most for those that are there to be connected."""
 
 
-class Asker:
+class TopicSurveyor:
     """A surveyor, and the requests that wait until it has met those that are known. On the node's thread.
 
     Args:
@@ -30,7 +30,9 @@ class Asker:
         fresh: whether the node itself has just started, and may know of somebody any moment.
     """
 
-    def __init__(self, node: Node, topic: str, codec: SealedCodec, ledger: Ledger, *, fresh: bool) -> None:
+    def __init__(
+        self, node: Node, topic: str, codec: SealedCodec, ledger: OpenRequests, *, fresh: bool
+    ) -> None:
         self._node = node
         self._topic = topic
         self._ledger = ledger
@@ -60,7 +62,7 @@ class Asker:
             self._begin()
 
     def _is_other(self, peer: Advertisement) -> bool:
-        its_kind = (peer.kind, peer.topic) == (Kind.RESPONDENT, self._topic)
+        its_kind = (peer.kind, peer.topic) == (SocketKind.RESPONDENT, self._topic)
         return its_kind and peer.node_id != self._node.uuid.bytes
 
     def _begin(self) -> None:

@@ -17,7 +17,7 @@ _LOOK_S = 0.5
 Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
 
 
-class Worker:
+class CallbackThread:
     """Runs functions one after another on a thread, which keeps the program alive until it is closed.
 
     Args:

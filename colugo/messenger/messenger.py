@@ -10,7 +10,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
 from colugo.errors import ClosedError, ConfigurationError
-from colugo.messenger.callback_thread import Worker
+from colugo.messenger.callback_thread import CallbackThread
 from colugo.messenger.keeping import Keeping, relay_endpoint
 from colugo.messenger.messenger_stats import MessengerStats
 from colugo.messenger.named_message import check_name, seal, to_bytes
@@ -87,7 +87,7 @@ class Messenger:
         self._left = self._stopping = 0
         self._subscriber: Subscriber | None = None
         self._published = 0
-        self._worker = Worker(f"colugo {name} callbacks", self.stop)
+        self._worker = CallbackThread(f"colugo {name} callbacks", self.stop)
         self._receiving = Receiving(self._worker, self._codec, self._say)
         self._node = Node(name, realm=realm)
         self._subscriptions = Subscriptions(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from colugo.errors import DecodeError
-from colugo.messenger.callback_thread import Worker
+from colugo.messenger.callback_thread import CallbackThread
 from colugo.messenger.named_message import Envelope, Message, from_bytes
 from colugo.messenger.recent import Recent
 from colugo.patterns.streams.consuming.delivery import Delivery
@@ -22,7 +22,7 @@ Callback = tuple[Callable[..., Any], int]
 
 
 @dataclass(slots=True)
-class Received:
+class ReceivedEnvelope:
     """What has arrived.
 
     Attributes:
@@ -51,9 +51,9 @@ class Receiving:
         say: tells what happens, if it is wanted.
     """
 
-    def __init__(self, worker: Worker, codec: Codec, say: Callable[[str], None]) -> None:
+    def __init__(self, worker: CallbackThread, codec: Codec, say: Callable[[str], None]) -> None:
         self.callbacks: dict[str, Callback] = {}
-        self.counts = Received()
+        self.counts = ReceivedEnvelope()
         self._worker = worker
         self._codec = codec
         self._say = say

@@ -20,14 +20,14 @@ from colugo.messenger.names import (
 )
 from colugo.messenger.recent import Recent
 from colugo.node import Node
-from colugo.patterns.base import Complaints
+from colugo.patterns.base import ThrottledWarnings
 from colugo.patterns.pubsub.callback_queue import MessageInfo
 from colugo.patterns.requests.reply import Reply
 from colugo.patterns.streams.browse import reading
 from colugo.patterns.streams.stream import DEFAULT_MAX_MESSAGES
 from colugo.patterns.streams.stream_stats import StreamStats
 from colugo.protocol.streams.message_parts import unpack_headers
-from colugo.protocol.streams.stream_message import Message as Stored
+from colugo.protocol.streams.stream_message import StreamMessage
 
 _REMEMBERED = 100_000
 _HEARD = 10_000
@@ -104,7 +104,7 @@ class Relay(Node):
         except BaseException:
             self.stop()
             raise
-        self._complaints = Complaints(self._runtime)
+        self._complaints = ThrottledWarnings(self._runtime)
         self._recent = Recent(_REMEMBERED)
         self._heard = Recent(_HEARD)
         self._storing: dict[bytes, asyncio.Future[None]] = {}
@@ -225,7 +225,7 @@ class Relay(Node):
                 self._recent.add(_id_of(stored))
 
 
-def _id_of(stored: Stored) -> bytes:
+def _id_of(stored: StreamMessage) -> bytes:
     """The messenger's id of a message in the store; of one that has been sent otherwise, none that fits."""
     one = unpack_headers(stored.headers).get("id")
     return one if isinstance(one, bytes) else b""

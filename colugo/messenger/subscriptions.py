@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from colugo.messenger.callback_thread import Worker
+from colugo.messenger.callback_thread import CallbackThread
 from colugo.messenger.names import GIVEN_TOPIC, TOPIC, passing_key
 from colugo.messenger.receiving import Receiving
 from colugo.node import Node
@@ -25,7 +25,13 @@ class Subscriptions:
     """
 
     def __init__(
-        self, node: Node, receiving: Receiving, worker: Worker, *, hear_from: str | None, timeout_s: float
+        self,
+        node: Node,
+        receiving: Receiving,
+        worker: CallbackThread,
+        *,
+        hear_from: str | None,
+        timeout_s: float,
     ) -> None:
         self._node = node
         self._receiving = receiving

@@ -10,7 +10,7 @@ from colugo.errors import BindError
 from colugo.net.addresses.interfaces import Scope, host_addresses, without_zone
 from colugo.net.addresses.ipc import IpcFiles
 from colugo.net.transport.sockets import bind, bind_also, unbind
-from colugo.protocol.advertisement import Advertisement, Framing, Kind, endpoint
+from colugo.protocol.advertisement import Advertisement, Framing, SocketKind, endpoint
 
 
 class Follower(Protocol):
@@ -30,7 +30,7 @@ class Home(Protocol):
 
     def advertisement(
         self,
-        kind: Kind,
+        kind: SocketKind,
         topic: str,
         port: int,
         *,
@@ -70,7 +70,7 @@ class Binding:
         self,
         runtime: Home,
         socket: zmq.Socket[bytes],
-        kind: Kind,
+        kind: SocketKind,
         topic: str,
         *,
         socket_id: bytes,

@@ -8,7 +8,7 @@ from typing import Protocol
 from colugo.protocol.advertisement import Advertisement
 
 
-class Change(Enum):
+class DirectoryChange(Enum):
     """What happened to an advertisement."""
 
     UP = "up"
@@ -26,7 +26,7 @@ class DirectoryEvent:
         advertisement: which.
     """
 
-    change: Change
+    change: DirectoryChange
     advertisement: Advertisement
 
 

@@ -24,7 +24,7 @@ from colugo.net.transport.socket_reader import SocketReader
 from colugo.net.transport.sockets import Sockets, connect
 from colugo.net.transport.tasks import Tasks
 from colugo.protocol.error_report import report_error
-from colugo.protocol.frames import ID_BYTES, Kind
+from colugo.protocol.frames import ID_BYTES, FrameKind
 from colugo.protocol.membership.control import (
     MAX_ANSWER_BYTES,
     MAX_CONTROL_BYTES,
@@ -59,7 +59,7 @@ class NodeEndpoint:
         self._choice = choice
         self._logger = logger
         self._questions = Questions(self._reply, tasks, logger)
-        self._routes: dict[Kind, Callable[[bytes, bytes], None]] = {Kind.QUESTION: self._answer}
+        self._routes: dict[FrameKind, Callable[[bytes, bytes], None]] = {FrameKind.QUESTION: self._answer}
         self._throttle = Throttle(_LOG_PERIOD_S)
         self._socket: zmq.Socket[bytes] | None = None
         self._reader: SocketReader | None = None
@@ -138,7 +138,7 @@ class NodeEndpoint:
         """
         self._questions.unserve(question, f"{question!r} is answered no longer")
 
-    def route(self, kind: Kind, handler: Callable[[bytes, bytes], None]) -> None:
+    def route(self, kind: FrameKind, handler: Callable[[bytes, bytes], None]) -> None:
         """Hand frames of a kind over.
 
         Args:
@@ -204,11 +204,11 @@ class NodeEndpoint:
 
     def _reply(self, identity: bytes, answer: Answer) -> None:
         try:
-            frame = encode_control(Kind.ANSWER, answer)
+            frame = encode_control(FrameKind.ANSWER, answer)
             if len(frame) > MAX_ANSWER_BYTES:
                 raise ValueError(f"the answer has {len(frame)} bytes; it may have {MAX_ANSWER_BYTES}")  # noqa: TRY301
         except (TypeError, ValueError, RecursionError, UnicodeEncodeError) as error:
-            frame = encode_control(Kind.ANSWER, Answer(answer.number, error=report_error(error)))
+            frame = encode_control(FrameKind.ANSWER, Answer(answer.number, error=report_error(error)))
         if self.send(identity, frame):
             self.dropped += 1
 
@@ -272,7 +272,7 @@ async def ask(
 
 def _encode_question(question: str, arguments: dict[str, Any]) -> bytes:
     try:
-        frame = encode_control(Kind.QUESTION, Question(0, question, arguments))
+        frame = encode_control(FrameKind.QUESTION, Question(0, question, arguments))
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"JSON cannot carry these arguments of {question!r}: {error}") from error
     if len(frame) > MAX_CONTROL_BYTES:
@@ -284,7 +284,7 @@ def _encode_question(question: str, arguments: dict[str, Any]) -> bytes:
 def _read_answer(endpoint: str, frames: list[bytes]) -> Any:
     try:
         kind, body = decode_control(frames[0])
-        if len(frames) != 1 or kind is not Kind.ANSWER:
+        if len(frames) != 1 or kind is not FrameKind.ANSWER:
             raise FrameError("that is no answer")  # noqa: TRY301
         answer = decode_body(body, Answer)
     except FrameError as error:

@@ -3,21 +3,21 @@
 from collections import defaultdict
 from collections.abc import Callable
 
-from colugo.net.directory import Change, DirectoryEvent
+from colugo.net.directory import DirectoryChange, DirectoryEvent
 from colugo.net.in_order import InOrder
-from colugo.protocol.advertisement import Advertisement, Kind
-from colugo.protocol.topics import Pattern, is_pattern
+from colugo.protocol.advertisement import Advertisement, SocketKind
+from colugo.protocol.topics import TopicPattern, is_pattern
 
-OnChange = Callable[[Change, Advertisement], None]
+OnChange = Callable[[DirectoryChange, Advertisement], None]
 
 
 class Watch:
     """A standing question: sockets of this kind and topic."""
 
-    def __init__(self, kind: Kind, topic: str, on_change: OnChange) -> None:
+    def __init__(self, kind: SocketKind, topic: str, on_change: OnChange) -> None:
         self.kind = kind
         self.topic = topic
-        self.pattern = Pattern(topic) if is_pattern(topic) else None
+        self.pattern = TopicPattern(topic) if is_pattern(topic) else None
         self.on_change = on_change
 
     def fits(self, advertisement: Advertisement) -> bool:
@@ -39,7 +39,7 @@ class Registry:
     def __init__(self, realm: str) -> None:
         self._realm = realm
         self._known: dict[bytes, Advertisement] = {}
-        self._exact: defaultdict[tuple[Kind, str], list[Watch]] = defaultdict(list)
+        self._exact: defaultdict[tuple[SocketKind, str], list[Watch]] = defaultdict(list)
         self._wild: list[Watch] = []
         self._foreign: set[bytes] = set()
         self._tell = InOrder(self._tell_all)
@@ -52,19 +52,19 @@ class Registry:
     @property
     def known(self) -> list[Advertisement]:
         """All advertisements of the realm, but for those of the nodes' own endpoints."""
-        return [one for one in self._known.values() if one.kind is not Kind.NODE]
+        return [one for one in self._known.values() if one.kind is not SocketKind.NODE]
 
     @property
     def nodes(self) -> list[Advertisement]:
         """The advertisements of the endpoints of the realm's nodes."""
-        return [one for one in self._known.values() if one.kind is Kind.NODE]
+        return [one for one in self._known.values() if one.kind is SocketKind.NODE]
 
     def watch(self, watch: Watch) -> None:
         """Add a watch; it is told at once what fits already."""
         (self._wild if watch.pattern else self._exact[watch.kind, watch.topic]).append(watch)
         for advertisement in self.known:
             if watch.fits(advertisement):
-                watch.on_change(Change.UP, advertisement)
+                watch.on_change(DirectoryChange.UP, advertisement)
 
     def unwatch(self, watch: Watch) -> None:
         """Remove a watch; a second time is a no-op."""
@@ -79,12 +79,12 @@ class Registry:
         advertisement = event.advertisement
         key = advertisement.socket_id
         if advertisement.realm != self._realm:
-            if event.change is Change.UP:
+            if event.change is DirectoryChange.UP:
                 self._foreign.add(key)
             else:
                 self._foreign.discard(key)
             return
-        if event.change is Change.UP:
+        if event.change is DirectoryChange.UP:
             if self._known.get(key) == advertisement:
                 return
             self._known[key] = advertisement
@@ -99,9 +99,9 @@ class Registry:
             for other in self._known.values()
             if other is not self._known[advertisement.socket_id]
         ):
-            self._tell(Change.UP, advertisement)
+            self._tell(DirectoryChange.UP, advertisement)
 
-    def _tell_all(self, change: Change, advertisement: Advertisement) -> None:
+    def _tell_all(self, change: DirectoryChange, advertisement: Advertisement) -> None:
         watches = self._exact.get((advertisement.kind, advertisement.topic), [])
         for watch in [*watches, *(one for one in self._wild if one.fits(advertisement))]:
             watch.on_change(change, advertisement)

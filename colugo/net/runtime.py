@@ -23,7 +23,7 @@ from colugo.net.registry import Registry, Watch
 from colugo.net.transport.port_choice import ANY_PORT, PortChoice
 from colugo.net.transport.sockets import Sockets
 from colugo.net.transport.tasks import Tasks
-from colugo.protocol.advertisement import NODE_TOPIC, Advertisement, Framing, Kind
+from colugo.protocol.advertisement import NODE_TOPIC, Advertisement, Framing, SocketKind
 
 _MIN_MESSAGE_BYTES = 1024
 
@@ -151,7 +151,14 @@ class Runtime:
         def bind(socket: zmq.Socket[bytes], port: int | None) -> Binding:
             socket_id = self.endpoint.socket_id
             return Binding(
-                self, socket, Kind.NODE, NODE_TOPIC, socket_id=socket_id, codec="json", port=port, ipc=False
+                self,
+                socket,
+                SocketKind.NODE,
+                NODE_TOPIC,
+                socket_id=socket_id,
+                codec="json",
+                port=port,
+                ipc=False,
             )
 
         self.endpoint.open(bind)
@@ -194,7 +201,7 @@ class Runtime:
 
     def advertisement(
         self,
-        kind: Kind,
+        kind: SocketKind,
         topic: str,
         port: int,
         *,

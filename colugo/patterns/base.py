@@ -132,7 +132,7 @@ class Part:
         raise NotImplementedError
 
 
-class Complaints:
+class ThrottledWarnings:
     """Warnings about what others send: once a minute for each subject, with how many were held back."""
 
     def __init__(self, runtime: Runtime) -> None:

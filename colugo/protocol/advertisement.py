@@ -29,7 +29,7 @@ DISCARD_PORT = 9
 """RFC 863; a record that names it is not one of a ZeroMQ socket."""
 
 
-class Kind(StrEnum):
+class SocketKind(StrEnum):
     """What kind of socket is advertised."""
 
     PUBLISHER = "pub"
@@ -42,10 +42,10 @@ class Kind(StrEnum):
 NODE_TOPIC = "node"
 """The topic of each node's own endpoint, for there is one in every TXT record."""
 _NOUNS = {
-    Kind.PUBLISHER: "publisher",
-    Kind.REPLY_SERVER: "reply server",
-    Kind.RESPONDENT: "respondent",
-    Kind.STREAM: "stream",
+    SocketKind.PUBLISHER: "publisher",
+    SocketKind.REPLY_SERVER: "reply server",
+    SocketKind.RESPONDENT: "respondent",
+    SocketKind.STREAM: "stream",
 }
 
 
@@ -76,7 +76,7 @@ class Advertisement:
     """
 
     socket_id: bytes
-    kind: Kind
+    kind: SocketKind
     topic: str
     node: str
     node_id: bytes
@@ -95,7 +95,7 @@ class Advertisement:
 
     def __str__(self) -> str:
         where = f" at {self.endpoints[0]}" if self.addresses else ""
-        if self.kind is Kind.NODE:
+        if self.kind is SocketKind.NODE:
             return f"node {self.node}{where}"
         return (
             f"{_NOUNS[self.kind]} {self.topic or '(plain ZeroMQ)'} of {self.node or 'an unnamed peer'}{where}"
@@ -180,7 +180,7 @@ def from_txt(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: in
     try:
         return Advertisement(
             socket_id=_decode_id(values["i"], ID_BYTES),
-            kind=_known(Kind, "kind", values["k"]),
+            kind=_known(SocketKind, "kind", values["k"]),
             topic=check_topic(values["t"]),
             node=check_name(values["n"]),
             node_id=_decode_id(values["u"], _UUID_BYTES),

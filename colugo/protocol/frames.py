@@ -28,7 +28,7 @@ _BLOCK = 64
 Sliced = TypeVar("Sliced", bytes, str, memoryview)
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """What a frame is."""
 
     DATA = 1

@@ -30,7 +30,7 @@ def is_pattern(text: str) -> bool:
     return isinstance(text, str) and has_wildcard(text)
 
 
-class Pattern:
+class TopicPattern:
     """A pattern of topics: words divided by `.`, `*` for one word, `#` for any number of words.
 
     The rules are those of RabbitMQ's topic exchange: `lab.*` matches `lab.door` and not

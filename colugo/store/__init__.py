@@ -4,15 +4,15 @@ The two that there are have modules of their own, `memory` and `sqlite`.
 """
 
 from colugo.store.base import (
+    CommitOutcome,
     Committed,
-    DeadLetter,
     DeadQuery,
     GroupRecord,
-    Opened,
-    Outcome,
+    OpenedStore,
     Read,
     ReadDead,
     Store,
+    StoredDeadLetter,
     Transaction,
     Trim,
     size_of,
@@ -20,15 +20,15 @@ from colugo.store.base import (
 )
 
 __all__ = [
+    "CommitOutcome",
     "Committed",
-    "DeadLetter",
     "DeadQuery",
     "GroupRecord",
-    "Opened",
-    "Outcome",
+    "OpenedStore",
     "Read",
     "ReadDead",
     "Store",
+    "StoredDeadLetter",
     "Transaction",
     "Trim",
     "size_of",

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from colugo.errors import StoreError
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.stream_message import StreamMessage
 
 _key, _headers, _payload = map(itemgetter, (1, 2, 3))
 
@@ -39,7 +39,7 @@ class GroupRecord:
     earlier: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
 
-class DeadLetter(NamedTuple):
+class StoredDeadLetter(NamedTuple):
     """A message that a group has given up.
 
     Attributes:
@@ -51,7 +51,7 @@ class DeadLetter(NamedTuple):
         died_ns: when, in nanoseconds since 1970.
     """
 
-    message: Message
+    message: StreamMessage
     group: str
     attempts: int
     reason: str
@@ -95,19 +95,19 @@ class Transaction:
         trim: what to drop in the end.
     """
 
-    inserts: list[Message] = field(default_factory=list)
+    inserts: list[StreamMessage] = field(default_factory=list)
     deletes: list[tuple[int, int]] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     groups: dict[str, GroupRecord] = field(default_factory=dict)
     attempts: list[tuple[str, int, int]] = field(default_factory=list)
     settled: list[tuple[str, int]] = field(default_factory=list)
-    dead: list[DeadLetter] = field(default_factory=list)
+    dead: list[StoredDeadLetter] = field(default_factory=list)
     undead: list[tuple[str, int]] = field(default_factory=list)
     trim: Trim | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CommitOutcome:
     """What a transaction left behind.
 
     Attributes:
@@ -126,14 +126,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedStore:
     """What a store held when it was opened.
 
     Attributes:
         stream_id: 8 bytes that stay the same as long as the store is there.
         last_seq: the highest number that was ever used in it.
         count: messages.
-        size: bytes, as in `Outcome`.
+        size: bytes, as in `CommitOutcome`.
         dead: dead letters.
         groups: all groups, the forgotten ones included.
         attempts: how often a group and number has been tried, if more than once.
@@ -172,9 +172,9 @@ class DeadQuery(NamedTuple):
     max_bytes: int = 16 * 1024 * 1024
 
 
-Committed = Callable[[Outcome | StoreError], None]
-Read = Callable[[list[Message] | StoreError], None]
-ReadDead = Callable[[list[DeadLetter] | StoreError], None]
+Committed = Callable[[CommitOutcome | StoreError], None]
+Read = Callable[[list[StreamMessage] | StoreError], None]
+ReadDead = Callable[[list[StoredDeadLetter] | StoreError], None]
 
 
 class Store(Protocol):
@@ -189,7 +189,7 @@ class Store(Protocol):
 
     on_corrupt: Callable[[list[int]], None] | None
 
-    def open(self) -> Opened:
+    def open(self) -> OpenedStore:
         """Open it, on any thread, before or while the loop runs.
 
         Raises:
@@ -238,12 +238,12 @@ class Store(Protocol):
         """The same without a loop; it blocks."""
 
 
-def size_of(message: Message) -> int:
+def size_of(message: StreamMessage) -> int:
     """How many bytes it counts for: payload, headers and key."""
     return len(message.payload) + len(message.headers) + len(message.key.encode())
 
 
-def size_of_all(messages: list[Message]) -> int:
+def size_of_all(messages: list[StreamMessage]) -> int:
     """The same of several messages together."""
     keys = "".join(map(_key, messages))
     size = sum(map(len, map(_payload, messages))) + sum(map(len, map(_headers, messages)))

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from colugo.errors import ClosedError, LifecycleError, StoreError
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.store.base import (
+    CommitOutcome,
     Committed,
-    DeadLetter,
     DeadQuery,
     GroupRecord,
-    Opened,
-    Outcome,
+    OpenedStore,
     Read,
     ReadDead,
+    StoredDeadLetter,
     Transaction,
     Trim,
     size_of,
@@ -36,10 +36,10 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._stream_id = os.urandom(8)
-        self._messages: dict[int, Message] = {}
+        self._messages: dict[int, StreamMessage] = {}
         self._order: list[int] = []
         """The numbers in their order, and some that are not there any more."""
-        self._dead: dict[tuple[int, str], DeadLetter] = {}
+        self._dead: dict[tuple[int, str], StoredDeadLetter] = {}
         self._groups: dict[str, GroupRecord] = {}
         self._attempts: dict[tuple[str, int], int] = {}
         self._last_seq = 0
@@ -47,7 +47,7 @@ class MemoryStore:
         self._open = False
         self._closed = False
 
-    def open(self) -> Opened:
+    def open(self) -> OpenedStore:
         """See `Store.open`.
 
         Raises:
@@ -56,7 +56,7 @@ class MemoryStore:
         if self._open or self._closed:
             raise LifecycleError("a store in memory can be opened once")
         self._open = True
-        return Opened(self._stream_id, 0, 0, 0, 0, [], {}, 0)
+        return OpenedStore(self._stream_id, 0, 0, 0, 0, [], {}, 0)
 
     async def aclose(self) -> None:
         """Close it, and forget everything."""
@@ -92,12 +92,12 @@ class MemoryStore:
         if transaction.trim is not None:
             self._trim(transaction.trim, trimmed, expired)
         self._compact()
-        done(Outcome(len(self._messages), self._size, len(self._dead), trimmed, expired))
+        done(CommitOutcome(len(self._messages), self._size, len(self._dead), trimmed, expired))
 
     def read(self, after: int, limit: int, max_bytes: int, done: Read) -> None:
         """See `Store.read`."""
         self._check()
-        found: list[Message] = []
+        found: list[StreamMessage] = []
         size = 0
         at = bisect_right(self._order, after)
         while len(found) < limit and at < len(self._order):
@@ -120,7 +120,7 @@ class MemoryStore:
         """See `Store.dead_letters`."""
         self._check()
         ids = None if query.ids is None else set(query.ids)
-        found: list[DeadLetter] = []
+        found: list[StoredDeadLetter] = []
         size = 0
         for (seq, group), letter in sorted(self._dead.items()):
             if (
@@ -141,7 +141,7 @@ class MemoryStore:
         if not self._open:
             raise LifecycleError("the store is not open")
 
-    def _insert(self, messages: list[Message]) -> None:
+    def _insert(self, messages: list[StreamMessage]) -> None:
         for message in messages:
             seq = message.seq
             self._messages[seq] = message
@@ -218,5 +218,5 @@ class MemoryStore:
             self._order = sorted(self._messages)
 
 
-def _place(letter: DeadLetter) -> tuple[int, str]:
+def _place(letter: StoredDeadLetter) -> tuple[int, str]:
     return letter.message.seq, letter.group

@@ -11,7 +11,7 @@ import pytest
 from colugo import Node
 from colugo.dispatcher import ATEDispatcher, Producer, ResultListener
 from colugo.dispatcher.audience import Audiences
-from colugo.dispatcher.open_requests import Ledger
+from colugo.dispatcher.open_requests import OpenRequests
 from colugo.dispatcher.request import Request
 from colugo.errors import (
     ClosedError,
@@ -132,7 +132,7 @@ def test_a_local_producer_that_is_too_slow_is_silent_at_the_ttl_though_others_ha
 
 def test_who_answers_after_the_ttl_and_before_the_survey_ends_is_silent() -> None:
     """As it is when the node's loop was held: what has come is read before timers are looked at."""
-    ledger = Ledger()
+    ledger = OpenRequests()
     request = Request(ledger, Audiences(), "topic", (), {}, 1, time.monotonic() - 1, ())
     request.left += 1
     request.surveyed = True

@@ -15,10 +15,10 @@ from colugo.net.node_endpoint import ask
 from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.stream import Stream
 from colugo.protocol.description.node_description import from_plain
-from colugo.protocol.streams.attempts import Rules
+from colugo.protocol.streams.attempts import DeliveryRules
 from colugo.protocol.streams.ranges import RangeSet
-from colugo.protocol.streams.stream_message import Message
-from colugo.store import GroupRecord, Opened, Outcome, Transaction
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.store import CommitOutcome, GroupRecord, OpenedStore, Transaction
 from colugo.store.sqlite.sqlite_store import SqliteStore
 from tests.support.essentials import Collector, new_realm, run, until
 
@@ -555,14 +555,14 @@ def test_a_group_that_has_consumers_is_not_forgotten_by_a_tool() -> None:
 # --- groups that are not remembered, and what a producer had in flight
 
 
-async def in_store(path: Path, transaction: Transaction | None = None) -> Opened:
+async def in_store(path: Path, transaction: Transaction | None = None) -> OpenedStore:
     """What is in a store, after a transaction."""
     store = SqliteStore(path, logger=logging.getLogger("test"))
     opened = store.open()
     if transaction is not None:
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         store.commit(transaction, outcome.set_result)
-        assert isinstance(await outcome, Outcome)
+        assert isinstance(await outcome, CommitOutcome)
     await store.aclose()
     return opened
 
@@ -608,13 +608,13 @@ def test_only_what_has_to_be_remembered_of_groups_stays_in_the_store(durable: bo
 
 def test_what_was_in_flight_is_still_known_if_the_producer_ends_before_it_has_read_it_again() -> None:
     flight = RangeSet([(2, 3), (7, 7)])
-    group = StreamGroup(GroupRecord("g", offered=9, flight=flight.encode()), Rules(2, 30.0, 1.0))
+    group = StreamGroup(GroupRecord("g", offered=9, flight=flight.encode()), DeliveryRules(2, 30.0, 1.0))
     assert group.record().flight == flight.encode()
     assert not group.update_flight()
-    group.take([Message(seq, "", b"", b"x", 0, 1) for seq in (1, 2, 3)])
+    group.take([StreamMessage(seq, "", b"", b"x", 0, 1) for seq in (1, 2, 3)])
     assert group.update_flight()
     assert RangeSet.decode(group.record().flight).count == 1
     assert 7 in RangeSet.decode(group.record().flight)
-    group.take([Message(9, "", b"", b"x", 0, 1)])  # 7 is not there any more
+    group.take([StreamMessage(9, "", b"", b"x", 0, 1)])  # 7 is not there any more
     assert group.update_flight()
     assert RangeSet.decode(group.record().flight).count == 0

@@ -23,7 +23,7 @@ from colugo import (
 from colugo.errors import FrameError
 from colugo.net.node_endpoint import NodeEndpoint, ask
 from colugo.net.transport.sockets import Sockets
-from colugo.protocol.frames import MAGIC, VERSION, Kind
+from colugo.protocol.frames import MAGIC, VERSION, FrameKind
 from colugo.protocol.membership.control import (
     MAX_CONTROL_BYTES,
     Answer,
@@ -470,7 +470,7 @@ async def impostor(reply: list[bytes]) -> AsyncIterator[str]:
             task.cancel()
 
 
-OTHER_VERSION = bytes([MAGIC, 0, VERSION + 1, Kind.ANSWER]) + b"{}"
+OTHER_VERSION = bytes([MAGIC, 0, VERSION + 1, FrameKind.ANSWER]) + b"{}"
 
 
 @pytest.mark.parametrize(
@@ -479,9 +479,9 @@ OTHER_VERSION = bytes([MAGIC, 0, VERSION + 1, Kind.ANSWER]) + b"{}"
         ([OTHER_VERSION], f"wire format version {VERSION + 1}; this is version {VERSION}"),
         ([b"HTTP/1.1 400"], "not a colugo peer"),
         ([b""], "shorter than its header"),
-        ([encode_control(Kind.QUESTION, {})], "that is no answer"),
-        ([encode_control(Kind.ANSWER, {"number": "x"})], "does not decode"),
-        ([encode_control(Kind.ANSWER, {"number": 1}), b""], "that is no answer"),
+        ([encode_control(FrameKind.QUESTION, {})], "that is no answer"),
+        ([encode_control(FrameKind.ANSWER, {"number": "x"})], "does not decode"),
+        ([encode_control(FrameKind.ANSWER, {"number": 1}), b""], "that is no answer"),
     ],
 )
 def test_an_answer_that_is_none_is_an_error_that_says_so(reply: list[bytes], text: str) -> None:
@@ -504,23 +504,24 @@ GARBAGE = [
     [b"\xc1"],
     [b"GET / HTTP/1.1"],
     [bytes(100_000)],
-    [encode_control(Kind.QUESTION, {"number": 0, "question": "node"}), b"more"],
-    [b"", encode_control(Kind.QUESTION, {"number": 0, "question": "node"})],
-    [encode_control(Kind.QUESTION, {"number": -1, "question": "node"})],
-    [encode_control(Kind.QUESTION, {"number": 0, "question": "x" * 1000})],
-    [encode_control(Kind.QUESTION, {"number": 0, "question": "node", "arguments": [1]})],
-    [encode_control(Kind.QUESTION, {"number": 0, "question": "node", "arguments": None})],
+    [encode_control(FrameKind.QUESTION, {"number": 0, "question": "node"}), b"more"],
+    [b"", encode_control(FrameKind.QUESTION, {"number": 0, "question": "node"})],
+    [encode_control(FrameKind.QUESTION, {"number": -1, "question": "node"})],
+    [encode_control(FrameKind.QUESTION, {"number": 0, "question": "x" * 1000})],
+    [encode_control(FrameKind.QUESTION, {"number": 0, "question": "node", "arguments": [1]})],
+    [encode_control(FrameKind.QUESTION, {"number": 0, "question": "node", "arguments": None})],
     [
         encode_control(
-            Kind.QUESTION, {"number": 0, "question": "node", "arguments": dict.fromkeys(map(str, range(101)))}
+            FrameKind.QUESTION,
+            {"number": 0, "question": "node", "arguments": dict.fromkeys(map(str, range(101)))},
         )
     ],
-    [encode_control(Kind.ANSWER, {"number": 0})],
-    [encode_control(Kind.DATA, {})],
+    [encode_control(FrameKind.ANSWER, {"number": 0})],
+    [encode_control(FrameKind.DATA, {})],
     [bytes([MAGIC, 0, VERSION, 255]) + b"{}"],
-    [bytes([MAGIC, 1, VERSION, Kind.QUESTION]) + b"{}"],
-    [encode_control(Kind.QUESTION, 1)[:4] + b"[" * 500_000],
-    [encode_control(Kind.QUESTION, 1)[:4] + b'{"number":0,"question":"\xff"}'],
+    [bytes([MAGIC, 1, VERSION, FrameKind.QUESTION]) + b"{}"],
+    [encode_control(FrameKind.QUESTION, 1)[:4] + b"[" * 500_000],
+    [encode_control(FrameKind.QUESTION, 1)[:4] + b'{"number":0,"question":"\xff"}'],
 ]
 
 
@@ -546,7 +547,7 @@ def test_a_node_of_another_version_is_told_this_ones() -> None:
             async with asyncio.timeout(seconds(5)):
                 answer = await newer.recv()
             kind, body = decode_control(answer)
-            assert kind is Kind.ANSWER
+            assert kind is FrameKind.ANSWER
             error = decode_body(body, Answer).error
             assert error is not None
             assert error.message == f"wire format version {VERSION + 1}; this is version {VERSION}"
@@ -577,7 +578,7 @@ def test_answers_to_one_that_reads_none_are_dropped_and_the_node_goes_on() -> No
             greedy = context.socket(zmq.DEALER)
             greedy.set(zmq.RCVHWM, 1)
             greedy.connect(where(one))
-            question = encode_control(Kind.QUESTION, Question(0, "long"))
+            question = encode_control(FrameKind.QUESTION, Question(0, "long"))
             while endpoint_of(one).dropped == 0:
                 await greedy.send(question)
             assert (await ask_it("node"))["name"] == "one"
@@ -585,14 +586,14 @@ def test_answers_to_one_that_reads_none_are_dropped_and_the_node_goes_on() -> No
     run(main())
 
 
-@given(st.sampled_from(list(Kind)), json_values)
-def test_a_frame_is_read_as_it_was_written(kind: Kind, body: Any) -> None:
+@given(st.sampled_from(list(FrameKind)), json_values)
+def test_a_frame_is_read_as_it_was_written(kind: FrameKind, body: Any) -> None:
     found, encoded = decode_control(encode_control(kind, body))
     assert found is kind
     assert encode_control(kind, body).endswith(encoded)
 
 
-@given(st.binary(max_size=200), st.sampled_from([b"", bytes([MAGIC, 0, VERSION, Kind.QUESTION])]))
+@given(st.binary(max_size=200), st.sampled_from([b"", bytes([MAGIC, 0, VERSION, FrameKind.QUESTION])]))
 def test_bytes_of_a_stranger_are_a_frame_or_a_frame_error(tail: bytes, head: bytes) -> None:
     frame = head + tail
     assert is_of_other_version(frame) in (True, False)
@@ -606,7 +607,7 @@ def test_bytes_of_a_stranger_are_a_frame_or_a_frame_error(tail: bytes, head: byt
 
 @given(json_values)
 def test_json_of_a_stranger_is_a_question_or_a_frame_error(value: Any) -> None:
-    body = encode_control(Kind.QUESTION, value)[4:]
+    body = encode_control(FrameKind.QUESTION, value)[4:]
     try:
         question = decode_body(body, Question)
     except FrameError:

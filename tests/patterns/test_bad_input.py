@@ -25,9 +25,9 @@ from colugo import (
     RemoteError,
     TopicError,
 )
-from colugo.net.directory import Change, DirectoryEvent
+from colugo.net.directory import DirectoryChange, DirectoryEvent
 from colugo.net.mdns.query import SERVICE_TYPE
-from colugo.protocol.advertisement import Advertisement, Kind, to_txt
+from colugo.protocol.advertisement import Advertisement, SocketKind, to_txt
 from tests.support.essentials import Collector, Program, is_free, run, seconds, until
 from tests.support.plain import plain_context, plain_socket
 
@@ -178,13 +178,13 @@ def test_malformed_publications_are_counted_and_the_good_ones_arrive(realm: str)
 
 
 def _up(advertisement: Advertisement) -> Any:
-    return DirectoryEvent(Change.UP, advertisement)
+    return DirectoryEvent(DirectoryChange.UP, advertisement)
 
 
 def _advertisement(realm: str, port: int, **changes: Any) -> Advertisement:
     fields: dict[str, Any] = {
         "socket_id": os.urandom(8),
-        "kind": Kind.PUBLISHER,
+        "kind": SocketKind.PUBLISHER,
         "topic": "t",
         "node": "stranger",
         "node_id": os.urandom(16),

@@ -14,14 +14,14 @@ from zeroconf import ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
 from colugo.net.mdns.query import SERVICE_TYPE
-from colugo.protocol.advertisement import Advertisement, Kind, instance_label, to_txt
+from colugo.protocol.advertisement import Advertisement, SocketKind, instance_label, to_txt
 
 
 async def main(told: dict[str, Any]) -> None:
     """Run until killed."""
     advertisement = Advertisement(
         socket_id=os.urandom(8),
-        kind=Kind.PUBLISHER,
+        kind=SocketKind.PUBLISHER,
         topic=told["topic"],
         node=told.get("node", "ghost"),
         node_id=uuid.uuid4().bytes,

@@ -12,7 +12,7 @@ import sys
 from functools import partial
 
 from colugo.errors import StoreError
-from colugo.store import GroupRecord, Outcome, Transaction
+from colugo.store import CommitOutcome, GroupRecord, Transaction
 from colugo.store.sqlite.sqlite_store import SqliteStore
 from tests.support.storing import message
 
@@ -30,7 +30,9 @@ def marked(seq: int) -> bytes:
     return f"<{seq:07}>".encode() + b"." * 100
 
 
-def confirmed(ended: asyncio.Future[None], last: int, deleted: int, result: Outcome | StoreError) -> None:
+def confirmed(
+    ended: asyncio.Future[None], last: int, deleted: int, result: CommitOutcome | StoreError
+) -> None:
     if isinstance(result, StoreError):
         tell(f"StoreError: {result}")
         raise result

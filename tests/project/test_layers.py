@@ -85,7 +85,12 @@ PLANTED = [
         "line 1, imports colugo.net.transport.sockets",
     ),
     (upward, "colugo.protocol.codecs", "\nimport colugo.patterns.base\n", "up from layer 1 to 3"),
-    (upward, "colugo.protocol.codecs", "from ..net.transport import sockets", "imports colugo.net.transport.sockets"),
+    (
+        upward,
+        "colugo.protocol.codecs",
+        "from ..net.transport import sockets",
+        "imports colugo.net.transport.sockets",
+    ),
     (upward, "colugo.net", "from ..patterns import base", "colugo.net, line 1, imports colugo.patterns.base"),
     (
         upward,

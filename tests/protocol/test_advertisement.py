@@ -14,7 +14,7 @@ from colugo.protocol.advertisement import (
     DISCARD_PORT,
     Advertisement,
     Framing,
-    Kind,
+    SocketKind,
     check_name,
     check_realm,
     from_txt,
@@ -26,7 +26,7 @@ from tests.support.strategies import topics as any_topic
 
 SENSOR = Advertisement(
     socket_id=b"\x00\x01\x02\x03\xfc\xfd\xfe\xff",
-    kind=Kind.PUBLISHER,
+    kind=SocketKind.PUBLISHER,
     topic="lab.temperature",
     node="sensor",
     node_id=bytes(range(240, 256)),
@@ -45,7 +45,7 @@ ports = st.integers(1, 65535).filter(lambda port: port != DISCARD_PORT)
 advertisements = st.builds(
     Advertisement,
     socket_id=socket_ids,
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(SocketKind),
     topic=any_topic,
     node=node_names,
     node_id=st.binary(min_size=16, max_size=16),

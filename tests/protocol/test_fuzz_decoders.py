@@ -26,7 +26,7 @@ from colugo.protocol import advertisement, codecs, error_report, frames
 from colugo.protocol.advertisement import Advertisement, Framing, from_txt, to_txt
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.error_report import decode_error, decode_plain_error, encode_error, encode_plain_error
-from colugo.protocol.frames import NO_ID, Kind
+from colugo.protocol.frames import NO_ID, FrameKind
 from colugo.protocol.membership.control import decode_body, decode_control, encode_control
 from colugo.protocol.pubsub import publications
 from colugo.protocol.pubsub.publications import (
@@ -37,7 +37,7 @@ from colugo.protocol.pubsub.publications import (
     FLAG_LARGE,
     FLAG_WAIT,
     READER_PREFIX,
-    Ack,
+    SegmentAck,
     decode_ack,
     encode_ack,
     encode_publication,
@@ -56,8 +56,8 @@ from colugo.protocol.streams.deliveries import encode_deliveries
 from colugo.protocol.streams.joining import Join, Joined
 from colugo.protocol.streams.message_parts import pack_headers, unpack_headers
 from colugo.protocol.streams.ranges import RangeSet
-from colugo.protocol.streams.settlements import Failure, Outcome, Settlement, encode_settle
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.settlements import Failure, Settlement, SettlementOutcome, encode_settle
+from colugo.protocol.streams.stream_message import StreamMessage
 from proto.lab_pb2 import Temperature
 from tests.support.memory import memory_limit, peak_bytes
 from tests.support.mutation import mutants
@@ -167,7 +167,7 @@ NOW = 1_700_000_000_000_000_000
 LARGE_HEAD = encode_publication(
     ID, 9, NOW, [b"large" * 9], flags=FLAG_LARGE | FLAG_END | FLAG_TEXT, segment=2**40
 )
-RETAINED_HEAD = encode_publication(ID, 9, NOW, [b"\xff" * 30], kind=Kind.RETAINED, flags=FLAG_LARGE)
+RETAINED_HEAD = encode_publication(ID, 9, NOW, [b"\xff" * 30], kind=FrameKind.RETAINED, flags=FLAG_LARGE)
 OWN = READER_PREFIX + ID
 PUBLICATIONS = [
     encode_publication(ID, 5, NOW, [b"21.5"], flags=publications.FLAG_TEXT | FLAG_END, segment=3),
@@ -176,29 +176,32 @@ PUBLICATIONS = [
     encode_publication(ID, 6, NOW, ["21 °C".encode(), b"ab"], flags=publications.FLAG_TEXT | FLAG_CONFLATE),
     LARGE_HEAD + SECOND_FRAME + b"large" * 9,
     OWN + RETAINED_HEAD + SECOND_FRAME + b"\xff" * 30,
-    OWN + encode_publication(ID, 6, NOW, [b"a", b"b"], kind=Kind.RETAINED, flags=FLAG_END | FLAG_CONFLATE),
-    OWN + encode_publication(ID, 5, 6, [], kind=Kind.WELCOME),
-    OWN + encode_publication(ID, 5, NOW, [], kind=Kind.CUT),
-    encode_publication(ID, 5, NOW, [], kind=Kind.BEACON, flags=FLAG_ANSWER),
-    encode_publication(ID, 5, NOW, [], kind=Kind.BEACON, flags=FLAG_END, segment=77),
+    OWN
+    + encode_publication(ID, 6, NOW, [b"a", b"b"], kind=FrameKind.RETAINED, flags=FLAG_END | FLAG_CONFLATE),
+    OWN + encode_publication(ID, 5, 6, [], kind=FrameKind.WELCOME),
+    OWN + encode_publication(ID, 5, NOW, [], kind=FrameKind.CUT),
+    encode_publication(ID, 5, NOW, [], kind=FrameKind.BEACON, flags=FLAG_ANSWER),
+    encode_publication(ID, 5, NOW, [], kind=FrameKind.BEACON, flags=FLAG_END, segment=77),
 ]
-ACKS = [encode_ack(Ack(ID, ID[::-1], NOW, segment))[0] for segment in (5, ALL_READERS)]
+ACKS = [encode_ack(SegmentAck(ID, ID[::-1], NOW, segment))[0] for segment in (5, ALL_READERS)]
 CALLS = [Call(1, FLAG_TEXT, b"door"), Call(2**50, 0, b""), Call(3, FLAG_ERROR, b"x" * 40)]
 EQUAL_CALLS = [Call(number, FLAG_TEXT, b"%02d" % number) for number in range(66)]
 REPLIES = [Call(1, FLAG_TEXT, b"ok"), Call(2**64 - 1, FLAG_REFUSED, b"")]
 MESSAGES = [
-    Message(1, "", b"", b"21.5", FLAG_TEXT, NOW),
-    Message(2, "lab.door", b"", b"", 0, NOW),
-    Message(2**40, "tür", b"\x81\xa1a\x01", b"\xff" * 40, 0, NOW),
+    StreamMessage(1, "", b"", b"21.5", FLAG_TEXT, NOW),
+    StreamMessage(2, "lab.door", b"", b"", 0, NOW),
+    StreamMessage(2**40, "tür", b"\x81\xa1a\x01", b"\xff" * 40, 0, NOW),
 ]
-EQUAL_MESSAGES = [Message(number, "", b"", b"%02d" % number, 0, NOW) for number in range(1, 67)]
+EQUAL_MESSAGES = [StreamMessage(number, "", b"", b"%02d" % number, 0, NOW) for number in range(1, 67)]
 SETTLEMENTS = [
-    Settlement(5, Outcome.NACK, 500, Failure("KeyError: 'door'", "Traceback (most recent call last):")),
-    Settlement(2**40, Outcome.RETURN),
-    Settlement(7, Outcome.WORKING),
-    Settlement(8, Outcome.NACK),
+    Settlement(
+        5, SettlementOutcome.NACK, 500, Failure("KeyError: 'door'", "Traceback (most recent call last):")
+    ),
+    Settlement(2**40, SettlementOutcome.RETURN),
+    Settlement(7, SettlementOutcome.WORKING),
+    Settlement(8, SettlementOutcome.NACK),
 ]
-JOINING: dict[int, Any] = {Kind.JOIN: Join, Kind.JOINED: Joined}
+JOINING: dict[int, Any] = {FrameKind.JOIN: Join, FrameKind.JOINED: Joined}
 A_JOIN = Join(
     ID.hex(), "billing", named=True, durable=True, bindings=["lab.*.#", "=a*"], prefetch=9, node="é"
 )
@@ -229,7 +232,7 @@ def read_txt(data: bytes) -> None:
 
 RECORD = Advertisement(
     socket_id=ID,
-    kind=advertisement.Kind.PUBLISHER,
+    kind=advertisement.SocketKind.PUBLISHER,
     topic="lab.temperature",
     node="sensor",
     node_id=ID + ID,
@@ -239,7 +242,7 @@ RECORD = Advertisement(
 )
 OTHER_RECORD = Advertisement(
     socket_id=ID[::-1],
-    kind=advertisement.Kind.REPLY_SERVER,
+    kind=advertisement.SocketKind.REPLY_SERVER,
     topic="door/open-close_",
     node="Tür",
     node_id=bytes(16),
@@ -282,13 +285,13 @@ DECODERS = {
     "publication": Decoder(read_message, PUBLICATIONS, FrameError),
     "acknowledgement": Decoder(read_ack, ACKS, NoneOfThese),
     "request": Decoder(
-        partial(read_calls, kind=Kind.REQUEST),
-        [encode_calls(Kind.REQUEST, NO_ID, some) for some in (CALLS[:1], CALLS, EQUAL_CALLS)],
+        partial(read_calls, kind=FrameKind.REQUEST),
+        [encode_calls(FrameKind.REQUEST, NO_ID, some) for some in (CALLS[:1], CALLS, EQUAL_CALLS)],
         FrameError,
     ),
     "reply": Decoder(
-        partial(read_calls, kind=Kind.REPLY),
-        [encode_calls(Kind.REPLY, ID, some) for some in (CALLS[:1], CALLS, REPLIES)],
+        partial(read_calls, kind=FrameKind.REPLY),
+        [encode_calls(FrameKind.REPLY, ID, some) for some in (CALLS[:1], CALLS, REPLIES)],
         FrameError,
     ),
     "delivery": Decoder(
@@ -314,8 +317,8 @@ DECODERS = {
     "joining": Decoder(
         read_joining,
         [
-            encode_control(Kind.JOIN, A_JOIN),
-            encode_control(Kind.JOINED, Joined(ID.hex(), 30_000, "lab.orders")),
+            encode_control(FrameKind.JOIN, A_JOIN),
+            encode_control(FrameKind.JOINED, Joined(ID.hex(), 30_000, "lab.orders")),
         ],
         FrameError,
     ),

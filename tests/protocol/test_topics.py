@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from colugo.errors import ColugoError, ConfigurationError, TopicError
 from colugo.protocol import topics, word_patterns
-from colugo.protocol.topics import MAX_TOPIC_BYTES, Pattern, check_topic, is_pattern
+from colugo.protocol.topics import MAX_TOPIC_BYTES, TopicPattern, check_topic, is_pattern
 from tests.support.strategies import TOPIC_SIGNS
 from tests.support.strategies import topics as any_topic
 from tests.support.tracing import functions_of, lines_run
@@ -93,7 +93,7 @@ def test_a_pattern_matches_what_rabbitmqs_rules_say(pattern: list[str], topic: l
     text = ".".join(pattern)
     words = [] if topic == [""] else topic  # the empty text has no word
     if text:
-        assert Pattern(text).matches(".".join(topic)) is fits(pattern, words)
+        assert TopicPattern(text).matches(".".join(topic)) is fits(pattern, words)
 
 
 @pytest.mark.parametrize(
@@ -110,20 +110,20 @@ def test_a_pattern_matches_what_rabbitmqs_rules_say(pattern: list[str], topic: l
     ],
 )
 def test_a_pattern_of_the_documents_matches(pattern: str, yes: list[str], no: list[str]) -> None:
-    matches = Pattern(pattern).matches
+    matches = TopicPattern(pattern).matches
     assert [topic for topic in yes if not matches(topic)] == []
     assert [topic for topic in no if matches(topic)] == []
 
 
 @given(any_topic, any_topic)
 def test_a_plain_topic_is_a_pattern_that_matches_itself_alone(topic: str, other: str) -> None:
-    assert Pattern(topic).matches(topic)
-    assert Pattern(topic).matches(other) is (topic == other)
+    assert TopicPattern(topic).matches(topic)
+    assert TopicPattern(topic).matches(other) is (topic == other)
 
 
 @given(any_topic)
 def test_a_hash_matches_every_topic(topic: str) -> None:
-    assert Pattern("#").matches(topic)
+    assert TopicPattern("#").matches(topic)
 
 
 @pytest.mark.parametrize(
@@ -142,21 +142,21 @@ def test_the_worst_patterns_take_no_more_steps_than_words_of_pattern_and_of_topi
 ) -> None:
     words = ["a"] * 100
     with lines_run(*functions_of(topics), *functions_of(word_patterns)) as lines:
-        assert Pattern(pattern).matches(".".join(words)) is answer
+        assert TopicPattern(pattern).matches(".".join(words)) is answer
     assert 0 < lines.total() <= 20 * (len(pattern.split(".")) + len(words))
 
 
 @pytest.mark.parametrize("pattern", ["a*", "lab.a#b.c", "##", "*#", "lab.**"])
 def test_a_wildcard_within_a_word_is_refused_with_the_word_and_the_pattern(pattern: str) -> None:
     with pytest.raises(TopicError, match="whole words") as caught:
-        Pattern(pattern)
+        TopicPattern(pattern)
     assert repr(pattern) in str(caught.value)
 
 
 @pytest.mark.parametrize("pattern", ["lab.*.my door", "lab.#.é"])
 def test_forbidden_signs_in_a_pattern_are_told_with_the_pattern_as_it_was_written(pattern: str) -> None:
     with pytest.raises(TopicError) as caught:
-        Pattern(pattern)
+        TopicPattern(pattern)
     assert repr(pattern) in str(caught.value)
 
 
@@ -165,13 +165,13 @@ def test_forbidden_signs_in_a_pattern_are_told_with_the_pattern_as_it_was_writte
 )
 def test_a_pattern_obeys_the_rules_of_topics(pattern: str, reason: str) -> None:
     with pytest.raises(TopicError, match=reason):
-        Pattern(pattern)
+        TopicPattern(pattern)
 
 
 @pytest.mark.parametrize("thing", [None, 5, b"lab.#"])
 def test_a_pattern_that_is_no_str_is_refused(thing: Any) -> None:
     with pytest.raises(TopicError, match=f"a str, not {type(thing).__name__}"):
-        Pattern(thing)
+        TopicPattern(thing)
     assert not is_pattern(thing)
 
 
@@ -181,5 +181,5 @@ def test_a_text_is_a_pattern_if_it_has_a_wildcard(text: str) -> None:
 
 
 def test_a_pattern_shows_its_text() -> None:
-    assert repr(Pattern("lab.#")) == "Pattern('lab.#')"
-    assert Pattern("lab.#").text == "lab.#"
+    assert repr(TopicPattern("lab.#")) == "Pattern('lab.#')"
+    assert TopicPattern("lab.#").text == "lab.#"

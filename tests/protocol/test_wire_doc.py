@@ -11,10 +11,9 @@ import zmq
 import zmq.asyncio
 
 from colugo import Node
-from colugo.protocol.advertisement import Advertisement, Framing, Kind, to_txt
+from colugo.protocol.advertisement import Advertisement, Framing, SocketKind, to_txt
 from colugo.protocol.error_report import decode_error, encode_error, report_error
-from colugo.protocol.frames import LARGE_BYTES, MAX_COUNT, VERSION
-from colugo.protocol.frames import Kind as FrameKind
+from colugo.protocol.frames import LARGE_BYTES, MAX_COUNT, VERSION, FrameKind
 from colugo.protocol.membership.control import (
     Answer,
     Question,
@@ -23,7 +22,7 @@ from colugo.protocol.membership.control import (
     encode_bare,
     encode_control,
 )
-from colugo.protocol.membership.entries import Entries, Entry, Greeting, Refusal, SocketRecord
+from colugo.protocol.membership.entries import Greeting, NodeEntries, NodeEntry, Refusal, SocketRecord
 from colugo.protocol.pubsub import publications
 from colugo.protocol.pubsub.publications import (
     ALL_READERS,
@@ -32,7 +31,7 @@ from colugo.protocol.pubsub.publications import (
     FLAG_END,
     FLAG_LARGE,
     FLAG_WAIT,
-    Ack,
+    SegmentAck,
     decode_ack,
     decode_publication,
     encode_ack,
@@ -61,12 +60,12 @@ from colugo.protocol.streams.message_parts import MAX_GROUP_BYTES, MAX_KEY_BYTES
 from colugo.protocol.streams.settlements import (
     MAX_REPORT_CHARS,
     Failure,
-    Outcome,
     Settlement,
+    SettlementOutcome,
     decode_settle,
     encode_settle,
 )
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.stream_message import StreamMessage
 from tests.support.essentials import ROOT, run, until
 from tests.support.plain import plain_socket
 
@@ -120,10 +119,10 @@ CONTROL = {
     "greeting": (FrameKind.GREETING, Greeting(NODE_ID, "sensor", "default")),
     "refusal": (FrameKind.REFUSAL, Refusal("its realm is 'a', not 'b'")),
     "refusal-again": (FrameKind.REFUSAL, Refusal("there is no link to you", again=True)),
-    "entries": (FrameKind.ENTRIES, Entries([Entry(NODE_ID, 5, 4, 20, sockets=[SOCKET])])),
-    "entries-beat": (FrameKind.ENTRIES, Entries([Entry(NODE_ID, 6, 4)])),
-    "entries-gone": (FrameKind.ENTRIES, Entries([Entry(NODE_ID, 7, 4, gone=True)])),
-    "entries-wanted": (FrameKind.ENTRIES, Entries(wanted=[NODE_ID])),
+    "entries": (FrameKind.ENTRIES, NodeEntries([NodeEntry(NODE_ID, 5, 4, 20, sockets=[SOCKET])])),
+    "entries-beat": (FrameKind.ENTRIES, NodeEntries([NodeEntry(NODE_ID, 6, 4)])),
+    "entries-gone": (FrameKind.ENTRIES, NodeEntries([NodeEntry(NODE_ID, 7, 4, gone=True)])),
+    "entries-wanted": (FrameKind.ENTRIES, NodeEntries(wanted=[NODE_ID])),
     "join": (
         FrameKind.JOIN,
         Join(
@@ -143,14 +142,14 @@ BARE = {"leave": FrameKind.LEAVE, "ping": FrameKind.PING}
 DELIVERIES = {
     "deliver": (
         [
-            Message(41, "", b"", b"hi", FLAG_TEXT, SENT_NS),
-            Message(42, "", b"", b"you", 0, SENT_NS),
+            StreamMessage(41, "", b"", b"hi", FLAG_TEXT, SENT_NS),
+            StreamMessage(42, "", b"", b"you", 0, SENT_NS),
         ],
         [1, 1],
         [False, False],
     ),
     "deliver-again": (
-        [Message(43, "lab.door", pack_headers({"by": 7}), b"open", FLAG_TEXT, SENT_NS)],
+        [StreamMessage(43, "lab.door", pack_headers({"by": 7}), b"open", FLAG_TEXT, SENT_NS)],
         [2],
         [True],
     ),
@@ -160,9 +159,9 @@ SETTLEMENTS = {
     "settle-others": (
         [(41, 42)],
         [
-            Settlement(45, Outcome.NACK, 500, Failure("KeyError: 'door'")),
-            Settlement(46, Outcome.RETURN),
-            Settlement(47, Outcome.WORKING),
+            Settlement(45, SettlementOutcome.NACK, 500, Failure("KeyError: 'door'")),
+            Settlement(46, SettlementOutcome.RETURN),
+            Settlement(47, SettlementOutcome.WORKING),
         ],
     ),
 }
@@ -195,7 +194,7 @@ def test_the_frames_of_a_publisher_are_what_is_written_and_read(name: str) -> No
 
 
 def test_acknowledgements_are_what_is_written_and_read() -> None:
-    ack = Ack(SOCKET_ID, READER[1:], 43, 3)
+    ack = SegmentAck(SOCKET_ID, READER[1:], 43, 3)
     assert encode_ack(ack) == (EXAMPLES["ack"], EXAMPLES["ack-end"])
     assert decode_ack(EXAMPLES["ack"]) == ack
     assert encode_ack(ack._replace(segment=ALL_READERS))[0] == EXAMPLES["ack-all"]
@@ -233,7 +232,7 @@ def test_messages_of_a_stream_are_what_is_written_and_read(name: str) -> None:
     columns = zip(got.seqs, got.keys, got.headers, got.payloads, got.flags, got.sent_ns, strict=True)
     flags = [FLAG_REDELIVERED if again else 0 for again in redelivered]
     expected = [each._replace(flags=each.flags | flag) for each, flag in zip(some, flags, strict=True)]
-    assert [Message(*each) for each in columns] == expected
+    assert [StreamMessage(*each) for each in columns] == expected
     assert list(got.attempts) == attempts
 
 
@@ -543,7 +542,7 @@ def test_requests_in_one_frame_are_all_answered() -> None:
 
 def test_the_page_names_every_key_of_the_txt_record_and_no_other() -> None:
     advertisement = Advertisement(
-        bytes(8), Kind.PUBLISHER, "t", "n", bytes(16), framing=Framing.RAW, linked=True
+        bytes(8), SocketKind.PUBLISHER, "t", "n", bytes(16), framing=Framing.RAW, linked=True
     )
     section = PAGE.partition("## TXT record")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(to_txt(advertisement))
@@ -568,7 +567,7 @@ def test_the_numbers_of_streams_on_the_page_are_those_of_the_code() -> None:
     assert f"1 to {MAX_PREFETCH:,}" in section
     assert f"at most {MAX_REPORT_CHARS:,} characters" in section
     outcomes = re.findall(r"^\| (\d) \| \*(\w+)\*: ", section, re.MULTILINE)
-    assert outcomes == [(f"{outcome.value}", outcome.name.lower()) for outcome in Outcome]
+    assert outcomes == [(f"{outcome.value}", outcome.name.lower()) for outcome in SettlementOutcome]
     kinds = re.findall(r"`([0-9a-f]{2})` (\w+)", section.partition("kind: ")[2].partition("|")[0])
     assert {name.upper(): int(number, 16) for number, name in kinds} == {
         kind.name: kind.value for kind in FrameKind if kind.value >= 48 or kind is FrameKind.REFUSAL

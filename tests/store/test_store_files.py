@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from colugo.errors import StoreError
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.store import GroupRecord, Transaction
 from colugo.store.recovery.salvage import Salvaged, salvage
-from colugo.store.sqlite.wal import LogState, log_state
+from colugo.store.sqlite.wal import WalState, log_state
 from tests.support.essentials import Program, new_realm, run
 from tests.support.storing import (
     commit,
@@ -170,7 +170,7 @@ def test_a_file_or_folder_without_the_right_to_write_is_said(tmp_path: Path, wha
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Message]]:
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[StreamMessage]]:
     """A store with all kinds of rows, pages of several levels, free ones, and payloads over several pages."""
     path = tmp_path_factory.mktemp("filled") / "s.db"
     messages = fill(path, 1500)
@@ -192,7 +192,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Message
     return path, kept + large
 
 
-def judge(path: Path, into: Path, messages: list[Message]) -> Salvaged | None:
+def judge(path: Path, into: Path, messages: list[StreamMessage]) -> Salvaged | None:
     """See that a damaged store gives nothing wrong, loses nothing silently, and is salvaged.
 
     Returns:
@@ -229,7 +229,7 @@ def told_of(missing: set[int], report: Salvaged) -> bool:
 
 
 def test_a_store_that_was_cut_off_is_salvaged_as_far_as_it_goes(
-    filled: tuple[Path, list[Message]], tmp_path: Path
+    filled: tuple[Path, list[StreamMessage]], tmp_path: Path
 ) -> None:
     path, messages = filled
     whole = path.read_bytes()
@@ -247,7 +247,7 @@ def test_a_store_that_was_cut_off_is_salvaged_as_far_as_it_goes(
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_flipped_bytes_never_give_a_wrong_message_and_the_others_are_salvaged(
-    filled: tuple[Path, list[Message]], tmp_path: Path, seed: int
+    filled: tuple[Path, list[StreamMessage]], tmp_path: Path, seed: int
 ) -> None:
     path, messages = filled
     whole = path.read_bytes()
@@ -271,7 +271,7 @@ def test_flipped_bytes_never_give_a_wrong_message_and_the_others_are_salvaged(
 
 
 def test_a_damaged_page_is_told_by_the_numbers_in_it(
-    filled: tuple[Path, list[Message]], tmp_path: Path
+    filled: tuple[Path, list[StreamMessage]], tmp_path: Path
 ) -> None:
     path, messages = filled
     whole = bytearray(path.read_bytes())
@@ -289,7 +289,7 @@ def test_a_damaged_page_is_told_by_the_numbers_in_it(
 
 
 def test_a_salvaged_store_is_the_same_stream_with_all_it_knew(
-    filled: tuple[Path, list[Message]], tmp_path: Path
+    filled: tuple[Path, list[StreamMessage]], tmp_path: Path
 ) -> None:
     path, messages = filled
     stores = [sqlite_store(path), sqlite_store(tmp_path / "new.db")]
@@ -307,7 +307,7 @@ def test_a_salvaged_store_is_the_same_stream_with_all_it_knew(
 
 
 def test_a_store_whose_identity_is_lost_becomes_a_new_stream_with_higher_numbers(
-    filled: tuple[Path, list[Message]], tmp_path: Path
+    filled: tuple[Path, list[StreamMessage]], tmp_path: Path
 ) -> None:
     path, _ = filled
     store = sqlite_store(path)
@@ -328,7 +328,7 @@ def test_a_store_whose_identity_is_lost_becomes_a_new_stream_with_higher_numbers
     assert after.count == before.count
 
 
-def test_salvage_does_not_write_over_a_file(filled: tuple[Path, list[Message]], tmp_path: Path) -> None:
+def test_salvage_does_not_write_over_a_file(filled: tuple[Path, list[StreamMessage]], tmp_path: Path) -> None:
     (tmp_path / "new.db").write_text("precious")
     with pytest.raises(StoreError, match="there already"):
         salvage(filled[0], tmp_path / "new.db")
@@ -391,7 +391,7 @@ def refusal(path: Path) -> str:
     return ""
 
 
-def in_log(path: Path, transactions: int) -> tuple[list[Message], int]:
+def in_log(path: Path, transactions: int) -> tuple[list[StreamMessage], int]:
     """Make a store whose file is as it began, and whose log has some transactions.
 
     Returns:
@@ -473,7 +473,7 @@ def test_an_old_part_of_the_log_is_no_damage(tmp_path: Path) -> None:
         store.commit(Transaction(inserts=inserts, deletes=[(1, seq)]), expect)
         seq += 500
         copy_store(tmp_path / "s.db", tmp_path / "copy.db")
-        assert log_state(tmp_path / "copy.db") is LogState.WHOLE
+        assert log_state(tmp_path / "copy.db") is WalState.WHOLE
     store.close()
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tests.support.strategies  # noqa: F401 - the profile of hypothesis
-from colugo.protocol.streams.stream_message import Message
-from colugo.store import DeadLetter, GroupRecord, Outcome, Store, Transaction, Trim, size_of
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.store import CommitOutcome, GroupRecord, Store, StoredDeadLetter, Transaction, Trim, size_of
 from colugo.store.memory_store import MemoryStore
 from tests.support.essentials import run
 from tests.support.storing import ALL, commit, dead_letters, get, read, sqlite_store
@@ -39,8 +39,8 @@ trims = st.none() | st.builds(Trim, limits, limits.map(lambda n: n and n * 20), 
 
 
 @st.composite
-def messages(draw: st.DrawFn, seq: int) -> Message:
-    return Message(
+def messages(draw: st.DrawFn, seq: int) -> StreamMessage:
+    return StreamMessage(
         seq,
         draw(words),
         draw(short),
@@ -64,7 +64,7 @@ def transactions(draw: st.DrawFn) -> dict[str, Any]:
         "attempts": draw(st.lists(tries, max_size=2)),
         "settled": draw(st.lists(st.tuples(groups, seqs), max_size=2)),
         "dead": [
-            DeadLetter(draw(messages(seq)), group, 2, text, text[::-1], 4)
+            StoredDeadLetter(draw(messages(seq)), group, 2, text, text[::-1], 4)
             for group, seq, text in draw(st.lists(dead, max_size=2, unique_by=lambda one: one[:2]))
         ],
         "undead": draw(st.lists(st.tuples(groups, seqs), max_size=2)),
@@ -74,10 +74,10 @@ def transactions(draw: st.DrawFn) -> dict[str, Any]:
 
 @dataclass
 class Model:
-    messages: dict[int, Message] = field(default_factory=dict)
+    messages: dict[int, StreamMessage] = field(default_factory=dict)
     groups: dict[str, GroupRecord] = field(default_factory=dict)
     attempts: dict[tuple[str, int], int] = field(default_factory=dict)
-    dead: dict[tuple[int, str], DeadLetter] = field(default_factory=dict)
+    dead: dict[tuple[int, str], StoredDeadLetter] = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
 
     @property
@@ -91,7 +91,7 @@ class Model:
             "inserts": [one for one in parts["inserts"] if one.seq not in self.used],
         }
 
-    def commit(self, parts: dict[str, Any]) -> Outcome:
+    def commit(self, parts: dict[str, Any]) -> CommitOutcome:
         for one in parts["inserts"]:
             self.messages[one.seq] = one
             self.used.add(one.seq)
@@ -109,7 +109,7 @@ class Model:
         for pair in parts["settled"]:
             self.attempts.pop(pair, None)
         trimmed, expired = self.trim(parts["trim"] or Trim())
-        return Outcome(len(self.messages), self.size, len(self.dead), trimmed, expired)
+        return CommitOutcome(len(self.messages), self.size, len(self.dead), trimmed, expired)
 
     def trim(self, trim: Trim) -> tuple[list[int], list[int]]:
         expired: list[int] = []
@@ -215,7 +215,7 @@ def test_the_list_of_numbers_in_memory_does_not_grow_with_what_has_gone() -> Non
     store = MemoryStore()
     store.open()
     for seq in range(1, 20_001):
-        inserts = [Message(seq, "", b"", b"", 0, 0)]
+        inserts = [StreamMessage(seq, "", b"", b"", 0, 0)]
         store.commit(Transaction(inserts=inserts, deletes=[(seq - 5, seq - 5)]), lambda _: None)
     assert len(store._messages) == 5
     assert len(store._order) < 1100

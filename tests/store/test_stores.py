@@ -10,7 +10,7 @@ import pytest
 
 import colugo
 from colugo.errors import ClosedError, ConfigurationError, LifecycleError, StoreError
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.store import DeadQuery, GroupRecord, Store, Transaction, Trim, size_of
 from colugo.store.memory_store import MemoryStore
 from colugo.store.recovery.salvage import salvage
@@ -61,9 +61,9 @@ def test_a_new_store_is_empty_and_has_an_id(make: Make) -> None:
 
 def test_what_was_committed_is_read_as_it_was(make: Make) -> None:
     messages = [
-        Message(1, "", b"", b"", 0, 0),
-        Message(2, "schlüssel.€", b"\x81\xa1a\x01", bytes(range(256)) * 100, 1, 2**62, "only"),
-        Message(7, "a\0b", b"\0", b"\0" * 10, 1, 3, "\0"),
+        StreamMessage(1, "", b"", b"", 0, 0),
+        StreamMessage(2, "schlüssel.€", b"\x81\xa1a\x01", bytes(range(256)) * 100, 1, 2**62, "only"),
+        StreamMessage(7, "a\0b", b"\0", b"\0" * 10, 1, 3, "\0"),
     ]
 
     async def main(store: Store) -> None:

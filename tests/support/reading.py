@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from colugo.protocol.frames import Kind
+from colugo.protocol.frames import FrameKind
 from colugo.protocol.pubsub.publications import Publication, decode_publication, encode_publication
 from colugo.protocol.requests.calls import Calls, decode_calls, encode_calls
 from colugo.protocol.streams.deliveries import (
@@ -12,7 +12,7 @@ from colugo.protocol.streams.deliveries import (
     encode_deliveries,
 )
 from colugo.protocol.streams.settlements import Settle, decode_settle, encode_settle
-from colugo.protocol.streams.stream_message import FLAG_TEXT, Message
+from colugo.protocol.streams.stream_message import FLAG_TEXT, StreamMessage
 
 
 def read_publication(frame: Any, start: int = 0, large: Any = None) -> Publication:
@@ -42,7 +42,7 @@ def read_publication(frame: Any, start: int = 0, large: Any = None) -> Publicati
     return got
 
 
-def read_calls(frame: bytes, kind: Kind) -> Calls:
+def read_calls(frame: bytes, kind: FrameKind) -> Calls:
     """A frame of requests or replies, which encodes to the same bytes again.
 
     Raises:
@@ -54,11 +54,11 @@ def read_calls(frame: bytes, kind: Kind) -> Calls:
     return got
 
 
-def messages_of(got: Deliveries) -> list[Message]:
+def messages_of(got: Deliveries) -> list[StreamMessage]:
     """What a stream has handed out."""
     flags = [each & FLAG_TEXT for each in got.flags]
     parts = zip(got.seqs, got.keys, got.headers, got.payloads, flags, got.sent_ns, strict=True)
-    return [Message(*each) for each in parts]
+    return [StreamMessage(*each) for each in parts]
 
 
 def read_deliveries(frame: bytes) -> Deliveries:

@@ -9,14 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from colugo.errors import ClosedError, StoreError
-from colugo.patterns.streams.delivery_scheduler import Keeper
+from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.groups import AckPolicy
-from colugo.patterns.streams.intake import Limits
-from colugo.protocol.streams.attempts import Entry, Member, Rules
-from colugo.protocol.streams.settlements import Outcome as Settled
-from colugo.protocol.streams.settlements import Settlement
-from colugo.store import Committed, DeadQuery, Opened, Outcome, Read, ReadDead, Transaction
+from colugo.patterns.streams.intake import StreamLimits
+from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
+from colugo.protocol.streams.settlements import Settlement, SettlementOutcome
+from colugo.store import CommitOutcome, Committed, DeadQuery, OpenedStore, Read, ReadDead, Transaction
 from colugo.store.memory_store import MemoryStore
 
 NS = 1_000_000_000
@@ -68,12 +67,12 @@ def runtime_on(loop: OwnTimeLoop) -> Any:
 class Disk(MemoryStore):
     """What outlives a program: it can be opened again."""
 
-    def open(self) -> Opened:
+    def open(self) -> OpenedStore:
         self._open = True
         groups = [replace(record) for record in self._groups.values()]
         tries = dict(self._attempts)
         counts = len(self._messages), self._size, len(self._dead)
-        return Opened(self._stream_id, self._last_seq, *counts, groups, tries, 0)
+        return OpenedStore(self._stream_id, self._last_seq, *counts, groups, tries, 0)
 
     def close(self) -> None:
         pass
@@ -87,14 +86,14 @@ class SlowStore:
         on_commit: called with each transaction that has been done, and its outcome.
     """
 
-    def __init__(self, disk: Disk, on_commit: Callable[[Transaction, Outcome], None]) -> None:
+    def __init__(self, disk: Disk, on_commit: Callable[[Transaction, CommitOutcome], None]) -> None:
         self.on_corrupt: Callable[[list[int]], None] | None = None
         self.jobs: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
         self._disk = disk
         self._on_commit = on_commit
         self._dead = False
 
-    def open(self) -> Opened:
+    def open(self) -> OpenedStore:
         return self._disk.open()
 
     def commit(self, transaction: Transaction, done: Committed) -> None:
@@ -129,8 +128,8 @@ class SlowStore:
     def close(self) -> None:
         self.jobs.clear()
 
-    def _commit(self, transaction: Transaction) -> Outcome:
-        outcome: Outcome = _result(self._disk.commit, transaction)
+    def _commit(self, transaction: Transaction) -> CommitOutcome:
+        outcome: CommitOutcome = _result(self._disk.commit, transaction)
         self._on_commit(transaction, outcome)
         return outcome
 
@@ -155,7 +154,7 @@ class Producer:
         self.got: list[tuple[bytes, int, bool]] = []
         self.held = self.failing = False
         self.attempts = 0
-        self._limits = Limits(
+        self._limits = StreamLimits(
             limits.get("max_messages", 1000),
             limits.get("max_bytes", 10**6),
             None,
@@ -166,22 +165,22 @@ class Producer:
 
     def _start(self) -> None:
         self.store = SlowStore(self.disk, self._on_commit)
-        self.keeper = Keeper(
+        self.keeper = DeliveryScheduler(
             runtime_on(self.loop),
             self.store,
             self.store.open(),
             ack=self._ack,
             limits=self._limits,
-            rules=Rules(max_deliver=2, ack_timeout_s=30.0, retry_delay_s=1.0),
+            rules=DeliveryRules(max_deliver=2, ack_timeout_s=30.0, retry_delay_s=1.0),
             hand_out=self._hand_out,
             nudge=lambda member: None,
         )
         self.keeper.open()
 
-    def _on_commit(self, transaction: Transaction, outcome: Outcome) -> None:
+    def _on_commit(self, transaction: Transaction, outcome: CommitOutcome) -> None:
         self.transactions.append(transaction)
 
-    def _hand_out(self, group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+    def _hand_out(self, group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
         self.got += [(member.identity, entry.message.seq, entry.redelivered) for entry in entries]
 
     def do(self, action: Callable[[], Any]) -> Any:
@@ -239,7 +238,7 @@ class Producer:
         self.do(lambda: self.keeper.acknowledge(group, [(first, last)]))
 
     def nack(self, group: StreamGroup, identity: bytes, seq: int, delay_ms: int = 0) -> None:
-        self.do(lambda: self.keeper.nack(group, identity, Settlement(seq, Settled.NACK, delay_ms)))
+        self.do(lambda: self.keeper.nack(group, identity, Settlement(seq, SettlementOutcome.NACK, delay_ms)))
 
     def end(self) -> None:
         self.do(lambda: self.keeper.close(ClosedError("the test is over")))

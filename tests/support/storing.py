@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import pytest
 
 from colugo.errors import StoreError
-from colugo.protocol.streams.stream_message import FLAG_TEXT, Message
-from colugo.store import DeadLetter, DeadQuery, Outcome, Store, Transaction
+from colugo.protocol.streams.stream_message import FLAG_TEXT, StreamMessage
+from colugo.store import CommitOutcome, DeadQuery, Store, StoredDeadLetter, Transaction
 from colugo.store.sqlite.sqlite_store import SqliteStore
 
 T = TypeVar("T")
@@ -24,14 +24,14 @@ LOGGER = logging.getLogger("store test")
 ALL = 2**40
 
 
-def message(seq: int, payload: bytes = b"", key: str = "", **fields: Any) -> Message:
+def message(seq: int, payload: bytes = b"", key: str = "", **fields: Any) -> StreamMessage:
     """A message whose content tells its number."""
-    return Message(seq, key, b"", payload or b"%d " % seq * 20, FLAG_TEXT, seq * 1000, **fields)
+    return StreamMessage(seq, key, b"", payload or b"%d " % seq * 20, FLAG_TEXT, seq * 1000, **fields)
 
 
-def letter(seq: int, group: str = "g", key: str = "") -> DeadLetter:
+def letter(seq: int, group: str = "g", key: str = "") -> StoredDeadLetter:
     """A dead letter."""
-    return DeadLetter(message(seq, key=key), group, 2, "raised", "Traceback …\nValueError: é", 5)
+    return StoredDeadLetter(message(seq, key=key), group, 2, "raised", "Traceback …\nValueError: é", 5)
 
 
 async def answer(ask: Callable[[Callable[[T | StoreError], None]], None]) -> T:
@@ -44,26 +44,26 @@ async def answer(ask: Callable[[Callable[[T | StoreError], None]], None]) -> T:
     return found
 
 
-async def commit(store: Store, **parts: Any) -> Outcome:
+async def commit(store: Store, **parts: Any) -> CommitOutcome:
     """Do a transaction."""
     return await answer(lambda done: store.commit(Transaction(**parts), done))
 
 
-async def read(store: Store, after: int = 0, limit: int = ALL, max_bytes: int = ALL) -> list[Message]:
+async def read(store: Store, after: int = 0, limit: int = ALL, max_bytes: int = ALL) -> list[StreamMessage]:
     """Read messages."""
     return await answer(lambda done: store.read(after, limit, max_bytes, done))
 
 
-async def get(store: Store, *seqs: int) -> list[Message]:
+async def get(store: Store, *seqs: int) -> list[StreamMessage]:
     """Read the messages with some numbers."""
 
-    def ask(done: Callable[[list[Message] | StoreError], None]) -> None:
+    def ask(done: Callable[[list[StreamMessage] | StoreError], None]) -> None:
         store.get(list(seqs), done)
 
     return await answer(ask)
 
 
-async def dead_letters(store: Store, **query: Any) -> list[DeadLetter]:
+async def dead_letters(store: Store, **query: Any) -> list[StoredDeadLetter]:
     """Read dead letters."""
     return await answer(lambda done: store.dead_letters(DeadQuery(**query), done))
 
@@ -73,7 +73,7 @@ def sqlite_store(path: Path, **options: Any) -> SqliteStore:
     return SqliteStore(path, logger=LOGGER, **options)
 
 
-def fill(path: Path, count: int, batch: int = 100) -> list[Message]:
+def fill(path: Path, count: int, batch: int = 100) -> list[StreamMessage]:
     """Make a store with so many messages, and close it."""
     store = sqlite_store(path, durability="os")
     last = store.open().last_seq
@@ -90,7 +90,7 @@ def expect(found: object) -> None:
         raise found
 
 
-def content(path: Path) -> tuple[list[Message], list[int]]:
+def content(path: Path) -> tuple[list[StreamMessage], list[int]]:
     """Open a store and close it again.
 
     Returns:
@@ -103,7 +103,7 @@ def content(path: Path) -> tuple[list[Message], list[int]]:
     corrupt: list[int] = []
     store.on_corrupt = corrupt.extend
     store.open()
-    found: list[list[Message] | StoreError] = []
+    found: list[list[StreamMessage] | StoreError] = []
     try:
         store.read(0, ALL, ALL, found.append)
     finally:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from colugo import Stream
-from colugo.protocol.frames import Kind
+from colugo.protocol.frames import FrameKind
 from colugo.protocol.membership.control import decode_body, decode_control, encode_bare, encode_control
 from colugo.protocol.streams.joining import Join, Joined
 from tests.support.essentials import seconds
@@ -18,7 +18,7 @@ JOIN = Join(
     prefetch=10,
     node="stranger",
 )
-PING = encode_bare(Kind.PING)
+PING = encode_bare(FrameKind.PING)
 
 
 async def receive(socket: Any) -> bytes:
@@ -30,11 +30,11 @@ async def receive(socket: Any) -> bytes:
 
 
 async def joined(socket: Any, join: Join = JOIN) -> bytes:
-    await socket.send(encode_control(Kind.JOIN, join))
-    kind, body = Kind.REFUSAL, b""
-    while kind is Kind.REFUSAL:  # of what was sent before
+    await socket.send(encode_control(FrameKind.JOIN, join))
+    kind, body = FrameKind.REFUSAL, b""
+    while kind is FrameKind.REFUSAL:  # of what was sent before
         kind, body = decode_control(await receive(socket))
-    assert kind is Kind.JOINED
+    assert kind is FrameKind.JOINED
     return bytes.fromhex(decode_body(body, Joined).stream)
 
 

@@ -5,11 +5,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from colugo.cli.demo.expectations import Finding, State, findings
+from colugo.cli.demo.expectations import ExpectationResult, ExpectationState, findings
 from colugo.cli.demo.formats import NS_PER_S
 from colugo.cli.demo.record import Record
 
-_STYLES = {State.OK: "green", State.FAILED: "bold red"}
+_STYLES = {ExpectationState.OK: "green", ExpectationState.FAILED: "bold red"}
 
 
 def print_summary(record: Record, console: Console, now_ns: int) -> bool:
@@ -21,7 +21,7 @@ def print_summary(record: Record, console: Console, now_ns: int) -> bool:
         now_ns: the time, nanoseconds since 1970.
     """
     found = findings(record, final=True)
-    failed = [finding for finding in found if finding.state is not State.OK]
+    failed = [finding for finding in found if finding.state is not ExpectationState.OK]
     console.print(_table(found))
     elapsed_s = (now_ns - record.started_ns) / NS_PER_S
     if not failed and not record.troubles:
@@ -37,7 +37,7 @@ def print_summary(record: Record, console: Console, now_ns: int) -> bool:
     return False
 
 
-def _table(found: list[Finding]) -> Table:
+def _table(found: list[ExpectationResult]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for head in ("What", "Expected", "Seen", "Result"):
         table.add_column(head)

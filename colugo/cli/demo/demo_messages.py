@@ -49,14 +49,14 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkLoad:
     """Bytes that all network interfaces have received and sent since the machine started."""
 
     received: int
     sent: int
 
 
-class Event(StrEnum):
+class DemoEvent(StrEnum):
     """What a node reports."""
 
     JOINED = "joined"
@@ -79,7 +79,7 @@ class Report:
         late: of the client: how many replies have come too late so far.
     """
 
-    event: Event
+    event: DemoEvent
     about: str
     at_ns: int
     elapsed_ms: float = 0.0

@@ -16,7 +16,7 @@ from colugo.cli.demo.demo_messages import (
     NETWORK,
     SLOW_TIMEOUT_MS,
     VICTIM,
-    Event,
+    DemoEvent,
 )
 from colugo.cli.demo.record import NS_PER_MS, Record, milliseconds
 from colugo.errors import PeerLostError, RequestTimeoutError
@@ -27,7 +27,7 @@ _TIMER_MS = 1.0
 """asyncio may fire a timer one tick of its clock early."""
 
 
-class State(StrEnum):
+class ExpectationState(StrEnum):
     """What became of an expectation."""
 
     WAITING = "waiting"
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ExpectationResult:
     """An expectation and what was seen.
 
     Attributes:
@@ -49,7 +49,7 @@ class Finding:
     what: str
     expected: str
     seen: str
-    state: State
+    state: ExpectationState
 
 
 Check = Callable[[Record], tuple[bool | None, str]]
@@ -70,7 +70,7 @@ class Expectation:
     expected: str
     check: Check
 
-    def find(self, record: Record, *, final: bool = False) -> Finding:
+    def find(self, record: Record, *, final: bool = False) -> ExpectationResult:
         """Compare with the record.
 
         Args:
@@ -79,8 +79,13 @@ class Expectation:
         """
         holds, seen = self.check(record)
         if holds is None and not final:
-            return Finding(self.what, self.expected, seen, State.WAITING)
-        return Finding(self.what, self.expected, seen or "nothing", State.OK if holds else State.FAILED)
+            return ExpectationResult(self.what, self.expected, seen, ExpectationState.WAITING)
+        return ExpectationResult(
+            self.what,
+            self.expected,
+            seen or "nothing",
+            ExpectationState.OK if holds else ExpectationState.FAILED,
+        )
 
     def holds(self, record: Record) -> bool:
         """Whether it has happened."""
@@ -119,7 +124,7 @@ def _readings_flow(record: Record) -> tuple[bool | None, str]:
 
 def _requests_answered(record: Record) -> tuple[bool | None, str]:
     requests = list(record.within(until_ns=record.killed_ns))
-    answered = [report.elapsed_ms for report in requests if report.event is Event.ANSWERED]
+    answered = [report.elapsed_ms for report in requests if report.event is DemoEvent.ANSWERED]
     if not requests:
         return None, ""
     seen = f"{len(answered)} of {len(requests)}"
@@ -248,6 +253,6 @@ EXPECTATIONS = (
 )
 
 
-def findings(record: Record, *, final: bool = False) -> list[Finding]:
+def findings(record: Record, *, final: bool = False) -> list[ExpectationResult]:
     """What became of each expectation, in the order in which they are shown."""
     return [expectation.find(record, final=final) for expectation in EXPECTATIONS]

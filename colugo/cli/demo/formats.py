@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from colugo.cli.demo.demo_messages import LOAD, MEMORY, NETWORK
-from colugo.cli.demo.record import Flow, Record, milliseconds
+from colugo.cli.demo.record import MessageFlow, Record, milliseconds
 
 NS_PER_S = 1_000_000_000
 _STEP = 1000
@@ -25,17 +25,17 @@ def amount(count: float) -> str:
     return f"{count:.1f} {unit}" if count < _PRECISE and unit != _UNITS[0] else f"{count:.0f} {unit}"
 
 
-def _load(flow: Flow) -> str:
+def _load(flow: MessageFlow) -> str:
     load = flow.latest
     return f"{load.one:.2f}  {load.five:.2f}  {load.fifteen:.2f}"
 
 
-def _memory(flow: Flow) -> str:
+def _memory(flow: MessageFlow) -> str:
     memory = flow.latest
     return f"{memory.used / _GIB:.2f} of {memory.total / _GIB:.2f} GiB"
 
 
-def _network(flow: Flow) -> str:
+def _network(flow: MessageFlow) -> str:
     if flow.before is None or flow.at_ns <= flow.before_ns:
         return f"↓{amount(flow.latest.received)} ↑{amount(flow.latest.sent)}"
     elapsed_s = (flow.at_ns - flow.before_ns) / NS_PER_S
@@ -49,7 +49,7 @@ def _network(flow: Flow) -> str:
     return f"↓{received}/s ↑{sent}/s"
 
 
-READINGS: dict[str, tuple[str, Callable[[Flow], str]]] = {
+READINGS: dict[str, tuple[str, Callable[[MessageFlow], str]]] = {
     LOAD: ("load", _load),
     MEMORY: ("memory", _memory),
     NETWORK: ("network", _network),
@@ -57,7 +57,7 @@ READINGS: dict[str, tuple[str, Callable[[Flow], str]]] = {
 """By topic: what the reading is called, and how its latest value reads."""
 
 
-def readings(record: Record) -> list[tuple[str, str, Flow]]:
+def readings(record: Record) -> list[tuple[str, str, MessageFlow]]:
     """Name, value and flow of each reading that has arrived."""
     return [
         (name, value(record.flows[topic]), record.flows[topic])

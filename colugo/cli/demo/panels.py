@@ -7,12 +7,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from colugo.cli.demo.demo_messages import Event
-from colugo.cli.demo.expectations import State, findings
+from colugo.cli.demo.demo_messages import DemoEvent
+from colugo.cli.demo.expectations import ExpectationState, findings
 from colugo.cli.demo.formats import NS_PER_S, readings, typical_ms
 from colugo.cli.demo.record import NS_PER_MS, Record
 
-_MARKS = {State.OK: ("✓", "green"), State.FAILED: ("✗", "red"), State.WAITING: ("·", "dim")}
+_MARKS = {
+    ExpectationState.OK: ("✓", "green"),
+    ExpectationState.FAILED: ("✗", "red"),
+    ExpectationState.WAITING: ("·", "dim"),
+}
 _STYLES = {
     "answer": "green",
     "dropped": "yellow",
@@ -81,9 +85,9 @@ def checklist(record: Record, *, wide: bool) -> Panel:
     found = findings(record)
     for finding in found:
         mark, style = _MARKS[finding.state]
-        what = Text(finding.what, "" if finding.state is State.OK else style)
+        what = Text(finding.what, "" if finding.state is ExpectationState.OK else style)
         table.add_row(Text(mark, style), what, *([finding.seen] if wide else []))
-    done = sum(finding.state is State.OK for finding in found)
+    done = sum(finding.state is ExpectationState.OK for finding in found)
     return _panel(table, f"Expected: {done} of {len(found)}")
 
 
@@ -153,7 +157,7 @@ def _times_ms(record: Record, server: str) -> list[float]:
     return [
         report.elapsed_ms
         for report in record.requests
-        if report.about == server and report.event is Event.ANSWERED
+        if report.about == server and report.event is DemoEvent.ANSWERED
     ]
 
 

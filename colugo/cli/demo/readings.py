@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from colugo.cli.demo.demo_messages import Load, Memory, Network
+from colugo.cli.demo.demo_messages import Load, Memory, NetworkLoad
 
 try:
     import psutil
@@ -36,12 +36,12 @@ def read_memory() -> Memory:
     return Memory(used=memory.total - memory.available, total=memory.total)
 
 
-def read_network() -> Network:
+def read_network() -> NetworkLoad:
     """The network counters now."""
     if psutil is None:
         return parse_net_dev(_NETWORK_FILE.read_text())
     counters = psutil.net_io_counters()
-    return Network(counters.bytes_recv, counters.bytes_sent) if counters else Network(0, 0)
+    return NetworkLoad(counters.bytes_recv, counters.bytes_sent) if counters else NetworkLoad(0, 0)
 
 
 def parse_meminfo(text: str) -> Memory:
@@ -51,9 +51,9 @@ def parse_meminfo(text: str) -> Memory:
     return Memory(used=total - available, total=total)
 
 
-def parse_net_dev(text: str) -> Network:
+def parse_net_dev(text: str) -> NetworkLoad:
     """Read the form of Linux's /proc/net/dev (proc_pid_net(5)): two lines of head, then one an interface."""
     rows = [line.split(":", 1)[1].split() for line in text.splitlines()[_HEAD_LINES:] if ":" in line]
-    return Network(
+    return NetworkLoad(
         received=sum(int(row[0]) for row in rows), sent=sum(int(row[_SENT_COLUMN]) for row in rows)
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from colugo import Advertisement
-from colugo.cli.demo.demo_messages import CLIENT, VICTIM, Event, Report, SlowOutcome
+from colugo.cli.demo.demo_messages import CLIENT, VICTIM, DemoEvent, Report, SlowOutcome
 
 NS_PER_MS = 1_000_000
 _MAX_NOTES = 2000
@@ -19,7 +19,7 @@ def milliseconds(value: float) -> str:
 
 
 @dataclass(slots=True)
-class Flow:
+class MessageFlow:
     """The readings of one topic that have arrived.
 
     Attributes:
@@ -100,7 +100,7 @@ class Record:
     gone_ns: dict[str, int] = field(default_factory=dict)
     gone_by_client_ns: dict[str, int] = field(default_factory=dict)
     sockets: dict[bytes, Advertisement] = field(default_factory=dict)
-    flows: dict[str, Flow] = field(default_factory=dict)
+    flows: dict[str, MessageFlow] = field(default_factory=dict)
     requests: list[Report] = field(default_factory=list)
     late_replies: int = 0
     slow: SlowOutcome | None = None
@@ -136,19 +136,19 @@ class Record:
         """Take in what a node says."""
         about, at_ns = report.about, report.at_ns
         match report.event:
-            case Event.JOINED:
+            case DemoEvent.JOINED:
                 self.born_ns[sender] = at_ns
                 found_ns = self.found_ns.setdefault(sender, at_ns)
                 self.note(found_ns, "found", f"{sender} by demo{_in_ms(at_ns, found_ns)}")
-            case Event.CONNECTED if about not in self.found_by_client_ns:
+            case DemoEvent.CONNECTED if about not in self.found_by_client_ns:
                 self.found_by_client_ns[about] = at_ns
                 born_ns = [self.born_ns[name] for name in (about, sender) if name in self.born_ns]
                 both_there_ns = max(born_ns) if len(born_ns) == 2 else None  # noqa: PLR2004 - both
                 self.note(at_ns, "found", f"{about} by {sender}{_in_ms(both_there_ns, at_ns)}")
-            case Event.DISCONNECTED if about not in self.gone_by_client_ns:
+            case DemoEvent.DISCONNECTED if about not in self.gone_by_client_ns:
                 self.gone_by_client_ns[about] = at_ns
                 self._note_end(about, sender, at_ns)
-            case Event.ANSWERED | Event.FAILED:
+            case DemoEvent.ANSWERED | DemoEvent.FAILED:
                 self._on_request(report)
 
     def on_gone(self, name: str, now_ns: int) -> None:
@@ -165,7 +165,7 @@ class Record:
             until_ns: None if it has not ended.
         """
         return Counter(
-            report.about for report in self.within(since_ns, until_ns) if report.event is Event.ANSWERED
+            report.about for report in self.within(since_ns, until_ns) if report.event is DemoEvent.ANSWERED
         )
 
     def within(self, since_ns: int | None = 0, until_ns: int | None = None) -> Iterator[Report]:
@@ -184,7 +184,7 @@ class Record:
     def _on_request(self, report: Report) -> None:
         first = not any(before.about == report.about for before in self.requests)
         self.requests.append(report)
-        if report.event is Event.FAILED:
+        if report.event is DemoEvent.FAILED:
             self.note(report.at_ns, "failed", f"a request of the {CLIENT}: {report.detail}")
             return
         if first:

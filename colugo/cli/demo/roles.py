@@ -22,10 +22,10 @@ from colugo.cli.demo.demo_messages import (
     NETWORK,
     SLOW_REQUEST,
     SLOW_TIMEOUT_MS,
-    Event,
+    DemoEvent,
     Load,
     Memory,
-    Network,
+    NetworkLoad,
     Report,
     SlowOutcome,
     report_topic,
@@ -60,13 +60,13 @@ class Role:
     async def begin(self) -> None:
         """What the role does once the demo listens to its reports."""
 
-    def report(self, event: Event, about: str, **more: Any) -> None:
+    def report(self, event: DemoEvent, about: str, **more: Any) -> None:
         """Tell the demo."""
         self.reports.send(Report(event, about, **{"at_ns": time.time_ns(), **more}))
 
     async def _join(self) -> None:
         await self.reports.ready()
-        self.report(Event.JOINED, self.node.name, at_ns=self.born_ns)
+        self.report(DemoEvent.JOINED, self.node.name, at_ns=self.born_ns)
         await self.begin()
 
 
@@ -78,7 +78,7 @@ class Monitor(Role):
         self._readings = (
             (self.node.add_publisher(LOAD, codec=Load), read_load),
             (self.node.add_publisher(MEMORY, codec=Memory), read_memory),
-            (self.node.add_publisher(NETWORK, codec=Network), read_network),
+            (self.node.add_publisher(NETWORK, codec=NetworkLoad), read_network),
         )
 
     async def begin(self) -> None:
@@ -118,16 +118,16 @@ class Client(Role):
     async def begin(self) -> None:
         """Ask as soon as all servers are there, so that each gets its share from the first request on."""
         for server, at_ns in self._found_ns.items():  # found before anyone listened
-            self.report(Event.CONNECTED, server, at_ns=at_ns)
+            self.report(DemoEvent.CONNECTED, server, at_ns=at_ns)
         await self._factors.ready(len(FIRST_SERVERS))
         self.node.add_repeater(REQUEST_MS, self._ask)
 
     def _connected(self, server: Advertisement) -> None:
         self._found_ns[server.node] = time.time_ns()
-        self.report(Event.CONNECTED, server.node)
+        self.report(DemoEvent.CONNECTED, server.node)
 
     def _disconnected(self, server: Advertisement) -> None:
-        self.report(Event.DISCONNECTED, server.node)
+        self.report(DemoEvent.DISCONNECTED, server.node)
 
     async def _ask(self) -> None:
         number = random.randrange(2, _LARGEST)  # noqa: S311 - any number will do
@@ -135,17 +135,17 @@ class Client(Role):
         try:
             answer = await self._factors.request({"number": number, "nap_ms": 0}, REQUEST_TIMEOUT_MS)
         except RequestError as error:
-            self.report(Event.FAILED, type(error).__name__, detail=str(error))
+            self.report(DemoEvent.FAILED, type(error).__name__, detail=str(error))
             return
         elapsed_ms = (time.perf_counter() - started) * 1000
         if math.prod(answer["factors"]) != number:
             self.report(
-                Event.FAILED, "wrong answer", detail=f"{answer['factors']} are no factors of {number}"
+                DemoEvent.FAILED, "wrong answer", detail=f"{answer['factors']} are no factors of {number}"
             )
             return
         product = " * ".join(map(str, answer["factors"]))
         self.report(
-            Event.ANSWERED,
+            DemoEvent.ANSWERED,
             answer["server"],
             elapsed_ms=elapsed_ms,
             detail=f"{number} = {product}",

@@ -20,7 +20,7 @@ from colugo.cli.demo.demo_messages import (
     VICTIM,
     Load,
     Memory,
-    Network,
+    NetworkLoad,
     Report,
     SlowOutcome,
 )
@@ -36,7 +36,7 @@ from colugo.cli.demo.expectations import (
     TURNS_TAKEN,
 )
 from colugo.cli.demo.processes import Processes
-from colugo.cli.demo.record import Flow, Record, milliseconds
+from colugo.cli.demo.record import MessageFlow, Record, milliseconds
 
 START_LIMIT_MS = 15_000
 STEP_LIMIT_MS = 5000
@@ -68,7 +68,7 @@ class Tour:
         self._logger = logging.getLogger(__name__)
         self._node = Node("demo", realm=realm, scope="host")
         self._processes = Processes({"COLUGO_REALM": realm, "COLUGO_SCOPE": "host"}, self._ended)
-        for topic, codec in ((LOAD, Load), (MEMORY, Memory), (NETWORK, Network)):
+        for topic, codec in ((LOAD, Load), (MEMORY, Memory), (NETWORK, NetworkLoad)):
             self._node.add_subscriber(topic, self._on_reading, codec=codec)
         self._node.add_subscriber(
             ALL_REPORTS, self._on_report, self._found, codec=Report, on_disconnect=self._gone
@@ -224,7 +224,7 @@ class Tour:
 
     def _on_reading(self, reading: object, info: MessageInfo) -> None:
         if info.sequence is not None and info.sent_ns is not None:
-            flow = self._record.flows.setdefault(info.topic, Flow())
+            flow = self._record.flows.setdefault(info.topic, MessageFlow())
             flow.add(reading, info.sequence, info.sent_ns, time.time_ns())
             self._changed.set()
 

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from colugo.cli.network.gather import Wish
+from colugo.cli.network.gather import GatherOptions
 from colugo.cli.network.options import gather_now, network_options
 from colugo.cli.network.output import as_data, console, print_findings, print_json, print_result
 from colugo.diagnosis.doctor import examine
@@ -38,7 +38,7 @@ def doctor(
     advertised address and asks every node what it has and sees. HOSTs are machines that should be there:
     they are also asked directly, without multicast.
     """
-    findings = examine(gather_now(Wish(realm, scope, wait, surroundings=True, hosts=hosts)))
+    findings = examine(gather_now(GatherOptions(realm, scope, wait, surroundings=True, hosts=hosts)))
     level = worst(findings)
     if as_json:
         print_json({"level": str(level), "findings": [as_data(one) for one in findings]})

@@ -14,7 +14,7 @@ from colugo.diagnosis.facts import Facts, PeerFact, Reach, is_loopback
 from colugo.errors import ColugoError
 from colugo.net.addresses.interfaces import HOST, Scope, resolve_scope, without_zone
 from colugo.net.addresses.ipc import resolve_ipc
-from colugo.net.discovery.static_peers import Peer, resolve_mdns, resolve_peers
+from colugo.net.discovery.static_peers import StaticPeer, resolve_mdns, resolve_peers
 from colugo.net.node_endpoint import ask
 from colugo.net.transport.host import host_id
 from colugo.net.transport.port_choice import resolve_port
@@ -35,7 +35,7 @@ _NODE = "node"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class GatherOptions:
     """What to gather, and where.
 
     Attributes:
@@ -53,7 +53,7 @@ class Wish:
     hosts: Sequence[str] = ()
 
 
-async def gather(wish: Wish) -> Facts:
+async def gather(wish: GatherOptions) -> Facts:
     """Listen to all realms on the scope and on this machine, connect to what is heard, and ask the nodes.
 
     Raises:
@@ -109,7 +109,7 @@ class _Asker:
         self._sockets = sockets
         self._limit = asyncio.Semaphore(_ASKED_AT_ONCE)
 
-    async def run(self, peers: Iterable[Peer]) -> None:
+    async def run(self, peers: Iterable[StaticPeer]) -> None:
         """Do it.
 
         Args:
@@ -191,7 +191,7 @@ class _Asker:
             self._local.update(one.socket_id for one in node.known)
         return node
 
-    async def _ask_peer(self, peer: Peer) -> PeerFact:
+    async def _ask_peer(self, peer: StaticPeer) -> PeerFact:
         addresses = await peer.addresses(self._scope)
         if not addresses:
             return PeerFact(str(peer), None, "its name has no address that this scope may use")

@@ -5,7 +5,7 @@ from typing import Self
 
 from colugo.introspection.describe import as_known
 from colugo.net.addresses.interfaces import Scope
-from colugo.net.directory import Change, DirectoryEvent
+from colugo.net.directory import DirectoryChange, DirectoryEvent
 from colugo.net.mdns.mdns_directory import MdnsDirectory
 from colugo.protocol.description.node_description import KnownSocket
 
@@ -42,7 +42,7 @@ class Listening:
 
     def _on_event(self, event: DirectoryEvent) -> None:
         key = event.advertisement.socket_id.hex()
-        if event.change is Change.UP:
+        if event.change is DirectoryChange.UP:
             self._found[key] = as_known(event.advertisement)
         else:
             self._found.pop(key, None)

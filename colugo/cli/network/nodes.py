@@ -6,7 +6,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from colugo.cli.network.gather import Wish
+from colugo.cli.network.gather import GatherOptions
 from colugo.cli.network.options import gather_now, network_options
 from colugo.cli.network.output import clean, console, print_json
 from colugo.diagnosis.facts import Facts
@@ -39,7 +39,7 @@ def nodes(*, all_realms: bool, as_json: bool, wait: float, scope: str | None, re
     Asks for the records of all nodes by mDNS, then each node for what it is. One that is heard and does not
     answer is listed as such.
     """
-    facts = gather_now(Wish(realm=realm, scope=scope, seconds=wait))
+    facts = gather_now(GatherOptions(realm=realm, scope=scope, seconds=wait))
     rows = sorted(_rows(facts), key=lambda row: (row["realm"], row["node"], row["uuid"]))
     shown = [row for row in rows if all_realms or row["realm"] == facts.realm]
     if as_json:

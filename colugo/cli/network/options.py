@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from colugo.cli.network.gather import Wish, gather
+from colugo.cli.network.gather import GatherOptions, gather
 from colugo.diagnosis.facts import Facts
 from colugo.errors import ConfigurationError
 
@@ -46,7 +46,7 @@ def discovery_options(command: F) -> F:
     return command
 
 
-def gather_now(wish: Wish) -> Facts:
+def gather_now(wish: GatherOptions) -> Facts:
     """Gather, or leave with the status of wrong usage or of Ctrl-C."""
     if not logging.getLogger().isEnabledFor(logging.INFO):
         # what discovery warns of is among what is gathered

@@ -4,13 +4,13 @@ import sys
 
 import click
 
-from colugo.cli.network.gather import Wish
+from colugo.cli.network.gather import GatherOptions
 from colugo.cli.network.options import gather_now, network_options
 from colugo.cli.network.output import as_data, console, print_findings, print_json
 from colugo.diagnosis.finding import Level, worst
 from colugo.diagnosis.why import explain
 from colugo.errors import TopicError
-from colugo.protocol.topics import Pattern
+from colugo.protocol.topics import TopicPattern
 
 
 @click.command(
@@ -37,10 +37,10 @@ def why(*, topic: str, as_json: bool, wait: float, scope: str | None, realm: str
     or a stream and a consumer. TOPIC may be a pattern: * is one word, # any number.
     """
     try:
-        Pattern(topic)
+        TopicPattern(topic)
     except TopicError as error:
         raise click.UsageError(str(error)) from error
-    findings = explain(gather_now(Wish(realm, scope, wait, surroundings=True)), topic)
+    findings = explain(gather_now(GatherOptions(realm, scope, wait, surroundings=True)), topic)
     if as_json:
         print_json([as_data(one) for one in findings])
     else:

@@ -7,7 +7,7 @@ from colugo.cli.network.output import clean, print_json
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import filter_options, filters
 from colugo.cli.stream.paging import letters
-from colugo.cli.stream.place import EXIT_STATUS, Place, place_options, run
+from colugo.cli.stream.place import EXIT_STATUS, StreamLocation, place_options, run
 from colugo.cli.stream.tables import as_data, print_letters
 from colugo.diagnosis.wording import count
 
@@ -34,7 +34,7 @@ def dead(
     ids: tuple[str, ...],
     group: str | None,
     key: str | None,
-    place: Place,
+    place: StreamLocation,
     as_json: bool,
 ) -> None:
     """List dead letters: messages that a consumer group could not handle.

@@ -14,7 +14,7 @@ from colugo.protocol.streams.message_parts import check_group
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
+class LetterFilters:
     """Those that fit all that is given.
 
     Attributes:
@@ -74,13 +74,13 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def filters(ids: tuple[str, ...], group: str | None, key: str | None) -> Filters:
+def filters(ids: tuple[str, ...], group: str | None, key: str | None) -> LetterFilters:
     """The filters that were given.
 
     Raises:
         click.UsageError: if one of them cannot work.
     """
     try:
-        return Filters(ids, group, key)
+        return LetterFilters(ids, group, key)
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error

@@ -5,7 +5,7 @@ import click
 from colugo.cli.network.output import clean
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import filters
-from colugo.cli.stream.place import EXIT_STATUS, Place, complain, confirm, place_options, run
+from colugo.cli.stream.place import EXIT_STATUS, StreamLocation, complain, confirm, place_options, run
 from colugo.diagnosis.wording import count, some
 from colugo.introspection.stream_questions import STREAM_FORGET
 
@@ -21,7 +21,7 @@ Examples:
 @click.option("--yes", is_flag=True, help="Do not ask, though messages wait for the group.")
 @click.argument("words", nargs=-1, metavar="[TOPIC] GROUP")
 @place_options
-def forget(*, words: tuple[str, ...], place: Place, yes: bool) -> None:
+def forget(*, words: tuple[str, ...], place: StreamLocation, yes: bool) -> None:
     """Forget a consumer group that is gone for good: no message is kept for it any more.
 
     All streams of the topic that are found do; they tell those that are not running now when they come. If

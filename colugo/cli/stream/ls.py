@@ -9,7 +9,7 @@ from rich.table import Table
 from colugo.cli.network.options import json_option
 from colugo.cli.network.output import print_json
 from colugo.cli.stream.access import Access, Found
-from colugo.cli.stream.place import EXIT_STATUS, Place, place_options, run
+from colugo.cli.stream.place import EXIT_STATUS, StreamLocation, place_options, run
 from colugo.cli.stream.tables import amount, screen, table
 
 _COLUMNS = ("topic", "node", "messages", "size", "dead", "group", "members", "waiting", "in flight")
@@ -27,7 +27,7 @@ Examples:
 @click.argument("topic", required=False)
 @place_options
 @json_option
-def ls(*, topic: str | None, place: Place, as_json: bool) -> None:
+def ls(*, topic: str | None, place: StreamLocation, as_json: bool) -> None:
     """List streams, with what they keep and for whom.
 
     TOPIC may be a pattern: * is one word, # any number. A group with messages that wait and no members keeps

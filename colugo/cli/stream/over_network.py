@@ -3,14 +3,14 @@
 from types import TracebackType
 from typing import Any, Self
 
-from colugo.cli.network.gather import Wish, gather
+from colugo.cli.network.gather import GatherOptions, gather
 from colugo.cli.stream.access import Found, Streams
 from colugo.diagnosis.facts import Facts
 from colugo.errors import ConfigurationError, RemoteError
 from colugo.net.node_endpoint import ask
 from colugo.net.transport.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
-from colugo.protocol.advertisement import Kind
-from colugo.protocol.topics import Pattern
+from colugo.protocol.advertisement import SocketKind
+from colugo.protocol.topics import TopicPattern
 
 _ASK_MS = 60_000
 """Throwing a million dead letters away takes a while."""
@@ -28,9 +28,9 @@ class OverNetwork:
         TopicError: if the topic breaks the rules.
     """
 
-    def __init__(self, wish: Wish, topic: str | None, node: str | None) -> None:
+    def __init__(self, wish: GatherOptions, topic: str | None, node: str | None) -> None:
         self._wish = wish
-        self._pattern = Pattern("#" if topic is None else topic)
+        self._pattern = TopicPattern("#" if topic is None else topic)
         self._node = node
         self._sockets = Sockets(DEFAULT_MAX_MESSAGE_BYTES)
 
@@ -72,7 +72,7 @@ class OverNetwork:
         return {
             f"{one.topic} of node {one.node}": facts.silent[one.node_id]
             for one in facts.sockets.values()
-            if one.kind == Kind.STREAM
+            if one.kind == SocketKind.STREAM
             and one.node_id in facts.silent
             and one.realm == facts.realm
             and self._is_meant(one.node_id, one.node)

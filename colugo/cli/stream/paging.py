@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from colugo.cli.stream.access import Access, Found
-from colugo.cli.stream.filters import Filters
+from colugo.cli.stream.filters import LetterFilters
 from colugo.errors import DecodeError
 from colugo.introspection.stream_questions import MAX_PAGE, STREAM_DEAD, STREAM_MESSAGES, STREAM_SHOW
 from colugo.protocol.description.stream_answers import LetterSummary, Summary, Whole
@@ -34,7 +34,9 @@ async def messages(access: Access, found: Found, after: str | None, limit: int) 
         after = page[-1].id
 
 
-async def letters(access: Access, found: Found, filters: Filters, limit: int) -> AsyncIterator[LetterSummary]:
+async def letters(
+    access: Access, found: Found, filters: LetterFilters, limit: int
+) -> AsyncIterator[LetterSummary]:
     """The dead letters of a stream, the oldest first.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from colugo.cli.network.gather import Wish
+from colugo.cli.network.gather import GatherOptions
 from colugo.cli.network.options import BY_CTRL_C, discovery_options
 from colugo.cli.network.output import clean
 from colugo.cli.stream.access import Access, Found
@@ -34,7 +34,7 @@ Exit status:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StreamLocation:
     """Where to look.
 
     Attributes:
@@ -45,7 +45,7 @@ class Place:
 
     store: Path | None
     node: str | None
-    wish: Wish
+    wish: GatherOptions
 
     def topic(self, words: list[str]) -> str | None:
         """Take the topic off a command's arguments; there is none if a file is given.
@@ -80,7 +80,7 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         if store is not None and node is not None:
             raise click.UsageError("--store is a file that no node has open: leave --node out")
-        return command(place=Place(store, node, Wish(realm, scope, wait)), **others)
+        return command(place=StreamLocation(store, node, GatherOptions(realm, scope, wait)), **others)
 
     store = click.option(
         "--store",
@@ -92,7 +92,7 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return store(node(discovery_options(with_place)))
 
 
-def run(place: Place, topic: str | None, work: Work) -> NoReturn:
+def run(place: StreamLocation, topic: str | None, work: Work) -> NoReturn:
     """Find streams, do the work, and leave with its exit status.
 
     Args:
@@ -140,7 +140,7 @@ def confirm(question: str) -> None:
         signal.signal(signal.SIGINT, before)
 
 
-async def _work(place: Place, topic: str | None, work: Work) -> int:
+async def _work(place: StreamLocation, topic: str | None, work: Work) -> int:
     opened = OverNetwork(place.wish, topic, place.node) if place.store is None else InFile(place.store)
     async with opened as access:
         streams = await access.streams()
@@ -153,7 +153,7 @@ async def _work(place: Place, topic: str | None, work: Work) -> int:
         return status or int(bool(streams.silent))
 
 
-async def _nowhere(place: Place, topic: str) -> str:
+async def _nowhere(place: StreamLocation, topic: str) -> str:
     """That there is no such stream, and which there are."""
     async with OverNetwork(place.wish, None, None) as access:
         found = (await access.streams()).found

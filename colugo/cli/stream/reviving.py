@@ -7,9 +7,9 @@ import click
 
 from colugo.cli.network.output import clean
 from colugo.cli.stream.access import Access, Found
-from colugo.cli.stream.filters import Filters, filter_options, filters
+from colugo.cli.stream.filters import LetterFilters, filter_options, filters
 from colugo.cli.stream.paging import letters
-from colugo.cli.stream.place import EXIT_STATUS, Place, complain, confirm, place_options, run
+from colugo.cli.stream.place import EXIT_STATUS, StreamLocation, complain, confirm, place_options, run
 from colugo.diagnosis.wording import count, some
 from colugo.introspection.stream_questions import STREAM_PURGE, STREAM_RESURRECT
 
@@ -39,7 +39,7 @@ def resurrect(
     ids: tuple[str, ...],
     group: str | None,
     key: str | None,
-    place: Place,
+    place: StreamLocation,
 ) -> None:
     """Let dead letters be tried again, by the group that could not handle them.
 
@@ -82,7 +82,7 @@ def purge(
     ids: tuple[str, ...],
     group: str | None,
     key: str | None,
-    place: Place,
+    place: StreamLocation,
     yes: bool,
 ) -> None:
     """Throw dead letters away, for good."""
@@ -99,8 +99,8 @@ def purge(
 
 
 def _read(
-    words: tuple[str, ...], place: Place, wanted: Filters, *, everything: bool
-) -> tuple[str | None, Filters]:
+    words: tuple[str, ...], place: StreamLocation, wanted: LetterFilters, *, everything: bool
+) -> tuple[str | None, LetterFilters]:
     rest = list(words)
     topic = place.topic(rest)
     if rest:
@@ -112,7 +112,9 @@ def _read(
     return topic, wanted
 
 
-async def _for_each(access: Access, found: list[Found], question: str, wanted: Filters, done: str) -> int:
+async def _for_each(
+    access: Access, found: list[Found], question: str, wanted: LetterFilters, done: str
+) -> int:
     """Ask each stream that has the dead letters; the exit status."""
     total = 0
     for one in found:

@@ -10,9 +10,9 @@ from colugo.cli.network.options import json_option
 from colugo.cli.network.output import clean, print_json
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.enveloped import open_envelope
-from colugo.cli.stream.filters import Filters, filters
+from colugo.cli.stream.filters import LetterFilters, filters
 from colugo.cli.stream.paging import letters, messages, whole
-from colugo.cli.stream.place import EXIT_STATUS, Place, complain, place_options, run
+from colugo.cli.stream.place import EXIT_STATUS, StreamLocation, complain, place_options, run
 from colugo.cli.stream.tables import amount, as_data, print_messages, screen, when
 from colugo.diagnosis.wording import count
 from colugo.errors import ConfigurationError
@@ -41,7 +41,13 @@ Examples:
 @place_options
 @json_option
 def show(
-    *, words: tuple[str, ...], limit: int, after: str | None, alone: bool, place: Place, as_json: bool
+    *,
+    words: tuple[str, ...],
+    limit: int,
+    after: str | None,
+    alone: bool,
+    place: StreamLocation,
+    as_json: bool,
 ) -> None:
     """Show the messages that a stream keeps, or one of them whole.
 
@@ -53,7 +59,7 @@ def show(
     if len(rest) > 1:
         raise place.wrong(f"Got unexpected extra argument ({rest[1]})")
     try:
-        wanted = Filters(tuple(rest))
+        wanted = LetterFilters(tuple(rest))
     except ConfigurationError as error:
         raise place.wrong(str(error)) from error
     if after is not None:
@@ -94,7 +100,7 @@ async def _show_page(
 
 
 async def _show_one(
-    access: Access, found: list[Found], wanted: Filters, *, alone: bool, as_json: bool
+    access: Access, found: list[Found], wanted: LetterFilters, *, alone: bool, as_json: bool
 ) -> int:
     (message_id,) = wanted.ids
     shown = []

@@ -18,7 +18,7 @@ PROBE_S = 1.5
 """How long an address has to answer: a lost SYN is sent again after a second (RFC 6298 §2)."""
 
 
-class Answer(Enum):
+class ProbeAnswer(Enum):
     """How the addresses of a peer have answered to a TCP connection."""
 
     ACCEPTED = "accepted"
@@ -91,7 +91,7 @@ def _network(address: str) -> str:
     return str(ipaddress.ip_network((address, prefix), strict=False))
 
 
-async def probe(addresses: Iterable[str], port: int) -> tuple[Answer, str]:
+async def probe(addresses: Iterable[str], port: int) -> tuple[ProbeAnswer, str]:
     """Connect to all of them side by side, each a little later than the one before it.
 
     Args:
@@ -107,13 +107,13 @@ async def probe(addresses: Iterable[str], port: int) -> tuple[Answer, str]:
         asyncio.ensure_future(_connect(address, port, number * step_s))
         for number, address in enumerate(tried)
     ]
-    answer = Answer.SILENT
+    answer = ProbeAnswer.SILENT
     try:
         for attempt in asyncio.as_completed(attempts, timeout=PROBE_S):
             one, address = await attempt
-            if one is Answer.ACCEPTED:
+            if one is ProbeAnswer.ACCEPTED:
                 return one, address
-            if one is Answer.REFUSED:
+            if one is ProbeAnswer.REFUSED:
                 answer = one
     except TimeoutError:
         pass
@@ -124,7 +124,7 @@ async def probe(addresses: Iterable[str], port: int) -> tuple[Answer, str]:
     return answer, ""
 
 
-async def _connect(address: str, port: int, wait_s: float) -> tuple[Answer, str]:
+async def _connect(address: str, port: int, wait_s: float) -> tuple[ProbeAnswer, str]:
     await asyncio.sleep(wait_s)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
@@ -132,10 +132,10 @@ async def _connect(address: str, port: int, wait_s: float) -> tuple[Answer, str]
             tcp.setblocking(False)
             await asyncio.get_running_loop().sock_connect(tcp, socket_address(address, port))
     except ConnectionRefusedError:
-        return Answer.REFUSED, address
+        return ProbeAnswer.REFUSED, address
     except OSError:  # no route, no such zone, a kernel without IPv6, no descriptor left
-        return Answer.SILENT, address
-    return Answer.ACCEPTED, address
+        return ProbeAnswer.SILENT, address
+    return ProbeAnswer.ACCEPTED, address
 
 
 def socket_address(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:

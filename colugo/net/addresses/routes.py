@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from colugo.net.addresses.interfaces import Scope
 from colugo.net.addresses.ipc import PREFIX, IpcFiles
-from colugo.net.addresses.probe import Answer, candidates, probe
+from colugo.net.addresses.probe import ProbeAnswer, candidates, probe
 from colugo.net.transport.tasks import Tasks
 from colugo.protocol.advertisement import Advertisement, endpoint
 
@@ -117,7 +117,7 @@ class Routes:
         port = sought.peer.port
         rest = [one for one in sought.addresses if not self._is_aside(sought.peer, one)]
         answer, address = await probe(rest or sought.addresses, port)
-        if answer is Answer.ACCEPTED:
+        if answer is ProbeAnswer.ACCEPTED:
             self._answered[host] = address
         waiting = self._waiting.pop(host, [])
         told = [

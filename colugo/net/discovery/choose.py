@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from colugo.net.directory import Directory
 from colugo.net.discovery.combined_directory import CombinedDirectory
 from colugo.net.discovery.static_directory import StaticDirectory
-from colugo.net.discovery.static_peers import Peer
+from colugo.net.discovery.static_peers import StaticPeer
 from colugo.net.mdns.mdns_directory import MdnsDirectory
 from colugo.net.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)
-class Discovery:
+class DirectoryChoice:
     """mDNS, and links to other nodes.
 
     Attributes:
@@ -21,7 +21,7 @@ class Discovery:
     """
 
     runtime: Runtime
-    peers: list[Peer]
+    peers: list[StaticPeer]
     mdns: bool
 
     @property

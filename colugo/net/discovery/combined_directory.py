@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from colugo.net.directory import Change, Directory, DirectoryEvent, DirectoryStatus, Listener
+from colugo.net.directory import Directory, DirectoryChange, DirectoryEvent, DirectoryStatus, Listener
 from colugo.protocol.advertisement import Advertisement
 
 _MAX_LOST = 4096
@@ -73,13 +73,13 @@ class CombinedDirectory:
             self._overhear(event)
         key = event.advertisement.socket_id
         self._lost_by.pop((key, number), None)
-        if event.change is Change.LOST:
+        if event.change is DirectoryChange.LOST:
             self._lost_by[key, number] = None
             if len(self._lost_by) > _MAX_LOST:
                 del self._lost_by[next(iter(self._lost_by))]
         by_source = self._known.setdefault(key, {})
         before = _first(by_source)
-        if event.change is Change.UP:
+        if event.change is DirectoryChange.UP:
             by_source[number] = event.advertisement
         else:
             by_source.pop(number, None)
@@ -87,8 +87,8 @@ class CombinedDirectory:
         if now is None:  # if only lost by one of them, it may come back
             del self._known[key]
             self._tell(DirectoryEvent(event.change, event.advertisement))
-        elif now != before or event.change is Change.UP:
-            self._tell(DirectoryEvent(Change.UP, now))
+        elif now != before or event.change is DirectoryChange.UP:
+            self._tell(DirectoryEvent(DirectoryChange.UP, now))
 
     def _tell(self, event: DirectoryEvent) -> None:
         if self._listener is not None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from colugo.net.discovery.peer_link import Find, PeerLink
 from colugo.net.runtime import Runtime
 from colugo.net.transport.tasks import Tasks
-from colugo.protocol.frames import Kind
+from colugo.protocol.frames import FrameKind
 from colugo.protocol.membership.control import decode_body, encode_control
-from colugo.protocol.membership.entries import Entries, Greeting, Refusal
+from colugo.protocol.membership.entries import Greeting, NodeEntries, Refusal
 from colugo.protocol.membership.membership import Membership
 
 _FAREWELL_S = 0.1
@@ -21,7 +21,7 @@ SILENT_S = 3.5
 MAX_INCOMING = 1024
 _LATE_S = 2.5
 
-_NOTHING = Entries()
+_NOTHING = NodeEntries()
 
 
 @dataclass(slots=True)
@@ -62,8 +62,8 @@ class Exchange:
         self._ticker: asyncio.Task[None] | None = None
         self._flushing = False
         self._closed = False
-        self._endpoint.route(Kind.GREETING, self._greeted)
-        self._endpoint.route(Kind.ENTRIES, self._received)
+        self._endpoint.route(FrameKind.GREETING, self._greeted)
+        self._endpoint.route(FrameKind.ENTRIES, self._received)
 
     def linked_nodes(self) -> set[str]:
         """The ids of the nodes at the other ends."""
@@ -138,11 +138,11 @@ class Exchange:
             while message is not None and self._send(link, message):
                 message = self._membership.outgoing(link, now)
 
-    def _send(self, link: PeerLink | bytes, message: Entries) -> bool:
+    def _send(self, link: PeerLink | bytes, message: NodeEntries) -> bool:
         if isinstance(link, PeerLink):
             failed = 0 if link.send(message) else errno.EAGAIN
         else:
-            failed = self._endpoint.send(link, encode_control(Kind.ENTRIES, message))
+            failed = self._endpoint.send(link, encode_control(FrameKind.ENTRIES, message))
         if failed == errno.EHOSTUNREACH and isinstance(link, bytes):
             self._ended(link)
         elif failed and message is not _NOTHING:
@@ -183,7 +183,7 @@ class Exchange:
         self._on_links(None)
         self.flush()
 
-    def _heard(self, link: PeerLink, message: Entries) -> None:
+    def _heard(self, link: PeerLink, message: NodeEntries) -> None:
         self._take(link, message)
 
     def _went_down(self, link: PeerLink) -> None:
@@ -208,9 +208,9 @@ class Exchange:
         elif known is None and len(self._incoming) >= MAX_INCOMING:
             reason = f"it has {MAX_INCOMING} links already"
         if reason:
-            self._endpoint.send(identity, encode_control(Kind.REFUSAL, Refusal(reason)))
+            self._endpoint.send(identity, encode_control(FrameKind.REFUSAL, Refusal(reason)))
             return
-        if self._endpoint.send(identity, encode_control(Kind.GREETING, self._greeting)):
+        if self._endpoint.send(identity, encode_control(FrameKind.GREETING, self._greeting)):
             return
         if greeting.node == self._greeting.node:
             return
@@ -226,9 +226,9 @@ class Exchange:
         incoming = self._incoming.get(identity)
         if incoming is None:
             again = Refusal("there is no link to you", again=True)
-            self._endpoint.send(identity, encode_control(Kind.REFUSAL, again))
+            self._endpoint.send(identity, encode_control(FrameKind.REFUSAL, again))
             return
-        message = decode_body(body, Entries)
+        message = decode_body(body, NodeEntries)
         incoming.heard_at = self._loop.time()
         self._take(identity, message)
 
@@ -238,7 +238,7 @@ class Exchange:
             self._membership.close_link(identity)
             self._on_links(incoming.node)
 
-    def _take(self, link: PeerLink | bytes, message: Entries) -> None:
+    def _take(self, link: PeerLink | bytes, message: NodeEntries) -> None:
         self._membership.receive(link, message, self._loop.time())
         if self._membership.urgent:
             self.flush()

@@ -1,7 +1,7 @@
 """Finding out whether a node is dead."""
 
 from colugo.errors import FrameError, RemoteError, RequestTimeoutError
-from colugo.net.addresses.probe import Answer, candidates, probe
+from colugo.net.addresses.probe import ProbeAnswer, candidates, probe
 from colugo.net.node_endpoint import ask
 from colugo.net.runtime import Runtime
 from colugo.protocol.advertisement import Advertisement, endpoint
@@ -17,8 +17,8 @@ async def is_dead(runtime: Runtime, node: Advertisement) -> bool:
         node: the advertisement of its endpoint.
     """
     answer, address = await probe(candidates(node, runtime.scope, runtime.host_id), node.port)
-    if answer is not Answer.ACCEPTED:
-        return answer is Answer.REFUSED
+    if answer is not ProbeAnswer.ACCEPTED:
+        return answer is ProbeAnswer.REFUSED
     try:
         found = await ask(runtime.sockets, endpoint(address, node.port), "node", _ANSWER_MS)
     except RequestTimeoutError:  # it may be busy: else its beats will tell

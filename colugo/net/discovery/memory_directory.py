@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tornado.ioloop import IOLoop
 
-from colugo.net.directory import Change, DirectoryEvent, DirectoryStatus, Listener
+from colugo.net.directory import DirectoryChange, DirectoryEvent, DirectoryStatus, Listener
 from colugo.protocol.advertisement import Advertisement
 
 
@@ -23,7 +23,7 @@ class MemoryNetwork:
             self._tell.append(tell)
             there = list(self._advertisements.values())
             for advertisement in there:
-                tell(DirectoryEvent(Change.UP, advertisement))
+                tell(DirectoryEvent(DirectoryChange.UP, advertisement))
 
     def leave(self, tell: Callable[[DirectoryEvent], None]) -> None:
         """Remove a listener."""
@@ -34,7 +34,7 @@ class MemoryNetwork:
         """Apply a change and tell everyone."""
         key = event.advertisement.socket_id
         with self._lock:
-            if event.change is Change.UP:
+            if event.change is DirectoryChange.UP:
                 self._advertisements[key] = event.advertisement
             elif self._advertisements.pop(key, None) is None:
                 return
@@ -69,12 +69,12 @@ class MemoryDirectory:
     def advertise(self, advertisement: Advertisement) -> None:
         """Tell everyone."""
         self._own[advertisement.socket_id] = advertisement
-        self._network.change(DirectoryEvent(Change.UP, advertisement))
+        self._network.change(DirectoryEvent(DirectoryChange.UP, advertisement))
 
     def withdraw(self, advertisement: Advertisement) -> None:
         """Tell everyone that it is gone."""
         self._own.pop(advertisement.socket_id, None)
-        self._network.change(DirectoryEvent(Change.DOWN, advertisement))
+        self._network.change(DirectoryEvent(DirectoryChange.DOWN, advertisement))
 
     def suspect(self, advertisement: Advertisement) -> None:
         """Nothing to ask: whoever is gone from memory has withdrawn."""

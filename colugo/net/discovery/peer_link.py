@@ -12,9 +12,9 @@ from colugo.errors import FrameError
 from colugo.net.transport.connector import Connector
 from colugo.net.transport.sockets import Sockets
 from colugo.net.transport.tasks import Tasks
-from colugo.protocol.frames import Kind
+from colugo.protocol.frames import FrameKind
 from colugo.protocol.membership.control import MAX_CONTROL_BYTES, decode_body, decode_control, encode_control
-from colugo.protocol.membership.entries import Entries, Greeting, Refusal
+from colugo.protocol.membership.entries import Greeting, NodeEntries, Refusal
 
 _ATTEMPT_S = 2.0
 """How long one address is tried, and how long a lost connection may take to come back by itself."""
@@ -50,7 +50,7 @@ class PeerLink:
         find: Find,
         *,
         on_up: Callable[["PeerLink"], None],
-        on_entries: Callable[["PeerLink", Entries], None],
+        on_entries: Callable[["PeerLink", NodeEntries], None],
         on_down: Callable[["PeerLink"], None],
         logger: logging.Logger,
         level: int,
@@ -82,11 +82,11 @@ class PeerLink:
         """Whether both have greeted."""
         return self.node is not None
 
-    def send(self, message: Entries) -> bool:
+    def send(self, message: NodeEntries) -> bool:
         """Send if it is up; whether there was room."""
         if self._connector is None or self.node is None:
             return False
-        return self._send(Kind.ENTRIES, message)
+        return self._send(FrameKind.ENTRIES, message)
 
     def drop(self) -> None:
         """Nothing comes any more: connect anew."""
@@ -161,7 +161,7 @@ class PeerLink:
             raise
 
     def _greet(self) -> None:
-        self._send(Kind.GREETING, self._greeting)
+        self._send(FrameKind.GREETING, self._greeting)
 
     def _lost(self) -> None:
         self._down()
@@ -177,7 +177,7 @@ class PeerLink:
         if connector is not None:
             connector.close()
 
-    def _send(self, kind: Kind, body: object) -> bool:
+    def _send(self, kind: FrameKind, body: object) -> bool:
         if self._connector is None:
             return False
         try:
@@ -194,11 +194,11 @@ class PeerLink:
             if len(frames) != 1:
                 raise FrameError(f"a message of {len(frames)} frames")  # noqa: TRY301
             kind, body = decode_control(frames[0])
-            if kind is Kind.GREETING:
+            if kind is FrameKind.GREETING:
                 self._greeted(decode_body(body, Greeting))
-            elif kind is Kind.ENTRIES and self.up:
-                self._on_entries(self, decode_body(body, Entries))
-            elif kind is Kind.REFUSAL:
+            elif kind is FrameKind.ENTRIES and self.up:
+                self._on_entries(self, decode_body(body, NodeEntries))
+            elif kind is FrameKind.REFUSAL:
                 self._refused(decode_body(body, Refusal))
         except FrameError as error:
             self._tell(f"sends what is not understood: {error}")

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from functools import partial
 
 from colugo.net.addresses.probe import candidates
-from colugo.net.directory import Change, DirectoryEvent, DirectoryStatus, Listener
+from colugo.net.directory import DirectoryChange, DirectoryEvent, DirectoryStatus, Listener
 from colugo.net.discovery.exchange import Exchange
 from colugo.net.discovery.liveness import is_dead
 from colugo.net.discovery.peer_link import PeerLink
-from colugo.net.discovery.static_peers import Peer
+from colugo.net.discovery.static_peers import StaticPeer
 from colugo.net.runtime import Runtime
 from colugo.net.transport.tasks import Tasks
-from colugo.protocol.advertisement import Advertisement, Kind, endpoint
-from colugo.protocol.membership.member_link import State
+from colugo.protocol.advertisement import Advertisement, SocketKind, endpoint
+from colugo.protocol.membership.member_link import MemberState
 from colugo.protocol.membership.membership import Membership
 
 LINKS = 2
@@ -24,7 +24,11 @@ _PASS_OVER_S = 30.0
 _HEAD_START_S = 0.25
 """Connections of sockets break together with links; their loss is to be told first, as one."""
 LINKED, LINKED_TO_ITSELF, NOT_LINKED = "linked", "this node itself", "not linked"
-_CHANGES = {State.ALIVE: Change.UP, State.GONE: Change.DOWN, State.EXPIRED: Change.LOST}
+_CHANGES = {
+    MemberState.ALIVE: DirectoryChange.UP,
+    MemberState.GONE: DirectoryChange.DOWN,
+    MemberState.EXPIRED: DirectoryChange.LOST,
+}
 
 
 class StaticDirectory:
@@ -38,7 +42,7 @@ class StaticDirectory:
         peers: given by address.
     """
 
-    def __init__(self, runtime: Runtime, peers: Iterable[Peer] = ()) -> None:
+    def __init__(self, runtime: Runtime, peers: Iterable[StaticPeer] = ()) -> None:
         self._runtime = runtime
         self._peers = list(peers)
         self._tasks = Tasks(f"{runtime.name} peers", runtime.logger)
@@ -74,13 +78,13 @@ class StaticDirectory:
     def advertise(self, advertisement: Advertisement) -> None:
         """Tell everyone who is linked."""
         self._own[advertisement.socket_id] = advertisement
-        self._tell(Change.UP, advertisement)
+        self._tell(DirectoryChange.UP, advertisement)
         self._publish_soon()
 
     def withdraw(self, advertisement: Advertisement) -> None:
         """Tell everyone that it is gone."""
         if self._own.pop(advertisement.socket_id, None) is not None:
-            self._tell(Change.DOWN, advertisement)
+            self._tell(DirectoryChange.DOWN, advertisement)
             self._publish_soon()
 
     def suspect(self, advertisement: Advertisement) -> None:
@@ -93,9 +97,9 @@ class StaticDirectory:
     def hear(self, event: DirectoryEvent) -> None:
         """Take in what mDNS tells of nodes: one that has links to others says so, and is linked to."""
         node = event.advertisement
-        if node.kind is not Kind.NODE or node.realm != self._runtime.realm:
+        if node.kind is not SocketKind.NODE or node.realm != self._runtime.realm:
             return
-        if event.change is Change.UP:
+        if event.change is DirectoryChange.UP:
             self._nearby[node.node_id.hex()] = node
         else:
             self._nearby.pop(node.node_id.hex(), None)
@@ -123,7 +127,7 @@ class StaticDirectory:
         if self._membership is None or self._exchange is None:
             return
         # the endpoint first, should there be too many
-        own = sorted(self._own.values(), key=lambda one: one.kind is not Kind.NODE)
+        own = sorted(self._own.values(), key=lambda one: one.kind is not SocketKind.NODE)
         told = self._membership.publish(own, asyncio.get_running_loop().time())
         if told < len(own):
             text = f"this node has {len(own)} sockets; over links it tells of {told}"
@@ -132,19 +136,19 @@ class StaticDirectory:
 
     # --- what others have
 
-    def _changed(self, state: State, advertisement: Advertisement) -> None:
+    def _changed(self, state: MemberState, advertisement: Advertisement) -> None:
         if advertisement.node_id.hex() == self._own_id:  # told already
             return
         self._tell(_CHANGES[state], advertisement)
-        if advertisement.kind is Kind.NODE:
+        if advertisement.kind is SocketKind.NODE:
             self._choose_soon()
-            if state is State.ALIVE:
+            if state is MemberState.ALIVE:
                 self._look_after_predecessors(advertisement)
                 self._nodes[advertisement.node_id.hex()] = advertisement
             else:
                 self._nodes.pop(advertisement.node_id.hex(), None)
 
-    def _tell(self, change: Change, advertisement: Advertisement) -> None:
+    def _tell(self, change: DirectoryChange, advertisement: Advertisement) -> None:
         if self._listener is not None:
             self._listener(DirectoryEvent(change, advertisement))
 
@@ -228,7 +232,7 @@ class StaticDirectory:
             loop.call_later(_PASS_OVER_S + 1, self._choose_soon)
             self._choose_soon()
 
-    async def _find_given(self, peer: Peer) -> list[str]:
+    async def _find_given(self, peer: StaticPeer) -> list[str]:
         return await peer.endpoints(self._runtime.scope)
 
     async def _find_node(self, node: str) -> list[str]:

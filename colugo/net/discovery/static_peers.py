@@ -22,7 +22,7 @@ _MAX_HOST_CHARS = 253
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class StaticPeer:
     """Where another node's endpoint is.
 
     Attributes:
@@ -68,7 +68,7 @@ class Peer:
         return list(dict.fromkeys([*found, *here]))
 
 
-def resolve_peers(peers: Iterable[str] | None) -> list[Peer]:
+def resolve_peers(peers: Iterable[str] | None) -> list[StaticPeer]:
     """The peers that a node is given.
 
     Args:
@@ -88,7 +88,7 @@ def resolve_peers(peers: Iterable[str] | None) -> list[Peer]:
     return list(dict.fromkeys(_parse(text, source) for text in texts))
 
 
-def _parse(text: object, source: str) -> Peer:
+def _parse(text: object, source: str) -> StaticPeer:
     found = _PEER.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         raise ConfigurationError(
@@ -108,7 +108,7 @@ def _parse(text: object, source: str) -> Peer:
             raise ConfigurationError(f"{source}: {error} in {text!r}") from error
     elif len(host) > _MAX_HOST_CHARS or not all(host.split(".")):
         raise ConfigurationError(f"{source}: {host!r} is not the name of a host, in {text!r}")
-    return Peer(host, port)
+    return StaticPeer(host, port)
 
 
 def resolve_mdns(mdns: bool | None) -> bool:  # noqa: FBT001 - as given to Node

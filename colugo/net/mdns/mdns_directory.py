@@ -2,7 +2,7 @@
 
 from colugo.net.addresses.interfaces import Scope
 from colugo.net.directory import DirectoryStatus, Listener
-from colugo.net.mdns.shared_responder import MdnsLink
+from colugo.net.mdns.shared_responder import SharedResponder
 from colugo.protocol.advertisement import Advertisement
 
 
@@ -17,7 +17,7 @@ class MdnsDirectory:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._link: MdnsLink | None = None
+        self._link: SharedResponder | None = None
         self._listener: Listener | None = None
         self._own: dict[bytes, Advertisement] = {}
 
@@ -29,7 +29,7 @@ class MdnsDirectory:
     async def open(self, listener: Listener) -> None:
         """Ask the network at once, by a one-shot query, and browse from then on."""
         self._listener = listener
-        self._link = MdnsLink.of(self._scope)
+        self._link = SharedResponder.of(self._scope)
         await self._link.enter(listener)
 
     def advertise(self, advertisement: Advertisement) -> None:

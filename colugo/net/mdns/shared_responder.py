@@ -17,7 +17,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 from colugo.errors import AdvertisementError
 from colugo.net.addresses.interfaces import Scope
 from colugo.net.addresses.scope_watch import ScopeWatch
-from colugo.net.directory import Change, DirectoryEvent, Listener
+from colugo.net.directory import DirectoryChange, DirectoryEvent, Listener
 from colugo.net.in_order import InOrder
 from colugo.net.mdns.announcer import Announcer
 from colugo.net.mdns.query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine, mdns_addresses
@@ -40,10 +40,10 @@ _SETTLED_S = 2.0
 _MAX_IGNORED = 1000
 
 
-class MdnsLink:
+class SharedResponder:
     """The parts shared by the nodes of one loop and scope."""
 
-    _links: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "MdnsLink"]]] = (
+    _links: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "SharedResponder"]]] = (
         weakref.WeakKeyDictionary()
     )
 
@@ -72,7 +72,7 @@ class MdnsLink:
         """Advertisements that say something else than this version of colugo understands, and why."""
 
     @classmethod
-    def of(cls, scope: Scope) -> "MdnsLink":
+    def of(cls, scope: Scope) -> "SharedResponder":
         """The link of the running loop and this scope, made if there is none."""
         loop = asyncio.get_running_loop()
         links = cls._links.setdefault(loop, {})
@@ -84,7 +84,7 @@ class MdnsLink:
         """Add a user; it hears what is known already and all that changes."""
         self._listeners.append(listener)
         for advertisement in list(self._known.values()):
-            listener(DirectoryEvent(Change.UP, advertisement))
+            listener(DirectoryEvent(DirectoryChange.UP, advertisement))
         if self._starting is None:
             self._starting = self._tasks.spawn(self._start(), "start")
         await asyncio.shield(self._starting)
@@ -206,7 +206,7 @@ class MdnsLink:
         if self._querier is not None:
             self._querier.ask(names, record_type)
 
-    def _gone(self, name: str, change: Change) -> None:
+    def _gone(self, name: str, change: DirectoryChange) -> None:
         if self._zeroconf is not None:
             forget_records(name, self._zeroconf.zeroconf.cache)
         self._down(name, change)
@@ -283,9 +283,9 @@ class MdnsLink:
         if before is not None and before.socket_id != advertisement.socket_id:
             self._down(name)
         self._known[name] = advertisement
-        self._tell(DirectoryEvent(Change.UP, advertisement))
+        self._tell(DirectoryEvent(DirectoryChange.UP, advertisement))
 
-    def _down(self, name: str, change: Change = Change.DOWN) -> None:
+    def _down(self, name: str, change: DirectoryChange = DirectoryChange.DOWN) -> None:
         advertisement = self._known.pop(name, None)
         if advertisement is not None:
             self._tell(DirectoryEvent(change, advertisement))

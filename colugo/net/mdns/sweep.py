@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from colugo.net.addresses.interfaces import Scope
-from colugo.net.addresses.probe import Answer, candidates, probe
+from colugo.net.addresses.probe import ProbeAnswer, candidates, probe
 from colugo.net.mdns.verifier import Verifier
 from colugo.net.transport.host import host_id
-from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.advertisement import Advertisement, SocketKind
 
 _PERIOD_S = 2.5
 _AT_A_TIME = 8
@@ -48,16 +48,18 @@ class Sweep:
             answers = await asyncio.gather(*(self._try(self._known[name]) for name in names))
             for name, answer in zip(names, answers, strict=True):
                 one = self._known.get(name)
-                if one is not None and (answer is not Answer.ACCEPTED or self._verifier.is_replaced(one)):
+                if one is not None and (
+                    answer is not ProbeAnswer.ACCEPTED or self._verifier.is_replaced(one)
+                ):
                     self._verifier.verify([name])
 
     def _due(self) -> list[str]:
-        have_sockets = {one.node_id for one in self._known.values() if one.kind is not Kind.NODE}
+        have_sockets = {one.node_id for one in self._known.values() if one.kind is not SocketKind.NODE}
         realms = {one.realm for name, one in self._known.items() if self._owns(name)}
         silent = [
             name
             for name, one in self._known.items()
-            if one.kind is Kind.NODE
+            if one.kind is SocketKind.NODE
             and one.node_id not in have_sockets
             and one.realm in realms  # realms exchange nothing but mDNS
             and not self._owns(name)
@@ -68,6 +70,6 @@ class Sweep:
         self._tried.update(dict.fromkeys(due, self._round))
         return due
 
-    async def _try(self, advertisement: Advertisement) -> Answer:
+    async def _try(self, advertisement: Advertisement) -> ProbeAnswer:
         answer, _ = await probe(candidates(advertisement, self._scope(), host_id()), advertisement.port)
         return answer

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from colugo.net.addresses.interfaces import Scope
-from colugo.net.addresses.probe import Answer, candidates, probe
-from colugo.net.directory import Change
+from colugo.net.addresses.probe import ProbeAnswer, candidates, probe
+from colugo.net.directory import DirectoryChange
 from colugo.net.mdns.query import TYPE_SRV
 from colugo.net.transport.host import host_id
 from colugo.net.transport.tasks import Tasks
@@ -40,7 +40,7 @@ class Verifier:
         known: Mapping[str, Advertisement],
         scope: Callable[[], Scope],
         ask: Callable[[list[str], int], None],
-        gone: Callable[[str, Change], None],
+        gone: Callable[[str, DirectoryChange], None],
     ) -> None:
         self._tasks = tasks
         self._known = known
@@ -97,23 +97,23 @@ class Verifier:
 
     async def _try_ports(self, unanswered: dict[str, asyncio.Event]) -> None:
         """Nobody speaks for them any more: see whether their host does."""
-        found: Answer | None = None
+        found: ProbeAnswer | None = None
         for name in _silent(unanswered):
             advertisement = self._known.get(name)
             if advertisement is None:
                 continue
-            if found is not Answer.SILENT:  # one of them tells for all: the host is
+            if found is not ProbeAnswer.SILENT:  # one of them tells for all: the host is
                 addresses = candidates(advertisement, self._scope(), host_id())
                 found, _ = await probe(addresses, advertisement.port)
             if unanswered[name].is_set():
                 continue
             tolerable = self._tolerated[name] < _MAX_TOLERATED and not self.is_replaced(advertisement)
-            if found is Answer.ACCEPTED and tolerable:
+            if found is ProbeAnswer.ACCEPTED and tolerable:
                 self._tolerated[name] += 1  # mDNS may be disturbed
                 asyncio.get_running_loop().call_later(_AGAIN_S, self._again, name)
                 continue
             del self._tolerated[name]
-            self._gone(name, Change.LOST if found is Answer.SILENT else Change.DOWN)
+            self._gone(name, DirectoryChange.LOST if found is ProbeAnswer.SILENT else DirectoryChange.DOWN)
 
 
 def _silent(unanswered: Mapping[str, asyncio.Event]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import zmq
 from tornado.ioloop import IOLoop
 
-from colugo.net.transport.socket_reader import Rest, SocketReader
+from colugo.net.transport.socket_reader import MoreToRead, SocketReader
 from colugo.net.transport.sockets import Sockets, connect
 
 _EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
@@ -43,7 +43,7 @@ class Connector:
         sockets: Sockets,
         socket: zmq.Socket[bytes],
         *,
-        on_message: Callable[[list[Any]], Rest | None],
+        on_message: Callable[[list[Any]], MoreToRead | None],
         on_connected: Callable[[str], None],
         on_lost: Callable[[str], None],
         on_writable: Callable[[], None] | None = None,

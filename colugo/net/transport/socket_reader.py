@@ -15,7 +15,7 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _SLICE_S = 0.005
 """How long one socket may read before the loop's other work has its turn."""
 
-Rest = Iterator[bool]
+MoreToRead = Iterator[bool]
 """Work that goes on in later turns of the loop: it yields True to be left until `resume()`, else False."""
 
 
@@ -40,7 +40,7 @@ class SocketReader:
         self,
         loop: IOLoop,
         socket: zmq.Socket[bytes],
-        on_message: Callable[[list[Any]], Rest | None],
+        on_message: Callable[[list[Any]], MoreToRead | None],
         on_writable: Callable[[], None] | None = None,
         on_drained: Callable[[], None] | None = None,
         *,
@@ -58,7 +58,7 @@ class SocketReader:
         self._fd = socket.fileno()
         self._closed = False
         self._kicked = False
-        self._rest: Rest | None = None
+        self._rest: MoreToRead | None = None
         self._draining = False
         self.held = False
         """Whether work has been left until `resume()`."""
@@ -141,7 +141,7 @@ class SocketReader:
                 self.kick()
                 return
 
-    def _go_on(self, rest: Rest, until: float) -> bool:
+    def _go_on(self, rest: MoreToRead, until: float) -> bool:
         """Work at what is left of a message; whether it is done."""
         self._rest = rest
         if self.held:

@@ -11,7 +11,7 @@ from colugo.errors import ConfigurationError
 from colugo.net.addresses.ipc import is_file_missing
 from colugo.net.addresses.probe import went_by
 from colugo.net.runtime import Runtime
-from colugo.protocol.advertisement import Advertisement, Framing, Kind
+from colugo.protocol.advertisement import Advertisement, Framing, SocketKind
 from colugo.protocol.description.socket_descriptions import LinkDescription
 from colugo.protocol.frames import NO_ID
 
@@ -128,7 +128,7 @@ def is_cut_off(runtime: Runtime, endpoint: str) -> bool:
         return False
 
 
-def plain_peer(endpoint: str, kind: Kind) -> Advertisement:
+def plain_peer(endpoint: str, kind: SocketKind) -> Advertisement:
     """What stands for a peer that was given by address and says nothing of itself.
 
     Raises:

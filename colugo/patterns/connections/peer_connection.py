@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from colugo.net.runtime import Runtime
 from colugo.net.transport.connector import Connector
-from colugo.net.transport.socket_reader import Rest
+from colugo.net.transport.socket_reader import MoreToRead
 from colugo.patterns.connections.link import Link, doubt_if_silent, park
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.description.socket_descriptions import LinkDescription
@@ -18,7 +18,7 @@ C = TypeVar("C", bound="PeerConnection")
 
 
 @dataclass(frozen=True, slots=True)
-class Reports(Generic[C]):
+class ConnectionReports(Generic[C]):
     """Whom a connection tells what becomes of it.
 
     Attributes:
@@ -45,7 +45,9 @@ class PeerConnection:
         reports: whom it tells what becomes of it.
     """
 
-    def __init__(self, runtime: Runtime, peer: Advertisement, endpoint: str, reports: Reports[Any]) -> None:
+    def __init__(
+        self, runtime: Runtime, peer: Advertisement, endpoint: str, reports: ConnectionReports[Any]
+    ) -> None:
         self._runtime = runtime
         self._link = Link(peer, endpoint)
         self._reports = reports
@@ -126,7 +128,7 @@ class PeerConnection:
     def flush(self) -> None:
         """To be overridden: send what has been gathered. Called before it closes, too."""
 
-    def _on_message(self, frames: list[Any]) -> Rest | None:
+    def _on_message(self, frames: list[Any]) -> MoreToRead | None:
         """To be overridden: take a message, and return what is left to do."""
         raise NotImplementedError
 

@@ -6,14 +6,14 @@ from functools import partial
 from typing import Generic
 
 from colugo.net.addresses.interfaces import Scope
-from colugo.net.directory import Change
+from colugo.net.directory import DirectoryChange
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
 from colugo.patterns.connections.link import is_cut_off, plain_peer
-from colugo.patterns.connections.peer_connection import C, Reports
-from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.patterns.connections.peer_connection import C, ConnectionReports
+from colugo.protocol.advertisement import Advertisement, SocketKind
 
-Make = Callable[[Advertisement, str, Reports[C]], C]
+Make = Callable[[Advertisement, str, ConnectionReports[C]], C]
 """Makes the connection to a peer at an endpoint."""
 
 
@@ -35,7 +35,7 @@ class PeerConnections(Generic[C]):
     def __init__(
         self,
         runtime: Runtime,
-        kind: Kind,
+        kind: SocketKind,
         topic: str,
         make: Make[C],
         *,
@@ -52,7 +52,7 @@ class PeerConnections(Generic[C]):
         self._on_usable_changed = on_change
         self._on_connected = on_connected
         self._on_lost = on_lost
-        self._reports: Reports[C] = Reports(self._connected, self._lost, self._ended)
+        self._reports: ConnectionReports[C] = ConnectionReports(self._connected, self._lost, self._ended)
         self._watch = Watch(kind, topic, self._on_change)
         self._all: dict[str, C] = {}
         self._usable: deque[C] = deque()
@@ -97,12 +97,12 @@ class PeerConnections(Generic[C]):
             if is_cut_off(self._runtime, connection.endpoint):
                 connection.renew()
 
-    def _on_change(self, change: Change, peer: Advertisement) -> None:
+    def _on_change(self, change: DirectoryChange, peer: Advertisement) -> None:
         if self._closed or (not self._own and peer.node_id == self._runtime.uuid.bytes):
             return
         connection = self._find(peer)
         self._seeking.pop(peer.socket_id, None)
-        if change is Change.UP:
+        if change is DirectoryChange.UP:
             self._seeking[peer.socket_id] = peer
             self._runtime.find(
                 peer,
@@ -111,8 +111,8 @@ class PeerConnections(Generic[C]):
                 before=connection.endpoint if connection is not None else None,
                 connected=lambda: connection in self._usable,
             )
-        elif connection is not None and change is Change.LOST:
-            connection.park(partial(self._on_change, Change.DOWN, peer))
+        elif connection is not None and change is DirectoryChange.LOST:
+            connection.park(partial(self._on_change, DirectoryChange.DOWN, peer))
         elif connection is not None:
             self._set_unusable(connection)
             connection.leave()

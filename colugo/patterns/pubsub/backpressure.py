@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 
-class Waited(Protocol):
+class SlowReader(Protocol):
     """Somebody for whom all wait.
 
     Attributes:
@@ -17,10 +17,10 @@ class Waited(Protocol):
     progress: float
 
 
-W = TypeVar("W", bound=Waited)
+W = TypeVar("W", bound=SlowReader)
 
 
-class Flow(Generic[W]):
+class Backpressure(Generic[W]):
     """Those who wait until all readers can take more, and the patience they have.
 
     Args:

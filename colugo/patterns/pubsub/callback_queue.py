@@ -8,7 +8,7 @@ from itertools import islice, repeat
 from typing import Any, NamedTuple, Protocol
 
 from colugo.net.runtime import Runtime
-from colugo.net.transport.socket_reader import Rest
+from colugo.net.transport.socket_reader import MoreToRead
 from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler
 from colugo.patterns.pace import Pace
 from colugo.patterns.pubsub.inbox import Inbox
@@ -55,7 +55,7 @@ def as_info(origin: Origin, sequence: int | None) -> MessageInfo:
 Sequences = Iterable[int | None]
 
 
-class Delivery(Protocol):
+class CallbackQueue(Protocol):
     """One way of handing over."""
 
     @property
@@ -71,7 +71,7 @@ class Delivery(Protocol):
 
     def hand_in_turns(
         self, messages: list[Any], sequences: Sequences, origin: Origin, *, wait: bool
-    ) -> Rest | None:
+    ) -> MoreToRead | None:
         """Hand over, in turns with the loop's other work.
 
         Args:
@@ -91,7 +91,7 @@ class Delivery(Protocol):
         """End."""
 
 
-class DirectDelivery:
+class DirectCallbacks:
     """Calls a plain function on the loop.
 
     Args:
@@ -127,7 +127,7 @@ class DirectDelivery:
 
     def hand_in_turns(
         self, messages: list[Any], sequences: Sequences, origin: Origin, *, wait: bool
-    ) -> Rest | None:
+    ) -> MoreToRead | None:
         """Call back for a few, and for the rest by and by."""
         del wait
         if len(messages) <= self._pace.size or self._batch:
@@ -135,7 +135,7 @@ class DirectDelivery:
             return None
         return self._in_turns(messages, sequences, origin)
 
-    def _in_turns(self, messages: list[Any], sequences: Sequences, origin: Origin) -> Rest:
+    def _in_turns(self, messages: list[Any], sequences: Sequences, origin: Origin) -> MoreToRead:
         at = 0
         numbers = iter(sequences)
         while at < len(messages) and not self._closed:
@@ -174,7 +174,7 @@ class DirectDelivery:
         self._handler.run(messages, as_info(origin, next(iter(sequences), None)))
 
 
-class QueuedDelivery:
+class QueuedCallbacks:
     """Puts messages into a queue, for a coroutine, a thread, or the iteration.
 
     Args:
@@ -231,14 +231,14 @@ class QueuedDelivery:
 
     def hand_in_turns(
         self, messages: list[Any], sequences: Sequences, origin: Origin, *, wait: bool
-    ) -> Rest | None:
+    ) -> MoreToRead | None:
         """Put them in as there is room; whoever takes them has a turn before anything is dropped."""
         if len(messages) <= self.inbox.room:
             self.hand(messages, sequences, origin)
             return None
         return self._in_turns(zip(messages, repeat(origin), sequences, strict=False), len(messages), wait)
 
-    def _in_turns(self, items: Iterator[Any], left: int, wait: bool) -> Rest:  # noqa: FBT001 - as it was given
+    def _in_turns(self, items: Iterator[Any], left: int, wait: bool) -> MoreToRead:  # noqa: FBT001 - as it was given
         while left and not self._closed:
             room = self.inbox.room
             if room > 0:

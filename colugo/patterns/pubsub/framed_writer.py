@@ -10,11 +10,11 @@ import zmq
 
 from colugo.errors import FlowError
 from colugo.net.transport.lending import Lending
-from colugo.patterns.pubsub.backpressure import Flow
+from colugo.patterns.pubsub.backpressure import Backpressure
 from colugo.patterns.pubsub.beacon import Beacon
 from colugo.patterns.pubsub.readers import Reader, Readers
 from colugo.protocol.description.socket_descriptions import ReaderDescription
-from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, Kind
+from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, FrameKind
 from colugo.protocol.pubsub.credit import Segments
 from colugo.protocol.pubsub.history import History
 from colugo.protocol.pubsub.publications import (
@@ -34,7 +34,7 @@ _NOBLOCK_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _LENT_FRACTION = 4
 
 
-class Outflow:
+class FramedWriter:
     """The stream of one publisher on its XPUB socket, which is set to `ZMQ_XPUB_MANUAL`.
 
     Args:
@@ -95,9 +95,9 @@ class Outflow:
         )
         self.sequence = 0
         self.sent_bytes = 0
-        self.flow: Flow[Reader] | None = None
+        self.flow: Backpressure[Reader] | None = None
         if stall_ms is not None:
-            self.flow = Flow(lambda: self._readers.lacking(self._wanted), self._cut_off, stall_ms)
+            self.flow = Backpressure(lambda: self._readers.lacking(self._wanted), self._cut_off, stall_ms)
 
     @property
     def behind(self) -> int:
@@ -234,7 +234,7 @@ class Outflow:
             self.sequence,
             time.time_ns(),
             [],
-            kind=Kind.BEACON,
+            kind=FrameKind.BEACON,
             flags=FLAG_END,
             segment=self._segments.end(),
         )
@@ -249,7 +249,7 @@ class Outflow:
             expected,
             time.time_ns(),
             [],
-            kind=Kind.BEACON,
+            kind=FrameKind.BEACON,
             flags=(self._flags & FLAG_CONFLATE) | (FLAG_ANSWER if asks else 0),
         )
         self._socket.send(frame, _NOBLOCK)

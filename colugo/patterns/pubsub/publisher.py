@@ -15,14 +15,14 @@ from colugo.net.binding import Binding
 from colugo.net.runtime import Runtime
 from colugo.net.transport.socket_reader import SocketReader
 from colugo.net.transport.sockets import LINGER_MS
-from colugo.patterns.base import Complaints, Part, check_count, check_size
+from colugo.patterns.base import Part, ThrottledWarnings, check_count, check_size
 from colugo.patterns.gate import Gate
-from colugo.patterns.pubsub.backpressure import Flow
-from colugo.patterns.pubsub.framed_writer import Outflow
-from colugo.patterns.pubsub.raw_writer import PlainOutflow
+from colugo.patterns.pubsub.backpressure import Backpressure
+from colugo.patterns.pubsub.framed_writer import FramedWriter
+from colugo.patterns.pubsub.raw_writer import RawWriter
 from colugo.patterns.pubsub.readers import Reader
-from colugo.patterns.pubsub.thread_handoff import TURN_S, Handoff
-from colugo.protocol.advertisement import Framing, Kind
+from colugo.patterns.pubsub.thread_handoff import TURN_S, ThreadHandoff
+from colugo.protocol.advertisement import Framing, SocketKind
 from colugo.protocol.codecs import PLAIN, resolve_codec
 from colugo.protocol.description.socket_descriptions import PublisherDescription
 from colugo.protocol.frames import ID_BYTES, LARGE_BYTES
@@ -108,21 +108,21 @@ class Publisher(Part):
         self._gathering = False
         self._turn_began = 0.0
         self._turn_over = False
-        self._handoff = Handoff(runtime, self._append)
+        self._handoff = ThreadHandoff(runtime, self._append)
         self._conflate = conflate
         self._ending = False
         self._stall_ms = stall_ms
-        self._complaints = Complaints(runtime)
+        self._complaints = ThrottledWarnings(runtime)
         socket_id = os.urandom(ID_BYTES)
         patience = stall_ms if flow == "wait" else None
         self._socket = runtime.sockets.xpub(hwm if self._framing is Framing.RAW else 0, patience)
         try:
             if self._framing is Framing.RAW:
                 self._socket.set(zmq.XPUB_VERBOSER, 1)
-                self._out: Outflow | PlainOutflow = PlainOutflow(self._socket, self._gate.set)
+                self._out: FramedWriter | RawWriter = RawWriter(self._socket, self._gate.set)
             else:
                 self._socket.set(zmq.XPUB_MANUAL, 1)
-                self._out = Outflow(
+                self._out = FramedWriter(
                     self._socket,
                     socket_id,
                     hwm=hwm,
@@ -137,7 +137,7 @@ class Publisher(Part):
             self._binding = Binding(
                 runtime,
                 self._socket,
-                Kind.PUBLISHER,
+                SocketKind.PUBLISHER,
                 topic,
                 socket_id=socket_id,
                 codec=self._codec.name,
@@ -370,7 +370,7 @@ class Publisher(Part):
         if self._reader is not None:
             self._reader.kick()
 
-    async def _wait_and_send(self, flow: Flow[Reader], message: Any) -> None:
+    async def _wait_and_send(self, flow: Backpressure[Reader], message: Any) -> None:
         self._check_thread()
         async with flow.turn:
             while True:

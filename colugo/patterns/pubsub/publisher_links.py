@@ -7,13 +7,13 @@ from typing import Any
 import zmq
 
 from colugo.net.addresses.interfaces import Scope
-from colugo.net.directory import Change
+from colugo.net.directory import DirectoryChange
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
 from colugo.net.transport.connector import Connector
-from colugo.net.transport.socket_reader import Rest
+from colugo.net.transport.socket_reader import MoreToRead
 from colugo.patterns.connections.link import Link, doubt_if_silent, is_cut_off, park, plain_peer
-from colugo.protocol.advertisement import Advertisement, Framing, Kind
+from colugo.protocol.advertisement import Advertisement, Framing, SocketKind
 from colugo.protocol.pubsub.publications import READER_PREFIX, Publication
 
 _MAX_EARLY = 16
@@ -53,7 +53,7 @@ class PublisherLinks:
         reader_id: bytes,
         given: list[str],
         *,
-        on_frames: Callable[[list[Any]], Rest | None],
+        on_frames: Callable[[list[Any]], MoreToRead | None],
         on_raw: Callable[[Link, list[Any]], None],
         on_early: Callable[[Publication, Link], None],
         on_unknown: Callable[[int], None],
@@ -65,7 +65,7 @@ class PublisherLinks:
     ) -> None:
         self._runtime = runtime
         self._reader_id = reader_id
-        self._given = [(plain_peer(endpoint, Kind.PUBLISHER), endpoint) for endpoint in given]
+        self._given = [(plain_peer(endpoint, SocketKind.PUBLISHER), endpoint) for endpoint in given]
         self._on_frames = on_frames
         self._on_raw = on_raw
         self._on_early = on_early
@@ -75,7 +75,7 @@ class PublisherLinks:
         self._on_gone = on_gone
         self._read_so_far = read_so_far
         self._copy = copy
-        self._watch = Watch(Kind.PUBLISHER, topic, self._on_change)
+        self._watch = Watch(SocketKind.PUBLISHER, topic, self._on_change)
         self._links: dict[str, Link] = {}
         self._seeking: dict[bytes, Advertisement] = {}
         self._moving: dict[bytes, Advertisement] = {}
@@ -169,13 +169,13 @@ class PublisherLinks:
             self._on_gone(publisher)
         return batches
 
-    def _on_change(self, change: Change, peer: Advertisement) -> None:
+    def _on_change(self, change: DirectoryChange, peer: Advertisement) -> None:
         if self._closed:
             return
         link = self._find(peer)
         self._seeking.pop(peer.socket_id, None)
         self._moving.pop(peer.socket_id, None)
-        if change is Change.UP:
+        if change is DirectoryChange.UP:
             self._seeking[peer.socket_id] = peer
             self._runtime.find(
                 peer,
@@ -184,7 +184,7 @@ class PublisherLinks:
                 before=link.endpoint if link is not None else None,
                 connected=lambda: link is not None and link.connected,
             )
-        elif link is not None and change is Change.LOST:
+        elif link is not None and change is DirectoryChange.LOST:
             self._park(link)
         elif link is not None:
             link.leaving = True
@@ -195,7 +195,7 @@ class PublisherLinks:
         if link.connected:  # nothing has been lost on this way
             self._runtime.vouch(link.peer)
         elif not link.leaving:
-            park(link, partial(self._on_change, Change.DOWN, link.peer))
+            park(link, partial(self._on_change, DirectoryChange.DOWN, link.peer))
 
     def _met(self, peer: Advertisement, endpoint: str) -> None:
         """It has been found where the peer can be met, if it is still there and has not changed meanwhile."""
@@ -270,7 +270,7 @@ class PublisherLinks:
             return
         # it has not been withdrawn since: its stream goes on, and what is lost between is counted
         self._end(link, "lost", comes_back=True)
-        self._on_change(Change.UP, moved)
+        self._on_change(DirectoryChange.UP, moved)
 
     def _rejoin(self, link: Link) -> None:
         """A connection without a welcome: one that came too early, and was forgotten. Ask for another."""
@@ -300,7 +300,7 @@ class PublisherLinks:
 
     def _make(
         self,
-        on_message: Callable[[list[Any]], Rest | None],
+        on_message: Callable[[list[Any]], MoreToRead | None],
         on_connected: Callable[[str], None],
         sole_endpoint: str | None = None,
     ) -> Connector:

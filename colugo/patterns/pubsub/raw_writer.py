@@ -12,7 +12,7 @@ from colugo.protocol.description.socket_descriptions import ReaderDescription
 _NOBLOCK = int(zmq.NOBLOCK)
 
 
-class PlainOutflow:
+class RawWriter:
     """The messages of one publisher on its XPUB socket, which is set to `ZMQ_XPUB_VERBOSER`.
 
     Args:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import zmq
 
 from colugo.protocol.description.socket_descriptions import ReaderDescription
-from colugo.protocol.frames import Kind
-from colugo.protocol.pubsub.credit import Grant, Segments
+from colugo.protocol.frames import FrameKind
+from colugo.protocol.pubsub.credit import Credit, Segments
 from colugo.protocol.pubsub.history import History
 from colugo.protocol.pubsub.publications import (
     ALL_READERS,
     FLAG_CONFLATE,
     JOIN_BYTES,
     READER_PREFIX,
-    Ack,
+    SegmentAck,
     decode_ack,
     encode_publication,
     live_prefix,
@@ -42,7 +42,7 @@ class Reader:
 
     prefix: bytes
     connections: int
-    grant: Grant
+    grant: Credit
     skipped_from: int = 0
     progress: float = 0.0
 
@@ -166,7 +166,7 @@ class Readers:
     def cut_off(self, reader: Reader) -> None:
         """The same, because it holds up the others; it is told."""
         self.skip(reader)
-        frame = encode_publication(self._publisher, self._sequence(), time.time_ns(), [], kind=Kind.CUT)
+        frame = encode_publication(self._publisher, self._sequence(), time.time_ns(), [], kind=FrameKind.CUT)
         self._socket.send(reader.prefix + frame, zmq.NOBLOCK)
 
     def send_newest(self) -> None:
@@ -186,7 +186,7 @@ class Readers:
         self._close_gap(before)
         first = self._history.first(self._sequence())
         flags = FLAG_CONFLATE if self._conflate else 0
-        grant = Grant(self._segments.number, self._segments.number + self._segments.width)
+        grant = Credit(self._segments.number, self._segments.number + self._segments.width)
         connections = before.connections + 1 if before else 1
         self._readers[prefix] = Reader(prefix, connections, grant, progress=time.monotonic())
         # all of them before anything is sent: sending takes in that another reader has gone, and from then on
@@ -194,7 +194,7 @@ class Readers:
         for wanted in (prefix, live_prefix(ALL_READERS)):
             socket.set(zmq.SUBSCRIBE, wanted)
         self._subscribe(grant.begin, grant.end)
-        welcome = encode_publication(self._publisher, first, now, [], kind=Kind.WELCOME, flags=flags)
+        welcome = encode_publication(self._publisher, first, now, [], kind=FrameKind.WELCOME, flags=flags)
         socket.send(prefix + welcome, zmq.NOBLOCK)
         for frames in self._history.frames():
             self._send_to(prefix, frames)
@@ -210,7 +210,7 @@ class Readers:
             del self._readers[prefix]
         self._on_progress()
 
-    def _handled(self, reader: Reader, ack: Ack) -> None:
+    def _handled(self, reader: Reader, ack: SegmentAck) -> None:
         reader.progress = time.monotonic()
         grant = reader.grant
         number = grant.handled(ack.segment)
@@ -239,7 +239,7 @@ class Readers:
         for segment in range(grant.begin, min(begin, grant.end)):
             self._socket.set(zmq.UNSUBSCRIBE, live_prefix(segment))
         self._subscribe(max(begin, grant.end), end)
-        reader.grant = Grant(begin, end)
+        reader.grant = Credit(begin, end)
 
     def _send_to(self, prefix: bytes, frames: list[bytes]) -> None:
         self._socket.send_multipart([prefix + frames[0], *frames[1:]], zmq.NOBLOCK)

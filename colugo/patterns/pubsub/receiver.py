@@ -9,14 +9,14 @@ from typing import Any
 
 from colugo.errors import DecodeError, FlowError, FrameError
 from colugo.net.runtime import Runtime
-from colugo.net.transport.socket_reader import Rest
-from colugo.patterns.base import Complaints
+from colugo.net.transport.socket_reader import MoreToRead
+from colugo.patterns.base import ThrottledWarnings
 from colugo.patterns.connections.link import Link
-from colugo.patterns.pubsub.callback_queue import Delivery, MessageInfo, Origin, Sequences, as_info
+from colugo.patterns.pubsub.callback_queue import CallbackQueue, MessageInfo, Origin, Sequences, as_info
 from colugo.patterns.pubsub.publisher_links import PublisherLinks
 from colugo.protocol.codecs import PLAIN, Codec
 from colugo.protocol.description.socket_descriptions import LinkDescription
-from colugo.protocol.frames import ID_BYTES, Kind
+from colugo.protocol.frames import ID_BYTES, FrameKind
 from colugo.protocol.pubsub.publications import (
     ALL_READERS,
     FLAG_ANSWER,
@@ -25,12 +25,12 @@ from colugo.protocol.pubsub.publications import (
     FLAG_WAIT,
     NO_SEGMENT,
     READER_PREFIX,
-    Ack,
     Publication,
+    SegmentAck,
     decode_publication,
     encode_ack,
 )
-from colugo.protocol.pubsub.sequence_ledger import Ledger
+from colugo.protocol.pubsub.sequence_ledger import SequenceLedger
 
 _MOST_FRAMES = 2
 _SAY_EVERY_S = 0.02
@@ -38,10 +38,10 @@ _SAY_EVERY_S = 0.02
 _DECODED_AT_ONCE = 64
 
 
-Hand = Callable[[list[Any], Sequences, Origin], Rest | None]
+Hand = Callable[[list[Any], Sequences, Origin], MoreToRead | None]
 
 
-class Stream:
+class PublisherStream:
     """One publisher's stream at this reader.
 
     Attributes:
@@ -53,12 +53,12 @@ class Stream:
     __slots__ = ("handled", "ledger", "said_at")
 
     def __init__(self, first: int) -> None:
-        self.ledger = Ledger(first)
+        self.ledger = SequenceLedger(first)
         self.handled: int | None = None
         self.said_at = 0.0
 
 
-class Inflow:
+class Receiver:
     """Everything that one subscriber receives.
 
     Args:
@@ -80,7 +80,7 @@ class Inflow:
         topic: str,
         given: list[str],
         codec: Codec,
-        delivery: Delivery,
+        delivery: CallbackQueue,
         *,
         views: bool,
         on_connected: Callable[[Link], None],
@@ -99,10 +99,10 @@ class Inflow:
         self._hand_and_wait: Hand = partial(delivery.hand_in_turns, wait=True)
         self._reader_id = os.urandom(ID_BYTES)
         self._own_prefix = READER_PREFIX + self._reader_id
-        self._complaints = Complaints(runtime)
-        self.streams: dict[bytes, Stream] = {}
+        self._complaints = ThrottledWarnings(runtime)
+        self.streams: dict[bytes, PublisherStream] = {}
         """The streams of our publishers, by their ids."""
-        self.past = Ledger(0)
+        self.past = SequenceLedger(0)
         """The sum of the streams of publishers that are gone."""
         self._refused: dict[bytes, tuple[int, str]] = {}
         self.received = self.undecodable = self.malformed = self.unknown = 0
@@ -149,14 +149,14 @@ class Inflow:
         description.undecodable, description.last_error = self._refused.get(link.peer.socket_id, (0, ""))
         return description
 
-    def _on_frames(self, frames: list[Any]) -> Rest | None:
+    def _on_frames(self, frames: list[Any]) -> MoreToRead | None:
         try:
             publication = self._decode(frames)
         except FrameError as error:
             self.malformed += 1
             self._complaints.warn("malformed", f"a frame on {self._topic} is malformed", error)
             return None
-        if publication.kind == Kind.WELCOME:
+        if publication.kind == FrameKind.WELCOME:
             self._welcomed(publication)
             return None
         publisher = publication.publisher
@@ -184,7 +184,7 @@ class Inflow:
         stream = self.streams.get(publisher)
         again = stream is not None
         if stream is None:
-            stream = self.streams[publisher] = Stream(first)
+            stream = self.streams[publisher] = PublisherStream(first)
         stream.handled = None
         if not self.links.welcomed(publisher):
             del self.streams[publisher]
@@ -200,7 +200,9 @@ class Inflow:
             for _ in self._take(publication, link, stream, self._delivery.hand) or ():
                 pass  # it does not hold: what is over the queue's limit is dropped
 
-    def _take(self, publication: Publication, link: Link, stream: Stream, hand: Hand) -> Rest | None:
+    def _take(
+        self, publication: Publication, link: Link, stream: PublisherStream, hand: Hand
+    ) -> MoreToRead | None:
         skip = self._enter(publication, link, stream)
         rest = None
         if skip < len(publication.lengths):
@@ -213,7 +215,7 @@ class Inflow:
             self._get_on(publication, stream)
         elif publication.flags & FLAG_ANSWER:
             self._answer(publication.publisher, stream)
-        elif publication.kind == Kind.CUT:
+        elif publication.kind == FrameKind.CUT:
             self._complaints.warn(
                 publication.publisher,
                 f"{link.peer} goes on without this reader",
@@ -221,7 +223,7 @@ class Inflow:
             )
         return rest
 
-    def _enter(self, publication: Publication, link: Link, stream: Stream) -> int:
+    def _enter(self, publication: Publication, link: Link, stream: PublisherStream) -> int:
         """Enter a frame into the ledger; how many of its messages are known already."""
         first = publication.first_sequence
         ledger = stream.ledger
@@ -233,7 +235,7 @@ class Inflow:
             self._on_loss(MessageInfo(link.peer.topic, link.peer, expected, None), lost)
         return skip
 
-    def _hand(self, publication: Publication, link: Link, skip: int, hand: Hand) -> Rest | None:
+    def _hand(self, publication: Publication, link: Link, skip: int, hand: Hand) -> MoreToRead | None:
         origin = Origin(link.peer.topic, link.peer, publication.sent_ns)
         messages: list[Any] | None = None
         if self._plain:
@@ -247,17 +249,19 @@ class Inflow:
         sequences = range(first + skip, first + len(publication.lengths))
         return hand(messages, sequences, origin)
 
-    def _hand_decoding(self, publication: Publication, origin: Origin, skip: int, hand: Hand) -> Rest | None:
+    def _hand_decoding(
+        self, publication: Publication, origin: Origin, skip: int, hand: Hand
+    ) -> MoreToRead | None:
         payloads = publication.payloads()
         first = publication.first_sequence
 
-        def hand_some(begin: int) -> Rest | None:
+        def hand_some(begin: int) -> MoreToRead | None:
             messages, sequences = self._decoded(
                 payloads[begin : begin + _DECODED_AT_ONCE], first + begin, origin, text=publication.text
             )
             return hand(messages, sequences, origin) if messages else None
 
-        def hand_all() -> Rest:
+        def hand_all() -> MoreToRead:
             for begin in range(skip, len(payloads), _DECODED_AT_ONCE):
                 yield from hand_some(begin) or ()
                 yield False
@@ -288,7 +292,7 @@ class Inflow:
         self._refused[info.peer.socket_id] = count + 1, str(error)
         self._on_undecodable(error, info)
 
-    def _in_turns(self, rest: Rest, publication: Publication, stream: Stream) -> Rest:
+    def _in_turns(self, rest: MoreToRead, publication: Publication, stream: PublisherStream) -> MoreToRead:
         for held in rest:
             if publication.flags & FLAG_WAIT:
                 self._get_on(publication, stream)
@@ -296,24 +300,24 @@ class Inflow:
         if publication.flags & FLAG_END:
             self._ack(publication, stream)
 
-    def _get_on(self, publication: Publication, stream: Stream) -> None:
+    def _get_on(self, publication: Publication, stream: PublisherStream) -> None:
         """Tell a publisher that waits, now and then, that this reader is not stuck."""
         if time.monotonic() - stream.said_at > _SAY_EVERY_S:
             self._say(publication.publisher, stream, NO_SEGMENT)
 
-    def _ack(self, publication: Publication, stream: Stream) -> None:
+    def _ack(self, publication: Publication, stream: PublisherStream) -> None:
         stream.handled = publication.segment
         self._say(publication.publisher, stream, publication.segment)
 
-    def _answer(self, publisher: bytes, stream: Stream) -> None:
+    def _answer(self, publisher: bytes, stream: PublisherStream) -> None:
         """It asks how far this reader is: everything before the question has been handled."""
         if stream.handled is not None:
             self._say(publisher, stream, stream.handled)
         self._say(publisher, stream, ALL_READERS)
 
-    def _say(self, publisher: bytes, stream: Stream, segment: int) -> None:
+    def _say(self, publisher: bytes, stream: PublisherStream, segment: int) -> None:
         stream.said_at = time.monotonic()
-        self.links.say(encode_ack(Ack(publisher, self._reader_id, stream.ledger.expected, segment)))
+        self.links.say(encode_ack(SegmentAck(publisher, self._reader_id, stream.ledger.expected, segment)))
 
     def _read_so_far(self, publisher: bytes) -> int:
         stream = self.streams.get(publisher)

@@ -10,12 +10,18 @@ from colugo.patterns.base import Part, as_endpoints, check_count
 from colugo.patterns.callbacks import Handler, optional_handler
 from colugo.patterns.connections.link import Link
 from colugo.patterns.gate import Gate
-from colugo.patterns.pubsub.callback_queue import DirectDelivery, MessageInfo, Origin, QueuedDelivery, as_info
-from colugo.patterns.pubsub.receiver import Inflow
+from colugo.patterns.pubsub.callback_queue import (
+    DirectCallbacks,
+    MessageInfo,
+    Origin,
+    QueuedCallbacks,
+    as_info,
+)
+from colugo.patterns.pubsub.receiver import Receiver
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description.socket_descriptions import SubscriberDescription
-from colugo.protocol.pubsub.sequence_ledger import Ledger
+from colugo.protocol.pubsub.sequence_ledger import SequenceLedger
 from colugo.protocol.topics import check_topic, is_pattern
 
 DEFAULT_QUEUE = 1000
@@ -102,14 +108,14 @@ class Subscriber(Part):
         self._on_error = optional_handler(runtime, on_error, f"on_error of {topic}", most=2)
         self._on_loss = optional_handler(runtime, on_loss, f"on_loss of {topic}", most=2)
         self._iterated = handler is None
-        self._delivery: DirectDelivery | QueuedDelivery
+        self._delivery: DirectCallbacks | QueuedCallbacks
         if handler is not None and not handler.is_coroutine and not executor:
-            self._delivery = DirectDelivery(runtime, handler, batch=batch)
+            self._delivery = DirectCallbacks(runtime, handler, batch=batch)
         else:
-            self._delivery = QueuedDelivery(
+            self._delivery = QueuedCallbacks(
                 runtime, handler, limit=queue, batch=batch, executor=executor, on_room=self._resume
             )
-        self._inflow = Inflow(
+        self._inflow = Receiver(
             runtime,
             topic,
             as_endpoints(connect),
@@ -133,7 +139,7 @@ class Subscriber(Part):
     def stats(self) -> SubscriberStats:
         """Counters so far."""
         inflow = self._inflow
-        total = Ledger(0)
+        total = SequenceLedger(0)
         for ledger in (inflow.past, *(stream.ledger for stream in inflow.streams.values())):
             total.add(ledger)
         return SubscriberStats(
@@ -215,7 +221,7 @@ class Subscriber(Part):
 
     async def _next(self) -> tuple[Any, Origin, int | None]:
         self._check_thread()
-        assert isinstance(self._delivery, QueuedDelivery)
+        assert isinstance(self._delivery, QueuedCallbacks)
         item: tuple[Any, Origin, int | None] = await self._delivery.inbox.get()
         return item
 
@@ -246,7 +252,7 @@ class Subscriber(Part):
             self._on_error.run(error, info)
 
 
-def _stream_stats(ledger: Ledger) -> SubscriptionStats:
+def _stream_stats(ledger: SequenceLedger) -> SubscriptionStats:
     return SubscriptionStats(ledger.received, ledger.lost, ledger.conflated, ledger.duplicates)
 
 

@@ -12,7 +12,7 @@ TURN_S = 0.005
 """For how long messages may go out one after another before the loop's other work has its turn."""
 
 
-class Handoff:
+class ThreadHandoff:
     """Hands messages over to the node's thread, in their order.
 
     Args:

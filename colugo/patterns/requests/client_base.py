@@ -9,20 +9,20 @@ from typing import Any
 
 from colugo.errors import ClosedError, FrameError, RequestError
 from colugo.net.runtime import Runtime
-from colugo.net.transport.socket_reader import Rest
-from colugo.patterns.base import Complaints, Part, as_endpoints
+from colugo.net.transport.socket_reader import MoreToRead
+from colugo.patterns.base import Part, ThrottledWarnings, as_endpoints
 from colugo.patterns.callbacks import optional_handler
 from colugo.patterns.gate import Gate
 from colugo.patterns.requests.server_link import ServerLink
 from colugo.patterns.requests.server_links import ServerLinks
-from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description.socket_descriptions import RequestClientDescription
 from colugo.protocol.requests.calls import Call
 from colugo.protocol.topics import check_topic
 
 
-class Asker(Part):
+class ClientBase(Part):
     """The base of the request client and the surveyor, which open it when they are complete.
 
     Args:
@@ -40,7 +40,7 @@ class Asker(Part):
     def __init__(
         self,
         runtime: Runtime,
-        kind: Kind,
+        kind: SocketKind,
         topic: str,
         on_connect: Callable[..., Any] | None,
         *,
@@ -72,7 +72,7 @@ class Asker(Part):
         )
         self._opened = False
         self._gate = Gate(self._label)
-        self._complaints = Complaints(runtime)
+        self._complaints = ThrottledWarnings(runtime)
         self._malformed = 0
 
     async def ready(self, n: int = 1) -> None:
@@ -146,7 +146,7 @@ class Asker(Part):
         if self._on_disconnect is not None:
             self._on_disconnect.run(link.peer, reason)
 
-    def _on_replies(self, link: ServerLink, calls: list[Call]) -> Rest | None:
+    def _on_replies(self, link: ServerLink, calls: list[Call]) -> MoreToRead | None:
         """To be overridden: take answers that arrived together, and return what is left to do."""
         raise NotImplementedError
 

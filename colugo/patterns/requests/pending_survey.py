@@ -9,10 +9,10 @@ from colugo.errors import RequestError
 from colugo.patterns.requests.server_link import ServerLink
 from colugo.patterns.requests.survey import Survey, SurveyReply
 from colugo.protocol.requests.calls import Call
-from colugo.protocol.requests.survey_tally import Outcome, Roll
+from colugo.protocol.requests.survey_tally import SurveyOutcome, SurveyTally
 
 
-class Callbacks(NamedTuple):
+class SurveyCallbacks(NamedTuple):
     """Who hears of a survey.
 
     Attributes:
@@ -45,8 +45,8 @@ class PendingSurvey:
     call: Call
     timeout_ms: float
     quorum: int | None
-    callbacks: Callbacks
-    roll: Roll[ServerLink] = field(default_factory=lambda: Roll(()))
+    callbacks: SurveyCallbacks
+    roll: SurveyTally[ServerLink] = field(default_factory=lambda: SurveyTally(()))
     values: dict[ServerLink, Any] = field(default_factory=dict)
     began: float = 0.0
     timer: asyncio.TimerHandle | None = None
@@ -56,14 +56,14 @@ class PendingSurvey:
         """What it has come to, at its end."""
         outcomes, values = self.roll.outcomes, self.values
 
-        def those(outcome: Outcome) -> list[ServerLink]:
+        def those(outcome: SurveyOutcome) -> list[ServerLink]:
             return [link for link, its in outcomes.items() if its is outcome]
 
         return Survey(
-            replies={link.peer: values[link] for link in those(Outcome.REPLIED)},
-            failed={link.peer: values[link] for link in those(Outcome.FAILED)},
-            declined=tuple(link.peer for link in those(Outcome.DECLINED)),
+            replies={link.peer: values[link] for link in those(SurveyOutcome.REPLIED)},
+            failed={link.peer: values[link] for link in those(SurveyOutcome.FAILED)},
+            declined=tuple(link.peer for link in those(SurveyOutcome.DECLINED)),
             silent=tuple(link.peer for link in self.roll.silent),
-            left=tuple(link.peer for link in those(Outcome.LEFT)),
+            left=tuple(link.peer for link in those(SurveyOutcome.LEFT)),
             elapsed_ms=1000 * (now - self.began),
         )

@@ -8,7 +8,7 @@ import zmq
 
 from colugo.net.transport.socket_reader import SocketReader
 from colugo.net.transport.turn import Turn
-from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, Kind
+from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, FrameKind
 from colugo.protocol.requests.calls import Call, encode_calls
 
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -28,7 +28,7 @@ class _Backlog:
     size: int = 0
 
 
-class Answers:
+class ReplyBatches:
     """Replies on a ROUTER socket: those to one client in one turn of the loop leave together.
 
     Args:
@@ -131,7 +131,7 @@ class Answers:
         for identity, calls in gathered.items():
             for begin in range(0, len(calls), MAX_COUNT):
                 part = calls[begin : begin + MAX_COUNT]
-                self.send([identity, encode_calls(Kind.REPLY, self._server, part)], len(part))
+                self.send([identity, encode_calls(FrameKind.REPLY, self._server, part)], len(part))
 
     def _try_send(self, frames: list[bytes], count: int) -> bool:
         """Send if the client takes it or is gone; False if its pipe is full."""

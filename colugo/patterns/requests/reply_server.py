@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from colugo.patterns.requests.server_base import Replier
-from colugo.protocol.advertisement import Kind
+from colugo.patterns.requests.server_base import ServerBase
+from colugo.protocol.advertisement import SocketKind
 from colugo.protocol.description.socket_descriptions import ReplyServerDescription
 
 
@@ -30,10 +30,10 @@ class ReplyServerStats:
     refused: int
 
 
-class ReplyServer(Replier):
+class ReplyServer(ServerBase):
     """Answers requests of a topic; made by `Node.add_reply_server`."""
 
-    _kind = Kind.REPLY_SERVER
+    _kind = SocketKind.REPLY_SERVER
     _form = ReplyServerDescription
 
     @property

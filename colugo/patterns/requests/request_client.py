@@ -16,13 +16,13 @@ from colugo.errors import (
     RequestTimeoutError,
 )
 from colugo.net.runtime import Runtime
-from colugo.net.transport.socket_reader import Rest
+from colugo.net.transport.socket_reader import MoreToRead
 from colugo.patterns.base import check_size, check_timeout_ms
 from colugo.patterns.callbacks import Handler, optional_handler
 from colugo.patterns.pace import PATIENCE_S, Pace
-from colugo.patterns.requests.client_base import Asker
+from colugo.patterns.requests.client_base import ClientBase
 from colugo.patterns.requests.server_link import ServerLink
-from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.description.socket_descriptions import RequestClientDescription
 from colugo.protocol.error_report import decode_error
 from colugo.protocol.requests.calls import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
@@ -74,7 +74,7 @@ def _ignore(reply: object) -> None:
     """What becomes of a reply that nobody asked to get."""
 
 
-class RequestClient(Asker):
+class RequestClient(ClientBase):
     """Asks the reply servers of a topic; made by `Node.add_request_client`.
 
     Any number of requests may be in flight. A request that is sent while no server is known waits
@@ -96,7 +96,7 @@ class RequestClient(Asker):
             raise ConfigurationError(f"balance is one of {', '.join(get_args(Balance))}, not {balance!r}")
         super().__init__(
             runtime,
-            Kind.REPLY_SERVER,
+            SocketKind.REPLY_SERVER,
             topic,
             on_connect,
             noun="request client",
@@ -308,13 +308,13 @@ class RequestClient(Asker):
             self._gathering.add(link)
             link.gather(call)
 
-    def _on_replies(self, link: ServerLink, calls: list[Call]) -> Rest | None:
+    def _on_replies(self, link: ServerLink, calls: list[Call]) -> MoreToRead | None:
         if len(calls) <= self._pace.size:
             self._take(link, calls)
             return None
         return self._take_in_turns(link, calls)
 
-    def _take_in_turns(self, link: ServerLink, calls: list[Call]) -> Rest:
+    def _take_in_turns(self, link: ServerLink, calls: list[Call]) -> MoreToRead:
         rest = iter(calls)
         while part := list(islice(rest, self._pace.size)):
             self._take(link, part)

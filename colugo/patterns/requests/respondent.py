@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from colugo.patterns.requests.server_base import Replier
-from colugo.protocol.advertisement import Kind
+from colugo.patterns.requests.server_base import ServerBase
+from colugo.protocol.advertisement import SocketKind
 from colugo.protocol.description.socket_descriptions import RespondentDescription
 
 
@@ -32,10 +32,10 @@ class RespondentStats:
     refused: int
 
 
-class Respondent(Replier):
+class Respondent(ServerBase):
     """Answers surveys of a topic; made by `Node.add_respondent`."""
 
-    _kind = Kind.RESPONDENT
+    _kind = SocketKind.RESPONDENT
     _form = RespondentDescription
 
     @property

@@ -10,17 +10,16 @@ from typing import Any, ClassVar
 from colugo.errors import Decline, FrameError, LifecycleError
 from colugo.net.binding import Binding
 from colugo.net.runtime import Runtime
-from colugo.net.transport.socket_reader import Rest, SocketReader
-from colugo.patterns.base import Complaints, Part, check_size
+from colugo.net.transport.socket_reader import MoreToRead, SocketReader
+from colugo.patterns.base import Part, ThrottledWarnings, check_size
 from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, is_awaitable, reraise_if_cancelled
 from colugo.patterns.pace import PATIENCE_S, Pace
 from colugo.patterns.requests.reply import Reply
-from colugo.patterns.requests.reply_batches import Answers
-from colugo.protocol.advertisement import Kind
+from colugo.patterns.requests.reply_batches import ReplyBatches
+from colugo.protocol.advertisement import SocketKind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description.socket_descriptions import ReplyServerDescription
-from colugo.protocol.frames import ID_BYTES, NO_ID
-from colugo.protocol.frames import Kind as FrameKind
+from colugo.protocol.frames import ID_BYTES, NO_ID, FrameKind
 from colugo.protocol.requests.calls import (
     FLAG_DECLINED,
     FLAG_ERROR,
@@ -37,7 +36,7 @@ _REFUSED_AT_ONCE = 256
 _UNUSED = LifecycleError("a value that nobody gets: with two parameters, it answers by reply(value)")
 
 
-class Replier(Part):
+class ServerBase(Part):
     """The base of the reply server and the respondent.
 
     Args:
@@ -48,7 +47,7 @@ class Replier(Part):
         port: TCP port; None for a free one.
     """
 
-    _kind: ClassVar[Kind]
+    _kind: ClassVar[SocketKind]
     """What it is advertised as."""
     _form: ClassVar[type[ReplyServerDescription]] = ReplyServerDescription
     """What it describes itself as."""
@@ -65,17 +64,17 @@ class Replier(Part):
         self.topic = check_topic(topic)
         super().__init__(runtime)
         self._codec = resolve_codec(codec)
-        self._may_decline = self._kind is Kind.RESPONDENT
+        self._may_decline = self._kind is SocketKind.RESPONDENT
         self._handler = Handler(runtime, callback, f"callback of {topic}", least=1, most=2)
         self._id = os.urandom(ID_BYTES)
         self._limit = runtime.sockets.max_message_bytes
         self._reader: SocketReader | None = None
-        self._complaints = Complaints(runtime)
+        self._complaints = ThrottledWarnings(runtime)
         self._pace = Pace(self._handler.label, runtime.logger)
         self._requests = self._replies = self._errors = self._declined = 0
         self._undecodable = self._malformed = self._refused = 0
         self._socket = runtime.sockets.router()
-        self._answers = Answers(self._socket, self._id)
+        self._answers = ReplyBatches(self._socket, self._id)
         try:
             self._binding = Binding(
                 runtime,
@@ -158,7 +157,7 @@ class Replier(Part):
         else:
             self._answers.send([identity, *envelope, *body], 1)
 
-    def _on_message(self, frames: list[bytes]) -> Rest | None:
+    def _on_message(self, frames: list[bytes]) -> MoreToRead | None:
         identity = frames[0]
         envelope, body = split_envelope(frames[1:])
         if envelope and len(body) == 1:
@@ -185,13 +184,13 @@ class Replier(Part):
             return None
         return self._serve_in_turns(identity, calls)
 
-    def _serve_in_turns(self, identity: bytes, calls: list[Call]) -> Rest:
+    def _serve_in_turns(self, identity: bytes, calls: list[Call]) -> MoreToRead:
         rest = iter(calls)
         while part := list(islice(rest, self._pace.size)):
             self._serve_some(identity, part)
             yield False
 
-    def _refuse_in_turns(self, identity: bytes, calls: list[Call]) -> Rest:
+    def _refuse_in_turns(self, identity: bytes, calls: list[Call]) -> MoreToRead:
         for begin in range(0, len(calls), _REFUSED_AT_ONCE):
             self._answers.hold()
             for call in calls[begin : begin + _REFUSED_AT_ONCE]:

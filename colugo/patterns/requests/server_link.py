@@ -6,13 +6,12 @@ import zmq
 
 from colugo.errors import FrameError
 from colugo.net.runtime import Runtime
-from colugo.net.transport.socket_reader import Rest
+from colugo.net.transport.socket_reader import MoreToRead
 from colugo.net.transport.turn import Turn
-from colugo.patterns.connections.peer_connection import PeerConnection, Reports
+from colugo.patterns.connections.peer_connection import ConnectionReports, PeerConnection
 from colugo.protocol.advertisement import Advertisement, Framing
 from colugo.protocol.error_report import decode_plain_error, encode_error
-from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT
-from colugo.protocol.frames import Kind as FrameKind
+from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, FrameKind
 from colugo.protocol.requests.calls import FLAG_ERROR, Call, decode_calls, encode_calls, split_envelope
 
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -38,9 +37,9 @@ class ServerLink(PeerConnection):
         runtime: Runtime,
         peer: Advertisement,
         endpoint: str,
-        reports: Reports["ServerLink"],
+        reports: ConnectionReports["ServerLink"],
         *,
-        on_replies: Callable[["ServerLink", list[Call]], Rest | None],
+        on_replies: Callable[["ServerLink", list[Call]], MoreToRead | None],
         on_drained: Callable[[], None],
         on_malformed: Callable[["ServerLink", FrameError], None],
     ) -> None:
@@ -137,7 +136,7 @@ class ServerLink(PeerConnection):
         else:
             socket.send(encode_calls(FrameKind.REQUEST, self.peer.socket_id, calls), _NOBLOCK)
 
-    def _on_message(self, frames: list[bytes]) -> Rest | None:
+    def _on_message(self, frames: list[bytes]) -> MoreToRead | None:
         try:
             calls = self._raw_reply(frames) if self._raw else self._replies(frames)
         except FrameError as error:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from colugo.errors import FrameError
 from colugo.net.runtime import Runtime
-from colugo.net.transport.socket_reader import Rest
-from colugo.patterns.connections.peer_connection import Reports
+from colugo.net.transport.socket_reader import MoreToRead
+from colugo.patterns.connections.peer_connection import ConnectionReports
 from colugo.patterns.connections.peer_connections import PeerConnections
 from colugo.patterns.requests.server_link import ServerLink
-from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.requests.calls import Call
 
 
@@ -32,7 +32,7 @@ class ServerLinks(PeerConnections[ServerLink]):
     def __init__(
         self,
         runtime: Runtime,
-        kind: Kind,
+        kind: SocketKind,
         topic: str,
         given: list[str],
         *,
@@ -40,11 +40,11 @@ class ServerLinks(PeerConnections[ServerLink]):
         on_change: Callable[[], None],
         on_connected: Callable[[ServerLink], None],
         on_lost: Callable[[ServerLink, str], None],
-        on_replies: Callable[[ServerLink, list[Call]], Rest | None],
+        on_replies: Callable[[ServerLink, list[Call]], MoreToRead | None],
         on_drained: Callable[[], None],
         on_malformed: Callable[[ServerLink, FrameError], None],
     ) -> None:
-        def make(peer: Advertisement, endpoint: str, reports: Reports[ServerLink]) -> ServerLink:
+        def make(peer: Advertisement, endpoint: str, reports: ConnectionReports[ServerLink]) -> ServerLink:
             return ServerLink(
                 runtime,
                 peer,

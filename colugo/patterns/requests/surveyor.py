@@ -13,18 +13,18 @@ from colugo.errors import RequestError
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import check_count, check_size, check_timeout_ms
 from colugo.patterns.callbacks import Handler, optional_handler
-from colugo.patterns.requests.client_base import Asker
-from colugo.patterns.requests.pending_survey import Callbacks, PendingSurvey
+from colugo.patterns.requests.client_base import ClientBase
+from colugo.patterns.requests.pending_survey import PendingSurvey, SurveyCallbacks
 from colugo.patterns.requests.server_link import ServerLink
 from colugo.patterns.requests.survey import Survey, SurveyorStats, SurveyReply
-from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.description.socket_descriptions import SurveyorDescription
 from colugo.protocol.error_report import decode_error
 from colugo.protocol.requests.calls import FLAG_DECLINED, FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
-from colugo.protocol.requests.survey_tally import Outcome, Roll
+from colugo.protocol.requests.survey_tally import SurveyOutcome, SurveyTally
 
 
-class Surveyor(Asker):
+class Surveyor(ClientBase):
     """Asks all respondents of a topic; made by `Node.add_surveyor`.
 
     A survey goes to those that are connected when it begins, and ends as soon as each of them has answered or
@@ -43,7 +43,7 @@ class Surveyor(Asker):
     ) -> None:
         super().__init__(
             runtime,
-            Kind.RESPONDENT,
+            SocketKind.RESPONDENT,
             topic,
             on_connect,
             noun="surveyor",
@@ -54,7 +54,7 @@ class Surveyor(Asker):
         self._numbers = count(1)
         self._pending: dict[int, PendingSurvey] = {}
         self._surveys = self._silent = self._late = 0
-        self._outcomes = dict.fromkeys(Outcome, 0)
+        self._outcomes = dict.fromkeys(SurveyOutcome, 0)
         runtime.when_open(self._open)
 
     @property
@@ -68,11 +68,11 @@ class Surveyor(Asker):
         outcomes = self._outcomes
         return SurveyorStats(
             surveys=self._surveys,
-            replies=outcomes[Outcome.REPLIED],
-            failed=outcomes[Outcome.FAILED],
-            declined=outcomes[Outcome.DECLINED],
+            replies=outcomes[SurveyOutcome.REPLIED],
+            failed=outcomes[SurveyOutcome.FAILED],
+            declined=outcomes[SurveyOutcome.DECLINED],
             silent=self._silent,
-            left=outcomes[Outcome.LEFT],
+            left=outcomes[SurveyOutcome.LEFT],
             late=self._late,
             malformed=self._malformed,
             pending=len(self._pending),
@@ -110,7 +110,7 @@ class Surveyor(Asker):
         """
         future: asyncio.Future[Survey] = asyncio.get_running_loop().create_future()
         on_end, on_error = self._settlers(future)
-        pending = self._submit(message, timeout_ms, quorum, Callbacks(None, on_end, on_error))
+        pending = self._submit(message, timeout_ms, quorum, SurveyCallbacks(None, on_end, on_error))
         try:
             return await future
         finally:
@@ -137,7 +137,7 @@ class Surveyor(Asker):
         """
         answers: asyncio.Queue[SurveyReply | Survey | RequestError] = asyncio.Queue()
         put = partial(self._on_callers_loop(), answers.put_nowait)
-        pending = self._submit(message, timeout_ms, quorum, Callbacks(put, put, put))
+        pending = self._submit(message, timeout_ms, quorum, SurveyCallbacks(put, put, put))
         try:
             while not isinstance(answer := await answers.get(), Survey):
                 if isinstance(answer, RequestError):
@@ -186,7 +186,7 @@ class Surveyor(Asker):
             if at_end is not None:
                 at_end.run(survey)
 
-        self._submit(message, timeout_ms, quorum, Callbacks(take, end, lambda _: None))
+        self._submit(message, timeout_ms, quorum, SurveyCallbacks(take, end, lambda _: None))
 
     def _on_callers_loop(self) -> Callable[..., None]:
         """What calls a function on the loop that runs now, from the node's thread."""
@@ -201,7 +201,7 @@ class Surveyor(Asker):
         return call
 
     def _submit(
-        self, message: Any, timeout_ms: float, quorum: int | None, callbacks: Callbacks
+        self, message: Any, timeout_ms: float, quorum: int | None, callbacks: SurveyCallbacks
     ) -> PendingSurvey:
         check_timeout_ms(timeout_ms)
         if quorum is not None:
@@ -229,7 +229,7 @@ class Surveyor(Asker):
         self._surveys += 1
         pending.began = time.monotonic()
         links = self._links.connected
-        pending.roll = Roll(links, pending.quorum)
+        pending.roll = SurveyTally(links, pending.quorum)
         if not links:
             self._end(pending)
             return
@@ -272,12 +272,12 @@ class Surveyor(Asker):
     def _take(self, pending: PendingSurvey, link: ServerLink, call: Call) -> None:
         answer: SurveyReply | None = None
         if call.flags & FLAG_DECLINED:
-            outcome = Outcome.DECLINED
+            outcome = SurveyOutcome.DECLINED
         elif call.flags & FLAG_REFUSED:  # another one's port now
-            outcome = Outcome.LEFT
+            outcome = SurveyOutcome.LEFT
         else:
             answer = self._decode(link, call)
-            outcome = Outcome.REPLIED if answer.error is None else Outcome.FAILED
+            outcome = SurveyOutcome.REPLIED if answer.error is None else SurveyOutcome.FAILED
         if not pending.roll.note(link, outcome):
             self._late += 1
             return
@@ -299,8 +299,8 @@ class Surveyor(Asker):
 
     def _lost_one(self, link: ServerLink, reason: str) -> None:
         for pending in list(self._pending.values()):
-            if pending.roll.note(link, Outcome.LEFT):
-                self._outcomes[Outcome.LEFT] += 1
+            if pending.roll.note(link, SurveyOutcome.LEFT):
+                self._outcomes[SurveyOutcome.LEFT] += 1
                 if pending.roll.complete:
                     self._end(pending)
         super()._lost_one(link, reason)

@@ -9,7 +9,7 @@ many acknowledgements are one transaction."""
 _LONGEST_S = 0.01
 
 
-class Rest:
+class AckBatching:
     """The time after a transaction in which acknowledgements alone leave the store to messages.
 
     Args:

@@ -7,11 +7,11 @@ from typing import Any
 
 from colugo.errors import DecodeError, StoreError
 from colugo.patterns.base import check_count
-from colugo.patterns.streams.delivery_scheduler import Keeper
+from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.protocol.codecs import Codec
 from colugo.protocol.streams.message_ids import message_id, number_of
 from colugo.protocol.streams.message_parts import unpack_headers
-from colugo.protocol.streams.stream_message import FLAG_TEXT, Message
+from colugo.protocol.streams.stream_message import FLAG_TEXT, StreamMessage
 from colugo.store import Store
 
 PAGE_BYTES = 16 * 1024 * 1024
@@ -41,7 +41,7 @@ class KeptMessage:
     group: str
 
 
-class KeptMessages:
+class MessageBrowser:
     """The messages of one stream, dead letters not among them.
 
     Args:
@@ -50,7 +50,7 @@ class KeptMessages:
         codec: of it.
     """
 
-    def __init__(self, keeper: Keeper, store: Store, codec: Codec) -> None:
+    def __init__(self, keeper: DeliveryScheduler, store: Store, codec: Codec) -> None:
         self._keeper = keeper
         self._store = store
         self._codec = codec
@@ -68,7 +68,7 @@ class KeptMessages:
         await self._keeper.journal.synced()
         return next(iter(self._show(await reading(partial(self._store.get, [seq])))), None)
 
-    def _show(self, messages: list[Message]) -> list[KeptMessage]:
+    def _show(self, messages: list[StreamMessage]) -> list[KeptMessage]:
         return [
             KeptMessage(
                 id=message_id(self._keeper.stream_id, message.seq),
@@ -106,7 +106,7 @@ async def reading(read: Any) -> Any:
     return await future
 
 
-def decoded(codec: Codec, message: Message) -> Any:
+def decoded(codec: Codec, message: StreamMessage) -> Any:
     """The message as its sender has given it; its bytes, if the codec cannot decode them."""
     try:
         return codec.unpack(message.payload, text=bool(message.flags & FLAG_TEXT))

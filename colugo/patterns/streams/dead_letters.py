@@ -10,14 +10,13 @@ from typing import Any
 from colugo.errors import ConfigurationError, EncodeError
 from colugo.patterns.base import check_count
 from colugo.patterns.streams.browse import PAGE_BYTES, decoded, reading
-from colugo.patterns.streams.delivery_scheduler import Keeper
+from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.protocol.codecs import Codec
 from colugo.protocol.streams.bindings import Bindings
 from colugo.protocol.streams.message_ids import message_id, number_of
 from colugo.protocol.streams.message_parts import check_group, pack_headers, unpack_headers
 from colugo.protocol.streams.stream_message import FLAG_TEXT
-from colugo.store import DeadLetter as StoredLetter
-from colugo.store import DeadQuery, Store
+from colugo.store import DeadQuery, Store, StoredDeadLetter
 
 _PAGE = 500
 FIRST_ID_HEADER = "colugo-first-id"
@@ -68,7 +67,7 @@ class DeadLetters:
         logger: of the node.
     """
 
-    def __init__(self, keeper: Keeper, store: Store, codec: Codec, logger: logging.Logger) -> None:
+    def __init__(self, keeper: DeliveryScheduler, store: Store, codec: Codec, logger: logging.Logger) -> None:
         self._keeper = keeper
         self._store = store
         self._codec = codec
@@ -104,7 +103,7 @@ class DeadLetters:
         """
         check_count("limit", limit)
         begin = (0, "") if after is None else (number_of(after[0], self._keeper.stream_id), after[1])
-        found: list[StoredLetter] = []
+        found: list[StoredDeadLetter] = []
         size = 0
         async for page in self._pages(ids, group, key, begin):
             for letter in page:
@@ -153,7 +152,7 @@ class DeadLetters:
             self._logger.warning("%d dead letters stay: their groups are not known any more", unknown)
         return number
 
-    def _resurrect(self, letter: StoredLetter) -> int:
+    def _resurrect(self, letter: StoredDeadLetter) -> int:
         message = letter.message
         headers = unpack_headers(message.headers)
         headers.setdefault(FIRST_ID_HEADER, message_id(self._keeper.stream_id, message.seq))
@@ -195,7 +194,7 @@ class DeadLetters:
 
     async def _pages(
         self, ids: Iterable[str] | None, group: str | None, key: str | None, after: tuple[int, str]
-    ) -> AsyncIterator[list[StoredLetter]]:
+    ) -> AsyncIterator[list[StoredDeadLetter]]:
         """Those that fit, and are there already, by and by: together they may be larger than memory."""
         wanted = None if ids is None else {number_of(one, self._keeper.stream_id) for one in ids}
         bindings = None if key is None else Bindings([key])
@@ -222,7 +221,7 @@ class DeadLetters:
             if fitting:
                 yield fitting
 
-    def _show(self, letter: StoredLetter) -> DeadLetter:
+    def _show(self, letter: StoredDeadLetter) -> DeadLetter:
         message = letter.message
         return DeadLetter(
             id=message_id(self._keeper.stream_id, message.seq),

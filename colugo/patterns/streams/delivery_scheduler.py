@@ -7,18 +7,18 @@ from functools import partial
 from colugo.errors import ColugoError, StoreError
 from colugo.net.runtime import Runtime
 from colugo.net.transport.turn import Turn
-from colugo.patterns.base import Complaints
+from colugo.patterns.base import ThrottledWarnings
 from colugo.patterns.streams.group import Ranges, StreamGroup
-from colugo.patterns.streams.groups import AckPolicy, GroupBook
-from colugo.patterns.streams.intake import Limits
+from colugo.patterns.streams.groups import AckPolicy, Groups
+from colugo.patterns.streams.intake import StreamLimits
 from colugo.patterns.streams.journal import Journal
 from colugo.patterns.streams.tail import Tail
-from colugo.protocol.streams.attempts import Entry, Member, Rules
+from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
 from colugo.protocol.streams.ranges import to_ranges
 from colugo.protocol.streams.settlements import BY_RULES, Failure, Settlement
-from colugo.protocol.streams.stream_message import Message
-from colugo.protocol.streams.transitions import State
-from colugo.store import Opened, Outcome, Store, Transaction
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.protocol.streams.transitions import DeliveryState
+from colugo.store import CommitOutcome, OpenedStore, Store, Transaction
 
 PAGE = 1024
 _PAGE_BYTES = 4 * 1024 * 1024
@@ -28,10 +28,10 @@ _FINISH_S = 5.0
 
 _NO_REASON = Failure("nack")
 
-HandOut = Callable[[StreamGroup, Member, list[Entry]], None]
+HandOut = Callable[[StreamGroup, GroupMember, list[QueuedMessage]], None]
 
 
-class Keeper:
+class DeliveryScheduler:
     """Lets messages be written, offers them to the groups, and hands them out.
 
     Messages are handed out when they have been written; a second try of one, when that has.
@@ -59,24 +59,24 @@ class Keeper:
         self,
         runtime: Runtime,
         store: Store,
-        opened: Opened,
+        opened: OpenedStore,
         *,
         ack: AckPolicy,
-        limits: Limits,
-        rules: Rules,
+        limits: StreamLimits,
+        rules: DeliveryRules,
         hand_out: HandOut,
-        nudge: Callable[[Member], None],
+        nudge: Callable[[GroupMember], None],
     ) -> None:
         self._store = store
         self.rules = rules
         self._hand_out = hand_out
         self._nudge = nudge
-        self._complaints = Complaints(runtime)
+        self._complaints = ThrottledWarnings(runtime)
         self.stream_id = opened.stream_id
         self._tail = Tail(opened.last_seq)
         self.journal = Journal(runtime, store, opened, limits=limits, author=self)
         self.intake = self.journal.intake
-        self.book = GroupBook(
+        self.book = Groups(
             runtime, self.journal, opened, ack=ack, rules=rules, tail=self._tail, stir=self._stir
         )
         self.dropped = self.expired = self.unknown = 0
@@ -191,14 +191,14 @@ class Keeper:
 
     # --- the journal's author
 
-    def prepare(self, inserts: list[Message]) -> None:
+    def prepare(self, inserts: list[StreamMessage]) -> None:
         """See `Author.prepare`."""
         for group in self.book.present:
             if group.cursor >= self._tail.after:
                 group.offered = inserts[-1].seq
                 self.journal.dirty[group.name] = group
 
-    def written(self, transaction: Transaction, outcome: Outcome) -> None:
+    def written(self, transaction: Transaction, outcome: CommitOutcome) -> None:
         """See `Author.written`."""
         if transaction.inserts:
             cursors = [group.cursor for group in self.book.present]
@@ -251,7 +251,7 @@ class Keeper:
             self._read_on(group)
         if group.strays:
             group.drop_strays()
-        again: list[tuple[Member, list[Entry]]] = []
+        again: list[tuple[GroupMember, list[QueuedMessage]]] = []
         for member, entries in group.queue.assign(self._now()):
             first = [entry for entry in entries if not entry.redelivered]
             if len(first) < len(entries):
@@ -264,7 +264,9 @@ class Keeper:
         if self._flight_timer is None and group.queue.in_flight:
             self._flight_timer = self._later(_FLIGHT_S, self._write_flight)
 
-    def _hand_out_again(self, group: StreamGroup, given: list[tuple[Member, list[Entry]]]) -> None:
+    def _hand_out_again(
+        self, group: StreamGroup, given: list[tuple[GroupMember, list[QueuedMessage]]]
+    ) -> None:
         """Second tries are written before they are made, so that they are counted whatever happens."""
         for member, entries in given:
             for entry in entries:
@@ -275,13 +277,15 @@ class Keeper:
                 group.unsent[entry] = member
         self.journal.after.append(lambda: self._send_again(group, given))
 
-    def _send_again(self, group: StreamGroup, given: list[tuple[Member, list[Entry]]]) -> None:
+    def _send_again(self, group: StreamGroup, given: list[tuple[GroupMember, list[QueuedMessage]]]) -> None:
         """Hand out second tries that have been written, but for those that have been settled meanwhile."""
         for member, entries in given:
             mine = [entry for entry in entries if group.unsent.get(entry) is member]
             for entry in mine:
                 del group.unsent[entry]
-            still = [entry for entry in mine if entry.member is member and entry.state is State.IN_FLIGHT]
+            still = [
+                entry for entry in mine if entry.member is member and entry.state is DeliveryState.IN_FLIGHT
+            ]
             if still and not self._quiet:
                 group.queue.working(member.identity, [entry.message.seq for entry in still], self._now())
                 group.delivered += len(still)
@@ -300,7 +304,9 @@ class Keeper:
         else:
             self._read(group, group.epoch, until, messages)
 
-    def _read(self, group: StreamGroup, epoch: int, until: int, result: list[Message] | StoreError) -> None:
+    def _read(
+        self, group: StreamGroup, epoch: int, until: int, result: list[StreamMessage] | StoreError
+    ) -> None:
         """What follows in the store has been read: write that it is offered, then offer it."""
         if self._closed or not self.book.has(group):
             return
@@ -337,7 +343,7 @@ class Keeper:
         group.reading = False
         self._stir(group)
 
-    def _take(self, group: StreamGroup, messages: list[Message]) -> None:
+    def _take(self, group: StreamGroup, messages: list[StreamMessage]) -> None:
         skipped, unwanted, dead = group.take(messages)
         if skipped:
             self.book.skip(group, skipped, unwanted)

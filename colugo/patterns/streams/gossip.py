@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import msgspec
 
 from colugo.errors import ColugoError, FrameError
-from colugo.net.directory import Change
+from colugo.net.directory import DirectoryChange
 from colugo.net.node_endpoint import ask
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.streams.delivery_scheduler import Keeper
+from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.streams.bindings import Bindings
 from colugo.protocol.streams.message_parts import check_group
@@ -58,7 +58,7 @@ class StreamGossip:
         keeper: of the stream.
     """
 
-    def __init__(self, runtime: Runtime, topic: str, own: Advertisement, keeper: Keeper) -> None:
+    def __init__(self, runtime: Runtime, topic: str, own: Advertisement, keeper: DeliveryScheduler) -> None:
         self._runtime = runtime
         self._topic = topic
         self._own = own
@@ -151,13 +151,13 @@ class StreamGossip:
             self._changed.set()
             self._changed = asyncio.Event()
 
-    def _on_change(self, change: Change, peer: Advertisement) -> None:
+    def _on_change(self, change: DirectoryChange, peer: Advertisement) -> None:
         if peer.socket_id == self._own.socket_id:
             return
         before = self._telling.pop(peer.socket_id, None)
         if before is not None:
             before.cancel()
-        if change is Change.UP:
+        if change is DirectoryChange.UP:
             name = f"stream {self._topic} groups"
             self._telling[peer.socket_id] = self._runtime.spawn(self._keep_told(peer), name)
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from operator import attrgetter
 
-from colugo.protocol.streams.attempts import Dead, Entry, Member, Rules
+from colugo.protocol.streams.attempts import DeliveryRules, ExhaustedMessage, GroupMember, QueuedMessage
 from colugo.protocol.streams.binding_history import BindingHistory
 from colugo.protocol.streams.bindings import Bindings
 from colugo.protocol.streams.group_queue import GroupQueue
 from colugo.protocol.streams.ranges import RangeSet, to_ranges
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.store import GroupRecord
 
 WINDOW_BYTES = 16 * 1024 * 1024
@@ -27,7 +27,9 @@ class StreamGroup:
         tries: how often messages are known to have been handed out, by number.
     """
 
-    def __init__(self, record: GroupRecord, rules: Rules, tries: dict[int, int] | None = None) -> None:
+    def __init__(
+        self, record: GroupRecord, rules: DeliveryRules, tries: dict[int, int] | None = None
+    ) -> None:
         self.name = record.name
         self.durable = record.durable
         self.changed_ms = record.changed_ms
@@ -44,7 +46,7 @@ class StreamGroup:
         """All up to this number have been offered to the queue, or are done."""
         self.written = set(tries or ())
         """Numbers of messages whose tries are in the store."""
-        self.unsent: dict[Entry, Member] = {}
+        self.unsent: dict[QueuedMessage, GroupMember] = {}
         """Second tries that are handed to members when they have been written."""
         self.epoch = 0
         """How often the group has begun to read from an earlier message again."""
@@ -119,7 +121,9 @@ class StreamGroup:
         """Numbers of messages that were in flight when the producer ended, and have not been read yet."""
         return [seq for seq in self._tries if seq not in self.written]
 
-    def take(self, messages: list[Message]) -> tuple[Ranges, list[Message], list[Dead]]:
+    def take(
+        self, messages: list[StreamMessage]
+    ) -> tuple[Ranges, list[StreamMessage], list[ExhaustedMessage]]:
         """Make messages ready, as they follow on the cursor.
 
         Args:
@@ -144,10 +148,12 @@ class StreamGroup:
         self._bound.finish(self.done.floor)
         return taken
 
-    def _take_some(self, messages: list[Message], cursor: int) -> tuple[Ranges, list[Message], list[Dead]]:
+    def _take_some(
+        self, messages: list[StreamMessage], cursor: int
+    ) -> tuple[Ranges, list[StreamMessage], list[ExhaustedMessage]]:
         skipped: Ranges = []
-        unwanted: list[Message] = []
-        dead: list[Dead] = []
+        unwanted: list[StreamMessage] = []
+        dead: list[ExhaustedMessage] = []
         before = cursor
         for message in messages:
             seq = message.seq
@@ -168,7 +174,7 @@ class StreamGroup:
                 self.queue.offer([message])
         return skipped, unwanted, dead
 
-    def wants(self, message: Message) -> bool:
+    def wants(self, message: StreamMessage) -> bool:
         """Whether a message is for this group."""
         if message.group:
             return message.group == self.name

@@ -8,15 +8,15 @@ from typing import Literal, NamedTuple
 
 from colugo.errors import ColugoError
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import Complaints
+from colugo.patterns.base import ThrottledWarnings
 from colugo.patterns.streams.group import Ranges, StreamGroup
 from colugo.patterns.streams.journal import Journal
 from colugo.patterns.streams.tail import Tail
-from colugo.protocol.streams.attempts import Dead, Rules
+from colugo.protocol.streams.attempts import DeliveryRules, ExhaustedMessage
 from colugo.protocol.streams.message_ids import message_id
 from colugo.protocol.streams.ranges import RangeSet, to_ranges
-from colugo.protocol.streams.stream_message import Message
-from colugo.store import DeadLetter, GroupRecord, Opened
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.store import GroupRecord, OpenedStore, StoredDeadLetter
 
 _LINGER_S = 10.0
 """How long a group that is not durable is remembered after its last member was lost."""
@@ -24,7 +24,7 @@ _LINGER_S = 10.0
 AckPolicy = Literal["all", "any"]
 
 
-class Totals(NamedTuple):
+class GroupTotals(NamedTuple):
     """What the groups of a stream have had since it was made.
 
     Attributes:
@@ -40,7 +40,7 @@ class Totals(NamedTuple):
     dead: int = 0
 
 
-class GroupBook:
+class Groups:
     """Which groups a stream knows, and which messages they are done with; lets go what nobody needs.
 
     Args:
@@ -64,10 +64,10 @@ class GroupBook:
         self,
         runtime: Runtime,
         journal: Journal,
-        opened: Opened,
+        opened: OpenedStore,
         *,
         ack: AckPolicy,
-        rules: Rules,
+        rules: DeliveryRules,
         tail: Tail,
         stir: Callable[[StreamGroup], None],
     ) -> None:
@@ -77,7 +77,7 @@ class GroupBook:
         self._rules = rules
         self._tail = tail
         self._stir = stir
-        self._complaints = Complaints(runtime)
+        self._complaints = ThrottledWarnings(runtime)
         self.known: dict[str, StreamGroup] = {}
         self.present: dict[StreamGroup, None] = {}
         self.forgotten: dict[str, GroupRecord] = {}
@@ -93,14 +93,14 @@ class GroupBook:
             elif record.changed_ms:
                 self.forgotten[record.name] = record
         self._lingering: dict[str, asyncio.TimerHandle] = {}
-        self._gone = Totals()
+        self._gone = GroupTotals()
         """Of groups that are gone."""
 
     @property
-    def totals(self) -> Totals:
+    def totals(self) -> GroupTotals:
         """What all groups have had, those that are gone included."""
         gone, groups = self._gone, self.known.values()
-        return Totals(
+        return GroupTotals(
             gone.delivered + sum(group.delivered for group in groups),
             gone.redelivered + sum(group.redelivered for group in groups),
             gone.acknowledged + sum(group.acknowledged for group in groups),
@@ -285,7 +285,7 @@ class GroupBook:
 
     def _remove(self, group: StreamGroup) -> None:
         """Take a group out; what only it had waited for is done with."""
-        self._gone = Totals(
+        self._gone = GroupTotals(
             self._gone.delivered + group.delivered,
             self._gone.redelivered + group.redelivered,
             self._gone.acknowledged + group.acknowledged,
@@ -307,7 +307,7 @@ class GroupBook:
         if group.durable:
             self.on_news()
 
-    def bury(self, group: StreamGroup, dead: list[Dead]) -> None:
+    def bury(self, group: StreamGroup, dead: list[ExhaustedMessage]) -> None:
         """Messages have had their tries: they become dead letters of a group."""
         if not dead:
             return
@@ -317,7 +317,7 @@ class GroupBook:
             if self._any and seq in group.done:  # somebody else has handled it
                 continue
             letters.append(
-                DeadLetter(entry.message, group.name, entry.attempt, reason, traceback, time.time_ns())
+                StoredDeadLetter(entry.message, group.name, entry.attempt, reason, traceback, time.time_ns())
             )
             self._complaints.warn(
                 group.name,
@@ -354,7 +354,7 @@ class GroupBook:
             self._finish_for_others(group, new)
         self._journal.next.deletes += self._done_by_all(new)
 
-    def skip(self, group: StreamGroup, ranges: Ranges, unwanted: Iterable[Message]) -> None:
+    def skip(self, group: StreamGroup, ranges: Ranges, unwanted: Iterable[StreamMessage]) -> None:
         """Messages are not for a group, or not there any more.
 
         Args:
@@ -403,7 +403,7 @@ class GroupBook:
             ranges = [part for first, last in ranges for part in group.done.overlap(first, last)]
         return ranges
 
-    def _count_unrouted(self, gone: RangeSet, unwanted: Iterable[Message]) -> None:
+    def _count_unrouted(self, gone: RangeSet, unwanted: Iterable[StreamMessage]) -> None:
         """Messages leave that one group has not wanted: see whether others have."""
         self.unrouted += sum(
             message.seq in gone and not any(group.wants(message) for group in self.known.values())

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from colugo.errors import ClosedError, StoreError, StreamFullError
-from colugo.protocol.streams.stream_message import Message
-from colugo.store import Opened, Outcome, size_of_all
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.store import CommitOutcome, OpenedStore, size_of_all
 
 _PENDING_BYTES = 64 * 1024 * 1024
 _PENDING = 250_000
@@ -18,7 +18,7 @@ FullPolicy = Literal["reject", "wait", "drop-oldest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StreamLimits:
     """How much a stream keeps.
 
     Attributes:
@@ -55,7 +55,7 @@ class Intake:
         short: whether a message was refused since the last transaction began: what makes room is wanted.
     """
 
-    def __init__(self, limits: Limits, opened: Opened) -> None:
+    def __init__(self, limits: StreamLimits, opened: OpenedStore) -> None:
         self.limits = limits
         self.count, self.size, self.dead = opened.count, opened.size, opened.dead
         self.last = opened.last_seq
@@ -63,7 +63,7 @@ class Intake:
         self.error: StoreError | None = None
         self.closed = self.writing = self.short = False
         self._lock = threading.Lock()
-        self._pending: list[Message] = []
+        self._pending: list[StreamMessage] = []
         self._pending_bytes = 0
         self._replaced: dict[int, tuple[str, int]] = {}
         """Dead letters whose place is taken by messages that are not written yet, by their numbers."""
@@ -141,7 +141,7 @@ class Intake:
                 self._replaced[seq] = replaces
                 group = replaces[0]
             # a named tuple's own way takes twice as long
-            self._pending.append(_new(Message, (seq, key, headers, payload, flags, sent_ns, group)))
+            self._pending.append(_new(StreamMessage, (seq, key, headers, payload, flags, sent_ns, group)))
             self._pending_bytes += size
             self._held += 1
             self._held_bytes += size
@@ -164,7 +164,7 @@ class Intake:
                 return False
             return self._held < limits.max_messages and self._held_bytes + size <= limits.max_bytes
 
-    def take(self) -> tuple[list[Message], list[tuple[str, int]]]:
+    def take(self) -> tuple[list[StreamMessage], list[tuple[str, int]]]:
         """The messages for the next transaction, and the dead letters whose place they take."""
         with self._lock:
             messages, self._pending = self._pending, []
@@ -173,14 +173,14 @@ class Intake:
             replaced, self._replaced = self._replaced, {}
         return messages, list(replaced.values())
 
-    def written(self, outcome: Outcome) -> None:
+    def written(self, outcome: CommitOutcome) -> None:
         """A transaction has been written, with the messages that it has taken."""
         with self._lock:
             self._unwritten = self._unwritten_bytes = 0
             self.count, self.size, self.dead = outcome.count, outcome.size, outcome.dead
             self._count_held()
 
-    def put_back(self, messages: list[Message]) -> None:
+    def put_back(self, messages: list[StreamMessage]) -> None:
         """A transaction could not be written: what it has taken and is given here is to be taken again."""
         with self._lock:
             self._pending = messages + self._pending

@@ -8,13 +8,13 @@ from typing import Protocol
 
 from colugo.errors import ClosedError, ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import Complaints
-from colugo.patterns.streams.ack_batching import Rest
+from colugo.patterns.base import ThrottledWarnings
+from colugo.patterns.streams.ack_batching import AckBatching
 from colugo.patterns.streams.group import Ranges, StreamGroup
-from colugo.patterns.streams.intake import Intake, Limits
+from colugo.patterns.streams.intake import Intake, StreamLimits
 from colugo.patterns.streams.waiters import Waiters, tell
-from colugo.protocol.streams.stream_message import Message
-from colugo.store import Opened, Outcome, Store, Transaction, Trim
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.store import CommitOutcome, OpenedStore, Store, Transaction, Trim
 
 _RETRY_S = 1.0
 
@@ -25,10 +25,10 @@ class Author(Protocol):
     def begin(self) -> None:
         """Let `write` be called when this turn of the loop is over."""
 
-    def prepare(self, inserts: list[Message]) -> None:
+    def prepare(self, inserts: list[StreamMessage]) -> None:
         """Messages are about to be written: enter which groups may have them then."""
 
-    def written(self, transaction: Transaction, outcome: Outcome) -> None:
+    def written(self, transaction: Transaction, outcome: CommitOutcome) -> None:
         """A transaction has been written."""
 
 
@@ -52,12 +52,12 @@ class Journal:
     """
 
     def __init__(
-        self, runtime: Runtime, store: Store, opened: Opened, *, limits: Limits, author: Author
+        self, runtime: Runtime, store: Store, opened: OpenedStore, *, limits: StreamLimits, author: Author
     ) -> None:
         self._runtime = runtime
         self._store = store
         self._author = author
-        self._complaints = Complaints(runtime)
+        self._complaints = ThrottledWarnings(runtime)
         self.intake = Intake(limits, opened)
         self.next = Transaction()
         self.dirty: dict[str, StreamGroup] = {}
@@ -67,7 +67,7 @@ class Journal:
         self._deleting: Ranges = []
         """What the transaction deletes that is being written."""
         self._waiters = Waiters()
-        self._rest = Rest(self.begin)
+        self._rest = AckBatching(self.begin)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._blocked = False
         self._relieved = False
@@ -230,7 +230,7 @@ class Journal:
         self.intake.writing = True
         self._deleting = transaction.deletes
 
-        def done(outcome: Outcome | StoreError) -> None:
+        def done(outcome: CommitOutcome | StoreError) -> None:
             self.intake.writing = False
             self._deleting = []
             now = self._now()
@@ -271,7 +271,9 @@ class Journal:
             return Trim(oldest_ns=oldest)
         return Trim(limits.max_messages, limits.max_bytes, oldest)
 
-    def _wrote(self, transaction: Transaction, after: list[Callable[[], None]], outcome: Outcome) -> None:
+    def _wrote(
+        self, transaction: Transaction, after: list[Callable[[], None]], outcome: CommitOutcome
+    ) -> None:
         if self.intake.error is not None and (transaction.inserts or not self.intake.pending):
             self.intake.error = None
             self._runtime.logger.warning("the stream's store can be written to again")

@@ -10,17 +10,17 @@ import zmq
 from colugo.errors import ColugoError, FrameError
 from colugo.net.runtime import Runtime
 from colugo.net.transport.socket_reader import SocketReader
-from colugo.patterns.base import Complaints
-from colugo.patterns.streams.delivery_scheduler import Keeper
+from colugo.patterns.base import ThrottledWarnings
+from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.error_report import report_error
-from colugo.protocol.frames import MAGIC, VERSION, Kind
+from colugo.protocol.frames import MAGIC, VERSION, FrameKind
 from colugo.protocol.membership.control import decode_body, decode_control, encode_control
 from colugo.protocol.membership.entries import Refusal
-from colugo.protocol.streams.attempts import Entry, Member
+from colugo.protocol.streams.attempts import GroupMember, QueuedMessage
 from colugo.protocol.streams.deliveries import encode_deliveries
 from colugo.protocol.streams.joining import Join, Joined
-from colugo.protocol.streams.settlements import Outcome, Settle, decode_settle
+from colugo.protocol.streams.settlements import Settle, SettlementOutcome, decode_settle
 from colugo.store import size_of, size_of_all
 
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -31,13 +31,13 @@ _FRAME_BYTES = 60 * 1024
 """Of several messages together: whatever `max_message_bytes` a consumer has, it takes 64 KiB more."""
 _MESSAGE_BYTES = 32
 """What a message takes in a frame, besides its parts."""
-_SETTLE = bytes([MAGIC, 0, VERSION, Kind.SETTLE])
-_PING = bytes([MAGIC, 0, VERSION, Kind.PING])
-_JOIN = bytes([MAGIC, 0, VERSION, Kind.JOIN])
+_SETTLE = bytes([MAGIC, 0, VERSION, FrameKind.SETTLE])
+_PING = bytes([MAGIC, 0, VERSION, FrameKind.PING])
+_JOIN = bytes([MAGIC, 0, VERSION, FrameKind.JOIN])
 
 
 @dataclass(eq=False, frozen=True, slots=True)
-class Visitor:
+class Session:
     """A consumer that has joined.
 
     Attributes:
@@ -49,7 +49,7 @@ class Visitor:
     group: StreamGroup
 
 
-class StreamMembers:
+class Sessions:
     """Reads what consumers send, and sends them messages.
 
     Args:
@@ -74,11 +74,11 @@ class StreamMembers:
         self._socket = socket
         self._run_id = run_id
         self._on_change = on_change
-        self._keeper: Keeper | None = None
-        self._visitors: dict[bytes, Visitor] = {}
-        self._former: dict[bytes, Visitor] = {}
+        self._keeper: DeliveryScheduler | None = None
+        self._visitors: dict[bytes, Session] = {}
+        self._former: dict[bytes, Session] = {}
         """Consumers at connections that they have left for newer ones of theirs."""
-        self._complaints = Complaints(runtime)
+        self._complaints = ThrottledWarnings(runtime)
         self._reader: SocketReader | None = None
         self._monitor: zmq.Socket[bytes] | None = None
         self._monitor_reader: SocketReader | None = None
@@ -90,7 +90,7 @@ class StreamMembers:
     def __len__(self) -> int:
         return len(self._visitors)
 
-    def open(self, keeper: Keeper) -> None:
+    def open(self, keeper: DeliveryScheduler) -> None:
         """Begin, on the loop.
 
         Args:
@@ -113,7 +113,7 @@ class StreamMembers:
             self._socket.disable_monitor()
             self._monitor.close()
 
-    def hand_out(self, group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+    def hand_out(self, group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
         """Send messages to a member of a group; if it has gone, they are taken back."""
         del group
         for part in _parts(entries):
@@ -127,7 +127,7 @@ class StreamMembers:
                 self._gone(member.identity)
                 return
 
-    def nudge(self, member: Member) -> None:
+    def nudge(self, member: GroupMember) -> None:
         """Ask a member to say something; what it had in hand for too long is redelivered."""
         visitor = self._visitors.get(member.identity)
         if visitor is not None and self._keeper is not None:
@@ -184,7 +184,7 @@ class StreamMembers:
             text = f"a message to the stream {self._topic} is malformed"
             self._complaints.warn("malformed", text, error)
 
-    def _hear_former(self, keeper: Keeper, identity: bytes, frame: bytes) -> None:
+    def _hear_former(self, keeper: DeliveryScheduler, identity: bytes, frame: bytes) -> None:
         """What a consumer says by a connection that is not its newest: what it has handled counts.
 
         Everything else it had there has been taken back. It is not to join here again as long as the newer
@@ -197,34 +197,36 @@ class StreamMembers:
                 keeper.acknowledge(group, settle.ranges)
             return
         kind, _ = decode_control(frame)
-        if kind is Kind.LEAVE:
+        if kind is FrameKind.LEAVE:
             del self._former[identity]
-        elif kind is not Kind.PING:
+        elif kind is not FrameKind.PING:
             raise FrameError(f"a frame of the kind {kind.name} has no place here")
 
-    def _control(self, keeper: Keeper, identity: bytes, visitor: Visitor | None, frame: bytes) -> None:
+    def _control(
+        self, keeper: DeliveryScheduler, identity: bytes, visitor: Session | None, frame: bytes
+    ) -> None:
         kind, body = decode_control(frame)
-        if kind is Kind.JOIN:
+        if kind is FrameKind.JOIN:
             self._join(keeper, identity, visitor, body)
         elif visitor is None:
             # it joined before this stream was there, or takes another one for it
-            self._send(identity, encode_control(Kind.REFUSAL, Refusal("join first", again=True)))
-            if kind not in (Kind.SETTLE, Kind.LEAVE, Kind.PING):
+            self._send(identity, encode_control(FrameKind.REFUSAL, Refusal("join first", again=True)))
+            if kind not in (FrameKind.SETTLE, FrameKind.LEAVE, FrameKind.PING):
                 raise FrameError(f"a frame of the kind {kind.name} has no place here")
-        elif kind is Kind.LEAVE:
+        elif kind is FrameKind.LEAVE:
             # of what it has begun it has said what became of it
             keeper.give_back(visitor.group, identity, visitor.group.queue.held_by(identity))
             self._leave(identity, "it left", lost=False)
             self._call_back(visitor.join.consumer)
-        elif kind is not Kind.PING:
+        elif kind is not FrameKind.PING:
             raise FrameError(f"a frame of the kind {kind.name} has no place here")
 
-    def _join(self, keeper: Keeper, identity: bytes, visitor: Visitor | None, body: bytes) -> None:
+    def _join(self, keeper: DeliveryScheduler, identity: bytes, visitor: Session | None, body: bytes) -> None:
         try:
             join = decode_body(body, Join)
         except FrameError as error:
             reason = report_error(error).message
-            self._send(identity, encode_control(Kind.REFUSAL, Refusal(reason[:200])))
+            self._send(identity, encode_control(FrameKind.REFUSAL, Refusal(reason[:200])))
             self._leave(identity, "it was refused", lost=True)
             raise
         if visitor is not None:
@@ -243,17 +245,17 @@ class StreamMembers:
             return
         durable = join.durable and join.named
         group = keeper.book.join(join.group, identity, join.prefetch, join.bindings, durable=durable)
-        self._visitors[identity] = Visitor(join, group)
+        self._visitors[identity] = Session(join, group)
         self._on_change()
 
-    def _rebind(self, keeper: Keeper, identity: bytes, group: StreamGroup, join: Join) -> None:
+    def _rebind(self, keeper: DeliveryScheduler, identity: bytes, group: StreamGroup, join: Join) -> None:
         if self._say_joined(keeper, identity):  # before anything that it gets by the new bindings
             keeper.book.rebind(group, identity, join.bindings, join.begun)
-            self._visitors[identity] = Visitor(join, group)
+            self._visitors[identity] = Session(join, group)
         else:
             self._gone(identity)
 
-    def _say_joined(self, keeper: Keeper, identity: bytes) -> bool:
+    def _say_joined(self, keeper: DeliveryScheduler, identity: bytes) -> bool:
         self._admitted += 1
         joined = Joined(
             keeper.stream_id.hex(),
@@ -263,9 +265,9 @@ class StreamMembers:
             keeper.journal.began_at,
             self._admitted,
         )
-        return self._send(identity, encode_control(Kind.JOINED, joined))
+        return self._send(identity, encode_control(FrameKind.JOINED, joined))
 
-    def _settle(self, keeper: Keeper, visitor: Visitor, identity: bytes, settle: Settle) -> None:
+    def _settle(self, keeper: DeliveryScheduler, visitor: Session, identity: bytes, settle: Settle) -> None:
         if settle.stream_id != keeper.stream_id:
             keeper.unknown += len(settle.ranges) + len(settle.others)
             return
@@ -275,15 +277,17 @@ class StreamMembers:
         if settle.others:
             self._settle_others(keeper, visitor, identity, settle)
 
-    def _settle_others(self, keeper: Keeper, visitor: Visitor, identity: bytes, settle: Settle) -> None:
+    def _settle_others(
+        self, keeper: DeliveryScheduler, visitor: Session, identity: bytes, settle: Settle
+    ) -> None:
         group = visitor.group
         working, returned, abandoned = [], [], []
         for other in settle.others:
-            if other.outcome is Outcome.WORKING:
+            if other.outcome is SettlementOutcome.WORKING:
                 working.append(other.seq)
-            elif other.outcome is Outcome.RETURN:
+            elif other.outcome is SettlementOutcome.RETURN:
                 returned.append(other.seq)
-            elif other.outcome is Outcome.ABANDONED:
+            elif other.outcome is SettlementOutcome.ABANDONED:
                 abandoned.append(other.seq)
             else:
                 keeper.nack(group, identity, other)
@@ -324,7 +328,7 @@ class StreamMembers:
         for identity, former in list(self._former.items()):
             if former.join.consumer == consumer:
                 del self._former[identity]
-                if self._send(identity, encode_control(Kind.REFUSAL, Refusal("join first", again=True))):
+                if self._send(identity, encode_control(FrameKind.REFUSAL, Refusal("join first", again=True))):
                     return
 
     def _leave(self, identity: bytes, reason: str, *, lost: bool) -> None:
@@ -340,13 +344,13 @@ def _rebinds(before: Join, join: Join) -> bool:
     return msgspec.structs.replace(join, bindings=before.bindings, begun=before.begun) == before
 
 
-def _parts(entries: list[Entry]) -> Iterator[list[Entry]]:
+def _parts(entries: list[QueuedMessage]) -> Iterator[list[QueuedMessage]]:
     """What goes into a frame each: one message, however large, or several that are small together."""
     messages = [entry.message for entry in entries]
     if _MESSAGE_BYTES * len(messages) + size_of_all(messages) <= _FRAME_BYTES:
         yield entries
         return
-    part: list[Entry] = []
+    part: list[QueuedMessage] = []
     total = 0
     for entry in entries:
         size = _MESSAGE_BYTES + size_of(entry.message)

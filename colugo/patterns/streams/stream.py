@@ -24,19 +24,19 @@ from colugo.net.binding import Binding
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import Part, check_count, check_delay_ms, check_size
 from colugo.patterns.gate import Gate
-from colugo.patterns.streams.browse import KeptMessage, KeptMessages
+from colugo.patterns.streams.browse import KeptMessage, MessageBrowser
 from colugo.patterns.streams.dead_letters import DeadLetters
-from colugo.patterns.streams.delivery_scheduler import Keeper
+from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.gossip import StreamGossip
 from colugo.patterns.streams.groups import AckPolicy
-from colugo.patterns.streams.intake import FullPolicy, Limits
-from colugo.patterns.streams.sessions import StreamMembers
+from colugo.patterns.streams.intake import FullPolicy, StreamLimits
+from colugo.patterns.streams.sessions import Sessions
 from colugo.patterns.streams.stream_stats import GroupStats, StreamStats, group_stats
-from colugo.protocol.advertisement import Kind
+from colugo.protocol.advertisement import SocketKind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description.stream_descriptions import GroupDescription, StreamDescription
 from colugo.protocol.frames import ID_BYTES
-from colugo.protocol.streams.attempts import Rules
+from colugo.protocol.streams.attempts import DeliveryRules
 from colugo.protocol.streams.joining import MAX_ACK_TIMEOUT_MS
 from colugo.protocol.streams.message_parts import check_group, check_key, pack_headers
 from colugo.protocol.streams.stream_message import FLAG_TEXT
@@ -91,10 +91,12 @@ class Stream(Part):
         check_delay_ms(retry_delay_ms, least=0, what="retry_delay_ms")
         if max_age_ms is not None:
             check_count("max_age_ms", max_age_ms)
-        limits = Limits(
+        limits = StreamLimits(
             check_count("max_messages", max_messages), check_count("max_bytes", max_bytes), max_age_ms, full
         )
-        rules = Rules(check_count("max_deliver", max_deliver), ack_timeout_ms / 1000, retry_delay_ms / 1000)
+        rules = DeliveryRules(
+            check_count("max_deliver", max_deliver), ack_timeout_ms / 1000, retry_delay_ms / 1000
+        )
         self.ack = ack
         self._codec = resolve_codec(codec)
         self._limit = runtime.sockets.max_message_bytes
@@ -109,7 +111,7 @@ class Stream(Part):
             self._binding = Binding(
                 runtime,
                 self._socket,
-                Kind.STREAM,
+                SocketKind.STREAM,
                 topic,
                 socket_id=os.urandom(ID_BYTES),
                 codec=self._codec.name,
@@ -122,10 +124,10 @@ class Stream(Part):
                 self._binding.close()
             raise
         self._store = kept
-        self._members = StreamMembers(
+        self._members = Sessions(
             runtime, topic, self._socket, run_id=self.socket_id, on_change=self._on_members
         )
-        self._keeper = Keeper(
+        self._keeper = DeliveryScheduler(
             runtime,
             kept,
             opened,
@@ -141,7 +143,7 @@ class Stream(Part):
         self._prefix = f"{opened.stream_id.hex()}-"
         self.dead_letters = DeadLetters(self._keeper, kept, self._codec, runtime.logger)
         """What nobody could handle: to be listed, resurrected and purged."""
-        self._kept = KeptMessages(self._keeper, kept, self._codec)
+        self._kept = MessageBrowser(self._keeper, kept, self._codec)
         self._gossip = StreamGossip(runtime, topic, self._binding.advertisement, self._keeper)
         if opened.corrupt:
             runtime.logger.error(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from colugo.patterns.streams.delivery_scheduler import Keeper
+from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.group import StreamGroup
 
 
@@ -67,7 +67,7 @@ class StreamStats:
     consumers: int
 
 
-def group_stats(group: StreamGroup, keeper: Keeper) -> GroupStats:
+def group_stats(group: StreamGroup, keeper: DeliveryScheduler) -> GroupStats:
     """What a stream knows of a group.
 
     Args:

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from operator import itemgetter
 
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.stream_message import StreamMessage
 
 _MOST_BYTES = 32 * 1024 * 1024
 _OVERHEAD = 300
@@ -23,17 +23,17 @@ class Tail:
 
     def __init__(self, after: int) -> None:
         self.after = after
-        self._messages: list[Message] = []
+        self._messages: list[StreamMessage] = []
         self._size = 0
 
-    def add(self, messages: list[Message]) -> None:
+    def add(self, messages: list[StreamMessage]) -> None:
         """Add what has been stored, which follows on the last; what was here longest may go."""
         self._messages += messages
         self._size += _size_of(messages)
         while self._size > _MOST_BYTES and self._messages:
             self._drop(max(1, len(self._messages) // 2))
 
-    def following(self, after: int, limit: int) -> list[Message]:
+    def following(self, after: int, limit: int) -> list[StreamMessage]:
         """The messages that follow on a number.
 
         Args:
@@ -69,6 +69,6 @@ class Tail:
         del self._messages[:count]
 
 
-def _size_of(messages: list[Message]) -> int:
+def _size_of(messages: list[StreamMessage]) -> int:
     size = sum(map(len, map(_payload, messages))) + sum(map(len, map(_headers, messages)))
     return size + _OVERHEAD * len(messages)

@@ -20,7 +20,7 @@ from colugo.protocol.description.socket_descriptions import (
     SurveyorDescription,
 )
 from colugo.protocol.description.stream_descriptions import ConsumerDescription, StreamDescription
-from colugo.protocol.topics import Pattern, check_topic
+from colugo.protocol.topics import TopicPattern, check_topic
 
 DESCRIBE = "describe"
 """The question that a node's own endpoint answers with a `NodeDescription`."""
@@ -175,7 +175,7 @@ def from_plain(data: Any) -> NodeDescription:
             _check_known(known)
         for part in description.parts:
             if isinstance(part, SubscriberDescription):
-                Pattern(part.topic)
+                TopicPattern(part.topic)
             else:
                 check_topic(part.topic)
     except (msgspec.ValidationError, ValueError) as error:

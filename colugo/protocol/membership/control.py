@@ -10,7 +10,7 @@ import msgspec
 
 from colugo.errors import FrameError
 from colugo.protocol.error_report import ErrorReport
-from colugo.protocol.frames import MAGIC, VERSION, Kind, check_header
+from colugo.protocol.frames import MAGIC, VERSION, FrameKind, check_header
 
 MAX_CONTROL_BYTES = 1024 * 1024
 """The longest frame that an endpoint takes."""
@@ -51,7 +51,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     error: ErrorReport | None = None
 
 
-def encode_control(kind: Kind, body: Any) -> bytes:
+def encode_control(kind: FrameKind, body: Any) -> bytes:
     """Write a frame.
 
     Raises:
@@ -60,12 +60,12 @@ def encode_control(kind: Kind, body: Any) -> bytes:
     return _HEADER.pack(MAGIC, 0, VERSION, kind) + msgspec.json.encode(body)
 
 
-def encode_bare(kind: Kind) -> bytes:
+def encode_bare(kind: FrameKind) -> bytes:
     """Write a frame without a body."""
     return _HEADER.pack(MAGIC, 0, VERSION, kind)
 
 
-def decode_control(frame: bytes) -> tuple[Kind, bytes]:
+def decode_control(frame: bytes) -> tuple[FrameKind, bytes]:
     """Read the header of a frame.
 
     Returns:
@@ -81,7 +81,7 @@ def decode_control(frame: bytes) -> tuple[Kind, bytes]:
     if zero:
         raise FrameError(f"the second byte is {zero:#04x}, not 0")
     try:
-        return Kind(kind), frame[_HEADER.size :]
+        return FrameKind(kind), frame[_HEADER.size :]
     except ValueError as error:
         raise FrameError(f"a frame of the unknown kind {kind:#04x}") from error
 

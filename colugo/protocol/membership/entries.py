@@ -75,7 +75,7 @@ class SocketRecord(msgspec.Struct, frozen=True):
         return cls(to_txt(advertisement), list(advertisement.addresses[:_MAX_ADDRESSES]), advertisement.port)
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+class NodeEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is known of a node.
 
     Attributes:
@@ -95,7 +95,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     sockets: Annotated[list[SocketRecord], msgspec.Meta(max_length=MAX_SOCKETS)] | None = None
 
 
-class Entries(msgspec.Struct, frozen=True, omit_defaults=True):
+class NodeEntries(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a link carries, and that it is still there.
 
     Attributes:
@@ -103,7 +103,7 @@ class Entries(msgspec.Struct, frozen=True, omit_defaults=True):
         wanted: ids of nodes whose sockets the sender does not have.
     """
 
-    entries: Annotated[list[Entry], msgspec.Meta(max_length=MAX_ENTRIES)] = []
+    entries: Annotated[list[NodeEntry], msgspec.Meta(max_length=MAX_ENTRIES)] = []
     wanted: Annotated[list[_NodeId], msgspec.Meta(max_length=MAX_ENTRIES)] = []
 
 

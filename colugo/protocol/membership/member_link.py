@@ -9,8 +9,8 @@ from colugo.protocol.membership.entries import (
     MAX_AGE_MS,
     MAX_ENTRIES,
     MAX_SOCKET_BYTES,
-    Entries,
-    Entry,
+    NodeEntries,
+    NodeEntry,
     SocketRecord,
 )
 
@@ -20,7 +20,7 @@ def version_of(beat: int, *, gone: bool) -> int:
     return 2 * beat + gone
 
 
-class State(Enum):
+class MemberState(Enum):
     """What is known of a node."""
 
     ALIVE = "alive"
@@ -29,7 +29,7 @@ class State(Enum):
 
 
 @dataclass(slots=True)
-class Member:
+class KnownNode:
     """What is known of a node.
 
     Attributes:
@@ -45,7 +45,7 @@ class Member:
     beat: int
     revision: int
     heard_at: float
-    state: State
+    state: MemberState
     sockets: list[SocketRecord]
     advertisements: dict[bytes, Advertisement]
     size: int = 0
@@ -53,7 +53,7 @@ class Member:
     @property
     def version(self) -> int:
         """That of its entry."""
-        return 2 * self.beat + (self.state is State.GONE)
+        return 2 * self.beat + (self.state is MemberState.GONE)
 
 
 class MemberLink:
@@ -75,7 +75,7 @@ class MemberLink:
         if self._versions.get(node, 0) < version:
             self.pending[node] = None
 
-    def learned(self, entry: Entry, version: int) -> None:
+    def learned(self, entry: NodeEntry, version: int) -> None:
         """The other side has sent this entry, so it has it."""
         if self._versions.get(entry.node, 0) < version:
             self._versions[entry.node] = version
@@ -93,21 +93,21 @@ class MemberLink:
         self._revisions.pop(node, None)
         self.pending.pop(node, None)
 
-    def outgoing(self, members: Mapping[str, Member], now: float) -> Entries | None:
+    def outgoing(self, members: Mapping[str, KnownNode], now: float) -> NodeEntries | None:
         """The next message, or None if there is nothing to tell."""
-        message = Entries(list(self._entries(members, now)), list(self._wanted))
+        message = NodeEntries(list(self._entries(members, now)), list(self._wanted))
         self._wanted.clear()
         return message if message.entries or message.wanted else None
 
-    def _entries(self, members: Mapping[str, Member], now: float) -> Iterator[Entry]:
+    def _entries(self, members: Mapping[str, KnownNode], now: float) -> Iterator[NodeEntry]:
         room = MAX_SOCKET_BYTES
         for count, node in enumerate(list(self.pending)):
             member = members.get(node)
-            version = 0 if member is None or member.state is State.EXPIRED else member.version
+            version = 0 if member is None or member.state is MemberState.EXPIRED else member.version
             if member is None or self._versions.get(node, 0) >= version:
                 del self.pending[node]
                 continue
-            new = member.state is State.ALIVE and self._revisions.get(node) != member.revision
+            new = member.state is MemberState.ALIVE and self._revisions.get(node) != member.revision
             if count >= MAX_ENTRIES or (new and room < member.size and room < MAX_SOCKET_BYTES):
                 return  # one that is larger came in one message, and leaves in one
             del self.pending[node]
@@ -115,11 +115,11 @@ class MemberLink:
             if new:
                 room -= member.size
                 self._revisions[node] = member.revision
-            yield Entry(
+            yield NodeEntry(
                 node,
                 member.beat,
                 member.revision,
                 min(max(0, round((now - member.heard_at) * 1000)), MAX_AGE_MS),
-                gone=member.state is State.GONE,
+                gone=member.state is MemberState.GONE,
                 sockets=member.sockets if new else None,
             )

@@ -10,8 +10,15 @@ in SWIM). Pure: `now` is passed in, seconds of any monotonic clock.
 from collections.abc import Callable, Hashable
 
 from colugo.protocol.advertisement import Advertisement
-from colugo.protocol.membership.entries import MAX_BEAT, Entries, Entry, as_many_as_fit, read_sockets, size_of
-from colugo.protocol.membership.member_link import Member, MemberLink, State, version_of
+from colugo.protocol.membership.entries import (
+    MAX_BEAT,
+    NodeEntries,
+    NodeEntry,
+    as_many_as_fit,
+    read_sockets,
+    size_of,
+)
+from colugo.protocol.membership.member_link import KnownNode, MemberLink, MemberState, version_of
 
 BEAT_S = 3.0
 EXPIRE_S = 10.0
@@ -25,7 +32,7 @@ LATE_S = 2.5
 MAX_NODES = 4096
 MAX_SOCKETS_ALTOGETHER = 65536
 
-OnChange = Callable[[State, Advertisement], None]
+OnChange = Callable[[MemberState, Advertisement], None]
 
 
 class Membership:
@@ -43,7 +50,7 @@ class Membership:
         self._own_id = own
         self._realm = realm
         self._on_change = on_change
-        self._own = Member(1, 1, now, State.ALIVE, [], {})
+        self._own = KnownNode(1, 1, now, MemberState.ALIVE, [], {})
         self._members = {own: self._own}
         self._links: dict[Hashable, MemberLink] = {}
         self._mistaken: set[str] = set()
@@ -55,19 +62,19 @@ class Membership:
         """Sockets of others that were not understood."""
 
     @property
-    def alive(self) -> dict[str, Member]:
+    def alive(self) -> dict[str, KnownNode]:
         """The nodes that are there, this one included."""
-        return {one: member for one, member in self._members.items() if member.state is State.ALIVE}
+        return {one: member for one, member in self._members.items() if member.state is MemberState.ALIVE}
 
     @property
     def size(self) -> int:
         """How many nodes are remembered, those included that are no more."""
         return len(self._members)
 
-    def find(self, node: str) -> Member | None:
+    def find(self, node: str) -> KnownNode | None:
         """A node that is there."""
         member = self._members.get(node)
-        return member if member is not None and member.state is State.ALIVE else None
+        return member if member is not None and member.state is MemberState.ALIVE else None
 
     # --- this node
 
@@ -89,21 +96,21 @@ class Membership:
     def leave(self, now: float) -> None:
         """This node goes."""
         self._beat(now)
-        self._own.state = State.GONE
+        self._own.state = MemberState.GONE
         self.urgent = True
 
     def tick(self, now: float) -> None:
         """To be called about once a second: beat, and forget who is silent."""
         late = now - self._ticked > LATE_S
         self._ticked = now
-        if self._own.state is State.ALIVE and now - self._own.heard_at >= BEAT_S:
+        if self._own.state is MemberState.ALIVE and now - self._own.heard_at >= BEAT_S:
             self._beat(now)
         for node, member in [] if late else list(self._members.items()):
             age = now - member.heard_at
             if member is self._own or age < EXPIRE_S:
                 continue
-            if member.state is State.ALIVE:
-                self._end(member, State.EXPIRED)
+            if member.state is MemberState.ALIVE:
+                self._end(member, MemberState.EXPIRED)
             elif age >= TOMBSTONE_S:
                 self._forget(node)
 
@@ -124,7 +131,7 @@ class Membership:
             return False
         self._accused.add(node)
         member.heard_at = now
-        self._end(member, State.GONE)
+        self._end(member, MemberState.GONE)
         self._pass_on(node, member)
         self.urgent = True
         return True
@@ -134,7 +141,7 @@ class Membership:
     def open_link(self, link: Hashable, now: float) -> None:
         """A link that knows nothing yet, or nothing any more."""
         self._links[link] = MemberLink(self._members)
-        if self._own.state is State.ALIVE:
+        if self._own.state is MemberState.ALIVE:
             self._beat(now)
         self.urgent = True
 
@@ -147,7 +154,7 @@ class Membership:
         """It has ended."""
         self._links.pop(link, None)
 
-    def receive(self, link: Hashable, message: Entries, now: float) -> None:
+    def receive(self, link: Hashable, message: NodeEntries, now: float) -> None:
         """Take in what has come by a link."""
         state = self._links.get(link)
         if state is None:
@@ -160,12 +167,12 @@ class Membership:
         for entry in message.entries:
             self._take(state, entry, now)
 
-    def outgoing(self, link: Hashable, now: float) -> Entries | None:
+    def outgoing(self, link: Hashable, now: float) -> NodeEntries | None:
         """The next that is to be sent by a link, or None; to be called until that."""
         state = self._links.get(link)
         return None if state is None else state.outgoing(self._members, now)
 
-    def _take(self, link: MemberLink, entry: Entry, now: float) -> None:
+    def _take(self, link: MemberLink, entry: NodeEntry, now: float) -> None:
         version = version_of(entry.beat, gone=entry.gone)
         member = self._members.get(entry.node)
         if member is not None:
@@ -190,30 +197,30 @@ class Membership:
         link.learned(entry, version)
         self._pass_on(entry.node, self._members[entry.node])
 
-    def _take_gone(self, entry: Entry, member: Member | None, heard_at: float) -> None:
+    def _take_gone(self, entry: NodeEntry, member: KnownNode | None, heard_at: float) -> None:
         self.urgent = True
         if member is None:
-            self._members[entry.node] = Member(entry.beat, 0, heard_at, State.GONE, [], {})
+            self._members[entry.node] = KnownNode(entry.beat, 0, heard_at, MemberState.GONE, [], {})
             return
         member.beat = entry.beat
         member.heard_at = heard_at
-        self._end(member, State.GONE)
+        self._end(member, MemberState.GONE)
 
-    def _take_alive(self, entry: Entry, member: Member | None, heard_at: float) -> bool:
+    def _take_alive(self, entry: NodeEntry, member: KnownNode | None, heard_at: float) -> bool:
         """Whether its sockets are known now."""
         changed = member is None or member.revision != entry.revision
         if entry.sockets is None and changed:
             return False
-        self.urgent = self.urgent or changed or (member is not None and member.state is State.GONE)
+        self.urgent = self.urgent or changed or (member is not None and member.state is MemberState.GONE)
         if member is None:
-            member = self._members[entry.node] = Member(0, 0, heard_at, State.ALIVE, [], {})
+            member = self._members[entry.node] = KnownNode(0, 0, heard_at, MemberState.ALIVE, [], {})
         if entry.sockets is not None:
             member.sockets = entry.sockets
             member.size = size_of(entry.sockets)
             member.revision = entry.revision
         member.beat = entry.beat
         member.heard_at = heard_at
-        member.state = State.ALIVE
+        member.state = MemberState.ALIVE
         if entry.node in self._accused:
             self._accused.discard(entry.node)
             self._mistaken.add(entry.node)
@@ -223,8 +230,8 @@ class Membership:
             self._replace(member, found)
         return True
 
-    def _defend(self, entry: Entry, version: int, now: float) -> None:
-        if self._own.state is State.ALIVE and version > self._own.version:
+    def _defend(self, entry: NodeEntry, version: int, now: float) -> None:
+        if self._own.state is MemberState.ALIVE and version > self._own.version:
             self._own.beat = entry.beat
             self._beat(now)
             self.urgent = True
@@ -234,12 +241,12 @@ class Membership:
         self._own.heard_at = now
         self._pass_on(self._own_id, self._own)
 
-    def _pass_on(self, node: str, member: Member) -> None:
+    def _pass_on(self, node: str, member: KnownNode) -> None:
         version = member.version
         for link in self._links.values():
             link.offer(node, version)
 
-    def _has_room(self, member: Member | None, entry: Entry) -> bool:
+    def _has_room(self, member: KnownNode | None, entry: NodeEntry) -> bool:
         """Whether a stranger may still make this table larger."""
         more = len(entry.sockets or ()) - (0 if member is None else len(member.sockets))
         held = sum(len(one.sockets) for one in self._members.values()) if more > 0 else 0
@@ -248,7 +255,7 @@ class Membership:
         )
 
     def _replace(
-        self, member: Member, now_there: dict[bytes, Advertisement], why: State = State.GONE
+        self, member: KnownNode, now_there: dict[bytes, Advertisement], why: MemberState = MemberState.GONE
     ) -> None:
         before, member.advertisements = member.advertisements, now_there
         for socket_id, advertisement in before.items():
@@ -256,9 +263,9 @@ class Membership:
                 self._on_change(why, advertisement)
         for socket_id, advertisement in now_there.items():
             if before.get(socket_id) != advertisement:
-                self._on_change(State.ALIVE, advertisement)
+                self._on_change(MemberState.ALIVE, advertisement)
 
-    def _end(self, member: Member, state: State) -> None:
+    def _end(self, member: KnownNode, state: MemberState) -> None:
         member.state = state
         self._replace(member, {}, state)
 

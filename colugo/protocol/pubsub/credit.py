@@ -16,7 +16,7 @@ _MAX_WIDTH = 32
 """Marks of so few messages are cut into single ones."""
 
 
-class Place:
+class Placement:
     """Where a batch goes.
 
     Attributes:
@@ -77,7 +77,7 @@ class Segments:
         most = max(min(2, self.width), self.width - 1)
         return min(max(1, -(-size // self._max_bytes)), most)
 
-    def place(self, count: int, size: int) -> Place:
+    def place(self, count: int, size: int) -> Placement:
         """Enter a batch that fits into the room, or one message that has the segment for itself.
 
         Args:
@@ -88,8 +88,8 @@ class Segments:
         self._messages += count
         self._bytes += size
         if self._messages < self._max_messages and self._bytes < self._max_bytes:
-            return Place(self.number, end=False)
-        return Place(self.end(self.span(self._bytes)), end=True)
+            return Placement(self.number, end=False)
+        return Placement(self.end(self.span(self._bytes)), end=True)
 
     def end(self, span: int = 1) -> int:
         """End the segment, as one that has taken the place of several; return the last one's number."""
@@ -101,7 +101,7 @@ class Segments:
 
 
 @dataclass(slots=True)
-class Grant:
+class Credit:
     """What one reader may be sent, at its publisher.
 
     Attributes:

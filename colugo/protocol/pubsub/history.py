@@ -5,7 +5,7 @@ from itertools import count, groupby, repeat
 from operator import itemgetter
 from typing import Any
 
-from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, Kind
+from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, FrameKind
 from colugo.protocol.pubsub.publications import (
     ALL_READERS,
     FLAG_CONFLATE,
@@ -84,7 +84,7 @@ class History:
             first,
             sent_ns,
             [message[1] for message in messages],
-            kind=Kind.RETAINED,
+            kind=FrameKind.RETAINED,
             flags=flags | text | (FLAG_LARGE if large else 0),
             segment=segment,
         )

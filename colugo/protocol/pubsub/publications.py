@@ -9,7 +9,7 @@ from colugo.protocol.frames import (
     LARGE_BYTES,
     MAGIC,
     VERSION,
-    Kind,
+    FrameKind,
     check_count,
     check_end,
     check_header,
@@ -36,13 +36,13 @@ FLAG_CONFLATE = 16
 FLAG_ANSWER = 32
 _DATA_FLAGS = FLAG_TEXT | FLAG_LARGE | FLAG_END | FLAG_WAIT | FLAG_CONFLATE
 _FLAGS = {
-    Kind.DATA: _DATA_FLAGS,
-    Kind.RETAINED: _DATA_FLAGS,
-    Kind.WELCOME: FLAG_CONFLATE,
-    Kind.BEACON: FLAG_END | FLAG_ANSWER | FLAG_CONFLATE,
-    Kind.CUT: 0,
+    FrameKind.DATA: _DATA_FLAGS,
+    FrameKind.RETAINED: _DATA_FLAGS,
+    FrameKind.WELCOME: FLAG_CONFLATE,
+    FrameKind.BEACON: FLAG_END | FLAG_ANSWER | FLAG_CONFLATE,
+    FrameKind.CUT: 0,
 }
-_WITH_PAYLOADS = (Kind.DATA, Kind.RETAINED)
+_WITH_PAYLOADS = (FrameKind.DATA, FrameKind.RETAINED)
 
 # The segment is the one number with the high bytes first: so what readers are subscribed to begins alike,
 # which ZeroMQ keeps once.
@@ -59,7 +59,7 @@ class Publication(NamedTuple):
     """A decoded frame of a publisher, whose lengths have been checked.
 
     Attributes:
-        kind: a `Kind`: DATA, RETAINED, WELCOME, BEACON or CUT. Only the first two have payloads.
+        kind: a `FrameKind`: DATA, RETAINED, WELCOME, BEACON or CUT. Only the first two have payloads.
         flags: FLAG_TEXT (UTF-8 payloads), FLAG_LARGE (the payload is a frame of its own), FLAG_END
             (the last frame of its segment), FLAG_WAIT (the publisher waits for its readers),
             FLAG_CONFLATE (only the newest message counts), FLAG_ANSWER (readers are to say how far they
@@ -109,7 +109,7 @@ def encode_publication(
     sent_ns: int,
     payloads: list[Any],
     *,
-    kind: int = Kind.DATA,
+    kind: int = FrameKind.DATA,
     flags: int = 0,
     segment: int = ALL_READERS,
 ) -> bytes:
@@ -120,7 +120,7 @@ def encode_publication(
         first_sequence: number of the first message, or of the next one if there is none here.
         sent_ns: nanoseconds since 1970.
         payloads: bytes-like; none for WELCOME, BEACON and CUT.
-        kind: a `Kind`.
+        kind: a `FrameKind`.
         flags: FLAG_….
         segment: its number, or ALL_READERS.
     """
@@ -186,7 +186,7 @@ def is_large(payload: Any) -> bool:
     return len(payload) > LARGE_BYTES
 
 
-class Ack(NamedTuple):
+class SegmentAck(NamedTuple):
     """What a reader says to a publisher: that it has handled a segment.
 
     Attributes:
@@ -203,7 +203,7 @@ class Ack(NamedTuple):
     segment: int
 
 
-def encode_ack(ack: Ack) -> tuple[bytes, bytes]:
+def encode_ack(ack: SegmentAck) -> tuple[bytes, bytes]:
     """Build the two frames to send: a subscription, and its end.
 
     A message of another kind would not do: with `ZMQ_XPUB_MANUAL` only a subscription tells the
@@ -214,9 +214,9 @@ def encode_ack(ack: Ack) -> tuple[bytes, bytes]:
     return b"\x01" + body, b"\x00" + body
 
 
-def decode_ack(frame: bytes) -> Ack | None:
+def decode_ack(frame: bytes) -> SegmentAck | None:
     """Read the first of these frames; None if it is something else."""
     if len(frame) != _ACK_BYTES or frame[:2] != b"\x01" + ACK_PREFIX:
         return None
     publisher, reader, expected, segment = _ACK.unpack_from(frame, 2)
-    return Ack(publisher, reader, expected, int.from_bytes(segment))
+    return SegmentAck(publisher, reader, expected, int.from_bytes(segment))

@@ -1,7 +1,7 @@
 """Counting what a reader has had of one publisher, and what it has lost. Pure."""
 
 
-class Ledger:
+class SequenceLedger:
     """One publisher's stream at one reader.
 
     It starts with the number of the first message that the reader is to get. Each batch then continues
@@ -58,7 +58,7 @@ class Ledger:
         self.expected = max(self.expected, first + count)
         return 0, known
 
-    def add(self, other: "Ledger") -> None:
+    def add(self, other: "SequenceLedger") -> None:
         """Add what another one has counted."""
         self.received += other.received
         self.lost += other.lost

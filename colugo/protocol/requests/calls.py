@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from colugo.errors import FrameError
-from colugo.protocol.frames import MAGIC, VERSION, Kind, check_count, check_end, check_header, cut
+from colugo.protocol.frames import MAGIC, VERSION, FrameKind, check_count, check_end, check_header, cut
 
 FLAG_TEXT = 1
 FLAG_ERROR = 2
@@ -79,10 +79,12 @@ def decode_calls(frame: bytes, kind: int) -> Calls:
     try:
         magic, reserved, version, got, server, count = _HEADER.unpack_from(frame)
     except struct.error:
-        raise FrameError(f"{len(frame)} bytes are too few for a {Kind(kind).name}") from None
+        raise FrameError(f"{len(frame)} bytes are too few for a {FrameKind(kind).name}") from None
     check_header(magic, version)
     if got != kind or reserved or not count:
-        raise FrameError(f"not a {Kind(kind).name}: kind {got}, second byte {reserved}, {count} messages")
+        raise FrameError(
+            f"not a {FrameKind(kind).name}: kind {got}, second byte {reserved}, {count} messages"
+        )
     check_count(count)
     payloads_at = _HEADER.size + _ENTRY.size * count
     if payloads_at > len(frame):

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 P = TypeVar("P")
 
 
-class Outcome(Enum):
+class SurveyOutcome(Enum):
     """What became of one that was asked."""
 
     REPLIED = "replied"
@@ -16,7 +16,7 @@ class Outcome(Enum):
     LEFT = "left"
 
 
-class Roll(Generic[P]):
+class SurveyTally(Generic[P]):
     """The account of one survey: each one that was asked has one outcome, or is silent.
 
     Args:
@@ -28,7 +28,7 @@ class Roll(Generic[P]):
         self._silent = dict.fromkeys(asked)
         self._quorum = quorum
         self._replies = 0
-        self.outcomes: dict[P, Outcome] = {}
+        self.outcomes: dict[P, SurveyOutcome] = {}
         """Of those that are no longer silent, in the order in which it came."""
 
     @property
@@ -41,12 +41,12 @@ class Roll(Generic[P]):
         """Whether there is nobody left to wait for, or the quorum is reached."""
         return not self._silent or (self._quorum is not None and self._replies >= self._quorum)
 
-    def note(self, one: P, outcome: Outcome) -> bool:
+    def note(self, one: P, outcome: SurveyOutcome) -> bool:
         """Enter an outcome; False if it was not asked, or has one already."""
         if one not in self._silent:
             return False
         del self._silent[one]
         self.outcomes[one] = outcome
-        if outcome is Outcome.REPLIED:
+        if outcome is SurveyOutcome.REPLIED:
             self._replies += 1
         return True

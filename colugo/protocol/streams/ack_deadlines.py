@@ -3,25 +3,25 @@
 from collections import deque
 from collections.abc import Sequence
 
-from colugo.protocol.streams.attempts import Entry
-from colugo.protocol.streams.transitions import State
+from colugo.protocol.streams.attempts import QueuedMessage
+from colugo.protocol.streams.transitions import DeliveryState
 
-_IN_FLIGHT = State.IN_FLIGHT
+_IN_FLIGHT = DeliveryState.IN_FLIGHT
 _SPARE = 1000
 """How many finished tries may be kept before they are looked for."""
 
 
-class Deadlines:
+class AckDeadlines:
     """When the tries under way have failed. Their deadlines are added in the order of time."""
 
     def __init__(self) -> None:
-        self._groups: deque[tuple[float, list[Entry]]] = deque()
+        self._groups: deque[tuple[float, list[QueuedMessage]]] = deque()
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def add(self, deadline: float, entries: Sequence[Entry], in_flight: int) -> None:
+    def add(self, deadline: float, entries: Sequence[QueuedMessage], in_flight: int) -> None:
         """Set the deadline of tries, new ones or such as have more time.
 
         Args:
@@ -49,13 +49,13 @@ class Deadlines:
             groups.popleft()
         return None
 
-    def late(self, now: float) -> list[Entry]:
+    def late(self, now: float) -> list[QueuedMessage]:
         """The tries that have failed.
 
         Args:
             now: seconds.
         """
-        late: dict[Entry, None] = {}
+        late: dict[QueuedMessage, None] = {}
         while self._groups and self._groups[0][0] <= now:
             deadline, entries = self._groups.popleft()
             self._size -= len(entries)
@@ -73,5 +73,5 @@ class Deadlines:
         self._size = sum(len(entries) for _, entries in kept)
 
 
-def _waits(entry: Entry, deadline: float) -> bool:
+def _waits(entry: QueuedMessage, deadline: float) -> bool:
     return entry.state is _IN_FLIGHT and entry.deadline == deadline

@@ -4,15 +4,15 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from colugo.protocol.streams.stream_message import Message
-from colugo.protocol.streams.transitions import State
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.protocol.streams.transitions import DeliveryState
 
 # members of an enum are slow to get, and this one is needed for each message
-_READY = State.READY
+_READY = DeliveryState.READY
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class DeliveryRules:
     """How often, and how fast, messages are handed out.
 
     Attributes:
@@ -33,7 +33,7 @@ class Rules:
 
 
 @dataclass(eq=False, slots=True)
-class Line:
+class KeyLine:
     """Messages of one key, of which a member has some: the others go to the same one, after them.
 
     Attributes:
@@ -45,14 +45,14 @@ class Line:
     """
 
     key: str
-    member: "Member | None" = None
+    member: "GroupMember | None" = None
     in_flight: int = 0
     suspects: int = 0
-    waiting: deque["Entry"] = field(default_factory=deque)
+    waiting: deque["QueuedMessage"] = field(default_factory=deque)
 
 
 @dataclass(eq=False, slots=True)
-class Member:
+class GroupMember:
     """A consumer of the group.
 
     Attributes:
@@ -69,7 +69,7 @@ class Member:
     held: int = 0
     silent: bool = False
     leaving: bool = False
-    blocked: dict[Line, None] = field(default_factory=dict)
+    blocked: dict[KeyLine, None] = field(default_factory=dict)
 
     @property
     def room(self) -> int:
@@ -82,7 +82,7 @@ class Member:
         return not (self.silent or self.leaving)
 
 
-class Entry:
+class QueuedMessage:
     """A message in the group.
 
     Attributes:
@@ -97,22 +97,22 @@ class Entry:
 
     __slots__ = ("attempt", "deadline", "member", "message", "redelivered", "state", "suspect")
 
-    def __init__(self, message: Message, tries: int = 0, *, redelivered: bool = False) -> None:
+    def __init__(self, message: StreamMessage, tries: int = 0, *, redelivered: bool = False) -> None:
         self.message = message
-        self.state: State = _READY
+        self.state: DeliveryState = _READY
         self.attempt = tries
         self.redelivered = redelivered
         self.suspect = False
-        self.member: Member | None = None
+        self.member: GroupMember | None = None
         self.deadline = 0.0
 
 
-def number_of(entry: Entry) -> int:
+def number_of(entry: QueuedMessage) -> int:
     """By it messages are ordered."""
     return entry.message.seq
 
 
-class Dead(NamedTuple):
+class ExhaustedMessage(NamedTuple):
     """A message whose tries are used up.
 
     Attributes:
@@ -121,6 +121,6 @@ class Dead(NamedTuple):
         traceback: of the callback's exception; empty if there was none.
     """
 
-    entry: Entry
+    entry: QueuedMessage
     reason: str
     traceback: str = ""

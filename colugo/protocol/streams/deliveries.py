@@ -6,9 +6,9 @@ from operator import itemgetter, or_
 from typing import NamedTuple
 
 from colugo.errors import FrameError
-from colugo.protocol.frames import MAGIC, VERSION, Kind, check_count, check_end, check_header, cut
+from colugo.protocol.frames import MAGIC, VERSION, FrameKind, check_count, check_end, check_header, cut
 from colugo.protocol.streams.message_parts import MAX_KEY_BYTES
-from colugo.protocol.streams.stream_message import FLAG_TEXT, Message
+from colugo.protocol.streams.stream_message import FLAG_TEXT, StreamMessage
 
 FLAG_REDELIVERED = 2
 _FLAGS = bytes(range((FLAG_TEXT | FLAG_REDELIVERED) + 1))
@@ -46,7 +46,7 @@ class Deliveries(NamedTuple):
 
 def encode_deliveries(
     stream_id: bytes,
-    messages: list[Message],
+    messages: list[StreamMessage],
     attempts: list[int] | None = None,
     redelivered: list[bool] | None = None,
 ) -> bytes:
@@ -76,7 +76,7 @@ def encode_deliveries(
     numbers = struct.pack(
         f"<{2 * count}Q{count}I", *map(_seq, messages), *map(_sent_ns, messages), *map(len, payloads)
     )
-    header = _HEADER.pack(MAGIC, 0, VERSION, Kind.DELIVER, stream_id, count)
+    header = _HEADER.pack(MAGIC, 0, VERSION, FrameKind.DELIVER, stream_id, count)
     return b"".join([header, numbers, sizes, tries, flags, *keys, *headers, *payloads])
 
 
@@ -91,7 +91,7 @@ def decode_deliveries(frame: bytes) -> Deliveries:
     except struct.error:
         raise FrameError(f"{len(frame)} bytes are too few for a DELIVER") from None
     check_header(magic, version)
-    if kind != Kind.DELIVER or reserved or not count:
+    if kind != FrameKind.DELIVER or reserved or not count:
         raise FrameError(f"not a DELIVER: kind {kind}, second byte {reserved}, {count} messages")
     check_count(count)
     start = _HEADER.size + _NUMBERS.size * count

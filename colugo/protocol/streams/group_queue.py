@@ -7,17 +7,23 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from operator import attrgetter, itemgetter
 
-from colugo.protocol.streams.ack_deadlines import Deadlines
-from colugo.protocol.streams.attempts import Dead, Entry, Member, Rules, number_of
-from colugo.protocol.streams.key_order import KeyLines
-from colugo.protocol.streams.quarantine import Suspects
-from colugo.protocol.streams.stream_message import Message
-from colugo.protocol.streams.transitions import Event, State, next_state
+from colugo.protocol.streams.ack_deadlines import AckDeadlines
+from colugo.protocol.streams.attempts import (
+    DeliveryRules,
+    ExhaustedMessage,
+    GroupMember,
+    QueuedMessage,
+    number_of,
+)
+from colugo.protocol.streams.key_order import KeyOrder
+from colugo.protocol.streams.quarantine import Quarantine
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.protocol.streams.transitions import DeliveryEvent, DeliveryState, next_state
 
 # members of an enum are slow to get, and these are needed for each message
-_READY = State.READY
-_IN_FLIGHT = State.IN_FLIGHT
-_ACKNOWLEDGED = State.ACKNOWLEDGED
+_READY = DeliveryState.READY
+_IN_FLIGHT = DeliveryState.IN_FLIGHT
+_ACKNOWLEDGED = DeliveryState.ACKNOWLEDGED
 _seq, _headers, _payload = map(itemgetter, (0, 2, 3))
 _held = attrgetter("held")
 _WIDE = 64
@@ -25,7 +31,7 @@ _WIDE = 64
 _SPARE = 1000
 """How many finished messages may wait in line with the others before they are looked for."""
 
-Given = dict[Member, list[Entry]]
+Given = dict[GroupMember, list[QueuedMessage]]
 
 
 class GroupQueue:
@@ -40,34 +46,34 @@ class GroupQueue:
         rules: how often, and how fast.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: DeliveryRules) -> None:
         self.rules = rules
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[int, QueuedMessage] = {}
         """What is not finished yet, by number."""
-        self.members: dict[bytes, Member] = {}
+        self.members: dict[bytes, GroupMember] = {}
         self.in_flight = 0
         """How many messages the members have."""
         self.size = 0
         """Bytes of the payloads and headers in `entries`."""
-        self._ready: deque[Entry] = deque()
-        self._lines = KeyLines()
-        self._suspects = Suspects(self._lines)
-        self._pauses: list[tuple[float, int, Entry]] = []
+        self._ready: deque[QueuedMessage] = deque()
+        self._lines = KeyOrder()
+        self._suspects = Quarantine(self._lines)
+        self._pauses: list[tuple[float, int, QueuedMessage]] = []
         self._tie = count()
-        self._deadlines = Deadlines()
+        self._deadlines = AckDeadlines()
         self._finished_in_line = 0
 
     # --- what comes in
 
-    def offer(self, messages: Iterable[Message]) -> None:
+    def offer(self, messages: Iterable[StreamMessage]) -> None:
         """Take messages that have never been handed out, in the order of their numbers."""
         messages = list(messages)
-        entries = list(map(Entry, messages))
+        entries = list(map(QueuedMessage, messages))
         self.entries.update(zip(map(_seq, messages), entries, strict=True))
         self._ready.extend(entries)
         self.size += sum(map(len, map(_payload, messages))) + sum(map(len, map(_headers, messages)))
 
-    def offer_again(self, message: Message, tries: int) -> Dead | None:
+    def offer_again(self, message: StreamMessage, tries: int) -> ExhaustedMessage | None:
         """Take a message that may have been handed out before the producer was started again.
 
         Args:
@@ -77,11 +83,11 @@ class GroupQueue:
         Returns:
             Itself as a dead letter, if it has been in flight so often when the producer ended.
         """
-        entry = Entry(message, tries, redelivered=True)
+        entry = QueuedMessage(message, tries, redelivered=True)
         if tries > self.rules.max_deliver:
             entry.state = _IN_FLIGHT  # where it was when the producer ended
-            self._move(entry, Event.LOST, exhausted=True)
-            return Dead(entry, f"the producer ended {tries} times while a consumer had it")
+            self._move(entry, DeliveryEvent.LOST, exhausted=True)
+            return ExhaustedMessage(entry, f"the producer ended {tries} times while a consumer had it")
         self.entries[message.seq] = entry
         self.size += len(message.payload) + len(message.headers)
         if tries >= self.rules.max_deliver:
@@ -94,9 +100,9 @@ class GroupQueue:
     def join(self, identity: bytes, prefetch: int) -> None:
         """A member has come, by a connection that no other one has."""
         assert identity not in self.members, f"{identity.hex()} is a member already"
-        self.members[identity] = Member(identity, prefetch)
+        self.members[identity] = GroupMember(identity, prefetch)
 
-    def leave(self, identity: bytes, reason: str) -> list[Dead]:
+    def leave(self, identity: bytes, reason: str) -> list[ExhaustedMessage]:
         """A member has gone; what it had is redelivered.
 
         Args:
@@ -110,13 +116,13 @@ class GroupQueue:
         held = [
             entry for entry in self.entries.values() if entry.member is member and entry.state is _IN_FLIGHT
         ]
-        dead = self._fail(member, held, Event.LOST, reason)
+        dead = self._fail(member, held, DeliveryEvent.LOST, reason)
         self._suspects.leave(member)
         return dead
 
     # --- what is handed out
 
-    def assign(self, now: float) -> list[tuple[Member, list[Entry]]]:
+    def assign(self, now: float) -> list[tuple[GroupMember, list[QueuedMessage]]]:
         """Choose who gets which messages now.
 
         Args:
@@ -140,7 +146,7 @@ class GroupQueue:
             self._deadlines.add(deadline, entries, self.in_flight)
         return list(given.items())
 
-    def _free(self) -> list[Member]:
+    def _free(self) -> list[GroupMember]:
         """Who can be given messages that are not suspect, those first that have the fewest."""
         carer = self._suspects.carer
         able = [one for one in self.members.values() if one.room > 0 and one is not carer]
@@ -157,9 +163,9 @@ class GroupQueue:
                     self.in_flight += len(batch)
                     given.setdefault(member, []).extend(batch)
 
-    def _take_ready(self, member: Member, room: int) -> list[Entry]:
+    def _take_ready(self, member: GroupMember, room: int) -> list[QueuedMessage]:
         ready, lines = self._ready, self._lines
-        batch: list[Entry] = []
+        batch: list[QueuedMessage] = []
         while room and ready:
             entry = ready.popleft()
             if entry.state is not _READY:  # released, or acknowledged late
@@ -192,7 +198,7 @@ class GroupQueue:
             if line.waiting:
                 member.blocked[line] = None
 
-    def _give(self, entry: Entry, member: Member, given: Given) -> None:
+    def _give(self, entry: QueuedMessage, member: GroupMember, given: Given) -> None:
         entry.state = _IN_FLIGHT
         entry.attempt += 1
         entry.member = member
@@ -249,7 +255,7 @@ class GroupQueue:
 
     def nack(
         self, identity: bytes, seq: int, now: float, *, delay_s: float | None, reason: str, traceback: str
-    ) -> tuple[bool, Dead | None]:
+    ) -> tuple[bool, ExhaustedMessage | None]:
         """A member could not handle a message.
 
         Args:
@@ -268,10 +274,10 @@ class GroupQueue:
             return False, None
         exhausted = entry.attempt >= self.rules.max_deliver
         self._take_back(entry)
-        self._move(entry, Event.NACK, exhausted=exhausted)
+        self._move(entry, DeliveryEvent.NACK, exhausted=exhausted)
         if exhausted:
             self._drop(seq, entry)
-            return True, Dead(entry, reason, traceback)
+            return True, ExhaustedMessage(entry, reason, traceback)
         entry.redelivered = True
         entry.suspect = False
         delay = self.rules.delay_s(entry.attempt) if delay_s is None else delay_s
@@ -296,15 +302,15 @@ class GroupQueue:
             if entry.suspect:
                 self._suspects.mark(entry)
             self._take_back(entry)
-            self._move(entry, Event.RETURN)
+            self._move(entry, DeliveryEvent.RETURN)
             entry.attempt -= 1
             returned.append(entry)
         self._put_back(sorted(returned, key=number_of))
         return strange
 
-    def _put_back(self, returned: list[Entry]) -> None:
+    def _put_back(self, returned: list[QueuedMessage]) -> None:
         """Let messages wait before those that have never been handed out."""
-        by_key: dict[str, list[Entry]] = {}
+        by_key: dict[str, list[QueuedMessage]] = {}
         for entry in returned:
             if not entry.suspect:
                 by_key.setdefault(entry.message.key, []).append(entry)
@@ -315,7 +321,9 @@ class GroupQueue:
             elif entry.message.key not in lined:
                 self._ready.appendleft(entry)
 
-    def abandon(self, identity: bytes, seqs: Iterable[int], reason: str) -> tuple[int, list[Dead]]:
+    def abandon(
+        self, identity: bytes, seqs: Iterable[int], reason: str
+    ) -> tuple[int, list[ExhaustedMessage]]:
         """A member that is about to leave has begun with messages, and will not end them.
 
         Args:
@@ -330,7 +338,7 @@ class GroupQueue:
         held = [entry for seq in wanted if (entry := self._held_by(identity, seq)) is not None]
         if held:
             self.members[identity].leaving = True
-        dead = self._fail(self.members[identity], held, Event.LOST, reason) if held else []
+        dead = self._fail(self.members[identity], held, DeliveryEvent.LOST, reason) if held else []
         return len(wanted) - len(held), dead
 
     def stay(self, identity: bytes, begun: Iterable[int]) -> None:
@@ -357,7 +365,7 @@ class GroupQueue:
             How many of them it did not have.
         """
         strange = 0
-        kept: dict[Entry, None] = {}
+        kept: dict[QueuedMessage, None] = {}
         for seq in seqs:
             entry = self._held_by(identity, seq)
             if entry is None:
@@ -382,12 +390,12 @@ class GroupQueue:
                     self._take_back(entry)
                 else:
                     self._leave_wait(entry)
-                self._move(entry, Event.RELEASE)
+                self._move(entry, DeliveryEvent.RELEASE)
                 self._drop(seq, entry)
                 released += 1
         return released
 
-    def take_out(self, seqs: Iterable[int]) -> list[Entry]:
+    def take_out(self, seqs: Iterable[int]) -> list[QueuedMessage]:
         """Release those messages that no member has.
 
         Returns:
@@ -411,7 +419,7 @@ class GroupQueue:
 
     # --- time
 
-    def expire(self, now: float) -> tuple[list[Dead], list[Member]]:
+    def expire(self, now: float) -> tuple[list[ExhaustedMessage], list[GroupMember]]:
         """Take back what no member has said anything of for too long; and pauses end.
 
         Args:
@@ -429,12 +437,12 @@ class GroupQueue:
         reason = f"not acknowledged within {self.rules.ack_timeout_s:g} s"
         for member, entries in late.items():
             member.silent = True
-            dead += self._fail(member, entries, Event.TIMEOUT, reason)
+            dead += self._fail(member, entries, DeliveryEvent.TIMEOUT, reason)
         return dead, list(late)
 
     def next_due(self) -> float | None:
         """When to look again, seconds; None if nothing waits for a time."""
-        while self._pauses and self._pauses[0][2].state is not State.PAUSED:
+        while self._pauses and self._pauses[0][2].state is not DeliveryState.PAUSED:
             heapq.heappop(self._pauses)
         deadline = self._deadlines.next()
         if not self._pauses:
@@ -450,18 +458,20 @@ class GroupQueue:
 
     # --- within
 
-    def _held_by(self, identity: bytes, seq: int) -> Entry | None:
+    def _held_by(self, identity: bytes, seq: int) -> QueuedMessage | None:
         entry = self.entries.get(seq)
         if entry is None or entry.state is not _IN_FLIGHT or entry.member is None:
             return None
         return entry if entry.member.identity == identity else None
 
-    def _move(self, entry: Entry, event: Event, *, exhausted: bool = False) -> None:
+    def _move(self, entry: QueuedMessage, event: DeliveryEvent, *, exhausted: bool = False) -> None:
         then = next_state(entry.state, event, exhausted=exhausted)
         assert then is not None, f"{event.name} of a message that is {entry.state.name}"
         entry.state = then
 
-    def _fail(self, member: Member, entries: list[Entry], event: Event, reason: str) -> list[Dead]:
+    def _fail(
+        self, member: GroupMember, entries: list[QueuedMessage], event: DeliveryEvent, reason: str
+    ) -> list[ExhaustedMessage]:
         """The member is gone or silent: redeliver what it had, one by one, but for one that it had alone."""
         dead = []
         alone = member.held == 1
@@ -473,13 +483,13 @@ class GroupQueue:
             self._move(entry, event, exhausted=exhausted)
             if exhausted:
                 self._drop(entry.message.seq, entry)
-                dead.append(Dead(entry, reason))
+                dead.append(ExhaustedMessage(entry, reason))
             else:
                 entry.redelivered = True
                 self._suspects.add(entry)
         return dead
 
-    def _take_back(self, entry: Entry) -> None:
+    def _take_back(self, entry: QueuedMessage) -> None:
         """The member no longer has it."""
         member = entry.member
         assert member is not None
@@ -490,7 +500,7 @@ class GroupQueue:
         if member.blocked:
             self._lines.wake(member)
 
-    def _leave_wait(self, entry: Entry) -> None:
+    def _leave_wait(self, entry: QueuedMessage) -> None:
         """A message that is finished need not be handed out any more; it is skipped where it waits."""
         if entry.suspect:
             self._suspects.finish(entry)
@@ -503,11 +513,11 @@ class GroupQueue:
         self._finished_in_line = 0
         self._ready = deque(entry for entry in self._ready if entry.state is _READY)
         self._suspects.sweep()
-        self._pauses = [pause for pause in self._pauses if pause[2].state is State.PAUSED]
+        self._pauses = [pause for pause in self._pauses if pause[2].state is DeliveryState.PAUSED]
         heapq.heapify(self._pauses)
         self._lines.sweep()
 
-    def _drop(self, seq: int, entry: Entry) -> None:
+    def _drop(self, seq: int, entry: QueuedMessage) -> None:
         del self.entries[seq]
         self.size -= len(entry.message.payload) + len(entry.message.headers)
 
@@ -516,7 +526,7 @@ class GroupQueue:
         due = []
         while pauses and pauses[0][0] <= now:
             entry = heapq.heappop(pauses)[2]
-            if entry.state is State.PAUSED:
-                self._move(entry, Event.DUE)
+            if entry.state is DeliveryState.PAUSED:
+                self._move(entry, DeliveryEvent.DUE)
                 due.append(entry)
         self._ready.extendleft(reversed(due))

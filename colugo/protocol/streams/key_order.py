@@ -2,18 +2,18 @@
 
 from collections import deque
 
-from colugo.protocol.streams.attempts import Entry, Line, Member, number_of
-from colugo.protocol.streams.transitions import State
+from colugo.protocol.streams.attempts import GroupMember, KeyLine, QueuedMessage, number_of
+from colugo.protocol.streams.transitions import DeliveryState
 
-_READY = State.READY
+_READY = DeliveryState.READY
 
 
-class KeyLines:
+class KeyOrder:
     """The lines of all keys of which a message is handed out or waits for others."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, Line] = {}
-        self._woken: dict[Line, None] = {}
+        self._lines: dict[str, KeyLine] = {}
+        self._woken: dict[KeyLine, None] = {}
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -23,12 +23,12 @@ class KeyLines:
         """Whether there are lines that may go on."""
         return bool(self._woken)
 
-    def may_go(self, entry: Entry, member: Member) -> bool:
+    def may_go(self, entry: QueuedMessage, member: GroupMember) -> bool:
         """Whether a message can go to a member, which then has it; else it waits in line."""
         key = entry.message.key
         line = self._lines.get(key)
         if line is None:
-            self._lines[key] = Line(key, member, 1)
+            self._lines[key] = KeyLine(key, member, 1)
             return True
         if line.member is member and line.in_flight and not (line.waiting or line.suspects):
             line.in_flight += 1
@@ -44,9 +44,9 @@ class KeyLines:
 
     def suspect(self, key: str) -> None:
         """A message has become suspect, and waits to be handed out by itself."""
-        self._lines.setdefault(key, Line(key)).suspects += 1
+        self._lines.setdefault(key, KeyLine(key)).suspects += 1
 
-    def give_suspect(self, key: str, member: Member) -> None:
+    def give_suspect(self, key: str, member: GroupMember) -> None:
         """A suspect that waited is handed to a member."""
         line = self._lines[key]
         line.member = member
@@ -65,7 +65,7 @@ class KeyLines:
         line.in_flight -= 1
         self._look_at(line)
 
-    def put_back(self, key: str, entries: list[Entry]) -> bool:
+    def put_back(self, key: str, entries: list[QueuedMessage]) -> bool:
         """Let messages of a key wait among the others of it, in the order of their numbers.
 
         Returns:
@@ -78,18 +78,18 @@ class KeyLines:
         self._woken[line] = None
         return True
 
-    def wake(self, member: Member) -> None:
+    def wake(self, member: GroupMember) -> None:
         """A member may have room again."""
         if member.blocked:
             self._woken.update(member.blocked)
             member.blocked.clear()
 
-    def take_woken(self) -> list[Line]:
+    def take_woken(self) -> list[KeyLine]:
         """The lines that may go on; those that cannot are to be given back by `wait`."""
         woken, self._woken = self._woken, {}
         return [line for line in woken if not (line.suspects or self._look_at_empty(line))]
 
-    def wait(self, line: Line) -> None:
+    def wait(self, line: KeyLine) -> None:
         """A line can go on as soon as anybody has room."""
         self._woken[line] = None
 
@@ -99,12 +99,12 @@ class KeyLines:
             line.waiting = deque(entry for entry in line.waiting if entry.state is _READY)
             self._look_at_empty(line)
 
-    def _look_at(self, line: Line) -> None:
+    def _look_at(self, line: KeyLine) -> None:
         """Something of it is over: let it go on, or forget it."""
         if not (line.in_flight or line.suspects or self._look_at_empty(line)):
             self._woken[line] = None
 
-    def _look_at_empty(self, line: Line) -> bool:
+    def _look_at_empty(self, line: KeyLine) -> bool:
         """Whether nobody waits in it; if nobody has a message of it, either, it is over."""
         waiting = line.waiting
         while waiting and waiting[0].state is not _READY:

@@ -4,15 +4,15 @@ from collections import deque
 from collections.abc import Iterable
 from operator import attrgetter
 
-from colugo.protocol.streams.attempts import Entry, Member
-from colugo.protocol.streams.key_order import KeyLines
-from colugo.protocol.streams.transitions import State
+from colugo.protocol.streams.attempts import GroupMember, QueuedMessage
+from colugo.protocol.streams.key_order import KeyOrder
+from colugo.protocol.streams.transitions import DeliveryState
 
-_READY = State.READY
+_READY = DeliveryState.READY
 _held = attrgetter("held")
 
 
-class Suspects:
+class Quarantine:
     """Chooses, for each of them, a member that has nothing else: one that kills it takes no others with it.
 
     Args:
@@ -22,36 +22,36 @@ class Suspects:
         carer: who gets suspects, and nothing else; None if there are none.
     """
 
-    def __init__(self, lines: KeyLines) -> None:
-        self.carer: Member | None = None
+    def __init__(self, lines: KeyOrder) -> None:
+        self.carer: GroupMember | None = None
         self._lines = lines
-        self._waiting: deque[Entry] = deque()
+        self._waiting: deque[QueuedMessage] = deque()
 
     @property
     def active(self) -> bool:
         """Whether some wait, or somebody has been chosen for them."""
         return bool(self._waiting) or self.carer is not None
 
-    def mark(self, entry: Entry) -> None:
+    def mark(self, entry: QueuedMessage) -> None:
         """A message becomes suspect: it is to be handed out by itself, and before the others of its key."""
         entry.suspect = True
         if entry.message.key:
             self._lines.suspect(entry.message.key)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: QueuedMessage) -> None:
         """Let one that is marked wait, after the others."""
         self._waiting.append(entry)
 
-    def add_first(self, entry: Entry) -> None:
+    def add_first(self, entry: QueuedMessage) -> None:
         """Let one that is marked wait, before the others."""
         self._waiting.appendleft(entry)
 
-    def finish(self, entry: Entry) -> None:
+    def finish(self, entry: QueuedMessage) -> None:
         """One that waited need not be handed out any more; it is skipped."""
         if entry.message.key:
             self._lines.drop_suspect(entry.message.key)
 
-    def take(self, members: Iterable[Member]) -> tuple[Entry, Member] | None:
+    def take(self, members: Iterable[GroupMember]) -> tuple[QueuedMessage, GroupMember] | None:
         """Let the one go whose turn it is; it, and who gets it. None if none can be handed out now.
 
         Args:
@@ -76,7 +76,7 @@ class Suspects:
             self._lines.give_suspect(entry.message.key, carer)
         return entry, carer
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: GroupMember) -> None:
         """A member has gone."""
         if self.carer is member:
             self.carer = None
@@ -85,7 +85,7 @@ class Suspects:
         """Let go of those that are finished."""
         self._waiting = deque(entry for entry in self._waiting if entry.state is _READY)
 
-    def _first(self) -> Entry | None:
+    def _first(self) -> QueuedMessage | None:
         """The first one of whose key nobody has another message."""
         waiting = self._waiting
         while waiting and waiting[0].state is not _READY:

@@ -12,7 +12,7 @@ import msgspec
 
 from colugo.errors import FrameError
 from colugo.protocol.error_report import report_error
-from colugo.protocol.frames import MAGIC, MAX_COUNT, VERSION, Kind, check_end, check_header
+from colugo.protocol.frames import MAGIC, MAX_COUNT, VERSION, FrameKind, check_end, check_header
 from colugo.protocol.streams.ranges import Range
 
 MAX_REPORT_CHARS = 10_000
@@ -33,7 +33,7 @@ _CUT = "…"
 _Text = Annotated[str, msgspec.Meta(max_length=MAX_REPORT_CHARS)]
 
 
-class Outcome(IntEnum):
+class SettlementOutcome(IntEnum):
     """What has become of a message, other than that it was handled.
 
     NACK: it failed, and counts as a try. RETURN: it was not begun, and does not count. WORKING: it is
@@ -64,13 +64,13 @@ class Settlement(NamedTuple):
 
     Attributes:
         seq: its sequence number.
-        outcome: an `Outcome`.
+        outcome: an `SettlementOutcome`.
         delay_ms: milliseconds until it may be tried again; BY_RULES for what the stream has been given.
         failure: with NACK, why; None if nothing was said.
     """
 
     seq: int
-    outcome: Outcome
+    outcome: SettlementOutcome
     delay_ms: int = BY_RULES
     failure: Failure | None = None
 
@@ -106,7 +106,7 @@ def encode_settle(stream_id: bytes, ranges: Sequence[Range], others: Sequence[Se
         others: at most MAX_COUNT. Of long reasons the beginning is sent, of long tracebacks the end.
     """
     reports = [b"" if other.failure is None else _encode_failure(other.failure) for other in others]
-    header = _HEADER.pack(MAGIC, 0, VERSION, Kind.SETTLE, stream_id, len(ranges), len(others))
+    header = _HEADER.pack(MAGIC, 0, VERSION, FrameKind.SETTLE, stream_id, len(ranges), len(others))
     borders = struct.pack(f"<{2 * len(ranges)}Q", *chain.from_iterable(ranges))
     entries = [
         _OTHER.pack(other.seq, other.outcome, other.delay_ms, len(report))
@@ -144,7 +144,7 @@ def decode_settle(frame: bytes) -> Settle:
     except struct.error:
         raise FrameError(f"{len(frame)} bytes are too few for a SETTLE") from None
     check_header(magic, version)
-    if kind != Kind.SETTLE or reserved or not (count or others):
+    if kind != FrameKind.SETTLE or reserved or not (count or others):
         raise FrameError(f"not a SETTLE: kind {kind}, second byte {reserved}, {count} and {others} entries")
     if max(count, others) > MAX_COUNT:
         raise FrameError(f"{count} ranges and {others} others in one frame; there may be {MAX_COUNT} of each")
@@ -168,10 +168,10 @@ def decode_settle(frame: bytes) -> Settle:
 
 def _decode_settlement(seq: int, number: int, delay_ms: int, report: bytes) -> Settlement:
     try:
-        outcome = Outcome(number)
+        outcome = SettlementOutcome(number)
     except ValueError:
         raise FrameError(f"unknown outcome {number}") from None
-    if not seq or (report and outcome is not Outcome.NACK):
+    if not seq or (report and outcome is not SettlementOutcome.NACK):
         raise FrameError(
             f"message {seq}, {outcome.name}, report of {len(report)} bytes: they begin with 1, and only "
             f"NACK has a report"

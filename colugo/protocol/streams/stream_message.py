@@ -5,7 +5,7 @@ from typing import NamedTuple
 FLAG_TEXT = 1
 
 
-class Message(NamedTuple):
+class StreamMessage(NamedTuple):
     """One message of a stream.
 
     Attributes:

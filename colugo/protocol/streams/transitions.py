@@ -21,7 +21,7 @@ again, counts; one of what was never handed out does not.
 from enum import IntEnum
 
 
-class State(IntEnum):
+class DeliveryState(IntEnum):
     """Where a message is."""
 
     READY = 0
@@ -38,7 +38,7 @@ class State(IntEnum):
     """The stream no longer keeps it for the group: dropped, expired, or handled by another one; final."""
 
 
-class Event(IntEnum):
+class DeliveryEvent(IntEnum):
     """What happens to it."""
 
     DELIVER = 0
@@ -55,29 +55,29 @@ class Event(IntEnum):
     RELEASE = 7
 
 
-FINAL = frozenset({State.ACKNOWLEDGED, State.DEAD, State.RELEASED})
+FINAL = frozenset({DeliveryState.ACKNOWLEDGED, DeliveryState.DEAD, DeliveryState.RELEASED})
 
 TRANSITIONS = {
-    (State.READY, Event.DELIVER): State.IN_FLIGHT,
-    (State.READY, Event.ACK): State.ACKNOWLEDGED,
-    (State.READY, Event.RELEASE): State.RELEASED,
-    (State.IN_FLIGHT, Event.ACK): State.ACKNOWLEDGED,
-    (State.IN_FLIGHT, Event.NACK): State.PAUSED,
-    (State.IN_FLIGHT, Event.RETURN): State.READY,
-    (State.IN_FLIGHT, Event.LOST): State.READY,
-    (State.IN_FLIGHT, Event.TIMEOUT): State.READY,
-    (State.IN_FLIGHT, Event.RELEASE): State.RELEASED,
-    (State.PAUSED, Event.DUE): State.READY,
-    (State.PAUSED, Event.ACK): State.ACKNOWLEDGED,
-    (State.PAUSED, Event.RELEASE): State.RELEASED,
+    (DeliveryState.READY, DeliveryEvent.DELIVER): DeliveryState.IN_FLIGHT,
+    (DeliveryState.READY, DeliveryEvent.ACK): DeliveryState.ACKNOWLEDGED,
+    (DeliveryState.READY, DeliveryEvent.RELEASE): DeliveryState.RELEASED,
+    (DeliveryState.IN_FLIGHT, DeliveryEvent.ACK): DeliveryState.ACKNOWLEDGED,
+    (DeliveryState.IN_FLIGHT, DeliveryEvent.NACK): DeliveryState.PAUSED,
+    (DeliveryState.IN_FLIGHT, DeliveryEvent.RETURN): DeliveryState.READY,
+    (DeliveryState.IN_FLIGHT, DeliveryEvent.LOST): DeliveryState.READY,
+    (DeliveryState.IN_FLIGHT, DeliveryEvent.TIMEOUT): DeliveryState.READY,
+    (DeliveryState.IN_FLIGHT, DeliveryEvent.RELEASE): DeliveryState.RELEASED,
+    (DeliveryState.PAUSED, DeliveryEvent.DUE): DeliveryState.READY,
+    (DeliveryState.PAUSED, DeliveryEvent.ACK): DeliveryState.ACKNOWLEDGED,
+    (DeliveryState.PAUSED, DeliveryEvent.RELEASE): DeliveryState.RELEASED,
 }
-FAILURES = frozenset({Event.NACK, Event.LOST, Event.TIMEOUT})
+FAILURES = frozenset({DeliveryEvent.NACK, DeliveryEvent.LOST, DeliveryEvent.TIMEOUT})
 """What makes a dead letter of a message whose tries are used up."""
 
 
 def next_state(
-    state: State, event: Event, *, handed_out: bool = True, exhausted: bool = False
-) -> State | None:
+    state: DeliveryState, event: DeliveryEvent, *, handed_out: bool = True, exhausted: bool = False
+) -> DeliveryState | None:
     """The state after an event; None if the event does not fit.
 
     Args:
@@ -87,6 +87,6 @@ def next_state(
         exhausted: whether this was its last try.
     """
     then = TRANSITIONS.get((state, event))
-    if then is None or (event is Event.ACK and not handed_out):
+    if then is None or (event is DeliveryEvent.ACK and not handed_out):
         return None
-    return State.DEAD if exhausted and event in FAILURES else then
+    return DeliveryState.DEAD if exhausted and event in FAILURES else then

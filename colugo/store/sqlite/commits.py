@@ -5,14 +5,14 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from colugo.store.base import Committed, Outcome, Transaction
+from colugo.store.base import CommitOutcome, Committed, Transaction
 from colugo.store.sqlite.damage import Damaged, move_aside
 from colugo.store.sqlite.disk_thread import Step
 from colugo.store.sqlite.failure import full_failure, is_full, store_failure
 from colugo.store.sqlite.free_pages import has_pages, is_mostly_empty, shrink
-from colugo.store.sqlite.job_queue import JobLine
+from colugo.store.sqlite.job_queue import JobQueue
 from colugo.store.sqlite.reserve import Reserve
-from colugo.store.sqlite.row_writer import Prepared, Totals, prepare, write
+from colugo.store.sqlite.row_writer import Prepared, RowTotals, prepare, write
 from colugo.store.sqlite.store_file import StoreFile
 
 _RETAKE_S = 1.0
@@ -38,7 +38,7 @@ class Commits:
     """
 
     def __init__(
-        self, file: StoreFile, totals: Totals, *, line: JobLine, reserve: Reserve, logger: logging.Logger
+        self, file: StoreFile, totals: RowTotals, *, line: JobQueue, reserve: Reserve, logger: logging.Logger
     ) -> None:
         self._file = file
         self._connection = file.connection
@@ -77,7 +77,9 @@ class Commits:
         else:
             self._line.beside(self._commit, partial(self._ended, commit, totals, outcome))
 
-    def _ended(self, commit: _Commit, totals: Totals, outcome: Outcome, error: Exception | None) -> None:
+    def _ended(
+        self, commit: _Commit, totals: RowTotals, outcome: CommitOutcome, error: Exception | None
+    ) -> None:
         if error is not None:
             self._failed(commit, error)
             return
@@ -150,7 +152,7 @@ class Commits:
         else:
             self._line.beside(self._commit, partial(self._moved, totals))
 
-    def _moved(self, totals: Totals, error: Exception | None) -> None:
+    def _moved(self, totals: RowTotals, error: Exception | None) -> None:
         if error is None:
             self._totals = totals
         else:

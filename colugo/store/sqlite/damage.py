@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import replace
 from typing import NamedTuple
 
-from colugo.store.sqlite.row_writer import Totals
+from colugo.store.sqlite.row_writer import RowTotals
 from colugo.store.sqlite.rows import SIZE
 
 # Everything that is put together here is a constant of this package.
@@ -25,7 +25,7 @@ class Damaged(NamedTuple):
     dead: list[int]
 
 
-def move_aside(connection: sqlite3.Connection, damaged: Damaged, totals: Totals) -> Totals:
+def move_aside(connection: sqlite3.Connection, damaged: Damaged, totals: RowTotals) -> RowTotals:
     """Move damaged rows to a table of their own, within a transaction of the caller's.
 
     Returns:

@@ -8,7 +8,7 @@ from colugo.store.sqlite.disk_thread import DiskThread, Step, Then
 Job = Callable[[], object]
 
 
-class JobLine:
+class JobQueue:
     """Does jobs in their order, each as soon as the one before it has ended.
 
     A job ends when it returns, unless it has called `beside`: then when what follows has returned.

@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from colugo.protocol.streams.stream_message import Message
-from colugo.store.base import DeadLetter, DeadQuery, Opened
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.store.base import DeadQuery, OpenedStore, StoredDeadLetter
 from colugo.store.sqlite.failure import damaged_failure
 from colugo.store.sqlite.rows import (
     DEAD_COLUMNS,
@@ -27,7 +27,7 @@ from colugo.store.sqlite.rows import (
 
 def messages(
     connection: sqlite3.Connection, after: int, limit: int, max_bytes: int, corrupt: list[int]
-) -> list[Message]:
+) -> list[StreamMessage]:
     """Read messages by number.
 
     Args:
@@ -38,7 +38,7 @@ def messages(
         corrupt: gets the numbers of damaged rows.
     """
     sql = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE seq > ? ORDER BY seq LIMIT ?"
-    found: list[Message] = []
+    found: list[StreamMessage] = []
     size = 0
     while limit > len(found):
         rows = connection.execute(sql, (after, limit - len(found)))
@@ -59,7 +59,7 @@ def messages(
     return found
 
 
-def some(connection: sqlite3.Connection, seqs: Iterable[int], corrupt: list[int]) -> list[Message]:
+def some(connection: sqlite3.Connection, seqs: Iterable[int], corrupt: list[int]) -> list[StreamMessage]:
     """Read the messages of some numbers, in their order."""
     sql = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE seq = ?"
     found = []
@@ -73,7 +73,9 @@ def some(connection: sqlite3.Connection, seqs: Iterable[int], corrupt: list[int]
     return found
 
 
-def dead_letters(connection: sqlite3.Connection, query: DeadQuery, corrupt: list[int]) -> list[DeadLetter]:
+def dead_letters(
+    connection: sqlite3.Connection, query: DeadQuery, corrupt: list[int]
+) -> list[StoredDeadLetter]:
     """Read dead letters by number and group.
 
     Args:
@@ -90,7 +92,7 @@ def dead_letters(connection: sqlite3.Connection, query: DeadQuery, corrupt: list
         conditions.append("key = ?")
         values.append(query.key)
     sql = f"SELECT {DEAD_COLUMNS}, rowid FROM dead WHERE {' AND '.join(conditions)}"
-    found: list[DeadLetter] = []
+    found: list[StoredDeadLetter] = []
     size = 0
     for row in _dead_rows(connection, sql, values, query):
         letter = read_dead(row[:-1])
@@ -116,7 +118,7 @@ def _dead_rows(
         yield from connection.execute(f"{sql} AND grp = ? AND seq = ?", [*values, group, seq])
 
 
-def look_into(connection: sqlite3.Connection, path: Path) -> Opened:
+def look_into(connection: sqlite3.Connection, path: Path) -> OpenedStore:
     """Read all that is known at the start.
 
     Raises:
@@ -138,7 +140,9 @@ def look_into(connection: sqlite3.Connection, path: Path) -> Opened:
         raise damaged_failure(path, "what it says of groups and attempts is not as it was written")
     (aside,) = connection.execute("SELECT count(*) FROM corrupt").fetchone()
     messages, size, dead = count(connection)
-    return Opened(stream.stream_id, stream.last_seq, messages, size, dead, good, tried, aside, stream.topic)
+    return OpenedStore(
+        stream.stream_id, stream.last_seq, messages, size, dead, good, tried, aside, stream.topic
+    )
 
 
 def count(connection: sqlite3.Connection) -> tuple[int, int, int]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from colugo.protocol.streams.stream_message import Message
-from colugo.store.base import Outcome, Transaction, Trim, size_of_all
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.store.base import CommitOutcome, Transaction, Trim, size_of_all
 from colugo.store.sqlite.rows import (
     DEAD_COLUMNS,
     GROUP_COLUMNS,
@@ -45,7 +45,7 @@ _UPDATE_STREAM = f"INSERT OR REPLACE INTO stream ({STREAM_COLUMNS}) VALUES (?, ?
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class RowTotals:
     """What is in a file as a whole.
 
     Attributes:
@@ -104,7 +104,7 @@ def prepare(transaction: Transaction) -> Prepared:
     )
 
 
-def _batches(messages: list[Message]) -> Iterator[tuple[str, list[Any]]]:
+def _batches(messages: list[StreamMessage]) -> Iterator[tuple[str, list[Any]]]:
     """Statements that insert messages, with what they are given."""
     at = 0
     for rows, statement in _INSERTS.items():
@@ -119,7 +119,9 @@ def _batches(messages: list[Message]) -> Iterator[tuple[str, list[Any]]]:
             at += rows
 
 
-def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) -> tuple[Totals, Outcome]:
+def write(
+    connection: sqlite3.Connection, prepared: Prepared, totals: RowTotals
+) -> tuple[RowTotals, CommitOutcome]:
     """Write all of a transaction, which the caller has begun and will commit or roll back.
 
     Args:
@@ -156,8 +158,8 @@ def write(connection: sqlite3.Connection, prepared: Prepared, totals: Totals) ->
         trimmed, expired, freed = _trim(connection, transaction.trim, count, size)
         count -= len(trimmed) + len(expired)
         size -= freed
-    totals = Totals(totals.stream_id, last_seq, count, size, dead, totals.topic)
-    return totals, Outcome(count, size, dead, trimmed, expired)
+    totals = RowTotals(totals.stream_id, last_seq, count, size, dead, totals.topic)
+    return totals, CommitOutcome(count, size, dead, trimmed, expired)
 
 
 def _delete(connection: sqlite3.Connection, ranges: list[tuple[int, int]]) -> tuple[int, int]:

@@ -7,8 +7,8 @@ from zlib import crc32
 
 import msgspec
 
-from colugo.protocol.streams.stream_message import Message
-from colugo.store.base import DeadLetter, GroupRecord
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.store.base import GroupRecord, StoredDeadLetter
 
 Row = tuple[Any, ...]
 
@@ -57,7 +57,7 @@ class StreamRow(NamedTuple):
     topic: str = ""
 
 
-def message_row(message: Message) -> Row:
+def message_row(message: StreamMessage) -> Row:
     """The row of a message, with its checksum.
 
     Raises:
@@ -68,11 +68,11 @@ def message_row(message: Message) -> Row:
     return seq, key, headers, flags, sent_ns, group, crc, payload
 
 
-def read_message(row: Row) -> Message | None:
+def read_message(row: Row) -> StreamMessage | None:
     """The message of a row whose texts are bytes; None if the row is damaged."""
     seq, key, headers, flags, sent_ns, group, crc, payload = row
     try:
-        message = Message(seq, key.decode(), headers, payload, flags, sent_ns, group.decode())
+        message = StreamMessage(seq, key.decode(), headers, payload, flags, sent_ns, group.decode())
         return message if message_row(message)[6] == crc else None
     except (AttributeError, TypeError, UnicodeDecodeError):  # values of other types than were written
         return None
@@ -131,7 +131,7 @@ def read_attempts(row: Row) -> tuple[str, int, int] | None:
         return None
 
 
-def dead_row(letter: DeadLetter) -> Row:
+def dead_row(letter: StoredDeadLetter) -> Row:
     """The row of a dead letter, with its checksum."""
     message = letter.message
     fields = (
@@ -150,12 +150,14 @@ def dead_row(letter: DeadLetter) -> Row:
     return *fields, crc32(message.payload, _checksum("dead", fields)), message.payload
 
 
-def read_dead(row: Row) -> DeadLetter | None:
+def read_dead(row: Row) -> StoredDeadLetter | None:
     """The dead letter of a row; None if it is damaged."""
     seq, group, key, headers, flags, sent_ns, only, attempts, reason, traceback, died_ns, crc, payload = row
     try:
-        message = Message(seq, key.decode(), headers, payload, flags, sent_ns, only.decode())
-        letter = DeadLetter(message, group.decode(), attempts, reason.decode(), traceback.decode(), died_ns)
+        message = StreamMessage(seq, key.decode(), headers, payload, flags, sent_ns, only.decode())
+        letter = StoredDeadLetter(
+            message, group.decode(), attempts, reason.decode(), traceback.decode(), died_ns
+        )
         return letter if dead_row(letter)[11] == crc else None
     except (AttributeError, TypeError, UnicodeDecodeError):
         return None

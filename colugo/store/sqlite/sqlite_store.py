@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from colugo.errors import ClosedError, LifecycleError, StoreError
-from colugo.store.base import Committed, DeadQuery, Opened, Read, ReadDead, Transaction
+from colugo.store.base import Committed, DeadQuery, OpenedStore, Read, ReadDead, Transaction
 from colugo.store.sqlite import row_reader
 from colugo.store.sqlite.commits import Commits
 from colugo.store.sqlite.damage import Damaged
 from colugo.store.sqlite.failure import full_failure, store_failure
-from colugo.store.sqlite.job_queue import JobLine
+from colugo.store.sqlite.job_queue import JobQueue
 from colugo.store.sqlite.reserve import Reserve
 from colugo.store.sqlite.row_reader import look_into
-from colugo.store.sqlite.row_writer import Totals
+from colugo.store.sqlite.row_writer import RowTotals
 from colugo.store.sqlite.store_file import Durability, StoreFile
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class SqliteStore:
         self._durability = durability
         self._logger = logger
         self._reserve = Reserve(self.path)
-        self._line = JobLine(f"colugo store {self.path.name}")
+        self._line = JobQueue(f"colugo store {self.path.name}")
         self._file: StoreFile | None = None
         self._commits: Commits | None = None
         self._closing = False
@@ -67,7 +67,7 @@ class SqliteStore:
 
     # --- opening and closing
 
-    def open(self) -> Opened:
+    def open(self) -> OpenedStore:
         """Open the file; see `Store.open`.
 
         Raises:
@@ -92,7 +92,9 @@ class SqliteStore:
             self._logger.warning("%s", full_failure(self.path))
         self._commits = Commits(
             file,
-            Totals(opened.stream_id, opened.last_seq, opened.count, opened.size, opened.dead, opened.topic),
+            RowTotals(
+                opened.stream_id, opened.last_seq, opened.count, opened.size, opened.dead, opened.topic
+            ),
             line=self._line,
             reserve=self._reserve,
             logger=self._logger,

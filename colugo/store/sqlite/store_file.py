@@ -12,7 +12,7 @@ from colugo.store.sqlite.creation import HEADER_BYTES, check_header, create
 from colugo.store.sqlite.failure import damaged_failure, file_failure, store_failure
 from colugo.store.sqlite.lock import BUSY_S, Identity, claim, disclaim, held
 from colugo.store.sqlite.rows import SCHEMA
-from colugo.store.sqlite.wal import LogState, log_path, log_state
+from colugo.store.sqlite.wal import WalState, log_path, log_state
 
 Durability = Literal["full", "os"]
 
@@ -91,11 +91,11 @@ def _check(path: Path, durability: Durability, logger: logging.Logger) -> None:
     with held(path, "r+b") as file:
         check_header(file.read(HEADER_BYTES), path)
         state = log_state(path)
-    if state is LogState.DAMAGED and durability == "full":
+    if state is WalState.DAMAGED and durability == "full":
         raise damaged_failure(
             path, f"{log_path(path).name}, with its last transactions, is not as it was written"
         )
-    if state is not LogState.WHOLE:
+    if state is not WalState.WHOLE:
         logger.warning(
             "the store %s ended within a transaction, which is lost: a power failure does that, and then it "
             "was not confirmed as synced; or %s is damaged",

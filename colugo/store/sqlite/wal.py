@@ -25,7 +25,7 @@ _MAGIC = 0x377F0682
 _MASK = 0xFFFFFFFF
 
 
-class LogState(enum.Enum):
+class WalState(enum.Enum):
     """What a log is like."""
 
     WHOLE = "whole"
@@ -34,7 +34,7 @@ class LogState(enum.Enum):
     DAMAGED = "damaged"
 
 
-class Frame(NamedTuple):
+class WalFrame(NamedTuple):
     """One page in the log.
 
     Attributes:
@@ -57,26 +57,26 @@ def log_path(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def log_state(path: Path) -> LogState:
+def log_state(path: Path) -> WalState:
     """What the log of a store's file is like; a missing one is whole."""
     try:
         file = log_path(path).open("rb")
     except FileNotFoundError:
-        return LogState.WHOLE
+        return WalState.WHOLE
     with file:
         header = file.read(_HEADER.size)
         if not header.strip(b"\0"):
-            return LogState.WHOLE
+            return WalState.WHOLE
         if _seed(header) is None:
-            return LogState.DAMAGED
+            return WalState.DAMAGED
         lost = [frame for frame in read_frames(file) if not frame.in_line]
     ends = [number for number, frame in enumerate(lost) if frame.size]
     if not ends:
-        return LogState.WHOLE
-    return LogState.TORN if ends == [len(lost) - 1] else LogState.DAMAGED
+        return WalState.WHOLE
+    return WalState.TORN if ends == [len(lost) - 1] else WalState.DAMAGED
 
 
-def read_frames(file: BinaryIO) -> Iterator[Frame]:
+def read_frames(file: BinaryIO) -> Iterator[WalFrame]:
     """The frames of a log since it was begun anew the last time, damaged ones included.
 
     Args:
@@ -102,11 +102,11 @@ def read_frames(file: BinaryIO) -> Iterator[Frame]:
             found = before and _checksum(struct.unpack(f"{order}2I", head[:8]), before)
             sound = found is not None and _checksum(words.unpack(content), found) == (first, second)
             in_line = in_line and sound
-            yield Frame(page, size, at, sound, in_line)
+            yield WalFrame(page, size, at, sound, in_line)
         before = first, second
 
 
-def is_damaged(frames: list[Frame]) -> bool:
+def is_damaged(frames: list[WalFrame]) -> bool:
     """Whether transactions come after frames that are not as they were written."""
     return any(frame.sound and frame.size and not frame.in_line for frame in frames)
 

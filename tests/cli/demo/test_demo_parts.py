@@ -23,16 +23,16 @@ from colugo.cli.demo.demo_messages import (
     MEMORY,
     NETWORK,
     VICTIM,
-    Event,
+    DemoEvent,
     Load,
     Memory,
-    Network,
+    NetworkLoad,
     Report,
     SlowOutcome,
 )
-from colugo.cli.demo.expectations import EXPECTATIONS, State, findings
+from colugo.cli.demo.expectations import EXPECTATIONS, ExpectationState, findings
 from colugo.cli.demo.formats import amount
-from colugo.cli.demo.record import Flow, Record
+from colugo.cli.demo.record import MessageFlow, Record
 from colugo.cli.demo.roles import prime_factors
 from colugo.cli.demo.screen import ScreenView
 from colugo.cli.demo.tour import status_text
@@ -45,7 +45,7 @@ ROWS = [expectation.what for expectation in EXPECTATIONS]
 def answered(record: Record, servers: tuple[str, ...], from_ms: int) -> None:
     for number, server in enumerate(servers):
         at_ns = record.started_ns + (from_ms + number) * MS
-        record.on_report(CLIENT, Report(Event.ANSWERED, server, at_ns, 0.5, late=from_ms > 2000))
+        record.on_report(CLIENT, Report(DemoEvent.ANSWERED, server, at_ns, 0.5, late=from_ms > 2000))
 
 
 def complete_record() -> Record:
@@ -55,13 +55,13 @@ def complete_record() -> Record:
     remaining = (*(server for server in FIRST_SERVERS if server != VICTIM), LATE_SERVER)
     for name in (*FIRST_NODES, LATE_SERVER):
         record.pids[name] = 1
-        record.on_report(name, Report(Event.JOINED, name, start))
+        record.on_report(name, Report(DemoEvent.JOINED, name, start))
         record.found_ns[name] = start + 5 * MS
     for server in FIRST_SERVERS:
-        record.on_report(CLIENT, Report(Event.CONNECTED, server, start + 6 * MS))
-    values = {LOAD: Load(0.1, 0.2, 0.3), MEMORY: Memory(2**30, 2**32), NETWORK: Network(7, 8)}
+        record.on_report(CLIENT, Report(DemoEvent.CONNECTED, server, start + 6 * MS))
+    values = {LOAD: Load(0.1, 0.2, 0.3), MEMORY: Memory(2**30, 2**32), NETWORK: NetworkLoad(7, 8)}
     for topic, value in values.items():
-        flow = record.flows[topic] = Flow()
+        flow = record.flows[topic] = MessageFlow()
         for number in range(3):
             flow.add(value, number, start, start + MS)
     answered(record, FIRST_SERVERS * 3, 1000)
@@ -69,11 +69,11 @@ def complete_record() -> Record:
     record.slow = SlowOutcome("RequestTimeoutError", "no reply", 400.4, "server-a", 0.5)
     answered(record, FIRST_SERVERS, 2500)
     record.killed_ns = start + 3000 * MS
-    record.on_report(CLIENT, Report(Event.DISCONNECTED, VICTIM, start + 3001 * MS))
+    record.on_report(CLIENT, Report(DemoEvent.DISCONNECTED, VICTIM, start + 3001 * MS))
     record.on_gone(VICTIM, start + 3002 * MS)
     record.exits[VICTIM] = -signal.SIGKILL
     answered(record, remaining[:2] * 3, 3100)
-    record.on_report(CLIENT, Report(Event.CONNECTED, LATE_SERVER, start + 4000 * MS))
+    record.on_report(CLIENT, Report(DemoEvent.CONNECTED, LATE_SERVER, start + 4000 * MS))
     answered(record, (LATE_SERVER, *remaining[:2]) * 3, 4100)
     record.closing_ns = start + 5000 * MS
     for name in record.pids:
@@ -81,17 +81,17 @@ def complete_record() -> Record:
     return record
 
 
-def states(record: Record, *, final: bool = True) -> dict[str, State]:
+def states(record: Record, *, final: bool = True) -> dict[str, ExpectationState]:
     return {finding.what: finding.state for finding in findings(record, final=final)}
 
 
 def test_all_expectations_hold_for_a_demo_that_went_well() -> None:
-    assert states(complete_record()) == dict.fromkeys(ROWS, State.OK)
+    assert states(complete_record()) == dict.fromkeys(ROWS, ExpectationState.OK)
 
 
 def test_nothing_seen_is_waiting_first_and_failed_in_the_end() -> None:
-    assert set(states(Record(0), final=False).values()) == {State.WAITING}
-    assert states(Record(0)) == dict.fromkeys(ROWS, State.FAILED)
+    assert set(states(Record(0), final=False).values()) == {ExpectationState.WAITING}
+    assert states(Record(0)) == dict.fromkeys(ROWS, ExpectationState.FAILED)
 
 
 def a_node_is_not_found(record: Record) -> None:
@@ -112,7 +112,7 @@ def a_kind_of_reading_is_missing(record: Record) -> None:
 
 def a_request_fails_before_the_kill(record: Record) -> None:
     at_ns = record.started_ns + 2600 * MS
-    record.on_report(CLIENT, Report(Event.FAILED, "RequestTimeoutError", at_ns, detail="no reply"))
+    record.on_report(CLIENT, Report(DemoEvent.FAILED, "RequestTimeoutError", at_ns, detail="no reply"))
 
 
 def a_server_gets_more_than_its_share(record: Record) -> None:
@@ -141,7 +141,7 @@ def only_the_client_notices_the_kill(record: Record) -> None:
 
 def a_request_times_out_after_the_kill(record: Record) -> None:
     at_ns = record.started_ns + 3200 * MS
-    record.on_report(CLIENT, Report(Event.FAILED, "RequestTimeoutError", at_ns, detail="no reply"))
+    record.on_report(CLIENT, Report(DemoEvent.FAILED, "RequestTimeoutError", at_ns, detail="no reply"))
 
 
 def the_late_node_is_found_by_the_client_only(record: Record) -> None:
@@ -179,26 +179,26 @@ def a_node_ends_badly(record: Record) -> None:
 def test_what_did_not_happen_fails_and_nothing_else_does(spoil: Callable[[Record], None], what: str) -> None:
     record = complete_record()
     spoil(record)
-    assert [row for row, state in states(record).items() if state is not State.OK] == [what]
+    assert [row for row, state in states(record).items() if state is not ExpectationState.OK] == [what]
 
 
 def test_a_request_that_the_killed_server_had_may_fail_with_peer_lost() -> None:
     record = complete_record()
     at_ns = record.started_ns + 3001 * MS
-    record.on_report(CLIENT, Report(Event.FAILED, "PeerLostError", at_ns, detail="it is gone"))
-    assert states(record)["Requests go on"] is State.OK
+    record.on_report(CLIENT, Report(DemoEvent.FAILED, "PeerLostError", at_ns, detail="it is gone"))
+    assert states(record)["Requests go on"] is ExpectationState.OK
 
 
 def test_what_comes_after_the_end_is_not_judged() -> None:
     record = complete_record()
     at_ns = record.started_ns + 5001 * MS
-    record.on_report(CLIENT, Report(Event.FAILED, "RequestError", at_ns, detail="closed"))
-    assert states(record) == dict.fromkeys(ROWS, State.OK)
+    record.on_report(CLIENT, Report(DemoEvent.FAILED, "RequestError", at_ns, detail="closed"))
+    assert states(record) == dict.fromkeys(ROWS, ExpectationState.OK)
 
 
 @given(st.sets(st.integers(0, 1000), min_size=1))
 def test_a_flow_counts_the_numbers_that_were_skipped(numbers: set[int]) -> None:
-    flow = Flow()
+    flow = MessageFlow()
     for number in sorted(numbers):
         flow.add(None, number, 0, 0)
     assert (flow.received, flow.lost) == (len(numbers), max(numbers) - min(numbers) + 1 - len(numbers))
@@ -247,7 +247,7 @@ def test_the_network_counters_of_all_interfaces_are_added() -> None:
     lo:  100       2    0    0    0     0          0         0      200       2    0    0    0     0
   eth0:1000       9    0    0    0     0          0         0     3000       9    0    0    0     0
 """
-    assert readings.parse_net_dev(text) == Network(received=1100, sent=3200)
+    assert readings.parse_net_dev(text) == NetworkLoad(received=1100, sent=3200)
 
 
 def test_a_machine_that_cannot_be_read_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,12 +14,12 @@ from colugo.errors import ConfigurationError
 from colugo.net.addresses import scope_watch
 from colugo.net.addresses.interfaces import Scope, resolve_scope, scope_now
 from colugo.net.addresses.ipc import IpcFiles
-from colugo.net.addresses.probe import Answer, candidates, probe
+from colugo.net.addresses.probe import ProbeAnswer, candidates, probe
 from colugo.net.addresses.routes import Routes
 from colugo.net.addresses.scope_watch import ScopeWatch
 from colugo.net.mdns.query import mdns_addresses
 from colugo.net.transport.tasks import Tasks
-from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.advertisement import Advertisement, SocketKind
 from tests.support.essentials import Collector, run
 
 
@@ -27,7 +27,7 @@ def peer_at(
     *addresses: str, host: str = "other", port: int = 40000, socket_id: bytes = bytes(8)
 ) -> Advertisement:
     return Advertisement(
-        socket_id, Kind.PUBLISHER, "t", "n", bytes(16), host_id=host, addresses=addresses, port=port
+        socket_id, SocketKind.PUBLISHER, "t", "n", bytes(16), host_id=host, addresses=addresses, port=port
     )
 
 
@@ -154,13 +154,13 @@ def listening(address: str = "127.0.0.1", *, accepts: bool = True) -> Iterator[i
 def test_a_probe_tells_who_accepts_who_refuses_and_who_is_silent() -> None:
     async def main() -> None:
         with listening() as port:
-            assert await probe(["127.0.0.1"], port) == (Answer.ACCEPTED, "127.0.0.1")
-            assert await probe(["127.0.0.9", "127.0.0.1"], port) == (Answer.ACCEPTED, "127.0.0.1")
-        assert await probe(["127.0.0.1"], port) == (Answer.REFUSED, "")
-        assert await probe([], port) == (Answer.SILENT, "")
-        assert await probe(["fe80::1%nothing"], port) == (Answer.SILENT, "")
+            assert await probe(["127.0.0.1"], port) == (ProbeAnswer.ACCEPTED, "127.0.0.1")
+            assert await probe(["127.0.0.9", "127.0.0.1"], port) == (ProbeAnswer.ACCEPTED, "127.0.0.1")
+        assert await probe(["127.0.0.1"], port) == (ProbeAnswer.REFUSED, "")
+        assert await probe([], port) == (ProbeAnswer.SILENT, "")
+        assert await probe(["fe80::1%nothing"], port) == (ProbeAnswer.SILENT, "")
         with listening(accepts=False) as port:
-            assert await probe(["127.0.0.1"], port) == (Answer.SILENT, "")
+            assert await probe(["127.0.0.1"], port) == (ProbeAnswer.SILENT, "")
 
     run(main())
 
@@ -177,7 +177,7 @@ def test_an_address_for_which_there_can_be_no_socket_is_silent(monkeypatch: pyte
     async def main() -> None:
         with listening() as port:
             monkeypatch.setattr("colugo.net.addresses.probe.socket.socket", refuse)
-            assert await probe(["::1", "127.0.0.1"], port) == (Answer.ACCEPTED, "127.0.0.1")
+            assert await probe(["::1", "127.0.0.1"], port) == (ProbeAnswer.ACCEPTED, "127.0.0.1")
 
     run(main())
 
@@ -186,7 +186,7 @@ def test_the_last_of_very_many_addresses_is_tried_in_time() -> None:
     async def main() -> None:
         with listening("127.0.0.2", accepts=False) as port, socket.create_server(("127.0.0.1", port)):
             answer = await probe(["127.0.0.2"] * 300 + ["127.0.0.1"], port)
-            assert answer == (Answer.ACCEPTED, "127.0.0.1")
+            assert answer == (ProbeAnswer.ACCEPTED, "127.0.0.1")
 
     run(main())
 
@@ -196,7 +196,7 @@ def test_an_address_that_is_silent_does_not_hold_up_one_that_answers() -> None:
         loop = asyncio.get_running_loop()
         with listening("127.0.0.2", accepts=False) as port, socket.create_server(("127.0.0.1", port)):
             began = loop.time()
-            assert await probe(["127.0.0.2", "127.0.0.1"], port) == (Answer.ACCEPTED, "127.0.0.1")
+            assert await probe(["127.0.0.2", "127.0.0.1"], port) == (ProbeAnswer.ACCEPTED, "127.0.0.1")
             assert loop.time() - began < 1
 
     run(main())

@@ -19,10 +19,10 @@ from colugo import ConfigurationError, Node
 from colugo.net.addresses.interfaces import HOST, Scope
 from colugo.net.directory import Listener
 from colugo.net.discovery.static_directory import StaticDirectory
-from colugo.net.discovery.static_peers import Peer, resolve_mdns, resolve_peers
-from colugo.protocol.frames import MAGIC, VERSION, Kind
+from colugo.net.discovery.static_peers import StaticPeer, resolve_mdns, resolve_peers
+from colugo.protocol.frames import MAGIC, VERSION, FrameKind
 from colugo.protocol.membership.control import encode_control
-from colugo.protocol.membership.entries import Entries, Entry, Greeting
+from colugo.protocol.membership.entries import Greeting, NodeEntries, NodeEntry
 from tests.support.essentials import Program, free_port, new_realm, run, until
 from tests.support.plain import plain_socket
 
@@ -440,10 +440,10 @@ def test_what_is_no_list_of_peers_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 def test_peers_are_addresses_and_names() -> None:
     texts = ["192.0.2.7:1", "[fe80::7%br-lan.7]:2", "server.example:3", "my_server-1:4", "192.0.2.7:1"]
     assert resolve_peers(texts) == [
-        Peer("192.0.2.7", 1),
-        Peer("fe80::7%br-lan.7", 2),
-        Peer("server.example", 3),
-        Peer("my_server-1", 4),
+        StaticPeer("192.0.2.7", 1),
+        StaticPeer("fe80::7%br-lan.7", 2),
+        StaticPeer("server.example", 3),
+        StaticPeer("my_server-1", 4),
     ]
     assert [str(one) for one in resolve_peers(texts[:2])] == texts[:2]
     assert resolve_peers([]) == []
@@ -480,26 +480,26 @@ ID = "1" * 32
 
 
 def greeting(realm: str) -> bytes:
-    return encode_control(Kind.GREETING, Greeting(ID, "stranger", realm))
+    return encode_control(FrameKind.GREETING, Greeting(ID, "stranger", realm))
 
 
 def test_garbage_on_a_link_harms_nobody(realm: str) -> None:
     chance = random.Random(3)
-    header = bytes([MAGIC, 0, VERSION, Kind.ENTRIES])
+    header = bytes([MAGIC, 0, VERSION, FrameKind.ENTRIES])
     bad_sockets = [{"txt": {"v": "2", "t": "x" * 250}, "addresses": ["nowhere"], "port": 5}]
 
     async def main() -> None:
         async with alone("hub") as hub, stranger(hub) as dealer, alone("one", where(hub)) as one:
             await all_know(hub, one)
             await dealer.send(greeting(realm))
-            assert (await dealer.recv())[3] == Kind.GREETING
+            assert (await dealer.recv())[3] == FrameKind.GREETING
             for _ in range(300):
                 await dealer.send(header + os.urandom(chance.randrange(200)))
             await dealer.send(header + b"[" * 100_000)
             bad = {"node": ID, "beat": 1, "revision": 1, "sockets": bad_sockets}
-            await dealer.send(encode_control(Kind.ENTRIES, {"entries": [bad]}))
-            gone = Entry(one.uuid.hex, 2**40, 1, gone=True)  # there is nothing beyond the largest beat
-            await dealer.send(encode_control(Kind.ENTRIES, Entries([gone])))
+            await dealer.send(encode_control(FrameKind.ENTRIES, {"entries": [bad]}))
+            gone = NodeEntry(one.uuid.hex, 2**40, 1, gone=True)  # there is nothing beyond the largest beat
+            await dealer.send(encode_control(FrameKind.ENTRIES, NodeEntries([gone])))
             await until(lambda: hub._runtime.endpoint.malformed >= 290)
             publisher = one.add_publisher("t")
             await until(lambda: [a.topic for a in hub.advertisements] == ["t"])
@@ -512,9 +512,9 @@ def test_garbage_on_a_link_harms_nobody(realm: str) -> None:
 def test_who_sends_entries_without_a_greeting_is_told_to_greet(realm: str) -> None:
     async def main() -> None:
         async with alone("hub") as hub, stranger(hub) as dealer:
-            await dealer.send(encode_control(Kind.ENTRIES, Entries()))
+            await dealer.send(encode_control(FrameKind.ENTRIES, NodeEntries()))
             answer = await dealer.recv()
-            assert answer[3] == Kind.REFUSAL
+            assert answer[3] == FrameKind.REFUSAL
             assert b'"again":true' in answer
 
     run(main())
@@ -544,7 +544,7 @@ def test_what_a_full_queue_did_not_take_is_sent_again(monkeypatch: pytest.Monkey
 
             def full(identity: bytes, frame: bytes) -> int:
                 nonlocal refused
-                if frame[3] == Kind.ENTRIES and len(frame) > 100:
+                if frame[3] == FrameKind.ENTRIES and len(frame) > 100:
                     refused += 1
                     return errno.EAGAIN
                 return send(identity, frame)

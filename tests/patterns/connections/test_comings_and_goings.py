@@ -14,7 +14,7 @@ import zmq.asyncio
 from colugo import ConfigurationError, DuplicateTopicError, FlowError, LifecycleError, Node, RequestError
 from colugo.net.addresses.interfaces import Scope
 from colugo.net.addresses.routes import Routes
-from colugo.net.directory import Change, DirectoryEvent
+from colugo.net.directory import DirectoryChange, DirectoryEvent
 from colugo.net.mdns.mdns_directory import MdnsDirectory
 from colugo.testing import Network
 from tests.support.essentials import Collector, Program, is_free, new_realm, run, seconds, until, wait_until
@@ -97,7 +97,7 @@ def test_a_connection_that_is_cut_again_and_again_is_noticed_and_comes_back_each
                 "t", messages, lambda: events("up"), on_disconnect=lambda peer, reason: events(reason)
             )
             there = dataclasses.replace(publisher._binding.advertisement, port=cable.port)
-            reader._runtime.registry.on_event(DirectoryEvent(Change.UP, there))
+            reader._runtime.registry.on_event(DirectoryEvent(DirectoryChange.UP, there))
             for times in (1, 2, 3):
                 await events.reach(2 * times - 1)
                 await publisher.ready()
@@ -181,7 +181,7 @@ def test_what_comes_under_an_id_that_is_never_advertised_is_counted_and_not_kept
             stale = dataclasses.replace(
                 publisher._binding.advertisement, socket_id=b"old one!", topic="t", realm=reader.realm
             )
-            reader._runtime.registry.on_event(DirectoryEvent(Change.UP, stale))
+            reader._runtime.registry.on_event(DirectoryEvent(DirectoryChange.UP, stale))
             await publisher.ready()
             for _ in range(100):
                 publisher.send(b"x" * 100_000)
@@ -208,12 +208,12 @@ def test_withdrawn_and_advertised_again_a_connected_peer_stays() -> None:
             await client.ready()
             registry = asker._runtime.registry
             for part in (publisher, replier):
-                registry.on_event(DirectoryEvent(Change.DOWN, part._binding.advertisement))
+                registry.on_event(DirectoryEvent(DirectoryChange.DOWN, part._binding.advertisement))
             assert client.servers == []
             waiting = asyncio.create_task(client.request("x", 10_000))
             await until(lambda: client.stats.pending == 1)
             for part in (publisher, replier):
-                registry.on_event(DirectoryEvent(Change.UP, part._binding.advertisement))
+                registry.on_event(DirectoryEvent(DirectoryChange.UP, part._binding.advertisement))
             assert await waiting == "x"
             publisher.send("y")
             assert await anext(subscriber) == "y"
@@ -241,11 +241,11 @@ def test_a_publisher_that_moves_again_or_goes_while_its_reader_reads_is_sought_w
             assert await anext(subscriber) == "0"
             registry, there = reader._runtime.registry, publisher._binding.advertisement
             moved = dataclasses.replace(there, addresses=("127.0.0.2",))
-            registry.on_event(DirectoryEvent(Change.UP, moved))
+            registry.on_event(DirectoryEvent(DirectoryChange.UP, moved))
             moved = dataclasses.replace(there, addresses=("127.0.0.3",))
-            registry.on_event(DirectoryEvent(Change.UP, moved))
+            registry.on_event(DirectoryEvent(DirectoryChange.UP, moved))
             if withdrawn:
-                registry.on_event(DirectoryEvent(Change.DOWN, moved))
+                registry.on_event(DirectoryEvent(DirectoryChange.DOWN, moved))
             links = subscriber._inflow.links
             assert [link.endpoint for link in links.all] == [f"tcp://127.0.0.1:{there.port}"]
             for number in range(1, sent):
@@ -269,7 +269,7 @@ def test_a_server_that_said_goodbye_is_withdrawn_also_if_its_end_can_be_read_alr
                 (link,) = client._links.all
                 other.kill()
                 assert link._connector._monitor.poll(round(seconds(5) * 1000))
-                asker._runtime.registry.on_event(DirectoryEvent(Change.DOWN, link.peer))
+                asker._runtime.registry.on_event(DirectoryEvent(DirectoryChange.DOWN, link.peer))
                 assert await told.reach(1) == ["withdrawn"]
 
     run(main())
@@ -435,7 +435,7 @@ def test_after_a_goodbye_nothing_of_it_is_announced_again() -> None:
         ups: list[str] = []
 
         def note(event: DirectoryEvent) -> None:
-            if event.change is Change.UP and event.advertisement.node == "gone":
+            if event.change is DirectoryChange.UP and event.advertisement.node == "gone":
                 ups.append(event.advertisement.topic)
 
         async with Node("gone") as node:
@@ -523,8 +523,8 @@ def test_whether_a_connection_is_back_is_asked_again_when_its_peer_has_been_soug
             (link,), (connection,) = links.all, connections.all
             link.connected = False
             connections._usable.remove(connection)
-            links._on_change(Change.UP, link.peer)
-            connections._on_change(Change.UP, connection.peer)
+            links._on_change(DirectoryChange.UP, link.peer)
+            connections._on_change(DirectoryChange.UP, connection.peer)
             assert [connected() for connected in sought] == [False, False]
             link.connected = True
             connections._usable.append(connection)

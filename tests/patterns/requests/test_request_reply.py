@@ -27,8 +27,8 @@ from colugo import (
     RequestTimeout,
 )
 from colugo.net.transport.socket_reader import SocketReader
-from colugo.patterns.requests.reply_batches import Answers
-from colugo.protocol.frames import NO_ID, Kind
+from colugo.patterns.requests.reply_batches import ReplyBatches
+from colugo.protocol.frames import NO_ID, FrameKind
 from colugo.protocol.requests.calls import FLAG_REFUSED, FLAG_TEXT, Call, decode_calls, encode_calls
 from tests.support.essentials import Collector, Program, run, seconds, until
 
@@ -572,13 +572,13 @@ def test_requests_for_another_server_are_refused_in_turns_with_the_loops_other_w
     monkeypatch.setattr("colugo.net.transport.socket_reader._SLICE_S", 0)
     turn = 0
     refused: list[tuple[int, Call]] = []
-    add = Answers.add
+    add = ReplyBatches.add
 
-    def added(answers: Answers, identity: bytes, call: Call) -> None:
+    def added(answers: ReplyBatches, identity: bytes, call: Call) -> None:
         refused.append((turn, call))
         add(answers, identity, call)
 
-    monkeypatch.setattr(Answers, "add", added)
+    monkeypatch.setattr(ReplyBatches, "add", added)
 
     async def main() -> None:
         nonlocal turn
@@ -588,7 +588,7 @@ def test_requests_for_another_server_are_refused_in_turns_with_the_loops_other_w
             stranger = context.socket(zmq.DEALER)
             stranger.connect(replier.endpoints[0])
             requests = [Call(number, 0, b"") for number in range(1000)]
-            stranger.send(encode_calls(Kind.REQUEST, b"otherone", requests))
+            stranger.send(encode_calls(FrameKind.REQUEST, b"otherone", requests))
             while len(refused) < 1000:
                 turn += 1
                 await asyncio.sleep(0)
@@ -599,7 +599,7 @@ def test_requests_for_another_server_are_refused_in_turns_with_the_loops_other_w
             replies: list[Call] = []
             while len(replies) < 1000:
                 await until(lambda: stranger.poll(0))
-                replies += decode_calls(stranger.recv(), Kind.REPLY).calls
+                replies += decode_calls(stranger.recv(), FrameKind.REPLY).calls
             assert sorted(replies) == [call for _, call in refused]
             assert replier.stats.refused == 1000
             stranger.close(0)
@@ -698,7 +698,7 @@ async def lazy_client(server: ReplyServer, count: int) -> AsyncIterator[zmq.Sock
     lazy.connect(server.endpoints[0])
     try:
         for number in range(count):
-            lazy.send(encode_calls(Kind.REQUEST, NO_ID, [Call(number, 0, b"")]))
+            lazy.send(encode_calls(FrameKind.REQUEST, NO_ID, [Call(number, 0, b"")]))
             if number % 500 == 0:
                 await asyncio.sleep(0)
         await until(lambda: server.stats.requests == count, within=20)
@@ -739,7 +739,7 @@ def test_what_waits_for_a_client_that_does_not_read_is_bounded_in_bytes_too(
                 received = 0
                 while received < 8000 - dropped:
                     await until(lambda: lazy.poll(0))
-                    received += len(decode_calls(lazy.recv(), Kind.REPLY).calls)
+                    received += len(decode_calls(lazy.recv(), FrameKind.REPLY).calls)
                 await until(lambda: not replier._answers._backlog)
                 assert replier.stats.dropped == dropped
                 assert not lazy.poll(0)

@@ -18,17 +18,16 @@ import tests.support.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.errors import ClosedError, StoreError, StreamFullError
 from colugo.patterns.streams import groups as stream_groups
 from colugo.patterns.streams import journal
-from colugo.patterns.streams.delivery_scheduler import Keeper
+from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.groups import AckPolicy
-from colugo.patterns.streams.intake import FullPolicy, Limits
-from colugo.protocol.streams.attempts import Entry, Member, Rules
+from colugo.patterns.streams.intake import FullPolicy, StreamLimits
+from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
 from colugo.protocol.streams.binding_history import MAX_EARLIER
 from colugo.protocol.streams.bindings import Bindings
 from colugo.protocol.streams.ranges import Range, to_ranges
-from colugo.protocol.streams.settlements import Failure, Settlement
-from colugo.protocol.streams.settlements import Outcome as Settled
-from colugo.store import Outcome, Transaction, size_of
+from colugo.protocol.streams.settlements import Failure, Settlement, SettlementOutcome
+from colugo.store import CommitOutcome, Transaction, size_of
 from tests.support.scheduling import NS, Disk, OwnTimeLoop, SlowStore, runtime_on
 
 BINDINGS = {"g": ("#",), "h": ("x.#",), "passing": ("#",)}
@@ -98,8 +97,8 @@ class Keeping(RuleBasedStateMachine):
     ) -> None:
         self.ack = ack
         self.takes_s = takes_s  # a transaction: acknowledgements alone then wait
-        self.limits = Limits(most, 10_000, age_ms, full)
-        self.ruling = Rules(max_deliver, ack_timeout_s=30.0, retry_delay_s=1.0)
+        self.limits = StreamLimits(most, 10_000, age_ms, full)
+        self.ruling = DeliveryRules(max_deliver, ack_timeout_s=30.0, retry_delay_s=1.0)
         self.start()
         for name in members:
             self.join(name, 3)
@@ -130,7 +129,7 @@ class Keeping(RuleBasedStateMachine):
         self.dead_now: dict[str, set[int]] = defaultdict(set)
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.store = SlowStore(self.disk, self.on_commit)
-        self.keeper = Keeper(
+        self.keeper = DeliveryScheduler(
             runtime_on(self.loop),
             self.store,
             self.store.open(),
@@ -149,7 +148,7 @@ class Keeping(RuleBasedStateMachine):
 
     # --- what the keeper does
 
-    def on_commit(self, transaction: Transaction, outcome: Outcome) -> None:
+    def on_commit(self, transaction: Transaction, outcome: CommitOutcome) -> None:
         for message in transaction.inserts:
             self.stored.add(message.seq)
             for name in self.audience.pop(message.seq, ()):
@@ -161,7 +160,7 @@ class Keeping(RuleBasedStateMachine):
             self.buried[letter.group].add(letter.message.seq)
         self.let_go.update(outcome.trimmed, outcome.expired)
 
-    def on_hand_out(self, group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+    def on_hand_out(self, group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
         consumer = self.consumers[member.identity]
         assert entries
         if consumer.broken:
@@ -367,7 +366,7 @@ class Keeping(RuleBasedStateMachine):
 
     def nack_by(self, consumer: Consumer, seq: int, delay_ms: int) -> None:
         before = self.graves(consumer.group)
-        settlement = Settlement(seq, Settled.NACK, delay_ms, Failure("it failed"))
+        settlement = Settlement(seq, SettlementOutcome.NACK, delay_ms, Failure("it failed"))
         self.in_loop(partial(self.keeper.nack, consumer.group, consumer.identity, settlement))
         self.count_graves(consumer.group, before)
         consumer.held.discard(seq)

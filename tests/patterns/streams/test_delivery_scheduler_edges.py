@@ -8,7 +8,7 @@ import pytest
 
 from colugo.patterns.streams.gossip import StreamGossip
 from colugo.patterns.streams.groups import AckPolicy
-from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.streams.ranges import Range, RangeSet
 from tests.support.scheduling import OwnTimeLoop, Producer, runtime_on
 
@@ -98,7 +98,7 @@ def test_a_group_is_durable_as_soon_as_another_stream_says_so_however_old_that_w
     loop: OwnTimeLoop, *, present: bool
 ) -> None:
     producer = Producer(loop)
-    advertisement = SimpleNamespace(kind=Kind.STREAM, socket_id=b"12345678")
+    advertisement = SimpleNamespace(kind=SocketKind.STREAM, socket_id=b"12345678")
     gossip = StreamGossip(runtime_on(loop), "jobs", cast("Advertisement", advertisement), producer.keeper)
     producer.join("other", b"o")
     group = producer.join("g", b"a", ("x",), durable=False)

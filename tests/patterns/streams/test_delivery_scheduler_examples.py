@@ -9,11 +9,10 @@ import pytest
 
 from colugo.errors import ClosedError, StoreError, StreamFullError
 from colugo.patterns.streams.group import StreamGroup
-from colugo.protocol.streams.attempts import Entry, Member
-from colugo.protocol.streams.settlements import Outcome as Settled
-from colugo.protocol.streams.settlements import Settlement
-from colugo.protocol.streams.stream_message import Message
-from colugo.store import DeadLetter, GroupRecord, Store, Transaction
+from colugo.protocol.streams.attempts import GroupMember, QueuedMessage
+from colugo.protocol.streams.settlements import Settlement, SettlementOutcome
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.store import GroupRecord, Store, StoredDeadLetter, Transaction
 from colugo.store.sqlite.sqlite_store import SqliteStore
 from tests.support.scheduling import Disk, OwnTimeLoop, Producer
 
@@ -25,8 +24,8 @@ def loop() -> Iterator[OwnTimeLoop]:
     loop.close()
 
 
-def letter(seq: int, group: str, payload: bytes = b"x") -> DeadLetter:
-    return DeadLetter(Message(seq, "", b"", payload, 0, 0), group, 2, "reason", "", 0)
+def letter(seq: int, group: str, payload: bytes = b"x") -> StoredDeadLetter:
+    return StoredDeadLetter(StreamMessage(seq, "", b"", payload, 0, 0), group, 2, "reason", "", 0)
 
 
 # --- who is served first
@@ -41,7 +40,7 @@ def test_consumers_are_served_before_senders_wake_and_between_some_of_them_and_o
     waiting: list[Any] = []
     served: list[tuple[int, int]] = []
 
-    def on_hand_out(group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+    def on_hand_out(group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
         served.append((entries[0].message.seq, sum(one.done() for one in waiting)))
         last = entries[-1].message.seq
         loop.call_soon(producer.keeper.acknowledge, group, [(entries[0].message.seq, last)])
@@ -393,7 +392,7 @@ def test_everything_of_a_transaction_that_failed_is_written_later(loop: OwnTimeL
     def much() -> None:
         producer.keeper.book.leave(passing, b"p", "left", lost=False)
         for seq in (1, 2):
-            producer.keeper.nack(group, b"a", Settlement(seq, Settled.NACK, 0))
+            producer.keeper.nack(group, b"a", Settlement(seq, SettlementOutcome.NACK, 0))
 
     producer.do(much)
     producer.pass_time(3)

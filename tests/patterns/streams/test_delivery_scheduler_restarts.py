@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 
 from colugo.errors import ClosedError
-from colugo.patterns.streams.delivery_scheduler import Keeper
+from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.groups import AckPolicy
-from colugo.patterns.streams.intake import Limits
-from colugo.protocol.streams.attempts import Entry, Member, Rules
+from colugo.patterns.streams.intake import StreamLimits
+from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
 from colugo.protocol.streams.ranges import to_ranges
-from colugo.protocol.streams.settlements import Outcome, Settlement
+from colugo.protocol.streams.settlements import Settlement, SettlementOutcome
 from colugo.store.sqlite.sqlite_store import SqliteStore
 from tests.support.essentials import run, seconds
 
 GROUPS = ("billing", "stock")
-LIMITS = Limits(1_000_000, 2**30, None, "reject")
-RULES = Rules(max_deliver=1000, ack_timeout_s=30.0, retry_delay_s=0.0)
+LIMITS = StreamLimits(1_000_000, 2**30, None, "reject")
+RULES = DeliveryRules(max_deliver=1000, ack_timeout_s=30.0, retry_delay_s=0.0)
 LIVES = 6
 
 
@@ -39,7 +39,7 @@ class Life:
         self._store = SqliteStore(path, durability="os", logger=logging.getLogger("keeper"))
         loop = asyncio.get_running_loop()
         runtime: Any = SimpleNamespace(loop=loop, logger=logging.getLogger("keeper"), name="keeper")
-        self.keeper = Keeper(
+        self.keeper = DeliveryScheduler(
             runtime,
             self._store,
             self._store.open(),
@@ -63,7 +63,7 @@ class Life:
         identity = b"%d" % self._born
         self._groups[identity] = self.keeper.book.join(name, identity, 20, ("#",), durable=True)
 
-    def _hand_out(self, group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+    def _hand_out(self, group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
         world = self._world
         for entry in entries:
             payload = entry.message.payload
@@ -71,7 +71,7 @@ class Life:
             world.handed_out[group.name].add(payload)
         asyncio.get_running_loop().call_soon(self._handle, group, member, entries)
 
-    def _handle(self, group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+    def _handle(self, group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
         """A consumer handles messages, refuses or returns some, or dies with them."""
         if member.identity not in self._groups:
             return
@@ -91,7 +91,7 @@ class Life:
         if fates["ack"]:
             self.keeper.acknowledge(group, to_ranges(fates["ack"]))
         for seq in fates["nack"]:
-            self.keeper.nack(group, member.identity, Settlement(seq, Outcome.NACK, 0))
+            self.keeper.nack(group, member.identity, Settlement(seq, SettlementOutcome.NACK, 0))
         if fates["return"]:  # as a consumer does that is about to leave
             self.keeper.give_back(group, member.identity, fates["return"])
             del self._groups[member.identity]

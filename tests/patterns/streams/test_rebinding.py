@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from colugo import ClosedError, ConfigurationError, Delivery, Node, Stream, exact
-from colugo.net.directory import Change
+from colugo.net.directory import DirectoryChange
 from tests.support.essentials import Collector, run, seconds, until
 
 
@@ -221,7 +221,7 @@ def test_a_consumer_binds_at_a_stream_that_is_no_longer_advertised_but_still_con
                 stream.send(message, key="a")
             async with asyncio.timeout(seconds(5)):
                 await begun.wait()
-            consumer._links._on_change(Change.DOWN, consumer._links.connected[0].peer)
+            consumer._links._on_change(DirectoryChange.DOWN, consumer._links.connected[0].peer)
             consumer.rebind(["a", "b"])
             go_on.set()
             async with asyncio.timeout(seconds(5)):

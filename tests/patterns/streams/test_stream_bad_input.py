@@ -10,13 +10,13 @@ import pytest
 import zmq
 
 from colugo import ConfigurationError, DuplicateTopicError, Node, StoreError
-from colugo.protocol.frames import Kind
+from colugo.protocol.frames import FrameKind
 from colugo.protocol.membership.control import decode_body, decode_control, encode_bare, encode_control
 from colugo.protocol.membership.entries import Refusal
 from colugo.protocol.streams.deliveries import decode_deliveries, encode_deliveries
 from colugo.protocol.streams.joining import Join
-from colugo.protocol.streams.settlements import Outcome, Settlement, encode_settle
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.settlements import Settlement, SettlementOutcome, encode_settle
+from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.store import Transaction
 from colugo.store.memory_store import MemoryStore
 from tests.support.essentials import Collector, run, seconds, until
@@ -54,7 +54,7 @@ def test_a_consumer_that_acknowledges_twice_or_what_it_was_never_given_changes_n
                 await until(lambda: stream.groups["g"].acknowledged == 3)
                 before = stream.stats.unknown
                 await socket.send(encode_settle(stream_id, [(1, 3)], []))  # twice
-                nacks = [Settlement(seq, Outcome.NACK) for seq in (1, 19, 500)]
+                nacks = [Settlement(seq, SettlementOutcome.NACK) for seq in (1, 19, 500)]
                 await socket.send(encode_settle(stream_id, [], nacks))
                 await until(lambda: stream.stats.unknown == before + 6)
                 assert stream.groups["g"].acknowledged == 3
@@ -89,10 +89,10 @@ def test_one_acknowledgement_of_everything_there_could_be_costs_nothing_and_take
         [b"\xc1"],
         [b"\xc1" * 50],
         [b"a", b"b"],
-        [encode_control(Kind.JOIN, {"consumer": "x"})],
-        [encode_control(Kind.JOIN, {**dict.fromkeys(Join.__struct_fields__, 1)})],
-        [encode_control(Kind.GREETING, {})],
-        [encode_deliveries(bytes(8), [Message(1, "", b"", b"x", 0, 0)])],
+        [encode_control(FrameKind.JOIN, {"consumer": "x"})],
+        [encode_control(FrameKind.JOIN, {**dict.fromkeys(Join.__struct_fields__, 1)})],
+        [encode_control(FrameKind.GREETING, {})],
+        [encode_deliveries(bytes(8), [StreamMessage(1, "", b"", b"x", 0, 0)])],
         [encode_settle(bytes(8), [(1, 2)], [])[:-1]],
     ],
     ids=lambda frames: repr(frames[0][:12]),
@@ -131,9 +131,9 @@ def test_a_join_that_breaks_the_rules_is_refused_with_the_reason() -> None:
                     ({"bindings": ["a*"]}, "wildcard"),
                     ({"prefetch": 0}, ">= 1"),
                 ):
-                    await stranger.send(encode_control(Kind.JOIN, {**fields, **wrong}))
+                    await stranger.send(encode_control(FrameKind.JOIN, {**fields, **wrong}))
                     kind, body = decode_control(await receive(stranger))
-                    assert kind is Kind.REFUSAL
+                    assert kind is FrameKind.REFUSAL
                     assert text in decode_body(body, Refusal).reason
             assert not stream.groups
 
@@ -147,10 +147,10 @@ def test_who_settles_without_having_joined_is_told_to_join() -> None:
             async with plain_socket(zmq.DEALER, stream.endpoints[0]) as stranger:
                 await stranger.send(encode_settle(bytes(8), [(1, 2)], []))
                 kind, body = decode_control(await receive(stranger))
-                assert (kind, decode_body(body, Refusal).again) == (Kind.REFUSAL, True)
-                await stranger.send(encode_bare(Kind.LEAVE))
+                assert (kind, decode_body(body, Refusal).again) == (FrameKind.REFUSAL, True)
+                await stranger.send(encode_bare(FrameKind.LEAVE))
                 kind, _ = decode_control(await receive(stranger))
-                assert kind is Kind.REFUSAL
+                assert kind is FrameKind.REFUSAL
                 assert stream.stats.malformed == 0
 
     run(main())

@@ -16,9 +16,9 @@ import zmq
 
 from colugo import ClosedError, Delivery, Node, StoreError, Stream, StreamFullError
 from colugo.patterns.streams.group import StreamGroup
-from colugo.protocol.streams.attempts import Entry, Member, Rules
+from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
 from colugo.protocol.streams.group_queue import GroupQueue
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.store import DeadQuery, ReadDead, Transaction, Trim
 from colugo.store.memory_store import MemoryStore
 from colugo.store.sqlite.sqlite_store import SqliteStore
@@ -222,7 +222,9 @@ def test_what_is_on_its_way_to_a_consumer_that_leaves_has_not_been_tried(leave: 
             await stream.ready()
             hand_out = stream._keeper._hand_out
 
-            def hand_out_and_leave(group: StreamGroup, member: Member, entries: list[Entry]) -> None:
+            def hand_out_and_leave(
+                group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]
+            ) -> None:
                 stream._keeper._hand_out = hand_out
                 hand_out(group, member, entries)
                 if leave == "close":
@@ -455,13 +457,13 @@ class Counted(dict[Any, Any]):
             yield key
 
 
-def _messages(first: int, count: int) -> list[Message]:
-    return [Message(seq, "", b"", b"x", 0, 0) for seq in range(first, first + count)]
+def _messages(first: int, count: int) -> list[StreamMessage]:
+    return [StreamMessage(seq, "", b"", b"x", 0, 0) for seq in range(first, first + count)]
 
 
 @pytest.mark.parametrize("width", [100, 2_000, 10_000])
 def test_many_wide_ranges_of_what_was_never_given_cost_little(width: int) -> None:
-    queue = GroupQueue(Rules())
+    queue = GroupQueue(DeliveryRules())
     queue.offer(_messages(1, 2_000))
     queue.entries = Counted(queue.entries)
     ranges = [(10_000 * n, 10_000 * n + width - 1) for n in range(1, 1_001)]

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colugo.errors import FrameError
-from colugo.protocol.advertisement import Advertisement, Kind
-from colugo.protocol.frames import Kind as FrameKind
+from colugo.protocol.advertisement import Advertisement, SocketKind
+from colugo.protocol.frames import FrameKind
 from colugo.protocol.membership.control import MAX_CONTROL_BYTES, decode_body, decode_control, encode_control
-from colugo.protocol.membership.entries import MAX_SOCKETS, Entries, Entry, SocketRecord
-from colugo.protocol.membership.member_link import State, version_of
+from colugo.protocol.membership.entries import MAX_SOCKETS, NodeEntries, NodeEntry, SocketRecord
+from colugo.protocol.membership.member_link import MemberState, version_of
 from colugo.protocol.membership.membership import (
     BEAT_S,
     EXPIRE_S,
@@ -36,7 +36,7 @@ _made = iter(range(1, 1 << 60))
 def advertisement(node: str, topic: str = "t", realm: str = REALM) -> Advertisement:
     return Advertisement(
         next(_made).to_bytes(8, "big"),
-        Kind.PUBLISHER,
+        SocketKind.PUBLISHER,
         topic,
         "name",
         bytes.fromhex(node),
@@ -52,13 +52,13 @@ class Peer:
     def __init__(self, now: float, sockets: int = 1) -> None:
         self.id = next(_made).to_bytes(16, "big").hex()
         self.there: dict[bytes, Advertisement] = {}
-        self.ends: list[State] = []
+        self.ends: list[MemberState] = []
         self.table = Membership(self.id, REALM, self._change, now)
         self.own = [advertisement(self.id) for _ in range(sockets)]
         self.table.publish(self.own, now)
 
-    def _change(self, state: State, one: Advertisement) -> None:
-        if state is State.ALIVE:
+    def _change(self, state: MemberState, one: Advertisement) -> None:
+        if state is MemberState.ALIVE:
             assert self.there.get(one.socket_id) != one
             self.there[one.socket_id] = one
         else:
@@ -118,7 +118,7 @@ class Net:
     def receive(self, near: Peer, far: Peer) -> None:
         waiting = self.links[near, far]
         while waiting:
-            far.table.receive(near, msgspec.json.decode(waiting.popleft(), type=Entries), self.now)
+            far.table.receive(near, msgspec.json.decode(waiting.popleft(), type=NodeEntries), self.now)
 
     def exchange(self) -> None:
         """Until everyone has said everything."""
@@ -271,7 +271,7 @@ def test_who_leaves_is_told_from_who_is_silent() -> None:
     net.exchange()
     net.kill(two)
     net.wait(EXPIRE_S + 1)
-    assert one.ends == [State.GONE, State.EXPIRED]
+    assert one.ends == [MemberState.GONE, MemberState.EXPIRED]
 
 
 def test_old_news_from_a_part_that_was_cut_off_does_not_bring_back_the_dead() -> None:
@@ -323,7 +323,7 @@ def test_sockets_of_another_realm_or_node_or_none_at_all_are_counted_and_left_ou
         SocketRecord.of(advertisement("2" * 32)),
         SocketRecord({"v": "0"}, [], 1),
     ]
-    table.receive("link", Entries([Entry(node, 1, 1, sockets=records)]), 0.0)
+    table.receive("link", NodeEntries([NodeEntry(node, 1, 1, sockets=records)]), 0.0)
     assert heard == [good]
     assert table.malformed == 3
 
@@ -332,8 +332,8 @@ def test_a_stranger_cannot_make_the_table_grow_without_bound() -> None:
     table = Membership("f" * 32, REALM, lambda up, one: None, 0.0)
     table.open_link("link", 0.0)
     for number in range(2 * MAX_NODES):
-        entry = Entry(f"{number:032x}", 1, 1, sockets=[], gone=bool(number % 2))
-        table.receive("link", Entries([entry]), 0.0)
+        entry = NodeEntry(f"{number:032x}", 1, 1, sockets=[], gone=bool(number % 2))
+        table.receive("link", NodeEntries([entry]), 0.0)
     assert table.size == MAX_NODES
     assert len(table._links["link"]._versions) <= MAX_NODES
     for second in range(round(TOMBSTONE_S) + 2):
@@ -346,7 +346,7 @@ def test_entries_without_sockets_that_nobody_gives_leave_nothing_behind() -> Non
     table = Membership("f" * 32, REALM, lambda up, one: None, 0.0)
     table.open_link("link", 0.0)
     for number in range(5000):
-        table.receive("link", Entries([Entry(f"{number:032x}", 1, 1)]), 0.0)
+        table.receive("link", NodeEntries([NodeEntry(f"{number:032x}", 1, 1)]), 0.0)
     message = table.outgoing("link", 0.0)
     assert message is not None
     assert len(message.wanted) == 1000
@@ -376,7 +376,7 @@ def test_a_node_tells_of_as_many_sockets_as_fit_into_a_message(
     assert message is not None
     frame = encode_control(FrameKind.ENTRIES, message)
     assert len(frame) < MAX_CONTROL_BYTES
-    two.table.receive(one, decode_body(decode_control(frame)[1], Entries), 0.0)
+    two.table.receive(one, decode_body(decode_control(frame)[1], NodeEntries), 0.0)
     assert {key for key, a in two.there.items() if a.node_id.hex() == one.id} == {
         a.socket_id for a in own[:told]
     }
@@ -405,7 +405,7 @@ def test_many_and_large_entries_go_in_messages_that_an_endpoint_takes() -> None:
 def test_who_is_said_to_be_at_the_last_beat_still_counts() -> None:
     net = Net()
     one, two = line(net, 2)
-    one.table.receive(two, Entries([Entry(one.id, 2**53 - 1, 1, gone=True)]), net.now)
+    one.table.receive(two, NodeEntries([NodeEntry(one.id, 2**53 - 1, 1, gone=True)]), net.now)
     net.exchange()
     assert one.table.find(one.id) is not None
 
@@ -511,7 +511,7 @@ def test_thirty_nodes_in_a_random_net_agree_after_a_thousand_troubles() -> None:
 @given(json_values)
 def test_entries_of_a_stranger_are_entries_or_a_frame_error(value: Any) -> None:
     try:
-        decode_body(json.dumps(value).encode(), Entries)
+        decode_body(json.dumps(value).encode(), NodeEntries)
     except FrameError:
         return
     assert isinstance(value, dict)
@@ -520,12 +520,12 @@ def test_entries_of_a_stranger_are_entries_or_a_frame_error(value: Any) -> None:
 @pytest.mark.parametrize("node", ["", "0" * 31, "0" * 33, "A" * 32, "0" * 32 + "\n", "\n" + "0" * 32])
 def test_an_id_of_another_form_is_refused(node: str) -> None:
     with pytest.raises(FrameError, match="regex"):
-        decode_body(json.dumps({"wanted": [node]}).encode(), Entries)
+        decode_body(json.dumps({"wanted": [node]}).encode(), NodeEntries)
 
 
 _ids = st.integers(0, 3).map(lambda number: f"{number:032x}")
 _entries = st.builds(
-    Entry,
+    NodeEntry,
     _ids,
     st.integers(0, 2**53 - 1),
     st.integers(0, 2**53 - 1),
@@ -535,14 +535,18 @@ _entries = st.builds(
 )
 
 
-@given(st.lists(st.builds(Entries, st.lists(_entries, max_size=5), st.lists(_ids, max_size=5)), max_size=10))
-def test_entries_that_nobody_honest_writes_never_raise_and_this_node_stays(messages: list[Entries]) -> None:
+@given(
+    st.lists(st.builds(NodeEntries, st.lists(_entries, max_size=5), st.lists(_ids, max_size=5)), max_size=10)
+)
+def test_entries_that_nobody_honest_writes_never_raise_and_this_node_stays(
+    messages: list[NodeEntries],
+) -> None:
     table = Membership(f"{0:032x}", REALM, lambda up, one: None, 0.0)
     table.open_link("link", 0.0)
     for number, message in enumerate(messages):
         kind, body = decode_control(encode_control(FrameKind.ENTRIES, message))
         assert kind is FrameKind.ENTRIES
-        table.receive("link", decode_body(body, Entries), float(number))
+        table.receive("link", decode_body(body, NodeEntries), float(number))
         while (answer := table.outgoing("link", float(number))) is not None:
-            assert decode_body(msgspec.json.encode(answer), Entries) == answer
+            assert decode_body(msgspec.json.encode(answer), NodeEntries) == answer
     assert f"{0:032x}" in table.alive

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import tests.support.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.protocol.frames import BATCH_BYTES, LARGE_BYTES, MAX_COUNT
-from colugo.protocol.pubsub.credit import Grant, Segments
+from colugo.protocol.pubsub.credit import Credit, Segments
 from colugo.protocol.pubsub.publications import ALL_READERS, live_prefix
 
 
@@ -31,7 +31,7 @@ class SimulatedReader:
 
     def __init__(self, segments: Segments) -> None:
         self.segments = segments
-        self.grant = Grant(segments.number, segments.number)
+        self.grant = Credit(segments.number, segments.number)
         self.subscriptions: set[bytes] = set()
         self.waiting: deque[Frame] = deque()
         self.got: list[int] = []
@@ -48,7 +48,7 @@ class SimulatedReader:
         end = begin + self.segments.width
         self.subscriptions -= {live_prefix(n) for n in range(self.grant.begin, min(begin, self.grant.end))}
         self.subscriptions |= {live_prefix(n) for n in range(max(begin, self.grant.end), end)}
-        self.grant = Grant(begin, end)
+        self.grant = Credit(begin, end)
 
     def offer(self, frame: Frame) -> None:
         """Let ZeroMQ do its part."""
@@ -312,7 +312,7 @@ def test_with_messages_of_any_size_loss_begins_when_a_third_of_the_marks_is_used
 
 
 def test_an_acknowledgement_counts_for_what_was_granted_and_not_handled_yet() -> None:
-    grant = Grant(5, 8)
+    grant = Credit(5, 8)
     assert [grant.handled(number) for number in range(3, 10)] == [None, None, 5, 6, 7, None, None]
     assert grant.handled(ALL_READERS) is None
     assert not grant.behind

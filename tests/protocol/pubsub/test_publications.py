@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from colugo.errors import FrameError
-from colugo.protocol.frames import ID_BYTES, LARGE_BYTES, MAGIC, MAX_COUNT, NO_ID, VERSION, Kind
+from colugo.protocol.frames import ID_BYTES, LARGE_BYTES, MAGIC, MAX_COUNT, NO_ID, VERSION, FrameKind
 from colugo.protocol.pubsub.publications import (
     ACK_PREFIX,
     ALL_READERS,
@@ -21,7 +21,7 @@ from colugo.protocol.pubsub.publications import (
     FLAG_WAIT,
     JOIN_BYTES,
     READER_PREFIX,
-    Ack,
+    SegmentAck,
     decode_ack,
     decode_publication,
     encode_ack,
@@ -36,13 +36,13 @@ from tests.support.strategies import socket_ids, uint64
 
 ID = b"publishr"
 NOW = 1_700_000_000_000_000_000
-WITH_PAYLOADS = [Kind.DATA, Kind.RETAINED]
+WITH_PAYLOADS = [FrameKind.DATA, FrameKind.RETAINED]
 FLAGS = {
-    Kind.DATA: FLAG_TEXT | FLAG_END | FLAG_WAIT | FLAG_CONFLATE,
-    Kind.RETAINED: FLAG_TEXT | FLAG_END | FLAG_WAIT | FLAG_CONFLATE,
-    Kind.WELCOME: FLAG_CONFLATE,
-    Kind.BEACON: FLAG_END | FLAG_ANSWER | FLAG_CONFLATE,
-    Kind.CUT: 0,
+    FrameKind.DATA: FLAG_TEXT | FLAG_END | FLAG_WAIT | FLAG_CONFLATE,
+    FrameKind.RETAINED: FLAG_TEXT | FLAG_END | FLAG_WAIT | FLAG_CONFLATE,
+    FrameKind.WELCOME: FLAG_CONFLATE,
+    FrameKind.BEACON: FLAG_END | FLAG_ANSWER | FLAG_CONFLATE,
+    FrameKind.CUT: 0,
 }
 """What a frame of each kind may have, but for FLAG_LARGE."""
 SEGMENT_AT, VERSION_AT, KIND_AT, FLAGS_AT, COUNT_AT, LENGTHS_AT = 1, 9, 10, 11, 36, 40
@@ -63,10 +63,10 @@ MESSAGES = {
     "one": Message(encode_publication(ID, 7, NOW, [b"\xff\xfe"], flags=FLAG_END | FLAG_WAIT, segment=3)),
     "equal": Message(encode_publication(ID, 8, NOW, [b"ab", b"cd", b"ef"], flags=FLAG_CONFLATE)),
     "large": Message(encode_publication(ID, 7, NOW, [b"x" * 99], flags=FLAG_LARGE, segment=3), b"x" * 99),
-    "retained": Message(encode_publication(ID, 7, NOW, [b"21.5"], kind=Kind.RETAINED, flags=FLAG_TEXT)),
-    "welcome": Message(encode_publication(ID, 7, NOW, [], kind=Kind.WELCOME)),
-    "beacon": Message(encode_publication(ID, 7, NOW, [], kind=Kind.BEACON, flags=FLAG_ANSWER)),
-    "cut": Message(encode_publication(ID, 7, NOW, [], kind=Kind.CUT)),
+    "retained": Message(encode_publication(ID, 7, NOW, [b"21.5"], kind=FrameKind.RETAINED, flags=FLAG_TEXT)),
+    "welcome": Message(encode_publication(ID, 7, NOW, [], kind=FrameKind.WELCOME)),
+    "beacon": Message(encode_publication(ID, 7, NOW, [], kind=FrameKind.BEACON, flags=FLAG_ANSWER)),
+    "cut": Message(encode_publication(ID, 7, NOW, [], kind=FrameKind.CUT)),
 }
 PUBLICATION, WELCOME, LARGE = MESSAGES["publication"].frame, MESSAGES["welcome"].frame, MESSAGES["large"]
 every_message = pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
@@ -110,8 +110,8 @@ def test_the_bytes_of_a_publication_are_those_of_the_documents() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [Kind.WELCOME, Kind.BEACON, Kind.CUT])
-def test_the_bytes_of_a_frame_without_messages_are_a_header(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [FrameKind.WELCOME, FrameKind.BEACON, FrameKind.CUT])
+def test_the_bytes_of_a_frame_without_messages_are_a_header(kind: FrameKind) -> None:
     header = encode_publication(ID, 1, 0, [], kind=kind)
     assert header == b"\xc1" + b"\xff" * 8 + b"\x02" + bytes([kind]) + b"\x00publishr\x01" + bytes(19)
 
@@ -132,7 +132,9 @@ def test_a_message_is_large_when_it_has_more_than_32_kib() -> None:
 
 
 @given(segments, st.sampled_from(list(FLAGS)))
-def test_a_frame_begins_with_what_readers_of_its_segment_are_subscribed_to(segment: int, kind: Kind) -> None:
+def test_a_frame_begins_with_what_readers_of_its_segment_are_subscribed_to(
+    segment: int, kind: FrameKind
+) -> None:
     some = [b"a"] if kind in WITH_PAYLOADS else []
     frame = encode_publication(ID, 1, 2, some, kind=kind, segment=segment)
     assert frame.startswith(live_prefix(segment))
@@ -150,7 +152,7 @@ def test_segments_have_prefixes_none_of_which_begins_another(one: int, other: in
 
 @given(st.data(), st.sampled_from(WITH_PAYLOADS), st.tuples(socket_ids, uint64, uint64), payloads, segments)
 def test_a_publication_comes_back_as_it_was(
-    data: st.DataObject, kind: Kind, origin: tuple[bytes, int, int], messages: list[bytes], segment: int
+    data: st.DataObject, kind: FrameKind, origin: tuple[bytes, int, int], messages: list[bytes], segment: int
 ) -> None:
     flags = data.draw(st.integers(0, 63)) & FLAGS[kind]
     frame = encode_publication(*origin, messages, kind=kind, flags=flags, segment=segment)
@@ -161,9 +163,15 @@ def test_a_publication_comes_back_as_it_was(
     assert check(frame)
 
 
-@given(st.data(), st.sampled_from([Kind.WELCOME, Kind.BEACON, Kind.CUT]), socket_ids, uint64, segments)
+@given(
+    st.data(),
+    st.sampled_from([FrameKind.WELCOME, FrameKind.BEACON, FrameKind.CUT]),
+    socket_ids,
+    uint64,
+    segments,
+)
 def test_what_has_no_messages_comes_back_as_it_was(
-    data: st.DataObject, kind: Kind, publisher: bytes, first: int, segment: int
+    data: st.DataObject, kind: FrameKind, publisher: bytes, first: int, segment: int
 ) -> None:
     flags = data.draw(st.integers(0, 63)) & FLAGS[kind]
     frame = encode_publication(publisher, first, NOW, [], kind=kind, flags=flags, segment=segment)
@@ -174,10 +182,10 @@ def test_what_has_no_messages_comes_back_as_it_was(
 
 
 @given(socket_ids, uint64, st.binary(max_size=300), st.sampled_from(WITH_PAYLOADS))
-@example(ID, 0, b"", Kind.DATA)
-@example(ID, 2**64 - 1, b"x" * 70_000, Kind.RETAINED)
+@example(ID, 0, b"", FrameKind.DATA)
+@example(ID, 2**64 - 1, b"x" * 70_000, FrameKind.RETAINED)
 def test_a_large_publication_comes_back_as_it_was(
-    publisher: bytes, first: int, body: bytes, kind: Kind
+    publisher: bytes, first: int, body: bytes, kind: FrameKind
 ) -> None:
     flags = FLAG_LARGE | FLAG_END
     frame = encode_publication(publisher, first, NOW, [body], kind=kind, flags=flags, segment=5)
@@ -401,7 +409,7 @@ def test_a_large_message_is_not_copied() -> None:
 
 # --- acknowledgements
 
-ACK = Ack(ID, b"reader-1", NOW, 258)
+ACK = SegmentAck(ID, b"reader-1", NOW, 258)
 
 
 def test_the_bytes_of_an_acknowledgement_are_a_subscription_and_its_end() -> None:
@@ -416,7 +424,7 @@ def test_the_bytes_of_an_acknowledgement_are_a_subscription_and_its_end() -> Non
 def test_an_acknowledgement_comes_back_as_it_was(
     publisher: bytes, reader: bytes, expected: int, segment: int
 ) -> None:
-    ack = Ack(publisher, reader, expected, segment)
+    ack = SegmentAck(publisher, reader, expected, segment)
     begin, end = encode_ack(ack)
     assert decode_ack(begin) == ack
     assert decode_ack(end) is None

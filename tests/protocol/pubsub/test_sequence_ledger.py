@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tests.support.strategies  # noqa: F401 - loads hypothesis' profile
-from colugo.protocol.pubsub.sequence_ledger import Ledger
+from colugo.protocol.pubsub.sequence_ledger import SequenceLedger
 
 fates = st.lists(
     st.tuples(
@@ -37,7 +37,7 @@ def arrivals(fates: list[tuple[int, str]], first: int, random: Random) -> tuple[
 def test_after_a_last_beacon_what_was_sent_is_what_came_and_what_is_lost(
     fates: list[tuple[int, str]], start: int, random: Random
 ) -> None:
-    ledger = Ledger(start)
+    ledger = SequenceLedger(start)
     came, end = arrivals(fates, start, random)
     taken: list[int] = []
     lost = duplicates = 0
@@ -59,7 +59,7 @@ def test_after_a_last_beacon_what_was_sent_is_what_came_and_what_is_lost(
 def test_without_reordering_what_is_lost_is_just_what_was_dropped(
     fates: list[tuple[int, str]], start: int
 ) -> None:
-    ledger = Ledger(start)
+    ledger = SequenceLedger(start)
     end = start
     for count, fate in fates:
         for _ in range({"is lost": 0, "comes twice": 2}.get(fate, 1)):
@@ -73,7 +73,7 @@ def test_without_reordering_what_is_lost_is_just_what_was_dropped(
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.booleans(), st.booleans()), max_size=40))
 def test_gaps_before_conflated_messages_are_counted_apart(stream: list[tuple[int, bool, bool]]) -> None:
-    ledger = Ledger(0)
+    ledger = SequenceLedger(0)
     number = lost = conflated = 0
     for gap, conflate, is_gap in stream:
         number += gap if is_gap else 0
@@ -95,7 +95,7 @@ def test_a_batch_continues_leaves_a_gap_or_repeats(
     count: int,
     conflate: bool,  # noqa: FBT001 - given and example pass values by position
 ) -> None:
-    ledger = Ledger(expected)
+    ledger = SequenceLedger(expected)
     lost, skip = ledger.take(first, count, conflate=conflate)
     new = [number for number in range(first, first + count) if number >= expected]
     gap = max(0, first - expected)
@@ -108,7 +108,7 @@ def test_a_batch_continues_leaves_a_gap_or_repeats(
 
 @pytest.mark.parametrize("times", [1, 2, 5])
 def test_a_beacon_counts_what_is_lost_at_the_tail_once(times: int) -> None:
-    ledger = Ledger(10)
+    ledger = SequenceLedger(10)
     ledger.take(10, 2)
     assert [ledger.take(15, 0) for _ in range(times)] == [(3, 0)] + [(0, 0)] * (times - 1)
     assert ledger.take(14, 0) == (0, 0)
@@ -116,14 +116,14 @@ def test_a_beacon_counts_what_is_lost_at_the_tail_once(times: int) -> None:
 
 
 def test_what_was_given_up_and_comes_after_all_is_a_duplicate_and_stays_lost() -> None:
-    ledger = Ledger(0)
+    ledger = SequenceLedger(0)
     assert ledger.take(5, 1) == (5, 0)
     assert ledger.take(3, 4) == (0, 3)
     assert (ledger.received, ledger.lost, ledger.duplicates, ledger.expected) == (2, 5, 3, 7)
 
 
 def test_a_sum_has_the_counts_of_both() -> None:
-    total, one = Ledger(0), Ledger(7)
+    total, one = SequenceLedger(0), SequenceLedger(7)
     one.take(8, 2)
     one.take(8, 1)
     one.take(15, 1, conflate=True)

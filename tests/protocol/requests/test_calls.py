@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from colugo.errors import FrameError
-from colugo.protocol.frames import MAX_COUNT, NO_ID, Kind
+from colugo.protocol.frames import MAX_COUNT, NO_ID, FrameKind
 from colugo.protocol.pubsub.publications import encode_publication
 from colugo.protocol.requests.calls import (
     FLAG_ERROR,
@@ -23,15 +23,15 @@ from tests.support.reading import read_calls
 from tests.support.strategies import socket_ids, uint64
 
 ID = b"server-1"
-REQUEST = encode_calls(Kind.REQUEST, NO_ID, [Call(1, FLAG_TEXT, b"door"), Call(2, 0, b"")])
-REPLY = encode_calls(Kind.REPLY, ID, [Call(1, FLAG_ERROR, b"no"), Call(2**64 - 1, FLAG_REFUSED, b"")])
+REQUEST = encode_calls(FrameKind.REQUEST, NO_ID, [Call(1, FLAG_TEXT, b"door"), Call(2, 0, b"")])
+REPLY = encode_calls(FrameKind.REPLY, ID, [Call(1, FLAG_ERROR, b"no"), Call(2**64 - 1, FLAG_REFUSED, b"")])
 PUBLICATION = encode_publication(ID, 7, 1_700_000_000_000_000_000, [b"21.5", b"", b"22"])
 
 calls = st.lists(st.builds(Call, uint64, st.integers(0, 7), st.binary(max_size=50)), min_size=1, max_size=20)
-call_kinds = st.sampled_from([Kind.REQUEST, Kind.REPLY])
+call_kinds = st.sampled_from([FrameKind.REQUEST, FrameKind.REPLY])
 
 
-def check(frame: bytes, kind: Kind) -> bool:
+def check(frame: bytes, kind: FrameKind) -> bool:
     """Whether it is accepted; then it must be consistent."""
     try:
         read_calls(frame, kind)
@@ -45,7 +45,7 @@ def check(frame: bytes, kind: Kind) -> bool:
 
 def test_the_bytes_of_calls_are_those_of_the_documents() -> None:
     assert encode_calls(
-        Kind.REPLY, b"\x01\x02\x03\x04\x05\x06\x07\x08", [Call(258, 2, b"abc"), Call(3, 1, b"d")]
+        FrameKind.REPLY, b"\x01\x02\x03\x04\x05\x06\x07\x08", [Call(258, 2, b"abc"), Call(3, 1, b"d")]
     ) == (
         b"\xc1\x00\x02\x11"
         b"\x01\x02\x03\x04\x05\x06\x07\x08"
@@ -58,7 +58,7 @@ def test_the_bytes_of_calls_are_those_of_the_documents() -> None:
 
 
 def test_the_bytes_of_a_single_call_are_of_the_same_form() -> None:
-    assert encode_calls(Kind.REQUEST, NO_ID, [Call(258, 1, b"abc")]) == (
+    assert encode_calls(FrameKind.REQUEST, NO_ID, [Call(258, 1, b"abc")]) == (
         b"\xc1\x00\x02\x10" + bytes(8) + b"\x01\x00\x00\x00"
         b"\x02\x01\x00\x00\x00\x00\x00\x00"
         b"\x03\x00\x00\x00"
@@ -71,8 +71,8 @@ def test_the_bytes_of_a_single_call_are_of_the_same_form() -> None:
 
 
 @given(call_kinds, socket_ids, calls)
-@example(Kind.REPLY, ID, [Call(2**64 - 1, 7, b"x" * 70_000)])
-def test_calls_come_back_as_they_were(kind: Kind, server: bytes, some: list[Call]) -> None:
+@example(FrameKind.REPLY, ID, [Call(2**64 - 1, 7, b"x" * 70_000)])
+def test_calls_come_back_as_they_were(kind: FrameKind, server: bytes, some: list[Call]) -> None:
     assert decode_calls(encode_calls(kind, server, some), kind) == Calls(kind, server, some)
 
 
@@ -80,7 +80,7 @@ def test_calls_come_back_as_they_were(kind: Kind, server: bytes, some: list[Call
 @pytest.mark.parametrize("size", [0, 3])
 def test_any_number_of_calls_of_one_size_comes_back_in_order(count: int, size: int) -> None:
     some = [Call(number, 0, number.to_bytes(3, "big")[:size]) for number in range(count)]
-    assert decode_calls(encode_calls(Kind.REPLY, ID, some), Kind.REPLY).calls == some
+    assert decode_calls(encode_calls(FrameKind.REPLY, ID, some), FrameKind.REPLY).calls == some
 
 
 # --- frames that are none
@@ -108,14 +108,14 @@ NO_REQUESTS = [
 @pytest.mark.parametrize(("frame", "reason"), NO_REQUESTS, ids=[reason for _, reason in NO_REQUESTS])
 def test_what_is_no_request_is_refused_with_the_reason(frame: bytes, reason: str) -> None:
     with pytest.raises(FrameError, match=reason):
-        decode_calls(frame, Kind.REQUEST)
+        decode_calls(frame, FrameKind.REQUEST)
 
 
 def test_a_request_is_no_reply() -> None:
     with pytest.raises(FrameError, match="not a REPLY: kind 16"):
-        decode_calls(REQUEST, Kind.REPLY)
+        decode_calls(REQUEST, FrameKind.REPLY)
     with pytest.raises(FrameError, match="too few for a REPLY"):
-        decode_calls(b"", Kind.REPLY)
+        decode_calls(b"", FrameKind.REPLY)
 
 
 # --- memory
@@ -124,14 +124,14 @@ def test_a_request_is_no_reply() -> None:
 @pytest.mark.parametrize("count", [2**16, 2**31 - 1, 2**31, 2**32 - 1])
 def test_a_count_that_does_not_fit_asks_for_no_memory(count: int) -> None:
     forged = with_bytes(REQUEST, 12, count.to_bytes(4, "little"))
-    assert peak_bytes(lambda: check(forged, Kind.REQUEST)) < 20_000
-    assert not check(forged, Kind.REQUEST)
+    assert peak_bytes(lambda: check(forged, FrameKind.REQUEST)) < 20_000
+    assert not check(forged, FrameKind.REQUEST)
 
 
 def test_lengths_that_do_not_fit_ask_for_no_memory() -> None:
     forged = with_bytes(REQUEST, 32, b"\xff" * 8)
-    assert peak_bytes(lambda: check(forged, Kind.REQUEST)) < 20_000
-    assert not check(forged, Kind.REQUEST)
+    assert peak_bytes(lambda: check(forged, FrameKind.REQUEST)) < 20_000
+    assert not check(forged, FrameKind.REQUEST)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 10, 1000])
@@ -139,9 +139,9 @@ def test_lengths_that_do_not_fit_ask_for_no_memory() -> None:
 def test_the_densest_frames_take_at_most_sixteen_times_their_size(size: int, odd: bytes) -> None:
     count = min(MAX_COUNT - 1, 200_000 // (4 + size))
     some = [Call(2**40, 0, b"x" * size)] * count + [Call(1, 0, odd)]
-    frame = encode_calls(Kind.REQUEST, NO_ID, some)
-    assert len(decode_calls(frame, Kind.REQUEST).calls) == count + 1
-    assert peak_bytes(lambda: decode_calls(frame, Kind.REQUEST)) < 16 * len(frame)
+    frame = encode_calls(FrameKind.REQUEST, NO_ID, some)
+    assert len(decode_calls(frame, FrameKind.REQUEST).calls) == count + 1
+    assert peak_bytes(lambda: decode_calls(frame, FrameKind.REQUEST)) < 16 * len(frame)
 
 
 # --- envelopes

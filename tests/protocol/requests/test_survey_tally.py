@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colugo.protocol.requests.survey_tally import Outcome, Roll
+from colugo.protocol.requests.survey_tally import SurveyOutcome, SurveyTally
 
 PEERS = st.integers(0, 9)
 
@@ -11,18 +11,18 @@ PEERS = st.integers(0, 9)
 @given(
     st.sets(PEERS),
     st.none() | st.integers(1, 12),
-    st.lists(st.tuples(PEERS, st.sampled_from(Outcome))),
+    st.lists(st.tuples(PEERS, st.sampled_from(SurveyOutcome))),
 )
 def test_each_one_that_was_asked_is_silent_or_has_its_first_outcome(
-    asked: set[int], quorum: int | None, events: list[tuple[int, Outcome]]
+    asked: set[int], quorum: int | None, events: list[tuple[int, SurveyOutcome]]
 ) -> None:
-    roll = Roll(asked, quorum)
-    first: dict[int, Outcome] = {}
+    roll = SurveyTally(asked, quorum)
+    first: dict[int, SurveyOutcome] = {}
     for one, outcome in events:
         assert roll.note(one, outcome) == (one in asked and one not in first)
         if one in asked:
             first.setdefault(one, outcome)
-        replies = sum(its is Outcome.REPLIED for its in first.values())
+        replies = sum(its is SurveyOutcome.REPLIED for its in first.values())
         assert roll.complete == (len(first) == len(asked) or (quorum is not None and replies >= quorum))
     assert roll.outcomes == first
     assert list(roll.outcomes) == list(first)
@@ -30,4 +30,4 @@ def test_each_one_that_was_asked_is_silent_or_has_its_first_outcome(
 
 
 def test_a_survey_of_nobody_is_complete() -> None:
-    assert Roll([]).complete
+    assert SurveyTally([]).complete

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colugo.errors import FrameError
-from colugo.protocol.frames import MAX_COUNT, Kind
+from colugo.protocol.frames import MAX_COUNT, FrameKind
 from colugo.protocol.requests.calls import Call, encode_calls
 from colugo.protocol.streams.deliveries import (
     FLAG_REDELIVERED,
@@ -13,7 +13,7 @@ from colugo.protocol.streams.deliveries import (
     decode_deliveries,
     encode_deliveries,
 )
-from colugo.protocol.streams.stream_message import FLAG_TEXT, Message
+from colugo.protocol.streams.stream_message import FLAG_TEXT, StreamMessage
 from tests.support.memory import peak_bytes
 from tests.support.mutation import with_bytes
 from tests.support.reading import messages_of, read_deliveries
@@ -22,23 +22,23 @@ from tests.support.strategies import socket_ids, texts, uint64
 ID = b"stream-1"
 NOW = 1_700_000_000_000_000_000
 PLAIN = encode_deliveries(
-    ID, [Message(1, "", b"", b"a", FLAG_TEXT, NOW), Message(2, "", b"", b"bcd", 0, NOW)]
+    ID, [StreamMessage(1, "", b"", b"a", FLAG_TEXT, NOW), StreamMessage(2, "", b"", b"bcd", 0, NOW)]
 )
 KEYS = encode_deliveries(
     ID,
     [
-        Message(258, "lab.door", b"\x81\xa1a\x01", b"open", FLAG_TEXT, NOW),
-        Message(259, "", b"", b"", 0, NOW),
-        Message(2**64 - 1, "tür", b"\x80", b"\xff" * 9, 0, 0),
+        StreamMessage(258, "lab.door", b"\x81\xa1a\x01", b"open", FLAG_TEXT, NOW),
+        StreamMessage(259, "", b"", b"", 0, NOW),
+        StreamMessage(2**64 - 1, "tür", b"\x80", b"\xff" * 9, 0, 0),
     ],
     [1, 2, 255],
     [False, True, True],
 )
-ONE = encode_deliveries(ID, [Message(7, "k", b"", b"x", 0, NOW)])
-REQUEST = encode_calls(Kind.REQUEST, ID, [Call(1, 0, b"door")])
+ONE = encode_deliveries(ID, [StreamMessage(7, "k", b"", b"x", 0, NOW)])
+REQUEST = encode_calls(FrameKind.REQUEST, ID, [Call(1, 0, b"door")])
 
 messages = st.builds(
-    Message,
+    StreamMessage,
     st.integers(1, 2**64 - 1),
     st.just("") | texts.filter(lambda text: len(text.encode()) <= 255),
     st.just(b"") | st.binary(max_size=30),
@@ -62,7 +62,7 @@ def check(frame: bytes) -> bool:
 
 
 def test_the_bytes_of_a_batch_are_those_of_the_documents() -> None:
-    some = [Message(258, "k", b"\x80", b"abc", 1, 5), Message(259, "né", b"", b"d", 0, 6)]
+    some = [StreamMessage(258, "k", b"\x80", b"abc", 1, 5), StreamMessage(259, "né", b"", b"d", 0, 6)]
     assert encode_deliveries(b"\x01\x02\x03\x04\x05\x06\x07\x08", some, [1, 2], [False, True]) == (
         b"\xc1\x00\x02\x34"
         b"\x01\x02\x03\x04\x05\x06\x07\x08"
@@ -84,7 +84,9 @@ def test_the_bytes_of_a_batch_are_those_of_the_documents() -> None:
 
 
 @given(socket_ids, st.data(), st.lists(messages, min_size=1, max_size=20))
-def test_messages_come_back_as_they_were(stream_id: bytes, data: st.DataObject, some: list[Message]) -> None:
+def test_messages_come_back_as_they_were(
+    stream_id: bytes, data: st.DataObject, some: list[StreamMessage]
+) -> None:
     count = len(some)
     attempts = data.draw(st.none() | st.lists(st.integers(1, 2**40), min_size=count, max_size=count))
     redelivered = data.draw(st.none() | st.lists(st.booleans(), min_size=count, max_size=count))
@@ -102,7 +104,9 @@ def test_any_number_of_messages_of_one_size_comes_back_in_order(
     count: int, size: int, *, named: bool
 ) -> None:
     some = [
-        Message(number + 1, "ab" if named else "", b"h" * size, number.to_bytes(3, "big")[:size], 0, number)
+        StreamMessage(
+            number + 1, "ab" if named else "", b"h" * size, number.to_bytes(3, "big")[:size], 0, number
+        )
         for number in range(count)
     ]
     assert messages_of(decode_deliveries(encode_deliveries(ID, some))) == some
@@ -110,7 +114,10 @@ def test_any_number_of_messages_of_one_size_comes_back_in_order(
 
 @pytest.mark.parametrize("key", ["x" * 255, "é" * 127, "\x00", "a.b"])
 def test_the_longest_keys_headers_and_a_large_payload_come_back(key: str) -> None:
-    some = [Message(1, key, b"h" * 65535, b"x" * 300_000, 0, NOW), Message(2, "", b"", b"", 0, NOW)]
+    some = [
+        StreamMessage(1, key, b"h" * 65535, b"x" * 300_000, 0, NOW),
+        StreamMessage(2, "", b"", b"", 0, NOW),
+    ]
     assert messages_of(decode_deliveries(encode_deliveries(ID, some))) == some
     assert messages_of(decode_deliveries(encode_deliveries(ID, some[:1]))) == some[:1]
 
@@ -138,7 +145,7 @@ NO_DELIVERIES = [
     (with_bytes(PLAIN, FLAGS, b"\xff"), "unknown flags among"),
     (with_bytes(PLAIN, KEY_SIZES, b"\x01"), "the lengths add up to 73 bytes, the frame has 72"),
     (
-        encode_deliveries(ID, [Message(1, "x" * 256, b"", b"", 0, NOW)]),
+        encode_deliveries(ID, [StreamMessage(1, "x" * 256, b"", b"", 0, NOW)]),
         "a key of 256 bytes; there may be 255",
     ),
     (ONE[:-2] + b"\xffx", "a key that is not UTF-8"),
@@ -154,7 +161,9 @@ def test_a_frame_that_is_no_batch_is_refused_with_the_reason(frame: bytes, reaso
 
 def test_a_key_that_is_cut_within_a_sign_is_refused() -> None:
     """The keys together are UTF-8, but not each of them."""
-    frame = encode_deliveries(ID, [Message(1, "é", b"", b"", 0, NOW), Message(2, "aa", b"", b"", 0, NOW)])
+    frame = encode_deliveries(
+        ID, [StreamMessage(1, "é", b"", b"", 0, NOW), StreamMessage(2, "aa", b"", b"", 0, NOW)]
+    )
     assert check(frame)
     assert not check(with_bytes(frame, KEY_SIZES, b"\x01\x00\x03\x00"))
 
@@ -179,7 +188,7 @@ def test_lengths_that_do_not_fit_ask_for_no_memory() -> None:
 @pytest.mark.parametrize("size", [0, 1, 10, 1000])
 def test_the_densest_frames_take_at_most_sixteen_times_their_size(size: int, key: str) -> None:
     count = min(MAX_COUNT, 200_000 // (4 + size))
-    some = [Message(2**40 + number, key, b"", b"x" * size, 0, NOW) for number in range(count)]
+    some = [StreamMessage(2**40 + number, key, b"", b"x" * size, 0, NOW) for number in range(count)]
     frame = encode_deliveries(ID, some)
     assert len(decode_deliveries(frame).payloads) == count
     assert peak_bytes(lambda: decode_deliveries(frame)) < 16 * len(frame)

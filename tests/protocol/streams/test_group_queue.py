@@ -11,39 +11,41 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import tests.support.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.protocol.streams import ack_deadlines, group_queue
-from colugo.protocol.streams.attempts import Dead, Entry, Rules
+from colugo.protocol.streams.attempts import DeliveryRules, ExhaustedMessage, QueuedMessage
 from colugo.protocol.streams.group_queue import GroupQueue
 from colugo.protocol.streams.ranges import MAX_NUMBER, Range
-from colugo.protocol.streams.stream_message import Message
-from colugo.protocol.streams.transitions import FINAL, TRANSITIONS, State
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.protocol.streams.transitions import FINAL, TRANSITIONS, DeliveryState
 
 TIMEOUT_S = 30.0
 DELAY_S = 1.0
-MOVES = {(before, after) for (before, _), after in TRANSITIONS.items()} | {(State.IN_FLIGHT, State.DEAD)}
+MOVES = {(before, after) for (before, _), after in TRANSITIONS.items()} | {
+    (DeliveryState.IN_FLIGHT, DeliveryState.DEAD)
+}
 NAMES = [b"a", b"b", b"c", b"d"]
 names = st.sampled_from(NAMES)
 keys = st.sampled_from(["", "", "x", "y"])
 steps = st.floats(0, 20) | st.floats(0, 0.5)
 
 
-def message(seq: int, key: str = "", payload: bytes = b"12345") -> Message:
-    return Message(seq, key, b"", payload, 0, 0)
+def message(seq: int, key: str = "", payload: bytes = b"12345") -> StreamMessage:
+    return StreamMessage(seq, key, b"", payload, 0, 0)
 
 
-class Watched(Entry):
+class Watched(QueuedMessage):
     """An entry that moves by the table only."""
 
     __slots__ = ("_now",)
 
     @property
-    def state(self) -> State:
+    def state(self) -> DeliveryState:
         return self._now
 
     @state.setter
-    def state(self, state: State) -> None:
+    def state(self, state: DeliveryState) -> None:
         before = getattr(self, "_now", None)
         if before is None:
-            assert state is State.READY
+            assert state is DeliveryState.READY
         else:
             assert (before, state) in MOVES, f"from {before.name} to {state.name}"
         self._now = state
@@ -57,7 +59,7 @@ class Fate:
     key: str
     size: int
     tries: int = 0
-    state: State = State.READY
+    state: DeliveryState = DeliveryState.READY
     holder: bytes | None = None
     redelivered: bool = False
     suspect: bool = False
@@ -81,10 +83,10 @@ class Delivery(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(group_queue, "Entry", Watched)
+        self.patch.setattr(group_queue, "QueuedMessage", Watched)
         for module in (group_queue, ack_deadlines):
             self.patch.setattr(module, "_SPARE", 2)
-        self.queue = GroupQueue(Rules())
+        self.queue = GroupQueue(DeliveryRules())
         self.fates: dict[int, Fate] = {}
         self.consumers: dict[bytes, Consumer] = {}
         self.now = 1000.0
@@ -93,7 +95,7 @@ class Delivery(RuleBasedStateMachine):
 
     # --- the model
 
-    def open_fates(self, *states: State) -> list[Fate]:
+    def open_fates(self, *states: DeliveryState) -> list[Fate]:
         return [
             one for one in self.fates.values() if (one.state in states if states else one.state not in FINAL)
         ]
@@ -110,29 +112,29 @@ class Delivery(RuleBasedStateMachine):
         for fate in failed:
             self.take_back(fate)
             if alone and fate.tries >= self.queue.rules.max_deliver:
-                fate.state = State.DEAD
+                fate.state = DeliveryState.DEAD
                 dead.add(fate.seq)
             else:
-                fate.state = State.READY
+                fate.state = DeliveryState.READY
                 fate.redelivered = fate.suspect = True
         return dead
 
-    def bury(self, dead: Iterable[Dead], expected: set[int]) -> None:
+    def bury(self, dead: Iterable[ExhaustedMessage], expected: set[int]) -> None:
         numbers = [one.entry.message.seq for one in dead]
         assert sorted(numbers) == sorted(expected)
-        assert all(one.entry.state is State.DEAD and one.reason for one in dead)
+        assert all(one.entry.state is DeliveryState.DEAD and one.reason for one in dead)
         self.dead += numbers
 
-    def hand_out(self, name: bytes, entries: list[Entry]) -> None:
+    def hand_out(self, name: bytes, entries: list[QueuedMessage]) -> None:
         consumer = self.consumers[name]
         assert entries
         assert not consumer.silent
         assert not consumer.leaving
         for entry in entries:
             fate = self.fates[entry.message.seq]
-            assert fate.state is State.READY
+            assert fate.state is DeliveryState.READY
             self.check_order(fate)
-            fate.state = State.IN_FLIGHT
+            fate.state = DeliveryState.IN_FLIGHT
             fate.holder = name
             fate.tries += 1
             fate.until = self.now + TIMEOUT_S
@@ -149,7 +151,7 @@ class Delivery(RuleBasedStateMachine):
             return
         before = [
             one
-            for one in self.open_fates(State.READY)
+            for one in self.open_fates(DeliveryState.READY)
             if one.key == fate.key and (one.suspect or (one.seq < fate.seq and not one.nacked))
         ]
         assert not before
@@ -158,8 +160,8 @@ class Delivery(RuleBasedStateMachine):
         carer = None if self.queue._suspects.carer is None else self.queue._suspects.carer.identity
         able = {name for name, one in self.consumers.items() if self.room(name)}
         free = able - {carer}
-        holders = {one.key: one.holder for one in self.open_fates(State.IN_FLIGHT) if one.key}
-        ready = self.open_fates(State.READY)
+        holders = {one.key: one.holder for one in self.open_fates(DeliveryState.IN_FLIGHT) if one.key}
+        ready = self.open_fates(DeliveryState.READY)
         suspect_keys = {one.key for one in ready if one.suspect}
         for fate in ready:
             if fate.suspect and able and fate.key not in holders:
@@ -180,14 +182,14 @@ class Delivery(RuleBasedStateMachine):
         max_deliver=st.integers(1, 3), before=st.lists(st.tuples(keys, st.integers(0, 4)), max_size=5)
     )
     def start(self, max_deliver: int, before: list[tuple[str, int]]) -> None:
-        rules = Rules(max_deliver, TIMEOUT_S, DELAY_S)
+        rules = DeliveryRules(max_deliver, TIMEOUT_S, DELAY_S)
         self.queue = GroupQueue(rules)
         for key, tries in before:
             self.last += 1
             fate = self.fates[self.last] = Fate(self.last, key, 5, tries, redelivered=True)
             dead = self.queue.offer_again(message(self.last, key), tries)
             if tries > max_deliver:
-                fate.state = State.DEAD
+                fate.state = DeliveryState.DEAD
                 assert dead is not None
                 self.bury([dead], {self.last})
             else:
@@ -218,9 +220,9 @@ class Delivery(RuleBasedStateMachine):
 
     @rule()
     def assign(self) -> None:
-        for fate in self.open_fates(State.PAUSED):
+        for fate in self.open_fates(DeliveryState.PAUSED):
             if fate.until <= self.now:
-                fate.state = State.READY
+                fate.state = DeliveryState.READY
         for member, entries in self.queue.assign(self.now):
             self.hand_out(member.identity, entries)
         self.check_nothing_waits_needlessly()
@@ -248,7 +250,7 @@ class Delivery(RuleBasedStateMachine):
         assert unknown == sum(last - first + 1 for first, last in ranges) - len(done)
         for fate in expected:
             self.take_back(fate)
-            fate.state = State.ACKNOWLEDGED
+            fate.state = DeliveryState.ACKNOWLEDGED
 
     def some_of(self, data: st.DataObject, name: bytes) -> list[int]:
         """Mostly what it has, but not only."""
@@ -270,12 +272,12 @@ class Delivery(RuleBasedStateMachine):
             for fate in fates:
                 self.take_back(fate)
                 if fate.tries >= self.queue.rules.max_deliver:
-                    fate.state = State.DEAD
+                    fate.state = DeliveryState.DEAD
                     expected = {seq}
                     assert dead is not None
                     assert (dead.reason, dead.traceback) == ("r", "t")
                 else:
-                    fate.state = State.PAUSED
+                    fate.state = DeliveryState.PAUSED
                     fate.redelivered = fate.nacked = True
                     fate.suspect = False
                     delay = DELAY_S * 2 ** (fate.tries - 1) if delay_s is None else delay_s
@@ -289,7 +291,7 @@ class Delivery(RuleBasedStateMachine):
         assert self.queue.give_back(name, seqs) == len(seqs) - len(fates)
         for fate in fates:
             self.take_back(fate)
-            fate.state = State.READY
+            fate.state = DeliveryState.READY
             fate.tries -= 1
         if name in self.consumers:
             self.consumers[name].leaving = True
@@ -327,7 +329,7 @@ class Delivery(RuleBasedStateMachine):
         assert self.queue.release(seqs) == len(fates)
         for fate in fates:
             self.take_back(fate)
-            fate.state = State.RELEASED
+            fate.state = DeliveryState.RELEASED
 
     # --- time
 
@@ -338,7 +340,7 @@ class Delivery(RuleBasedStateMachine):
 
     def expire(self) -> None:
         late: dict[bytes, list[Fate]] = {}
-        for fate in self.open_fates(State.IN_FLIGHT):
+        for fate in self.open_fates(DeliveryState.IN_FLIGHT):
             if fate.until <= self.now:
                 assert fate.holder is not None
                 late.setdefault(fate.holder, []).append(fate)
@@ -359,26 +361,28 @@ class Delivery(RuleBasedStateMachine):
             one.seq: one.state for one in unfinished
         }
         assert self.queue.size == sum(one.size for one in unfinished)
-        assert self.queue.in_flight == len(self.open_fates(State.IN_FLIGHT))
+        assert self.queue.in_flight == len(self.open_fates(DeliveryState.IN_FLIGHT))
         assert {name: member.held for name, member in self.queue.members.items()} == {
             name: len(one.held) for name, one in self.consumers.items()
         }
-        assert self.queue.flight() == [one.seq for one in self.open_fates(State.IN_FLIGHT) if one.tries == 1]
+        assert self.queue.flight() == [
+            one.seq for one in self.open_fates(DeliveryState.IN_FLIGHT) if one.tries == 1
+        ]
 
     @invariant()
     def the_next_look_is_at_the_next_deadline_or_end_of_a_pause(self) -> None:
-        times = [one.until for one in self.open_fates(State.IN_FLIGHT, State.PAUSED)]
+        times = [one.until for one in self.open_fates(DeliveryState.IN_FLIGHT, DeliveryState.PAUSED)]
         assert self.queue.next_due() == min(times, default=None)
 
     @invariant()
     def one_member_at_a_time_has_messages_of_a_key(self) -> None:
         for key in ("x", "y"):
-            holders = {one.holder for one in self.open_fates(State.IN_FLIGHT) if one.key == key}
+            holders = {one.holder for one in self.open_fates(DeliveryState.IN_FLIGHT) if one.key == key}
             assert len(holders) <= 1
 
     @invariant()
     def a_suspect_is_alone_at_its_member(self) -> None:
-        for fate in self.open_fates(State.IN_FLIGHT):
+        for fate in self.open_fates(DeliveryState.IN_FLIGHT):
             if fate.suspect:
                 assert fate.holder is not None
                 assert self.consumers[fate.holder].held == {fate.seq}
@@ -386,7 +390,7 @@ class Delivery(RuleBasedStateMachine):
     @invariant()
     def no_message_is_dead_twice_or_dead_and_acknowledged(self) -> None:
         assert len(set(self.dead)) == len(self.dead)
-        assert {one.seq for one in self.fates.values() if one.state is State.DEAD} == set(self.dead)
+        assert {one.seq for one in self.fates.values() if one.state is DeliveryState.DEAD} == set(self.dead)
 
     def teardown(self) -> None:
         """One member that does what it should gets everything, and then nothing is left."""
@@ -402,7 +406,7 @@ class Delivery(RuleBasedStateMachine):
                 if not held and (due := self.queue.next_due()) is not None:
                     self.now = due
                 self.acknowledge([(seq, seq) for seq in held])
-            assert {one.state for one in unfinished} <= {State.ACKNOWLEDGED}
+            assert {one.state for one in unfinished} <= {DeliveryState.ACKNOWLEDGED}
             self.counts_are_exact()
             self.check_that_nothing_is_left()
         finally:

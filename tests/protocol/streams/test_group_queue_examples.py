@@ -5,30 +5,30 @@ from collections.abc import Iterable
 
 import pytest
 
-from colugo.protocol.streams.attempts import Dead, Entry, Rules
+from colugo.protocol.streams.attempts import DeliveryRules, ExhaustedMessage, QueuedMessage
 from colugo.protocol.streams.group_queue import GroupQueue
 from colugo.protocol.streams.ranges import MAX_NUMBER, to_ranges
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.stream_message import StreamMessage
 
 
-def messages(seqs: Iterable[int], key: str = "") -> list[Message]:
-    return [Message(seq, key, b"", b"payload", 0, 0) for seq in seqs]
+def messages(seqs: Iterable[int], key: str = "") -> list[StreamMessage]:
+    return [StreamMessage(seq, key, b"", b"payload", 0, 0) for seq in seqs]
 
 
 def queue_of(
     *members: bytes, prefetch: int = 100, max_deliver: int = 2, ack_timeout_s: float = 30.0
 ) -> GroupQueue:
-    queue = GroupQueue(Rules(max_deliver, ack_timeout_s))
+    queue = GroupQueue(DeliveryRules(max_deliver, ack_timeout_s))
     for name in members:
         queue.join(name, prefetch)
     return queue
 
 
-def assign(queue: GroupQueue, now: float = 0.0) -> dict[bytes, list[Entry]]:
+def assign(queue: GroupQueue, now: float = 0.0) -> dict[bytes, list[QueuedMessage]]:
     return {member.identity: entries for member, entries in queue.assign(now)}
 
 
-def numbers(entries: Iterable[Entry]) -> list[int]:
+def numbers(entries: Iterable[QueuedMessage]) -> list[int]:
     return [entry.message.seq for entry in entries]
 
 
@@ -42,7 +42,7 @@ def acknowledge(queue: GroupQueue, *seqs: int) -> list[int]:
 
 def fail(
     queue: GroupQueue, name: bytes, seq: int, now: float = 0.0, delay_s: float | None = 0.0
-) -> Dead | None:
+) -> ExhaustedMessage | None:
     known, dead = queue.nack(name, seq, now, delay_s=delay_s, reason="ValueError: x", traceback="Traceback")
     assert known
     return dead
@@ -57,7 +57,7 @@ def test_a_message_that_kills_its_consumers_is_dead_after_its_tries_and_takes_no
 ) -> None:
     queue = queue_of(max_deliver=max_deliver)
     queue.offer(messages(range(1, 101)))
-    poison, done, dead, killed = 37, set[int](), list[Dead](), 0
+    poison, done, dead, killed = 37, set[int](), list[ExhaustedMessage](), 0
     for life in range(200):
         name = b"life %d" % life
         queue.join(name, 100)
@@ -93,7 +93,7 @@ def test_when_a_consumer_is_lost_what_it_had_is_redelivered_one_by_one_while_oth
 
 
 def test_a_message_that_fails_is_redelivered_after_a_pause_that_doubles_and_dies_with_its_traceback() -> None:
-    queue = GroupQueue(Rules(max_deliver=3, retry_delay_s=1.0))
+    queue = GroupQueue(DeliveryRules(max_deliver=3, retry_delay_s=1.0))
     queue.join(b"a", 10)
     queue.offer(messages([1]))
     assert assigned(queue, 0.0) == {b"a": [1]}
@@ -111,7 +111,7 @@ def test_a_message_that_fails_is_redelivered_after_a_pause_that_doubles_and_dies
 
 
 def test_the_pause_between_tries_has_an_end_however_many_there_are() -> None:
-    rules = Rules(retry_delay_s=1.0, most_delay_s=60.0)
+    rules = DeliveryRules(retry_delay_s=1.0, most_delay_s=60.0)
     assert [rules.delay_s(attempt) for attempt in (1, 2, 3, 7, 1000)] == [1.0, 2.0, 4.0, 60.0, 60.0]
 
 

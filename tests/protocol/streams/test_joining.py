@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colugo.errors import ConfigurationError, FrameError
-from colugo.protocol.frames import Kind
+from colugo.protocol.frames import FrameKind
 from colugo.protocol.membership.control import decode_body, decode_control, encode_control
 from colugo.protocol.membership.entries import Refusal
 from colugo.protocol.streams.bindings import exact
@@ -23,8 +23,8 @@ JOIN = Join(
 JOINED = Joined(ID, 30_000, "lab.orders")
 
 
-@pytest.mark.parametrize(("kind", "body"), [(Kind.JOIN, JOIN), (Kind.JOINED, JOINED)])
-def test_both_come_back_as_they_were(kind: Kind, body: Any) -> None:
+@pytest.mark.parametrize(("kind", "body"), [(FrameKind.JOIN, JOIN), (FrameKind.JOINED, JOINED)])
+def test_both_come_back_as_they_were(kind: FrameKind, body: Any) -> None:
     found, encoded = decode_control(encode_control(kind, body))
     assert found is kind
     assert decode_body(encoded, type(body)) == body
@@ -56,7 +56,7 @@ def test_a_join_that_breaks_a_rule_is_refused_with_the_reason(change: dict[str, 
     body = json.dumps({**msgspec.to_builtins(JOIN), **change}).encode()
     with pytest.raises(FrameError, match=reason) as caught:
         decode_body(body, Join)
-    refusal = encode_control(Kind.REFUSAL, Refusal.of(str(caught.value)))
+    refusal = encode_control(FrameKind.REFUSAL, Refusal.of(str(caught.value)))
     assert decode_body(decode_control(refusal)[1], Refusal).reason in str(caught.value)
 
 
@@ -97,7 +97,7 @@ def test_what_a_stranger_sends_is_refused_or_what_it_should_be(form: Any, value:
 @given(st.text(max_size=600))
 def test_a_refusal_for_any_reason_arrives(reason: str) -> None:
     refusal = Refusal.of(reason.encode(errors="replace").decode())
-    arrived = decode_body(decode_control(encode_control(Kind.REFUSAL, refusal))[1], Refusal)
+    arrived = decode_body(decode_control(encode_control(FrameKind.REFUSAL, refusal))[1], Refusal)
     assert arrived == refusal
     assert len(arrived.reason) <= 256
     assert arrived.reason.rstrip("…") == refusal.reason.rstrip("…")

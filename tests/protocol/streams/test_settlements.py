@@ -10,30 +10,32 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from colugo.errors import FrameError, RemoteError
-from colugo.protocol.frames import MAGIC, MAX_COUNT, VERSION, Kind
+from colugo.protocol.frames import MAGIC, MAX_COUNT, VERSION, FrameKind
 from colugo.protocol.streams.deliveries import encode_deliveries
 from colugo.protocol.streams.ranges import MAX_NUMBER, Range, RangeSet
 from colugo.protocol.streams.settlements import (
     MAX_DELAY_MS,
     MAX_REPORT_CHARS,
     Failure,
-    Outcome,
     Settle,
     Settlement,
+    SettlementOutcome,
     decode_settle,
     encode_settle,
     report_failure,
 )
-from colugo.protocol.streams.stream_message import Message
+from colugo.protocol.streams.stream_message import StreamMessage
 from tests.support.memory import peak_bytes
 from tests.support.mutation import with_bytes
 from tests.support.reading import read_settle
 from tests.support.strategies import socket_ids, texts
 
 ID = b"stream-1"
-FAILED = Settlement(9, Outcome.NACK, 500, Failure("KeyError: 'door'", "Traceback …"))
+FAILED = Settlement(9, SettlementOutcome.NACK, 500, Failure("KeyError: 'door'", "Traceback …"))
 RANGES = encode_settle(ID, [(1, 1), (2, 5), (7, MAX_NUMBER)], [])
-BOTH = encode_settle(ID, [(3, 4)], [FAILED, Settlement(1, Outcome.WORKING), Settlement(2, Outcome.RETURN)])
+BOTH = encode_settle(
+    ID, [(3, 4)], [FAILED, Settlement(1, SettlementOutcome.WORKING), Settlement(2, SettlementOutcome.RETURN)]
+)
 
 seqs = st.integers(1, MAX_NUMBER)
 ranges = st.lists(st.tuples(seqs, seqs), max_size=20).map(
@@ -41,8 +43,8 @@ ranges = st.lists(st.tuples(seqs, seqs), max_size=20).map(
 )
 delays = st.integers(0, MAX_DELAY_MS)
 others = st.lists(
-    st.builds(Settlement, seqs, st.sampled_from(Outcome), delays, st.none())
-    | st.builds(Settlement, seqs, st.just(Outcome.NACK), delays, st.builds(Failure, texts, texts)),
+    st.builds(Settlement, seqs, st.sampled_from(SettlementOutcome), delays, st.none())
+    | st.builds(Settlement, seqs, st.just(SettlementOutcome.NACK), delays, st.builds(Failure, texts, texts)),
     max_size=10,
 )
 
@@ -60,7 +62,10 @@ def check(frame: bytes) -> bool:
 
 
 def test_the_bytes_of_a_batch_are_those_of_the_documents() -> None:
-    some = [Settlement(258, Outcome.NACK, 500, Failure("a", "b")), Settlement(6, Outcome.WORKING)]
+    some = [
+        Settlement(258, SettlementOutcome.NACK, 500, Failure("a", "b")),
+        Settlement(6, SettlementOutcome.WORKING),
+    ]
     assert encode_settle(b"\x01\x02\x03\x04\x05\x06\x07\x08", [(1, 2), (4, 4)], some) == (
         b"\xc1\x00\x02\x31"
         b"\x01\x02\x03\x04\x05\x06\x07\x08"
@@ -88,7 +93,7 @@ def test_settlements_come_back_as_they_were(
 
 def test_as_many_ranges_and_others_as_there_may_be_come_back() -> None:
     some = [(2 * number, 2 * number) for number in range(1, MAX_COUNT + 1)]
-    more = [Settlement(number, Outcome.RETURN) for number in range(1, MAX_COUNT + 1)]
+    more = [Settlement(number, SettlementOutcome.RETURN) for number in range(1, MAX_COUNT + 1)]
     assert decode_settle(encode_settle(ID, some, more)) == Settle(ID, some, more)
 
 
@@ -153,12 +158,12 @@ def test_the_failure_of_any_exception_can_be_sent(error: BaseException, reason: 
 
 
 def ranges_frame(*borders: int) -> bytes:
-    head = struct.pack("<BBBB8sII", MAGIC, 0, VERSION, Kind.SETTLE, ID, len(borders) // 2, 0)
+    head = struct.pack("<BBBB8sII", MAGIC, 0, VERSION, FrameKind.SETTLE, ID, len(borders) // 2, 0)
     return head + struct.pack(f"<{len(borders)}Q", *borders)
 
 
-def report_frame(report: bytes, outcome: int = Outcome.NACK, seq: int = 5) -> bytes:
-    head = struct.pack("<BBBB8sII", MAGIC, 0, VERSION, Kind.SETTLE, ID, 0, 1)
+def report_frame(report: bytes, outcome: int = SettlementOutcome.NACK, seq: int = 5) -> bytes:
+    head = struct.pack("<BBBB8sII", MAGIC, 0, VERSION, FrameKind.SETTLE, ID, 0, 1)
     return head + struct.pack("<QBII", seq, outcome, 0, len(report)) + report
 
 
@@ -167,7 +172,7 @@ def packed(value: Any) -> bytes:
 
 
 LONG = "x" * (MAX_REPORT_CHARS + 1)
-DELIVER = encode_deliveries(ID, [Message(1, "", b"", b"abcdefgh", 0, 0)])
+DELIVER = encode_deliveries(ID, [StreamMessage(1, "", b"", b"abcdefgh", 0, 0)])
 NO_SETTLEMENTS = [
     (b"", "0 bytes are too few for a SETTLE"),
     (RANGES[:19], "19 bytes are too few"),
@@ -195,10 +200,13 @@ NO_SETTLEMENTS = [
     (report_frame(b"", outcome=5), "unknown outcome 5"),
     (report_frame(b"", seq=0), "message 0, NACK, report of 0 bytes: they begin with 1"),
     (
-        report_frame(packed(Failure("a")), Outcome.RETURN),
+        report_frame(packed(Failure("a")), SettlementOutcome.RETURN),
         "message 5, RETURN, report of 21 bytes: .*only NACK",
     ),
-    (report_frame(packed(Failure("a")), Outcome.WORKING), "WORKING, report of 21 bytes: .*only NACK"),
+    (
+        report_frame(packed(Failure("a")), SettlementOutcome.WORKING),
+        "WORKING, report of 21 bytes: .*only NACK",
+    ),
     (report_frame(b"\xc1"), "a report that does not decode"),
     (report_frame(b"\x81\xa6reason\xa1\xff"), "a report that does not decode"),
     (report_frame(packed({"traceback": "b"})), "a report that does not decode: .*reason"),
@@ -243,6 +251,6 @@ def test_a_count_that_does_not_fit_asks_for_no_memory(count: int, at: int) -> No
 
 def test_the_densest_frames_take_at_most_sixteen_times_their_size() -> None:
     some = [(2**40 + 2 * number, 2**40 + 2 * number) for number in range(10_000)]
-    more = [Settlement(2**40 + number, Outcome.RETURN, 5000) for number in range(10_000)]
+    more = [Settlement(2**40 + number, SettlementOutcome.RETURN, 5000) for number in range(10_000)]
     for frame in (encode_settle(ID, some, []), encode_settle(ID, [], more)):
         assert peak_bytes(lambda frame=frame: decode_settle(frame)) < 16 * len(frame)  # type: ignore[misc]

@@ -13,17 +13,17 @@ import msgspec
 
 from colugo.errors import ConfigurationError, FrameError
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import Complaints, Part, as_endpoints, check_count
+from colugo.patterns.base import Part, ThrottledWarnings, as_endpoints, check_count
 from colugo.patterns.callbacks import Handler
-from colugo.patterns.connections.peer_connection import Reports
+from colugo.patterns.connections.peer_connection import ConnectionReports
 from colugo.patterns.connections.peer_connections import PeerConnections
 from colugo.patterns.gate import Gate
 from colugo.patterns.streams.consuming.consumer_link import ConsumerLink
-from colugo.patterns.streams.consuming.delivery import Item, Source
-from colugo.patterns.streams.consuming.handling import Calls, Counts, Handling
+from colugo.patterns.streams.consuming.delivery import DeliverySource, ReceivedMessage
+from colugo.patterns.streams.consuming.handling import CallbackRunner, ConsumerCounts, Handling
 from colugo.patterns.streams.consuming.in_tasks import InTasks
 from colugo.patterns.streams.consuming.on_loop import OnLoop
-from colugo.protocol.advertisement import Advertisement, Kind
+from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description.stream_descriptions import ConsumerDescription
 from colugo.protocol.frames import ID_BYTES
@@ -31,7 +31,7 @@ from colugo.protocol.streams.bindings import Bindings
 from colugo.protocol.streams.deliveries import FLAG_REDELIVERED, Deliveries
 from colugo.protocol.streams.joining import MAX_PREFETCH, Join, Joined
 from colugo.protocol.streams.message_parts import check_group
-from colugo.protocol.streams.settlements import Outcome, Settlement
+from colugo.protocol.streams.settlements import Settlement, SettlementOutcome
 
 DEFAULT_PREFETCH = 100
 _MOST_SOURCES = 1000
@@ -103,13 +103,13 @@ class Consumer(Part):
             node=runtime.name,
         )
         self._codec = resolve_codec(codec)
-        self._counts = Counts()
+        self._counts = ConsumerCounts()
         handler = Handler(runtime, callback, f"callback of the consumer of {topic}", least=1, most=2)
         if not auto_ack and handler.count == 1:
             raise ConfigurationError(
                 "with auto_ack=False the callback takes (message, delivery), and says delivery.ack()"
             )
-        calls = Calls(runtime, handler, self._codec, auto_ack=auto_ack, counts=self._counts)
+        calls = CallbackRunner(runtime, handler, self._codec, auto_ack=auto_ack, counts=self._counts)
         self._handling: Handling
         if executor or handler.is_coroutine:
             self._handling = InTasks(calls, concurrency=concurrency, executor=executor)
@@ -119,7 +119,7 @@ class Consumer(Part):
             self._handling = OnLoop(calls, self._codec, simple=handler.count == 1, prefetch=prefetch)
         self._links: PeerConnections[ConsumerLink] = PeerConnections(
             runtime,
-            Kind.STREAM,
+            SocketKind.STREAM,
             topic,
             self._make_link,
             given=as_endpoints(connect),
@@ -128,9 +128,9 @@ class Consumer(Part):
             on_lost=self._on_lost,
         )
         self.topic = topic
-        self._sources: dict[bytes, Source] = {}
+        self._sources: dict[bytes, DeliverySource] = {}
         self._gate = Gate(f"the consumer of {topic}")
-        self._complaints = Complaints(runtime)
+        self._complaints = ThrottledWarnings(runtime)
         self._duplicates = self._malformed = 0
         self._timer: asyncio.TimerHandle | None = None
         self._quiet = self._aside = False
@@ -264,7 +264,9 @@ class Consumer(Part):
             link.depart()
         self._count_streams()
 
-    def _make_link(self, peer: Advertisement, endpoint: str, reports: Reports[ConsumerLink]) -> ConsumerLink:
+    def _make_link(
+        self, peer: Advertisement, endpoint: str, reports: ConnectionReports[ConsumerLink]
+    ) -> ConsumerLink:
         return ConsumerLink(
             self._runtime,
             peer,
@@ -291,7 +293,7 @@ class Consumer(Part):
         if before is not None and _has_gone_back(before, joined):
             self._forget(before, joined)
             before = None
-        source = Source(link.stream_id) if before is None else before
+        source = DeliverySource(link.stream_id) if before is None else before
         source.joined_again = before is not None
         self._sources[link.stream_id] = source  # as the newest
         source.link = link
@@ -309,7 +311,7 @@ class Consumer(Part):
         if self._timer is None:
             self._keep_alive()
 
-    def _forget(self, source: Source, joined: Joined) -> None:
+    def _forget(self, source: DeliverySource, joined: Joined) -> None:
         """The stream's store is an older one: what has come from it says nothing of what comes now."""
         self._runtime.logger.warning(
             "the stream %s has forgotten messages, up to number %d; it was started with number %s",
@@ -339,7 +341,7 @@ class Consumer(Part):
         if others and not any(one.joining for one in others):
             others[0].join()  # the stream has let it in there before
 
-    def _unlink(self, link: ConsumerLink) -> Source | None:
+    def _unlink(self, link: ConsumerLink) -> DeliverySource | None:
         """Enter that a connection is not used any more; the stream that it led to, if it was."""
         # not by the id, which a link that has left does not have any more
         source = next((one for one in self._sources.values() if one.link is link), None)
@@ -360,7 +362,7 @@ class Consumer(Part):
             return
         _, seqs, sent_ns, attempts, flags, keys, headers, payloads = deliveries
         columns = zip(repeat(source), seqs, sent_ns, attempts, flags, keys, headers, payloads)
-        items = list(map(partial(tuple.__new__, Item), columns))
+        items = list(map(partial(tuple.__new__, ReceivedMessage), columns))
         if source.joined_again or any(flag & FLAG_REDELIVERED for flag in flags):
             items = [item for item in items if not self._has_had(source, item)]
         if self._quiet:
@@ -381,7 +383,7 @@ class Consumer(Part):
         )
         self._leave_all()
 
-    def _has_had(self, source: Source, item: Item) -> bool:
+    def _has_had(self, source: DeliverySource, item: ReceivedMessage) -> bool:
         """Whether a message that comes again has been handled here, or still is."""
         if item.seq in source.handled:
             source.acknowledge(item.seq)
@@ -390,14 +392,14 @@ class Consumer(Part):
         self._duplicates += 1
         return True
 
-    def _throw_away(self, items: list[Item]) -> None:
+    def _throw_away(self, items: list[ReceivedMessage]) -> None:
         """What nobody will begin with comes back from its stream, which need not be told."""
         for item in items:
             item.source.held.discard(item.seq)
 
-    def _give_back(self, items: list[Item]) -> None:
+    def _give_back(self, items: list[ReceivedMessage]) -> None:
         for item in items:
-            item.source.tell(Settlement(item.seq, Outcome.RETURN))
+            item.source.tell(Settlement(item.seq, SettlementOutcome.RETURN))
 
     def _keep_alive(self) -> None:
         """Say of messages that wait here that they are not lost; if nobody will begin, leave for a while.
@@ -412,7 +414,7 @@ class Consumer(Part):
                 link.join()
         for item in (*self._handling.waiting(), *self._handling.begun()):
             if item.seq in item.source.held:
-                item.source.tell(Settlement(item.seq, Outcome.WORKING))
+                item.source.tell(Settlement(item.seq, SettlementOutcome.WORKING))
         linked = [source for source in self._sources.values() if source.link is not None]
         for source in linked:
             source.tidy()
@@ -420,11 +422,11 @@ class Consumer(Part):
         self._timer = asyncio.get_running_loop().call_later(shortest_s / 3, self._keep_alive)
 
 
-def _is_outdated(source: Source, joined: Joined) -> bool:
+def _is_outdated(source: DeliverySource, joined: Joined) -> bool:
     """Whether a stream has let the consumer in by another connection since, whose answer was read first."""
     return joined.run is not None and joined.run == source.run and joined.admitted < source.admitted
 
 
-def _has_gone_back(source: Source, joined: Joined) -> bool:
+def _has_gone_back(source: DeliverySource, joined: Joined) -> bool:
     """Whether a stream was started on a store that does not know of all that has come from it."""
     return joined.last is not None and joined.run != source.run and source.newest > joined.last

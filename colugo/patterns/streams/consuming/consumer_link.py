@@ -9,21 +9,27 @@ import zmq
 from colugo.errors import FrameError
 from colugo.net.runtime import Runtime
 from colugo.net.transport.turn import Turn
-from colugo.patterns.connections.peer_connection import PeerConnection, Reports
+from colugo.patterns.connections.peer_connection import ConnectionReports, PeerConnection
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.description.socket_descriptions import LinkDescription
-from colugo.protocol.frames import MAGIC, VERSION, Kind
+from colugo.protocol.frames import MAGIC, VERSION, FrameKind
 from colugo.protocol.membership.control import decode_body, decode_control, encode_control
 from colugo.protocol.membership.entries import Refusal
 from colugo.protocol.streams.deliveries import Deliveries, decode_deliveries
 from colugo.protocol.streams.joining import Join, Joined
 from colugo.protocol.streams.ranges import to_ranges
-from colugo.protocol.streams.settlements import MAX_PART_RANGES, Outcome, Settlement, encode_settle, in_parts
+from colugo.protocol.streams.settlements import (
+    MAX_PART_RANGES,
+    Settlement,
+    SettlementOutcome,
+    encode_settle,
+    in_parts,
+)
 
 _NOBLOCK = int(zmq.NOBLOCK)
-_DELIVER = bytes([MAGIC, 0, VERSION, Kind.DELIVER])
-_PING = bytes([MAGIC, 0, VERSION, Kind.PING])
-_LEAVE = bytes([MAGIC, 0, VERSION, Kind.LEAVE])
+_DELIVER = bytes([MAGIC, 0, VERSION, FrameKind.DELIVER])
+_PING = bytes([MAGIC, 0, VERSION, FrameKind.PING])
+_LEAVE = bytes([MAGIC, 0, VERSION, FrameKind.LEAVE])
 
 
 class ConsumerLink(PeerConnection):
@@ -46,7 +52,7 @@ class ConsumerLink(PeerConnection):
         runtime: Runtime,
         peer: Advertisement,
         endpoint: str,
-        reports: Reports["ConsumerLink"],
+        reports: ConnectionReports["ConsumerLink"],
         *,
         join: Callable[[], Join],
         on_joined: Callable[["ConsumerLink", Joined], None],
@@ -93,7 +99,7 @@ class ConsumerLink(PeerConnection):
         self._asked = True
         self._answers_due += 1
         join = self._join()
-        self._send(encode_control(Kind.JOIN, msgspec.structs.replace(join, begun=sorted(begun))))
+        self._send(encode_control(FrameKind.JOIN, msgspec.structs.replace(join, begun=sorted(begun))))
 
     def depart(self, begun: Iterable[int] = ()) -> None:
         """Say that nothing more is to come: whatever else was sent here comes to others.
@@ -102,7 +108,7 @@ class ConsumerLink(PeerConnection):
             begun: numbers of messages that have been begun with, and of which nothing more will be said.
         """
         if self._asked:
-            self._others += [Settlement(seq, Outcome.ABANDONED) for seq in begun]
+            self._others += [Settlement(seq, SettlementOutcome.ABANDONED) for seq in begun]
             self.flush()
             self._asked = False
             self.stream_id = b""
@@ -182,14 +188,14 @@ class ConsumerLink(PeerConnection):
 
     def _control(self, frame: bytes) -> None:
         kind, body = decode_control(frame)
-        if kind is Kind.PING:
+        if kind is FrameKind.PING:
             self._send(_PING)
-        elif kind is Kind.JOINED:
+        elif kind is FrameKind.JOINED:
             joined = decode_body(body, Joined)
             self._answers_due = max(0, self._answers_due - 1)
             self.stream_id = bytes.fromhex(joined.stream)
             self._on_joined(self, joined)
-        elif kind is Kind.REFUSAL:
+        elif kind is FrameKind.REFUSAL:
             self._refused(decode_body(body, Refusal))
         else:
             raise FrameError(f"a frame of the kind {kind.name} has no place here")

@@ -9,7 +9,7 @@ from colugo.errors import ConfigurationError, LifecycleError
 from colugo.protocol.streams.message_ids import message_id
 from colugo.protocol.streams.message_parts import unpack_headers
 from colugo.protocol.streams.ranges import RangeSet
-from colugo.protocol.streams.settlements import BY_RULES, MAX_DELAY_MS, Failure, Outcome, Settlement
+from colugo.protocol.streams.settlements import BY_RULES, MAX_DELAY_MS, Failure, Settlement, SettlementOutcome
 
 if TYPE_CHECKING:
     from colugo.patterns.streams.consuming.consumer_link import ConsumerLink
@@ -18,7 +18,7 @@ _MOST_RANGES = 1000
 
 
 @dataclass(eq=False, slots=True)
-class Source:
+class DeliverySource:
     """A stream that messages come from; the same one after it was started again on its store.
 
     Attributes:
@@ -67,7 +67,7 @@ class Source:
 
     def tell(self, settlement: Settlement) -> None:
         """Something else has become of a message."""
-        if settlement.outcome is not Outcome.WORKING:
+        if settlement.outcome is not SettlementOutcome.WORKING:
             self.held.discard(settlement.seq)
         if self.link is not None:
             self.link.tell(settlement)
@@ -79,7 +79,7 @@ class Source:
             self.handled = RangeSet(ranges[-_MOST_RANGES // 2 :])
 
 
-class Item(NamedTuple):
+class ReceivedMessage(NamedTuple):
     """A message as it came.
 
     Attributes:
@@ -93,7 +93,7 @@ class Item(NamedTuple):
         payload: encoded.
     """
 
-    source: Source
+    source: DeliverySource
     seq: int
     sent_ns: int
     attempt: int
@@ -136,7 +136,7 @@ class Delivery:
         "sent_ns",
     )
 
-    def __init__(self, item: Item, *, redelivered: bool, submit: Callable[..., None]) -> None:
+    def __init__(self, item: ReceivedMessage, *, redelivered: bool, submit: Callable[..., None]) -> None:
         self._source = item.source
         self._seq = item.seq
         self._headers = item.headers
@@ -214,7 +214,7 @@ class Delivery:
             delay_ms: milliseconds until the next try, or BY_RULES.
         """
         self._settle()
-        settlement = Settlement(self._seq, Outcome.NACK, delay_ms, failure)
+        settlement = Settlement(self._seq, SettlementOutcome.NACK, delay_ms, failure)
         self._submit(self._source.tell, settlement)
 
     def working(self) -> None:
@@ -228,7 +228,7 @@ class Delivery:
         self._submit(self._work_on)
 
     def _work_on(self) -> None:
-        self._source.tell(Settlement(self._seq, Outcome.WORKING))
+        self._source.tell(Settlement(self._seq, SettlementOutcome.WORKING))
         if self._extend is not None:
             self._extend()
 
@@ -241,4 +241,4 @@ class Delivery:
         return f"<Delivery {self.id} of {self.topic}, attempt {self.attempt}>"
 
 
-Waiting = deque[Item]
+Waiting = deque[ReceivedMessage]

@@ -7,17 +7,17 @@ from typing import Any, Protocol
 
 from colugo.errors import DecodeError
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import Complaints
+from colugo.patterns.base import ThrottledWarnings
 from colugo.patterns.callbacks import Handler
-from colugo.patterns.streams.consuming.delivery import Delivery, Item, Source
+from colugo.patterns.streams.consuming.delivery import Delivery, DeliverySource, ReceivedMessage
 from colugo.protocol.codecs import Codec
 from colugo.protocol.streams.deliveries import FLAG_REDELIVERED
-from colugo.protocol.streams.settlements import Outcome, Settlement, report_failure
+from colugo.protocol.streams.settlements import Settlement, SettlementOutcome, report_failure
 from colugo.protocol.streams.stream_message import FLAG_TEXT
 
 
 @dataclass(slots=True)
-class Counts:
+class ConsumerCounts:
     """What a consumer has had.
 
     Attributes:
@@ -35,7 +35,7 @@ class Counts:
     undecodable: int = 0
 
 
-class Calls:
+class CallbackRunner:
     """What one call of the callback is made of, however it is run.
 
     Args:
@@ -47,16 +47,16 @@ class Calls:
     """
 
     def __init__(
-        self, runtime: Runtime, handler: Handler, codec: Codec, *, auto_ack: bool, counts: Counts
+        self, runtime: Runtime, handler: Handler, codec: Codec, *, auto_ack: bool, counts: ConsumerCounts
     ) -> None:
         self.runtime = runtime
         self.handler = handler
         self.counts = counts
         self._codec = codec
         self._auto_ack = auto_ack
-        self._complaints = Complaints(runtime)
+        self._complaints = ThrottledWarnings(runtime)
 
-    def prepare(self, item: Item) -> tuple[Any, Delivery] | None:
+    def prepare(self, item: ReceivedMessage) -> tuple[Any, Delivery] | None:
         """The arguments of a call; None if the message cannot be decoded, which has been said then."""
         flags = item.flags
         redelivered = bool(flags & FLAG_REDELIVERED)
@@ -71,7 +71,7 @@ class Calls:
         self.counts.redelivered += redelivered
         return message, delivery
 
-    def undecodable(self, item: Item, error: DecodeError) -> None:
+    def undecodable(self, item: ReceivedMessage, error: DecodeError) -> None:
         """A message does not fit the codec: whoever has given the wrong one sees nothing else of it."""
         self.counts.undecodable += 1
         text = f"message {item.id} of {item.source.topic} cannot be decoded, and is given back"
@@ -95,7 +95,7 @@ class Calls:
 
     def _say(self, action: Callable[..., None], *args: Any) -> None:
         if args and isinstance(args[0], Settlement):
-            self.counts.failed += args[0].outcome is Outcome.NACK
+            self.counts.failed += args[0].outcome is SettlementOutcome.NACK
         elif args:
             self.counts.acknowledged += 1
         action(*args)
@@ -107,16 +107,16 @@ class Handling(Protocol):
     def open(self) -> None:
         """Begin, on the loop."""
 
-    def put(self, items: Iterable[Item]) -> None:
+    def put(self, items: Iterable[ReceivedMessage]) -> None:
         """Hand over messages, in their order."""
 
-    def waiting(self) -> list[Item]:
+    def waiting(self) -> list[ReceivedMessage]:
         """Messages with which nobody has begun."""
 
-    def begun(self) -> list[Item]:
+    def begun(self) -> list[ReceivedMessage]:
         """Messages that are being handled, and were not when this was asked the last time."""
 
-    def withdraw(self, source: Source | None = None) -> list[Item]:
+    def withdraw(self, source: DeliverySource | None = None) -> list[ReceivedMessage]:
         """Let nobody begin with what waits.
 
         Args:
@@ -136,7 +136,7 @@ class Handling(Protocol):
         """End; who is at work is cancelled."""
 
 
-def take_out(items: deque[Item], source: Source | None) -> list[Item]:
+def take_out(items: deque[ReceivedMessage], source: DeliverySource | None) -> list[ReceivedMessage]:
     """Take those of a source, or all, out of what waits."""
     taken = [item for item in items if source is None or item.source is source]
     kept = [item for item in items if source is not None and item.source is not source]

@@ -8,8 +8,8 @@ from itertools import chain
 from typing import Any
 
 from colugo.patterns.callbacks import CALLBACK_ERRORS, is_awaitable, reraise_if_cancelled
-from colugo.patterns.streams.consuming.delivery import Item, Source
-from colugo.patterns.streams.consuming.handling import Calls, take_out
+from colugo.patterns.streams.consuming.delivery import DeliverySource, ReceivedMessage
+from colugo.patterns.streams.consuming.handling import CallbackRunner, take_out
 from colugo.protocol.streams.settlements import Failure
 
 
@@ -25,17 +25,17 @@ class InTasks:
         executor: whether on threads.
     """
 
-    def __init__(self, calls: Calls, *, concurrency: int, executor: bool) -> None:
-        self._waiting: deque[Item] = deque()
+    def __init__(self, calls: CallbackRunner, *, concurrency: int, executor: bool) -> None:
+        self._waiting: deque[ReceivedMessage] = deque()
         self._calls = calls
         self._concurrency = concurrency
         label = f"colugo {calls.runtime.name} {calls.handler.label}"
         self._threads = ThreadPoolExecutor(concurrency, label) if executor else None
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._parked: dict[str, deque[Item]] = {}
+        self._parked: dict[str, deque[ReceivedMessage]] = {}
         """What waits for another message of its key, by that; of each key of which one is being handled."""
         self._began: dict[int, float] = {}
-        self._fresh: dict[int, Item] = {}
+        self._fresh: dict[int, ReceivedMessage] = {}
         """What has been begun since `begun` was asked the last time."""
         self._tasks: list[asyncio.Task[Any]] = []
         self._resting = asyncio.Event()
@@ -46,22 +46,22 @@ class InTasks:
         for number in range(self._concurrency):
             self._tasks.append(self._calls.runtime.spawn(self._work(number), self._calls.handler.label))
 
-    def put(self, items: Iterable[Item]) -> None:
+    def put(self, items: Iterable[ReceivedMessage]) -> None:
         """Hand over messages."""
         before = len(self._waiting)
         self._waiting.extend(items)
         self._wake(len(self._waiting) - before)
 
-    def waiting(self) -> list[Item]:
+    def waiting(self) -> list[ReceivedMessage]:
         """Messages with which nobody has begun."""
         return [*chain.from_iterable(self._parked.values()), *self._waiting]
 
-    def begun(self) -> list[Item]:
+    def begun(self) -> list[ReceivedMessage]:
         """Messages that are being handled, and were not when this was asked the last time."""
         fresh, self._fresh = self._fresh, {}
         return list(fresh.values())
 
-    def withdraw(self, source: Source | None = None) -> list[Item]:
+    def withdraw(self, source: DeliverySource | None = None) -> list[ReceivedMessage]:
         """Let nobody begin with what waits."""
         taken = [take_out(items, source) for items in (*self._parked.values(), self._waiting)]
         return list(chain.from_iterable(taken))
@@ -93,7 +93,7 @@ class InTasks:
                 count -= 1
 
     async def _work(self, number: int) -> None:
-        item: Item | None = None
+        item: ReceivedMessage | None = None
         while True:
             item = item or await self._next()
             self._resting.clear()
@@ -108,7 +108,7 @@ class InTasks:
                     self._resting.set()
                 item = self._following(item)
 
-    async def _next(self) -> Item:
+    async def _next(self) -> ReceivedMessage:
         """The next message whose key is not being handled."""
         while True:
             while self._waiting:
@@ -123,7 +123,7 @@ class InTasks:
             self._idle.append(future)
             await future
 
-    def _following(self, item: Item) -> Item | None:
+    def _following(self, item: ReceivedMessage) -> ReceivedMessage | None:
         """The message that has waited for this one, which has been handled."""
         if not item.key or self._concurrency == 1:
             return None
@@ -133,7 +133,7 @@ class InTasks:
         del self._parked[item.key]
         return None
 
-    async def _handle(self, item: Item, number: int) -> None:
+    async def _handle(self, item: ReceivedMessage, number: int) -> None:
         calls = self._calls
         prepared = calls.prepare(item)
         if prepared is None:

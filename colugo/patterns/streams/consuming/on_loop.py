@@ -9,12 +9,12 @@ from typing import Any
 from colugo.errors import DecodeError
 from colugo.patterns.callbacks import CALLBACK_ERRORS, is_awaitable, reraise_if_cancelled
 from colugo.patterns.pace import Pace
-from colugo.patterns.streams.consuming.delivery import Delivery, Item, Source
-from colugo.patterns.streams.consuming.handling import Calls, take_out
+from colugo.patterns.streams.consuming.delivery import Delivery, DeliverySource, ReceivedMessage
+from colugo.patterns.streams.consuming.handling import CallbackRunner, take_out
 from colugo.protocol.codecs import Codec
 from colugo.protocol.streams.deliveries import FLAG_REDELIVERED
 from colugo.protocol.streams.ranges import to_ranges
-from colugo.protocol.streams.settlements import Outcome, Settlement, report_failure
+from colugo.protocol.streams.settlements import Settlement, SettlementOutcome, report_failure
 from colugo.protocol.streams.stream_message import FLAG_TEXT
 
 
@@ -29,8 +29,8 @@ class OnLoop:
             wait, so that the stream sends more meanwhile.
     """
 
-    def __init__(self, calls: Calls, codec: Codec, *, simple: bool, prefetch: int) -> None:
-        self._waiting: deque[Item] = deque()
+    def __init__(self, calls: CallbackRunner, codec: Codec, *, simple: bool, prefetch: int) -> None:
+        self._waiting: deque[ReceivedMessage] = deque()
         self._calls = calls
         self._codec = codec
         self._half = (prefetch + 1) // 2
@@ -43,20 +43,20 @@ class OnLoop:
     def open(self) -> None:
         """Nothing to do."""
 
-    def put(self, items: Iterable[Item]) -> None:
+    def put(self, items: Iterable[ReceivedMessage]) -> None:
         """Hand over messages."""
         self._waiting.extend(items)
         self._schedule()
 
-    def waiting(self) -> list[Item]:
+    def waiting(self) -> list[ReceivedMessage]:
         """Messages with which nobody has begun."""
         return list(self._waiting)
 
-    def begun(self) -> list[Item]:
+    def begun(self) -> list[ReceivedMessage]:
         """None: while a function holds the loop, nobody can ask."""
         return []
 
-    def withdraw(self, source: Source | None = None) -> list[Item]:
+    def withdraw(self, source: DeliverySource | None = None) -> list[ReceivedMessage]:
         """Let nobody begin with what waits."""
         return take_out(self._waiting, source)
 
@@ -85,7 +85,7 @@ class OnLoop:
         self._scheduled = False
         waiting = self._waiting
         began = time.monotonic()
-        done: dict[Source, list[int]] = {}
+        done: dict[DeliverySource, list[int]] = {}
         count = 0
         for _ in range(min(self._pace.size, self._half, len(waiting))):
             if self._closed or not waiting:  # by the callback
@@ -101,7 +101,7 @@ class OnLoop:
             self._pace.took(time.monotonic() - began, count, self._calls.handler.callback)
         self._schedule()
 
-    def _handle_simple(self, item: Item) -> bool:
+    def _handle_simple(self, item: ReceivedMessage) -> bool:
         """Call with the message alone; whether it is to be acknowledged."""
         calls = self._calls
         flags = item.flags
@@ -128,11 +128,11 @@ class OnLoop:
             return False
         return True
 
-    def _fail(self, item: Item, error: BaseException) -> None:
+    def _fail(self, item: ReceivedMessage, error: BaseException) -> None:
         self._calls.counts.failed += 1
-        item.source.tell(Settlement(item.seq, Outcome.NACK, failure=report_failure(error)))
+        item.source.tell(Settlement(item.seq, SettlementOutcome.NACK, failure=report_failure(error)))
 
-    def _handle_any(self, item: Item) -> bool:
+    def _handle_any(self, item: ReceivedMessage) -> bool:
         calls = self._calls
         prepared = calls.prepare(item)
         if prepared is None:

@@ -7,8 +7,8 @@ import pytest
 
 from colugo.patterns.callbacks import Handler
 from colugo.patterns.streams.consuming import on_loop as running
-from colugo.patterns.streams.consuming.delivery import Item, Source
-from colugo.patterns.streams.consuming.handling import Calls, Counts
+from colugo.patterns.streams.consuming.delivery import DeliverySource, ReceivedMessage
+from colugo.patterns.streams.consuming.handling import CallbackRunner, ConsumerCounts
 from colugo.patterns.streams.consuming.on_loop import OnLoop
 from colugo.protocol.codecs import resolve_codec
 from tests.support.scheduling import OwnTimeLoop, runtime_on
@@ -33,15 +33,15 @@ def test_half_of_what_a_consumer_may_have_is_acknowledged_while_the_others_wait(
     loop = OwnTimeLoop()
     runtime = runtime_on(loop)
     link: Any = Link()
-    source = Source(b"12345678", link=link)
+    source = DeliverySource(b"12345678", link=link)
     got: list[Any] = []
     handler = Handler(runtime, got.append, "callback", least=1, most=2)
     codec = resolve_codec(None)
-    calls = Calls(runtime, handler, codec, auto_ack=True, counts=Counts())
+    calls = CallbackRunner(runtime, handler, codec, auto_ack=True, counts=ConsumerCounts())
     handling = OnLoop(calls, codec, simple=True, prefetch=prefetch)
 
     async def put() -> None:
-        handling.put(Item(source, seq, 0, 1, 0, "", b"", b"%d" % seq) for seq in range(1, 128))
+        handling.put(ReceivedMessage(source, seq, 0, 1, 0, "", b"", b"%d" % seq) for seq in range(1, 128))
 
     loop.do(put())
     loop.turns(200)

@@ -7,12 +7,12 @@ import pytest
 import zmq
 
 from colugo import Consumer, Node, Stream
-from colugo.net.directory import Change
+from colugo.net.directory import DirectoryChange
 from colugo.patterns.streams.consuming.consumer_link import ConsumerLink
-from colugo.protocol.frames import Kind
+from colugo.protocol.frames import FrameKind
 from colugo.protocol.membership.control import decode_body, decode_control, encode_bare, encode_control
 from colugo.protocol.membership.entries import Refusal
-from colugo.protocol.streams.settlements import Outcome, Settlement, encode_settle
+from colugo.protocol.streams.settlements import Settlement, SettlementOutcome, encode_settle
 from tests.support.essentials import Collector, run, until
 from tests.support.plain import plain_socket
 from tests.support.streaming import JOIN, drained, joined, receive
@@ -170,7 +170,7 @@ def test_when_the_connection_that_is_used_ends_for_good_the_other_one_is_used(
                     (discovered,) = (one for one in consumer._links.connected if one.peer.topic)
                     await use(consumer, discovered)
                     joins = asked(monkeypatch)
-                    consumer._links._on_change(Change.DOWN, discovered.peer)  # no longer advertised
+                    consumer._links._on_change(DirectoryChange.DOWN, discovered.peer)  # no longer advertised
                     discovered.renew()
                     stream.send("x")
                     assert await got.reach(1) == ["x"]
@@ -211,15 +211,15 @@ def test_what_is_acknowledged_by_a_connection_that_is_not_the_newest_counts() ->
                 await receive(older)
                 await joined(newer)
                 assert stream.consumers == 1
-                await older.send(encode_settle(stream_id, [(1, 2)], [Settlement(2, Outcome.NACK)]))
-                await older.send(encode_bare(Kind.PING))
+                await older.send(encode_settle(stream_id, [(1, 2)], [Settlement(2, SettlementOutcome.NACK)]))
+                await older.send(encode_bare(FrameKind.PING))
                 await drained(stream)
                 await older.send(b"garbage")
                 await until(lambda: stream.stats.malformed == 1)
                 assert stream.groups["g"].acknowledged == 2
                 # it has not been told to join again, which would take the group's messages from the newer one
-                await older.send(encode_control(Kind.JOIN, JOIN))
-                assert decode_control(await receive(older))[0] is Kind.JOINED
+                await older.send(encode_control(FrameKind.JOIN, JOIN))
+                assert decode_control(await receive(older))[0] is FrameKind.JOINED
                 assert (stream.consumers, stream.stats.dead) == (1, 0)
 
     run(main())
@@ -236,7 +236,7 @@ def test_a_connection_that_is_not_the_newest_is_forgotten_when_it_ends(end: str)
                     await joined(newer)
                     assert len(stream._members._former) == 1
                     if end == "leaves":
-                        await older.send(encode_bare(Kind.LEAVE))
+                        await older.send(encode_bare(FrameKind.LEAVE))
                         await until(lambda: not stream._members._former)
                 await until(lambda: not stream._members._former)
                 assert stream.consumers == 1
@@ -254,10 +254,10 @@ def test_when_the_newest_connection_ends_the_stream_asks_for_a_join_by_the_one_b
                 async with plain_socket(zmq.DEALER, stream.endpoints[0]) as newer:
                     await joined(newer)
                     if end == "leaves":
-                        await newer.send(encode_bare(Kind.LEAVE))
+                        await newer.send(encode_bare(FrameKind.LEAVE))
                         await until(lambda: stream.consumers == 0)
                 kind, body = decode_control(await receive(older))
-                assert (kind, decode_body(body, Refusal).again) == (Kind.REFUSAL, True)
+                assert (kind, decode_body(body, Refusal).again) == (FrameKind.REFUSAL, True)
                 assert not stream._members._former
 
     run(main())
