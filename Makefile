@@ -13,28 +13,14 @@ MESSAGES := $(patsubst %.proto,%_pb2.py,$(wildcard proto/*.proto))
 PYTEST ?=
 # Tests and demo stay on this machine: no packet leaves it.
 RUN_PYTEST = COLUGO_SCOPE=host $(BIN)/python -m pytest
-# Two processes, for tests wait more than they work.
-BESIDE = --numprocesses 2 --dist worksteal
-# So do these of the slow ones; the others measure, and are left alone.
-UNMEASURED = $(patsubst %,tests/%.py,project/test_docs \
-	project/test_examples \
-	protocol/test_fuzz_decoders \
-	patterns/streams/test_delivery_scheduler_restarts \
-	patterns/pubsub/test_loss \
-	messenger/test_messenger \
-	messenger/test_relay \
-	cli/stream/test_stream_commands)
+# Tests wait more than they work, so some run beside each other. Those marked `measures` never do.
+BESIDE = --dist worksteal --numprocesses
 # What nodes promise however they find each other.
-CORE_TESTS = $(patsubst %,tests/%.py,patterns/test_callbacks \
-	patterns/connections/test_comings_and_goings \
-	patterns/pubsub/test_conflation \
-	patterns/pubsub/test_data_path \
-	patterns/pubsub/test_backpressure \
-	patterns/test_interoperability \
-	patterns/pubsub/test_publish_subscribe \
-	patterns/requests/test_request_reply \
-	patterns/pubsub/test_stalls \
-	patterns/streams/test_streams test_node)
+CORE_TESTS = $(patsubst %,tests/%.py,patterns/connections/test_comings_and_goings \
+	patterns/pubsub/test_backpressure patterns/pubsub/test_conflation patterns/pubsub/test_data_path \
+	patterns/pubsub/test_publish_subscribe patterns/pubsub/test_stalls \
+	patterns/requests/test_request_reply patterns/streams/test_streams \
+	patterns/test_callbacks patterns/test_interoperability test_node)
 BUILDIFIER := $(or $(wildcard node_modules/.bin/buildifier),$(shell command -v buildifier 2>/dev/null))
 BUILD_FILES = $(shell find . \( -name '.?*' -o -name node_modules -o -name 'bazel-*' \) -prune -o \
 	\( -name BUILD -o -name '*.bzl' -o -name '*.bazel' -o -name WORKSPACE \) -print)
@@ -50,19 +36,19 @@ venv: .venv/.dev $(MESSAGES) ## Make .venv with colugo (editable) and the tools 
 
 proto: $(MESSAGES) ## Generate the Python modules of proto/*.proto
 
-test: .venv/.dev $(MESSAGES) ## Run the tests, without the slow ones
-	$(RUN_PYTEST) -m "not slow" $(BESIDE) $(PYTEST)
+test: .venv/.dev $(MESSAGES) ## Run the tests, without the slow ones and those that measure
+	$(RUN_PYTEST) -m "not slow and not measures" $(BESIDE) 2 --durations 10 $(PYTEST)
 
-test-slow: .venv/.dev $(MESSAGES) ## Run only the slow tests
+test-slow: .venv/.dev $(MESSAGES) ## Run only the slow tests and those that measure
 ifeq ($(strip $(PYTEST)),)
-	$(RUN_PYTEST) -m slow $(BESIDE) $(UNMEASURED)
-	$(RUN_PYTEST) -m slow $(addprefix --ignore=,$(UNMEASURED))
+	$(RUN_PYTEST) -m "slow and not measures" $(BESIDE) 3 --durations 10
+	$(RUN_PYTEST) -m measures --durations 10
 else
-	$(RUN_PYTEST) -m slow $(PYTEST)
+	$(RUN_PYTEST) -m "slow or measures" $(PYTEST)
 endif
 
 test-static: .venv/.dev $(MESSAGES) ## Run the tests of the core with mDNS off, by given peers only
-	COLUGO_TEST_DISCOVERY=static $(RUN_PYTEST) -m "not slow" $(BESIDE) $(CORE_TESTS) $(PYTEST)
+	COLUGO_TEST_DISCOVERY=static $(RUN_PYTEST) -m "not slow and not measures" $(BESIDE) 2 $(CORE_TESTS) $(PYTEST)
 
 test-all: .venv/.dev $(MESSAGES) ## Run all tests
 	$(RUN_PYTEST) $(PYTEST)

@@ -8,7 +8,7 @@ _RUNNER = "//tools:run_pytest.py"
 _PLUGINS = ["pytest_timeout", "_hypothesis_pytestplugin", "colugo.testing"]
 
 def pytest_test(name, src, deps = [], args = [], **kwargs):
-    """Runs one test file, without what is marked slow.
+    """Runs one test file, without what is marked slow or measures.
 
     `--test_filter=words` selects tests as pytest's `-k` does, and
     `--test_arg=-m --test_arg=slow` runs the slow ones.
@@ -27,7 +27,7 @@ def pytest_test(name, src, deps = [], args = [], **kwargs):
         name = name,
         srcs = [src, _RUNNER],
         main = _RUNNER,
-        args = plugins + ["-m", "'not slow'"] + args + ["$(rootpath %s)" % src],
+        args = plugins + ["-m", "'not slow and not measures'"] + args + ["$(rootpath %s)" % src],
         deps = deps + [
             "@pypi//hypothesis",
             "@pypi//pytest",

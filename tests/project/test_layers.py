@@ -9,6 +9,7 @@ from tests.support.layers import (
     RULES,
     Rule,
     Sources,
+    crowded,
     cyclic,
     hidden,
     imports,
@@ -56,6 +57,7 @@ CLEAN: Sources = {
     "colugo.net": "",
     "colugo.net.transport.sockets": "import zmq\nfrom colugo.protocol import frames\n"
     "context = zmq.Context()\n",
+    "colugo.net.message": "class Message: ...\nclass _Own: ...\n",
     "colugo.patterns": "",
     "colugo.patterns.base": "from colugo.net.transport.sockets import bind\n",
     "colugo.patterns.pubsub.publisher": "from .base import check\nDEFAULT_HWM = 10\n",
@@ -161,6 +163,11 @@ def test_a_planted_violation_is_found(rule: Rule, module: str, source: str, find
     findings = list(rule(tree))
     assert len(findings) == 1
     assert finding in findings[0]
+
+
+def test_a_folder_with_too_many_modules_is_found() -> None:
+    tree = {**CLEAN, **{f"colugo.net.part{number}": "" for number in range(20)}}
+    assert list(crowded(tree)) == ["colugo.net has 21 modules: give one of its nouns a folder"]
 
 
 def test_a_tree_is_read_from_its_folder(tmp_path: Path) -> None:

@@ -70,7 +70,11 @@ IMPURE_CALLS = frozenset({"open", "print", "input"})
 SOCKETS_MODULE = "colugo.net.transport.sockets"
 SHARED_FOLDER = "colugo.patterns.connections"
 """The one folder of patterns/ that the others may import."""
+MOST_MODULES = 20
 CONTEXTS = frozenset({"zmq.Context", "zmq.asyncio.Context"})
+
+ONE_NOUN = frozenset({"base", "command", "doctor", "node", "relay", "salvage", "why"})
+"""Names that several modules have for one thing: a command and what it calls, the base of a folder."""
 
 Sources = dict[str, str]
 """Source text by module name; a package goes by its own name."""
@@ -250,5 +254,39 @@ def own_contexts(sources: Sources) -> Iterator[str]:
                 yield f"{module}, line {line}: sockets are made in {SOCKETS_MODULE} only"
 
 
+def ambiguous(sources: Sources) -> Iterator[str]:
+    names: dict[str, list[str]] = {}
+    for module, source in sources.items():
+        if not is_package(module, sources) and module.rpartition(".")[2] not in ONE_NOUN:
+            names.setdefault(f"module {module.rpartition('.')[2]}", []).append(module)
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                names.setdefault(f"class {node.name}", []).append(module)
+    for name, modules in names.items():
+        if len(modules) > 1:
+            yield f"one name for two things, {name}: {', '.join(modules)}"
+
+
+def crowded(sources: Sources) -> Iterator[str]:
+    folders: dict[str, int] = {}
+    for module in sources:
+        if not is_package(module, sources):
+            parent = module.rpartition(".")[0]
+            folders[parent] = folders.get(parent, 0) + 1
+    for parent, count in folders.items():
+        if count > MOST_MODULES:
+            yield f"{parent} has {count} modules: give one of its nouns a folder"
+
+
 Rule = Callable[[Sources], Iterator[str]]
-RULES: list[Rule] = [without_layer, upward, sideways, impure, hidden, cyclic, own_contexts]
+RULES: list[Rule] = [
+    without_layer,
+    upward,
+    sideways,
+    impure,
+    hidden,
+    cyclic,
+    own_contexts,
+    ambiguous,
+    crowded,
+]
