@@ -143,7 +143,7 @@ class DeliveryScheduler:
 
     def hear(self, group: StreamGroup, identity: bytes) -> None:
         """Something has come from a consumer; if it had been silent, it gets messages again."""
-        if group.queue.hear(identity):
+        if group.queue.mark_alive(identity):
             self._stir(group)
 
     def acknowledge(self, group: StreamGroup, ranges: Ranges) -> None:
@@ -175,7 +175,7 @@ class DeliveryScheduler:
 
     def give_back(self, group: StreamGroup, identity: bytes, seqs: list[int]) -> None:
         """Messages were returned that nobody has begun with."""
-        self.unknown += group.queue.give_back(identity, seqs)
+        self.unknown += group.queue.requeue(identity, seqs)
         self._stir(group)
 
     def abandon(self, group: StreamGroup, identity: bytes, seqs: list[int], reason: str) -> None:
@@ -187,7 +187,7 @@ class DeliveryScheduler:
 
     def working(self, group: StreamGroup, identity: bytes, seqs: list[int]) -> None:
         """Messages need more time."""
-        self.unknown += group.queue.working(identity, seqs, self._now())
+        self.unknown += group.queue.extend_deadlines(identity, seqs, self._now())
 
     # --- the journal's author
 
@@ -287,7 +287,9 @@ class DeliveryScheduler:
                 entry for entry in mine if entry.member is member and entry.state is DeliveryState.IN_FLIGHT
             ]
             if still and not self._quiet:
-                group.queue.working(member.identity, [entry.message.seq for entry in still], self._now())
+                group.queue.extend_deadlines(
+                    member.identity, [entry.message.seq for entry in still], self._now()
+                )
                 group.delivered += len(still)
                 group.redelivered += len(still)
                 self._hand_out(group, member, still)

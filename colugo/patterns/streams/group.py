@@ -78,7 +78,7 @@ class StreamGroup:
         """Whether more messages may be made ready."""
         queue = self.queue
         window = max(_LEAST_WINDOW, 2 * sum(member.prefetch for member in queue.members.values()))
-        return len(queue.entries) < window and queue.size < WINDOW_BYTES
+        return len(queue.messages) < window and queue.size < WINDOW_BYTES
 
     def record(self) -> GroupRecord:
         """What the store keeps of it."""
@@ -97,7 +97,7 @@ class StreamGroup:
         """See what members have for the first time; whether it is something else than the record says."""
         if not (self.queue.in_flight or self._flight or self._tries):
             return False
-        before, self._flight = self._flight, sorted({*self.queue.flight(), *self._unread})
+        before, self._flight = self._flight, sorted({*self.queue.first_deliveries(), *self._unread})
         return before != self._flight
 
     def take_back_unsent(self, identity: bytes) -> None:
@@ -105,7 +105,7 @@ class StreamGroup:
         mine = [entry for entry, member in self.unsent.items() if member.identity == identity]
         for entry in mine:
             del self.unsent[entry]
-        self.queue.give_back(identity, [entry.message.seq for entry in mine])
+        self.queue.requeue(identity, [entry.message.seq for entry in mine])
 
     def extend_unsent(self, now: float) -> None:
         """Time does not pass for tries that have not been sent yet.
@@ -114,7 +114,7 @@ class StreamGroup:
             now: seconds.
         """
         for entry, member in self.unsent.items():
-            self.queue.working(member.identity, [entry.message.seq], now)
+            self.queue.extend_deadlines(member.identity, [entry.message.seq], now)
 
     @property
     def _unread(self) -> list[int]:
@@ -160,14 +160,14 @@ class StreamGroup:
             if seq > before + 1:
                 skipped.append((before + 1, seq - 1))
             before = seq
-            if seq in self.done or seq in self.queue.entries:
+            if seq in self.done or seq in self.queue.messages:
                 continue
             if not self.wants(message):
                 skipped.append((seq, seq))
                 unwanted.append(message)
             elif seq <= self._recovered or seq in self.tried:
                 before_end = self._tries.pop(seq, 0)
-                letter = self.queue.offer_again(message, self.tried.pop(seq, before_end))
+                letter = self.queue.offer_redelivery(message, self.tried.pop(seq, before_end))
                 if letter is not None:
                     dead.append(letter)
             else:
@@ -200,9 +200,9 @@ class StreamGroup:
         Args:
             gone: what is not kept any more, as far as it has not been removed yet.
         """
-        self.strays = {seq for seq, entry in self.queue.entries.items() if not self.wants(entry.message)}
+        self.strays = {seq for seq, entry in self.queue.messages.items() if not self.wants(entry.message)}
         self.drop_strays()
-        finished = [seq for seq in self.queue.entries if seq in self.done]
+        finished = [seq for seq in self.queue.messages if seq in self.done]
         self.done = RangeSet([*gone, *to_ranges(finished)])
         self._had = max(self._had, self.cursor)
         self.cursor = self.done.floor
@@ -218,7 +218,7 @@ class StreamGroup:
 
     def drop_strays(self) -> None:
         """Messages that are not wanted any more are handed out to nobody."""
-        for entry in self.queue.take_out(self.strays):
+        for entry in self.queue.discard_waiting(self.strays):
             if entry.redelivered or entry.attempt:
                 self.tried[entry.message.seq] = entry.attempt
-        self.strays &= self.queue.entries.keys()
+        self.strays &= self.queue.messages.keys()

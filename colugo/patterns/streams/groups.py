@@ -162,7 +162,7 @@ class Groups:
             begun: numbers of messages that it is at work with; what else it was sent it has thrown away.
         """
         group.take_back_unsent(identity)
-        group.queue.stay(identity, begun)
+        group.queue.rejoin(identity, begun)
         self._bind(group, bindings)
         self._stir(group)
 
@@ -390,7 +390,7 @@ class Groups:
                 seqs = [seq for first, last in ranges for seq in range(first, last + 1)]
                 self.settle(other, seqs)
                 if not other.present:
-                    other.queue.release(seqs)
+                    other.queue.discard(seqs)
 
     def _done_by_all(self, ranges: Ranges) -> Ranges:
         """The parts of ranges that every group is done with.
@@ -417,8 +417,8 @@ class Groups:
         """
         ranges = to_ranges(seqs)
         for group in self.known.values():
-            if group.queue.entries:
-                group.queue.release(seqs)
+            if group.queue.messages:
+                group.queue.discard(seqs)
             self.settle(group, seqs)
             for first, last in ranges:
                 group.done.add(first, last)

@@ -215,7 +215,7 @@ class Sessions:
                 raise FrameError(f"a frame of the kind {kind.name} has no place here")
         elif kind is FrameKind.LEAVE:
             # of what it has begun it has said what became of it
-            keeper.give_back(visitor.group, identity, visitor.group.queue.held_by(identity))
+            keeper.give_back(visitor.group, identity, visitor.group.queue.in_flight_of(identity))
             self._leave(identity, "it left", lost=False)
             self._call_back(visitor.join.consumer)
         elif kind is not FrameKind.PING:

@@ -58,7 +58,7 @@ class GroupMember:
     Attributes:
         identity: of its connection.
         prefetch: how many messages it may have at a time.
-        held: how many it has.
+        in_flight: how many it has.
         silent: whether it has let a message time out, and said nothing since: it gets no more.
         leaving: whether it has returned something: it is about to leave, and gets no more.
         blocked: lines of keys that wait until it has room.
@@ -66,7 +66,7 @@ class GroupMember:
 
     identity: bytes
     prefetch: int
-    held: int = 0
+    in_flight: int = 0
     silent: bool = False
     leaving: bool = False
     blocked: dict[KeyLine, None] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class GroupMember:
     @property
     def room(self) -> int:
         """How many messages it can be given now."""
-        return self.prefetch - self.held if self.able else 0
+        return self.prefetch - self.in_flight if self.able else 0
 
     @property
     def able(self) -> bool:

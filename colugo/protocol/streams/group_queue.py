@@ -25,7 +25,7 @@ _READY = DeliveryState.READY
 _IN_FLIGHT = DeliveryState.IN_FLIGHT
 _ACKNOWLEDGED = DeliveryState.ACKNOWLEDGED
 _seq, _headers, _payload = map(itemgetter, (0, 2, 3))
-_held = attrgetter("held")
+_held = attrgetter("in_flight")
 _WIDE = 64
 """Numbers of a range that is so long are not looked at one by one."""
 _SPARE = 1000
@@ -48,7 +48,7 @@ class GroupQueue:
 
     def __init__(self, rules: DeliveryRules) -> None:
         self.rules = rules
-        self.entries: dict[int, QueuedMessage] = {}
+        self.messages: dict[int, QueuedMessage] = {}
         """What is not finished yet, by number."""
         self.members: dict[bytes, GroupMember] = {}
         self.in_flight = 0
@@ -69,11 +69,11 @@ class GroupQueue:
         """Take messages that have never been handed out, in the order of their numbers."""
         messages = list(messages)
         entries = list(map(QueuedMessage, messages))
-        self.entries.update(zip(map(_seq, messages), entries, strict=True))
+        self.messages.update(zip(map(_seq, messages), entries, strict=True))
         self._ready.extend(entries)
         self.size += sum(map(len, map(_payload, messages))) + sum(map(len, map(_headers, messages)))
 
-    def offer_again(self, message: StreamMessage, tries: int) -> ExhaustedMessage | None:
+    def offer_redelivery(self, message: StreamMessage, tries: int) -> ExhaustedMessage | None:
         """Take a message that may have been handed out before the producer was started again.
 
         Args:
@@ -88,7 +88,7 @@ class GroupQueue:
             entry.state = _IN_FLIGHT  # where it was when the producer ended
             self._move(entry, DeliveryEvent.LOST, exhausted=True)
             return ExhaustedMessage(entry, f"the producer ended {tries} times while a consumer had it")
-        self.entries[message.seq] = entry
+        self.messages[message.seq] = entry
         self.size += len(message.payload) + len(message.headers)
         if tries >= self.rules.max_deliver:
             self._suspects.mark(entry)
@@ -114,7 +114,7 @@ class GroupQueue:
             return []
         member.silent = True  # lines of keys may still name it
         held = [
-            entry for entry in self.entries.values() if entry.member is member and entry.state is _IN_FLIGHT
+            entry for entry in self.messages.values() if entry.member is member and entry.state is _IN_FLIGHT
         ]
         dead = self._fail(member, held, DeliveryEvent.LOST, reason)
         self._suspects.leave(member)
@@ -159,7 +159,7 @@ class GroupQueue:
                 share = -(-len(self._ready) // (len(free) - number))
                 batch = self._take_ready(member, min(member.room, share))
                 if batch:
-                    member.held += len(batch)
+                    member.in_flight += len(batch)
                     self.in_flight += len(batch)
                     given.setdefault(member, []).extend(batch)
 
@@ -202,13 +202,13 @@ class GroupQueue:
         entry.state = _IN_FLIGHT
         entry.attempt += 1
         entry.member = member
-        member.held += 1
+        member.in_flight += 1
         self.in_flight += 1
         given.setdefault(member, []).append(entry)
 
     # --- what members say
 
-    def hear(self, identity: bytes) -> bool:
+    def mark_alive(self, identity: bytes) -> bool:
         """Something has come from a member; whether it had been silent."""
         member = self.members.get(identity)
         if member is None or not member.silent:
@@ -228,7 +228,7 @@ class GroupQueue:
         """
         done: list[int] = []
         unknown = size = 0
-        entries = self.entries
+        entries = self.messages
         known: list[int] = []
         for first, last in ranges:
             numbers: Sequence[int] = range(first, last + 1)
@@ -284,7 +284,7 @@ class GroupQueue:
         heapq.heappush(self._pauses, (now + delay, next(self._tie), entry))
         return True, None
 
-    def give_back(self, identity: bytes, seqs: Iterable[int]) -> int:
+    def requeue(self, identity: bytes, seqs: Iterable[int]) -> int:
         """A member returns messages that it has not begun with, since it is about to leave: it gets no more.
 
         Returns:
@@ -341,7 +341,7 @@ class GroupQueue:
         dead = self._fail(self.members[identity], held, DeliveryEvent.LOST, reason) if held else []
         return len(wanted) - len(held), dead
 
-    def stay(self, identity: bytes, begun: Iterable[int]) -> None:
+    def rejoin(self, identity: bytes, begun: Iterable[int]) -> None:
         """A member stays, and returns what it has not begun with.
 
         Args:
@@ -349,16 +349,16 @@ class GroupQueue:
             begun: numbers of the messages that it has begun with.
         """
         kept = set(begun)
-        self.give_back(identity, [seq for seq in self.held_by(identity) if seq not in kept])
+        self.requeue(identity, [seq for seq in self.in_flight_of(identity) if seq not in kept])
         member = self.members[identity]
         member.leaving = False
         self._lines.wake(member)
 
-    def held_by(self, identity: bytes) -> list[int]:
+    def in_flight_of(self, identity: bytes) -> list[int]:
         """The numbers of the messages that a member has."""
-        return [seq for seq in self.entries if self._held_by(identity, seq) is not None]
+        return [seq for seq in self.messages if self._held_by(identity, seq) is not None]
 
-    def working(self, identity: bytes, seqs: Iterable[int], now: float) -> int:
+    def extend_deadlines(self, identity: bytes, seqs: Iterable[int], now: float) -> int:
         """A member is still at work with messages, or has not begun with them: they have more time.
 
         Returns:
@@ -376,7 +376,7 @@ class GroupQueue:
             self._deadlines.add(now + self.rules.ack_timeout_s, list(kept), self.in_flight)
         return strange
 
-    def release(self, seqs: Iterable[int]) -> int:
+    def discard(self, seqs: Iterable[int]) -> int:
         """The stream no longer keeps messages for the group; a member that has one may go on with it.
 
         Returns:
@@ -384,7 +384,7 @@ class GroupQueue:
         """
         released = 0
         for seq in seqs:
-            entry = self.entries.get(seq)
+            entry = self.messages.get(seq)
             if entry is not None:
                 if entry.state is _IN_FLIGHT:
                     self._take_back(entry)
@@ -395,15 +395,15 @@ class GroupQueue:
                 released += 1
         return released
 
-    def take_out(self, seqs: Iterable[int]) -> list[QueuedMessage]:
+    def discard_waiting(self, seqs: Iterable[int]) -> list[QueuedMessage]:
         """Release those messages that no member has.
 
         Returns:
             What they were.
         """
-        entries = [entry for seq in seqs if (entry := self.entries.get(seq)) is not None]
+        entries = [entry for seq in seqs if (entry := self.messages.get(seq)) is not None]
         taken = [entry for entry in entries if entry.state is not _IN_FLIGHT]
-        self.release([entry.message.seq for entry in taken])
+        self.discard([entry.message.seq for entry in taken])
         return taken
 
     def unload(self) -> int | None:
@@ -412,8 +412,8 @@ class GroupQueue:
         Returns:
             The lowest number of it; None if there is nothing.
         """
-        fresh = [seq for seq, entry in self.entries.items() if not (entry.attempt or entry.redelivered)]
-        self.release(fresh)
+        fresh = [seq for seq, entry in self.messages.items() if not (entry.attempt or entry.redelivered)]
+        self.discard(fresh)
         self._sweep()
         return min(fresh, default=None)
 
@@ -450,16 +450,16 @@ class GroupQueue:
         pause = self._pauses[0][0]
         return pause if deadline is None else min(pause, deadline)
 
-    def flight(self) -> list[int]:
+    def first_deliveries(self) -> list[int]:
         """The numbers of first tries that members have now."""
         return [
-            seq for seq, entry in self.entries.items() if entry.state is _IN_FLIGHT and entry.attempt == 1
+            seq for seq, entry in self.messages.items() if entry.state is _IN_FLIGHT and entry.attempt == 1
         ]
 
     # --- within
 
     def _held_by(self, identity: bytes, seq: int) -> QueuedMessage | None:
-        entry = self.entries.get(seq)
+        entry = self.messages.get(seq)
         if entry is None or entry.state is not _IN_FLIGHT or entry.member is None:
             return None
         return entry if entry.member.identity == identity else None
@@ -474,7 +474,7 @@ class GroupQueue:
     ) -> list[ExhaustedMessage]:
         """The member is gone or silent: redeliver what it had, one by one, but for one that it had alone."""
         dead = []
-        alone = member.held == 1
+        alone = member.in_flight == 1
         for entry in entries:
             exhausted = alone and entry.attempt >= self.rules.max_deliver
             if not exhausted:
@@ -493,7 +493,7 @@ class GroupQueue:
         """The member no longer has it."""
         member = entry.member
         assert member is not None
-        member.held -= 1
+        member.in_flight -= 1
         self.in_flight -= 1
         if entry.message.key:
             self._lines.leave(entry.message.key)
@@ -505,7 +505,7 @@ class GroupQueue:
         if entry.suspect:
             self._suspects.finish(entry)
         self._finished_in_line += 1
-        if self._finished_in_line > len(self.entries) + _SPARE:
+        if self._finished_in_line > len(self.messages) + _SPARE:
             self._sweep()
 
     def _sweep(self) -> None:
@@ -518,7 +518,7 @@ class GroupQueue:
         self._lines.sweep()
 
     def _drop(self, seq: int, entry: QueuedMessage) -> None:
-        del self.entries[seq]
+        del self.messages[seq]
         self.size -= len(entry.message.payload) + len(entry.message.headers)
 
     def _end_pauses(self, now: float) -> None:

@@ -9,7 +9,7 @@ from colugo.protocol.streams.key_order import KeyOrder
 from colugo.protocol.streams.transitions import DeliveryState
 
 _READY = DeliveryState.READY
-_held = attrgetter("held")
+_held = attrgetter("in_flight")
 
 
 class Quarantine:
@@ -61,7 +61,7 @@ class Quarantine:
         if carer is not None and not carer.able:
             self._dismiss()
             carer = None
-        if carer is not None and carer.held:
+        if carer is not None and carer.in_flight:
             return None
         entry = self._first()
         if entry is None:
@@ -69,7 +69,7 @@ class Quarantine:
             return None
         if carer is None:
             carer = self.carer = min((one for one in members if one.able), key=_held)
-        if carer.held:
+        if carer.in_flight:
             return None
         self._waiting.remove(entry)
         if entry.message.key:

@@ -292,8 +292,8 @@ class Keeping(RuleBasedStateMachine):
         if consumer.broken or not self.keeper.book.has(group):
             return
         begun = self.some_held(data, consumer) if consumer.held else set()
-        for seq in set(group.queue.held_by(consumer.identity)) - begun:
-            if not group.queue.entries[seq].redelivered:
+        for seq in set(group.queue.in_flight_of(consumer.identity)) - begun:
+            if not group.queue.messages[seq].redelivered:
                 self.begun[group.name].discard(seq)
         consumer.held = begun
 
@@ -344,9 +344,9 @@ class Keeping(RuleBasedStateMachine):
         group = consumer.group
 
         def act() -> None:
-            before = {seq for seq in group.queue.entries if any(low <= seq <= high for low, high in ranges)}
+            before = {seq for seq in group.queue.messages if any(low <= seq <= high for low, high in ranges)}
             self.keeper.acknowledge(group, ranges)
-            done = before - set(group.queue.entries)
+            done = before - set(group.queue.messages)
             self.handled[group.name] |= done
             self.acknowledged[group.name] |= done
 
@@ -421,12 +421,12 @@ class Keeping(RuleBasedStateMachine):
 
     def graves(self, group: StreamGroup) -> set[int]:
         """What may die: it has been handed out."""
-        entries = group.queue.entries.items()
+        entries = group.queue.messages.items()
         return {seq for seq, entry in entries if entry.attempt or entry.redelivered}
 
     def count_graves(self, group: StreamGroup, before: set[int]) -> None:
         """What has left the queue by a failure is dead, but for what is not wanted now and may be again."""
-        self.dead_now[group.name] |= before - group.queue.entries.keys() - group.tried.keys()
+        self.dead_now[group.name] |= before - group.queue.messages.keys() - group.tried.keys()
 
     # --- what users do
 
@@ -527,7 +527,7 @@ class Keeping(RuleBasedStateMachine):
     @invariant()
     def consumers_have_no_more_than_the_keeper_counts(self) -> None:
         for group in self.keeper.groups.values() if "keeper" in self.__dict__ else ():
-            assert group.queue.in_flight == sum(member.held for member in group.queue.members.values())
+            assert group.queue.in_flight == sum(member.in_flight for member in group.queue.members.values())
             if not (self.store.jobs or self.keeper.journal.after):
                 assert len(group.unsent) == 0
 
@@ -558,7 +558,7 @@ class Keeping(RuleBasedStateMachine):
         ended = asyncio.ensure_future(end)
         for _ in range(40 * (len(self.stored) + self.keeper.intake.unwritten) + 100):
             await self._let_the_store_work(len(self.store.jobs), fail=False)
-            if ended.done() and not any(group.queue.entries for group in self.keeper.groups.values()):
+            if ended.done() and not any(group.queue.messages for group in self.keeper.groups.values()):
                 break
             if not sum(self.work_off(consumer) for consumer in list(self.consumers.values())):
                 timer = self.loop.next_timer()
@@ -575,7 +575,7 @@ class Keeping(RuleBasedStateMachine):
         """Acknowledge what a consumer has; whether it had anything."""
         held, consumer.held = consumer.held, set()
         if held:
-            self.handled[consumer.group.name] |= held & set(consumer.group.queue.entries)
+            self.handled[consumer.group.name] |= held & set(consumer.group.queue.messages)
             self.keeper.acknowledge(consumer.group, to_ranges(held))
         return bool(held)
 
@@ -592,7 +592,7 @@ class Keeping(RuleBasedStateMachine):
         assert counts == (0, 0, 0, 0)
         assert keeper.intake.error is None
         for group in keeper.groups.values():
-            assert (len(group.queue.entries), group.queue.size, len(group.unsent)) == (0, 0, 0)
+            assert (len(group.queue.messages), group.queue.size, len(group.unsent)) == (0, 0, 0)
         for name, owed in self.owed.items():
             missing = owed - self.handled[name] - self.buried[name] - self.let_go
             if self.ack == "any":

@@ -127,7 +127,7 @@ def test_a_message_that_a_group_did_not_want_for_a_while_keeps_its_tries_also_af
     assert producer.got == [(b"b", 1, True)]
     producer.do(lambda: producer.keeper.book.rebind(group, b"b", ("y",), [1]))
     producer.nack(group, b"b", 1)
-    assert not group.queue.entries
+    assert not group.queue.messages
     producer.do(lambda: producer.keeper.book.rebind(group, b"b", ("x",), []))
     assert producer.got == [(b"b", 1, True)] * 2
     producer.nack(group, b"b", 1)
@@ -157,10 +157,10 @@ def test_what_a_group_without_members_has_not_been_handed_takes_no_memory(
     producer = Producer(loop, ack=ack)
     group = producer.join("g", b"a")
     producer.send(30, payload=b"large" * 100, key="k")
-    assert (len(producer.got), len(group.queue.entries)) == (10, 30)
+    assert (len(producer.got), len(group.queue.messages)) == (10, 30)
     producer.leave(group, b"a")
     producer.send(5)
-    assert sorted(group.queue.entries) == list(range(1, 11))
+    assert sorted(group.queue.messages) == list(range(1, 11))
     assert group.queue.size == 10 * 500
     assert not group.queue._ready
     assert not any(line.waiting for line in group.queue._lines._lines.values())

@@ -433,7 +433,7 @@ def test_large_headers_count_for_what_is_in_memory_as_large_payloads_do(tmp_path
                     await stream.send_wait("")
             queue = stream._keeper.groups["g"].queue
             await until(lambda: queue.in_flight)
-            assert sum(len(entry.message.headers) for entry in queue.entries.values()) < 90e6
+            assert sum(len(entry.message.headers) for entry in queue.messages.values()) < 90e6
             newest = stream._keeper._tail.following(stream._keeper._tail.after, 10_000)
             assert 10e6 < sum(len(message.headers) for message in newest) < 33e6
             go_on.set()
@@ -465,10 +465,10 @@ def _messages(first: int, count: int) -> list[StreamMessage]:
 def test_many_wide_ranges_of_what_was_never_given_cost_little(width: int) -> None:
     queue = GroupQueue(DeliveryRules())
     queue.offer(_messages(1, 2_000))
-    queue.entries = Counted(queue.entries)
+    queue.messages = Counted(queue.messages)
     ranges = [(10_000 * n, 10_000 * n + width - 1) for n in range(1, 1_001)]
     assert queue.acknowledge(ranges) == ([], 1_000 * width)
-    assert queue.entries.lookups <= 2_000
+    assert queue.messages.lookups <= 2_000
 
 
 def test_a_store_in_memory_that_drops_the_oldest_does_not_pass_over_all_that_have_gone() -> None:

@@ -187,7 +187,7 @@ class Delivery(RuleBasedStateMachine):
         for key, tries in before:
             self.last += 1
             fate = self.fates[self.last] = Fate(self.last, key, 5, tries, redelivered=True)
-            dead = self.queue.offer_again(message(self.last, key), tries)
+            dead = self.queue.offer_redelivery(message(self.last, key), tries)
             if tries > max_deliver:
                 fate.state = DeliveryState.DEAD
                 assert dead is not None
@@ -288,7 +288,7 @@ class Delivery(RuleBasedStateMachine):
     def give_back(self, data: st.DataObject, name: bytes) -> None:
         seqs = self.some_of(data, name)
         fates = self.held_by(name, seqs)
-        assert self.queue.give_back(name, seqs) == len(seqs) - len(fates)
+        assert self.queue.requeue(name, seqs) == len(seqs) - len(fates)
         for fate in fates:
             self.take_back(fate)
             fate.state = DeliveryState.READY
@@ -310,14 +310,14 @@ class Delivery(RuleBasedStateMachine):
     def working(self, data: st.DataObject, name: bytes) -> None:
         seqs = self.some_of(data, name)
         fates = self.held_by(name, seqs)
-        assert self.queue.working(name, seqs, self.now) == len(seqs) - len(fates)
+        assert self.queue.extend_deadlines(name, seqs, self.now) == len(seqs) - len(fates)
         for fate in fates:
             fate.until = self.now + TIMEOUT_S
 
     @rule(name=names)
     def hear(self, name: bytes) -> None:
         consumer = self.consumers.get(name)
-        assert self.queue.hear(name) == (consumer is not None and consumer.silent)
+        assert self.queue.mark_alive(name) == (consumer is not None and consumer.silent)
         if consumer is not None:
             consumer.silent = False
 
@@ -326,7 +326,7 @@ class Delivery(RuleBasedStateMachine):
     def release(self, data: st.DataObject) -> None:
         seqs = data.draw(st.lists(st.integers(1, self.last), max_size=4, unique=True))
         fates = [one for one in self.open_fates() if one.seq in seqs]
-        assert self.queue.release(seqs) == len(fates)
+        assert self.queue.discard(seqs) == len(fates)
         for fate in fates:
             self.take_back(fate)
             fate.state = DeliveryState.RELEASED
@@ -357,15 +357,15 @@ class Delivery(RuleBasedStateMachine):
     @invariant()
     def counts_are_exact(self) -> None:
         unfinished = self.open_fates()
-        assert {seq: entry.state for seq, entry in self.queue.entries.items()} == {
+        assert {seq: entry.state for seq, entry in self.queue.messages.items()} == {
             one.seq: one.state for one in unfinished
         }
         assert self.queue.size == sum(one.size for one in unfinished)
         assert self.queue.in_flight == len(self.open_fates(DeliveryState.IN_FLIGHT))
-        assert {name: member.held for name, member in self.queue.members.items()} == {
+        assert {name: member.in_flight for name, member in self.queue.members.items()} == {
             name: len(one.held) for name, one in self.consumers.items()
         }
-        assert self.queue.flight() == [
+        assert self.queue.first_deliveries() == [
             one.seq for one in self.open_fates(DeliveryState.IN_FLIGHT) if one.tries == 1
         ]
 
@@ -416,7 +416,7 @@ class Delivery(RuleBasedStateMachine):
         queue = self.queue
         self.assign()
         assert queue.next_due() is None
-        assert (len(queue.entries), queue.in_flight, queue.size) == (0, 0, 0)
+        assert (len(queue.messages), queue.in_flight, queue.size) == (0, 0, 0)
         suspects = queue._suspects._waiting
         inner: list[Any] = [queue._ready, suspects, queue._lines, queue._pauses, queue._deadlines]
         assert [len(one) for one in inner] == [0] * len(inner)

@@ -67,7 +67,7 @@ def test_a_message_that_kills_its_consumers_is_dead_after_its_tries_and_takes_no
                 killed += 1
                 break
             done.update(acknowledge(queue, *given))
-        if not queue.entries:
+        if not queue.messages:
             break
     assert [(one.entry.message.seq, one.reason) for one in dead] == [(poison, "it was killed")]
     assert done == set(range(1, 101)) - {poison}
@@ -107,7 +107,7 @@ def test_a_message_that_fails_is_redelivered_after_a_pause_that_doubles_and_dies
     dead = fail(queue, b"a", 1, 3.0)
     assert dead is not None
     assert (dead.entry.attempt, dead.reason, dead.traceback) == (3, "ValueError: x", "Traceback")
-    assert not queue.entries
+    assert not queue.messages
 
 
 def test_the_pause_between_tries_has_an_end_however_many_there_are() -> None:
@@ -123,8 +123,8 @@ def test_a_consumer_that_lets_a_message_time_out_gets_nothing_until_it_is_heard_
     dead, silent = queue.expire(30.0)
     assert (dead, [member.identity for member in silent]) == ([], [b"a"])
     assert assigned(queue, 30.0) == {}
-    assert queue.hear(b"a")
-    assert not queue.hear(b"a")
+    assert queue.mark_alive(b"a")
+    assert not queue.mark_alive(b"a")
     assert assigned(queue, 30.0) == {b"a": [1]}
     (dead_letter,), _ = queue.expire(60.0)
     assert dead_letter.reason == "not acknowledged within 30 s"
@@ -135,8 +135,8 @@ def test_working_gives_a_message_more_time_and_only_to_who_has_it() -> None:
     queue.offer(messages([1]))
     ((name, _),) = assigned(queue, 0.0).items()
     other = b"b" if name == b"a" else b"a"
-    assert queue.working(other, [1], 20.0) == 1
-    assert queue.working(name, [1, 1, 99], 20.0) == 1
+    assert queue.extend_deadlines(other, [1], 20.0) == 1
+    assert queue.extend_deadlines(name, [1, 1, 99], 20.0) == 1
     assert queue.next_due() == 50.0
     assert queue.expire(49.0) == ([], [])
     assert queue.expire(50.0)[1]
@@ -144,10 +144,10 @@ def test_working_gives_a_message_more_time_and_only_to_who_has_it() -> None:
 
 def test_a_message_in_flight_whenever_the_producer_ends_does_not_live_for_ever() -> None:
     queue = queue_of(max_deliver=2)
-    assert queue.offer_again(messages([1])[0], 2) is None
+    assert queue.offer_redelivery(messages([1])[0], 2) is None
     queue.join(b"a", 10)
     assert [(one.attempt, one.redelivered) for one in assign(queue)[b"a"]] == [(3, True)]
-    dead = queue_of(max_deliver=2).offer_again(messages([1])[0], 3)
+    dead = queue_of(max_deliver=2).offer_redelivery(messages([1])[0], 3)
     assert dead is not None
     assert dead.reason == "the producer ended 3 times while a consumer had it"
 
@@ -173,7 +173,7 @@ def test_a_suspect_that_is_returned_is_still_handed_out_by_itself() -> None:
     queue.leave(b"a", "lost")
     queue.join(b"b", 100)
     assert assigned(queue) == {b"b": [1]}
-    assert queue.give_back(b"b", [1]) == 0
+    assert queue.requeue(b"b", [1]) == 0
     assert assigned(queue) == {}  # it is about to leave
     queue.join(b"c", 100)
     assert [(numbers(entries), entries[0].attempt) for entries in assign(queue).values()] == [([1], 2)]
@@ -183,14 +183,14 @@ def test_who_returns_something_gets_nothing_more_and_what_it_abandons_counts_as_
     queue = queue_of(b"a", prefetch=3)
     queue.offer(messages(range(1, 7)))
     assert assigned(queue) == {b"a": [1, 2, 3]}
-    assert queue.give_back(b"a", [3]) == 0
+    assert queue.requeue(b"a", [3]) == 0
     assert assigned(queue) == {}
-    assert queue.held_by(b"a") == [1, 2]
+    assert queue.in_flight_of(b"a") == [1, 2]
     assert queue.abandon(b"a", [2, 2, 99], "left") == (1, [])
     assert queue.abandon(b"stranger", [1], "left") == (1, [])
-    queue.hear(b"a")
+    queue.mark_alive(b"a")
     assert assigned(queue) == {}
-    queue.give_back(b"a", queue.held_by(b"a"))
+    queue.requeue(b"a", queue.in_flight_of(b"a"))
     assert queue.leave(b"a", "left") == []
     queue.join(b"b", 10)
     assert [(entry.message.seq, entry.attempt) for entry in assign(queue)[b"b"]] == [(2, 2)]
@@ -248,17 +248,17 @@ def test_messages_of_a_key_go_to_one_member_in_their_order() -> None:
     queue = queue_of(b"a", b"b", b"c", prefetch=7)
     queue.offer([messages([seq], key="xyz"[seq % 3])[0] for seq in range(1, 300)])
     got: dict[str, list[int]] = {"x": [], "y": [], "z": []}
-    while queue.entries:
+    while queue.messages:
         for entries in assign(queue).values():
             for entry in entries:
                 got[entry.message.key].append(entry.message.seq)
         holders = {
             (entry.message.key, entry.member.identity)
-            for entry in queue.entries.values()
+            for entry in queue.messages.values()
             if entry.member is not None and entry.state.name == "IN_FLIGHT"
         }
         assert len(holders) == len(dict(holders))
-        acknowledge(queue, next(seq for seq, entry in queue.entries.items() if entry.attempt))
+        acknowledge(queue, next(seq for seq, entry in queue.messages.items() if entry.attempt))
     assert all(seqs == sorted(seqs) for seqs in got.values())
     assert sum(map(len, got.values())) == 299
 
@@ -299,7 +299,7 @@ def test_when_a_member_is_lost_the_order_of_a_key_holds_still() -> None:
     queue.join(b"b", 3)
     queue.join(b"c", 3)
     order = []
-    while queue.entries:
+    while queue.messages:
         for seqs in assigned(queue).values():
             order += seqs
             acknowledge(queue, *seqs)
@@ -310,7 +310,7 @@ def test_a_message_of_a_key_that_timed_out_waits_until_its_member_has_no_other_o
     queue = queue_of(b"a", prefetch=2)
     queue.offer(messages([1, 2, 3], key="k"))
     assert assigned(queue) == {b"a": [1, 2]}
-    queue.working(b"a", [2], 10.0)
+    queue.extend_deadlines(b"a", [2], 10.0)
     queue.expire(30.0)
     queue.join(b"b", 2)
     queue.offer(messages([4]))
@@ -325,7 +325,7 @@ def test_what_is_returned_is_handed_out_again_in_its_order_and_that_try_does_not
     queue = queue_of(b"a", prefetch=3)
     queue.offer(messages(range(1, 6), key="k") + messages([6]))
     assert assigned(queue) == {b"a": [1, 2, 3]}
-    assert queue.give_back(b"a", [3, 2]) == 0
+    assert queue.requeue(b"a", [3, 2]) == 0
     queue.leave(b"a", "left")
     queue.join(b"b", 10)
     assert assigned(queue) == {b"b": [1]}
@@ -343,7 +343,7 @@ def test_messages_of_a_key_that_are_returned_one_after_the_other_keep_their_orde
     queue.offer(messages(range(1, 7), key="k"))
     assert assigned(queue) == {b"a": [1, 2, 3, 4]}
     for seqs in returns:
-        assert queue.give_back(b"a", seqs) == 0
+        assert queue.requeue(b"a", seqs) == 0
     queue.join(b"b", 10)
     assert assigned(queue) == {b"b": [1, 2, 3, 4, 5, 6]}
 
@@ -361,13 +361,13 @@ def test_a_late_acknowledgement_counts_while_the_message_waits_or_somebody_else_
     queue.join(b"b", 100)
     assert assigned(queue) == {b"b": [1]}
     assert acknowledge(queue, 1) == [1]
-    assert (queue.in_flight, queue.members[b"b"].held) == (0, 0)
+    assert (queue.in_flight, queue.members[b"b"].in_flight) == (0, 0)
     assert assigned(queue, 20.0) == {}
 
 
 def test_an_acknowledgement_after_a_restart_of_what_was_handed_out_before_it_counts() -> None:
     queue = queue_of()
-    queue.offer_again(messages([1])[0], 0)
+    queue.offer_redelivery(messages([1])[0], 0)
     assert acknowledge(queue, 1) == [1]
 
 
@@ -378,7 +378,7 @@ def test_what_was_acknowledged_twice_or_never_given_is_counted_however_much_it_i
     assert queue.acknowledge([(1, 1)]) == ([1], 0)
     assert queue.acknowledge([(1, 1)]) == ([], 1)
     assert queue.acknowledge([(1, MAX_NUMBER)]) == ([2], MAX_NUMBER - 1)
-    assert list(queue.entries) == [3]
+    assert list(queue.messages) == [3]
 
 
 def test_only_who_has_a_message_can_refuse_or_return_it() -> None:
@@ -387,9 +387,9 @@ def test_only_who_has_a_message_can_refuse_or_return_it() -> None:
     ((name, _),) = assigned(queue).items()
     other = b"b" if name == b"a" else b"a"
     assert queue.nack(other, 1, 0.0, delay_s=0.0, reason="", traceback="") == (False, None)
-    assert queue.give_back(other, [1, 2]) == 2
-    assert queue.give_back(b"stranger", [1]) == 1
-    assert (queue.in_flight, queue.members[name].held) == (1, 1)
+    assert queue.requeue(other, [1, 2]) == 2
+    assert queue.requeue(b"stranger", [1]) == 1
+    assert (queue.in_flight, queue.members[name].in_flight) == (1, 1)
 
 
 # --- what is kept
@@ -401,7 +401,7 @@ def test_one_message_that_takes_long_keeps_nothing_of_those_that_are_finished_af
         queue.offer(messages(range(first, first + 100)))
         given = assigned(queue)[b"a"]
         acknowledge(queue, *(seq for seq in given if seq != 1))
-    assert list(queue.entries)[:1] == [1]
+    assert list(queue.messages)[:1] == [1]
     assert len(queue._deadlines) < 2000
 
 
@@ -413,7 +413,7 @@ def test_messages_that_are_dropped_while_nobody_takes_any_are_let_go(key: str) -
     for first in range(2, 50_000, 100):
         queue.offer(messages(range(first, first + 100), key))
         assign(queue)
-        queue.release(range(first, first + 100))
+        queue.discard(range(first, first + 100))
     waiting = sum(len(line.waiting) for line in queue._lines._lines.values())
     assert len(queue._ready) + waiting < 2000
     acknowledge(queue, 1)
@@ -427,6 +427,6 @@ def test_messages_that_are_dropped_during_their_pause_are_let_go() -> None:
         queue.offer(messages(range(first, first + 100)))
         for seq in assigned(queue)[b"a"]:
             fail(queue, b"a", seq, delay_s=1e6)
-        queue.release(range(first, first + 100))
+        queue.discard(range(first, first + 100))
     assert len(queue._pauses) < 2000
     assert queue.next_due() is None
