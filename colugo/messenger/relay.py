@@ -217,7 +217,7 @@ class Relay(Node):
         if self.stream.store is None:
             return
         # what is built of nodes may look into them
-        store, last = self.stream._store, self.stream._keeper.intake.last  # noqa: SLF001 - they are one thing
+        store, last = self.stream._store, self.stream._scheduler.intake.last  # noqa: SLF001 - they are one thing
         after = max(0, last - _REMEMBERED)
         while page := await reading(partial(store.read, after, _PAGE, _PAGE_BYTES)):
             after = page[-1].seq

@@ -146,11 +146,11 @@ def test_a_group_is_not_forgotten_while_it_has_consumers_here_or_at_another_stre
             await until(lambda: "alive" in second.groups)
             with pytest.raises(LifecycleError, match="'alive' has 1 consumers"):
                 first.forget("alive")
-            known = first._keeper.groups["alive"].changed_ms
+            known = first._scheduler.groups.known["alive"].changed_ms
             assert second.forget("alive")
             # the first one says that it is there, which is the newer word
             await until(lambda: "alive" in second.groups)
-            assert first._keeper.groups["alive"].changed_ms > known
+            assert first._scheduler.groups.known["alive"].changed_ms > known
             assert first.groups["alive"].members == 1
 
     run(main())
@@ -180,7 +180,7 @@ def test_more_groups_than_a_question_can_carry_are_told_in_parts() -> None:
             first, second = a.add_stream("jobs"), b.add_stream("jobs")
             for number in range(60):  # together 2.4 MB of bindings
                 bindings = [f"{number}.{key:03}.{'x' * 90}" for key in range(400)]
-                first._keeper.book.make_group(f"g{number}", bindings, durable=True)
+                first._scheduler.groups.make_group(f"g{number}", bindings, durable=True)
             await until(lambda: len(second.groups) == 60)
             await meet(second, "back")
             await until(lambda: len(first.groups) == 61)

@@ -595,7 +595,7 @@ def test_a_store_that_is_full_makes_the_send_fail_after_its_tries(team: Team) ->
     a.send_message("n", 0, ack=1)
     stream = a._keeping._stream
     assert stream is not None
-    stream._keeper.intake.limits = type(stream._keeper.intake.limits)(1, 10_000, None, "reject")
+    stream._scheduler.intake.limits = type(stream._scheduler.intake.limits)(1, 10_000, None, "reject")
     with pytest.raises(NotStoredError, match=r"'n'.*2 tries of 0.05 s.*max_messages"):
         a.send_message("n", 1, ack=1)
     assert a.stats.stored == 1

@@ -1,4 +1,4 @@
-"""What tests of the keeper need: a loop whose time is ours, and a store that does things when told to."""
+"""What tests of the scheduler need: a loop whose time is ours, and a store that does things when told to."""
 
 import asyncio
 import logging
@@ -60,8 +60,8 @@ class OwnTimeLoop(asyncio.SelectorEventLoop):
 
 
 def runtime_on(loop: OwnTimeLoop) -> Any:
-    """What a keeper needs of a node."""
-    return SimpleNamespace(loop=loop, logger=logging.getLogger("keeper"), name="keeper")
+    """What a scheduler needs of a node."""
+    return SimpleNamespace(loop=loop, logger=logging.getLogger("scheduler"), name="scheduler")
 
 
 class Disk(MemoryStore):
@@ -143,7 +143,7 @@ def _result(method: Callable[..., None], *arguments: Any) -> Any:
 
 
 class Producer:
-    """A keeper whose store works by itself until it is told to wait or to fail."""
+    """A scheduler whose store works by itself until it is told to wait or to fail."""
 
     def __init__(
         self, loop: OwnTimeLoop, disk: Disk | None = None, ack: AckPolicy = "all", **limits: Any
@@ -165,7 +165,7 @@ class Producer:
 
     def _start(self) -> None:
         self.store = SlowStore(self.disk, self._on_commit)
-        self.keeper = DeliveryScheduler(
+        self.scheduler = DeliveryScheduler(
             runtime_on(self.loop),
             self.store,
             self.store.open(),
@@ -175,7 +175,7 @@ class Producer:
             hand_out=self._hand_out,
             nudge=lambda member: None,
         )
-        self.keeper.open()
+        self.scheduler.open()
 
     def _on_commit(self, transaction: Transaction, outcome: CommitOutcome) -> None:
         self.transactions.append(transaction)
@@ -216,8 +216,8 @@ class Producer:
 
     def send(self, count: int = 1, payload: bytes = b"x", key: str = "") -> list[int]:
         def act() -> list[int]:
-            seqs = [self.keeper.intake.add(key, b"", payload, 0) for _ in range(count)]
-            self.keeper.begin()
+            seqs = [self.scheduler.intake.add(key, b"", payload, 0) for _ in range(count)]
+            self.scheduler.begin()
             return seqs
 
         seqs: list[int] = self.do(act)
@@ -227,21 +227,23 @@ class Producer:
         self, name: str, identity: bytes, bindings: tuple[str, ...] = ("#",), *, durable: bool = True
     ) -> StreamGroup:
         group: StreamGroup = self.do(
-            lambda: self.keeper.book.join(name, identity, 10, bindings, durable=durable)
+            lambda: self.scheduler.groups.join(name, identity, 10, bindings, durable=durable)
         )
         return group
 
     def leave(self, group: StreamGroup, identity: bytes, *, lost: bool = True) -> None:
-        self.do(lambda: self.keeper.book.leave(group, identity, "it is gone", lost=lost))
+        self.do(lambda: self.scheduler.groups.leave(group, identity, "it is gone", lost=lost))
 
     def acknowledge(self, group: StreamGroup, first: int, last: int) -> None:
-        self.do(lambda: self.keeper.acknowledge(group, [(first, last)]))
+        self.do(lambda: self.scheduler.acknowledge(group, [(first, last)]))
 
     def nack(self, group: StreamGroup, identity: bytes, seq: int, delay_ms: int = 0) -> None:
-        self.do(lambda: self.keeper.nack(group, identity, Settlement(seq, SettlementOutcome.NACK, delay_ms)))
+        self.do(
+            lambda: self.scheduler.nack(group, identity, Settlement(seq, SettlementOutcome.NACK, delay_ms))
+        )
 
     def end(self) -> None:
-        self.do(lambda: self.keeper.close(ClosedError("the test is over")))
+        self.do(lambda: self.scheduler.close(ClosedError("the test is over")))
 
     def restarted(self) -> "Producer":
         """Another life, with what is on the disk."""

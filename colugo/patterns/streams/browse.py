@@ -45,33 +45,33 @@ class MessageBrowser:
     """The messages of one stream, dead letters not among them.
 
     Args:
-        keeper: of the stream.
+        scheduler: of the stream.
         store: of it.
         codec: of it.
     """
 
-    def __init__(self, keeper: DeliveryScheduler, store: Store, codec: Codec) -> None:
-        self._keeper = keeper
+    def __init__(self, scheduler: DeliveryScheduler, store: Store, codec: Codec) -> None:
+        self._scheduler = scheduler
         self._store = store
         self._codec = codec
 
     async def page(self, after: str | None, limit: int) -> list[KeptMessage]:
         """Some of them, the oldest first (see `Stream.messages`)."""
-        seq = 0 if after is None else number_of(after, self._keeper.stream_id)
+        seq = 0 if after is None else number_of(after, self._scheduler.stream_id)
         check_count("limit", limit)
-        await self._keeper.journal.synced()
+        await self._scheduler.journal.synced()
         return self._show(await reading(partial(self._store.read, seq, limit, PAGE_BYTES)))
 
     async def get(self, id: str) -> KeptMessage | None:  # noqa: A002 - as it is called everywhere
         """One of them (see `Stream.message`)."""
-        seq = number_of(id, self._keeper.stream_id)
-        await self._keeper.journal.synced()
+        seq = number_of(id, self._scheduler.stream_id)
+        await self._scheduler.journal.synced()
         return next(iter(self._show(await reading(partial(self._store.get, [seq])))), None)
 
     def _show(self, messages: list[StreamMessage]) -> list[KeptMessage]:
         return [
             KeptMessage(
-                id=message_id(self._keeper.stream_id, message.seq),
+                id=message_id(self._scheduler.stream_id, message.seq),
                 key=message.key,
                 headers=unpack_headers(message.headers),
                 message=decoded(self._codec, message),

@@ -61,21 +61,23 @@ class DeadLetters:
     one word, `#` any number, words divided by `.`); a letter has to fit all that are given.
 
     Args:
-        keeper: of the stream.
+        scheduler: of the stream.
         store: of it.
         codec: of it.
         logger: of the node.
     """
 
-    def __init__(self, keeper: DeliveryScheduler, store: Store, codec: Codec, logger: logging.Logger) -> None:
-        self._keeper = keeper
+    def __init__(
+        self, scheduler: DeliveryScheduler, store: Store, codec: Codec, logger: logging.Logger
+    ) -> None:
+        self._scheduler = scheduler
         self._store = store
         self._codec = codec
         self._logger = logger
         self._changing = asyncio.Lock()
 
     def __len__(self) -> int:
-        return self._keeper.intake.dead
+        return self._scheduler.intake.dead
 
     async def find(
         self,
@@ -102,7 +104,7 @@ class DeadLetters:
             StoreError: if the store cannot be read.
         """
         check_count("limit", limit)
-        begin = (0, "") if after is None else (number_of(after[0], self._keeper.stream_id), after[1])
+        begin = (0, "") if after is None else (number_of(after[0], self._scheduler.stream_id), after[1])
         found: list[StoredDeadLetter] = []
         size = 0
         async for page in self._pages(ids, group, key, begin):
@@ -133,8 +135,8 @@ class DeadLetters:
             ConfigurationError: as in `find`, or if the given group is not known.
             StoreError: if the store cannot be written to now.
         """
-        keeper = self._keeper
-        if group is not None and check_group(group) not in keeper.groups:
+        scheduler = self._scheduler
+        if group is not None and check_group(group) not in scheduler.groups.known:
             raise ConfigurationError(
                 f"the stream knows no group {group!r} that could get its dead letters: start a consumer of "
                 "it first, or purge them"
@@ -142,10 +144,10 @@ class DeadLetters:
         number = unknown = 0
         async with self._changing:  # else another call would resurrect the same ones
             async for page in self._pages(ids, group, key, (0, "")):
-                known = [letter for letter in page if letter.group in keeper.groups]
+                known = [letter for letter in page if letter.group in scheduler.groups.known]
                 numbers = [self._resurrect(letter) for letter in known]
                 if numbers:
-                    await keeper.journal.written(numbers[-1])
+                    await scheduler.journal.written(numbers[-1])
                 number += len(known)
                 unknown += len(page) - len(known)
         if unknown:
@@ -155,15 +157,15 @@ class DeadLetters:
     def _resurrect(self, letter: StoredDeadLetter) -> int:
         message = letter.message
         headers = unpack_headers(message.headers)
-        headers.setdefault(FIRST_ID_HEADER, message_id(self._keeper.stream_id, message.seq))
+        headers.setdefault(FIRST_ID_HEADER, message_id(self._scheduler.stream_id, message.seq))
         try:
             packed = pack_headers(headers)
         except EncodeError:  # they have no room for one more
             packed = message.headers
         flags = message.flags & FLAG_TEXT
         letter_id = letter.group, message.seq
-        seq = self._keeper.intake.add(message.key, packed, message.payload, flags, replaces=letter_id)
-        self._keeper.begin()
+        seq = self._scheduler.intake.add(message.key, packed, message.payload, flags, replaces=letter_id)
+        self._scheduler.begin()
         return seq
 
     async def purge(
@@ -187,25 +189,25 @@ class DeadLetters:
         async with self._changing:
             async for page in self._pages(ids, group, key, (0, "")):
                 for letter in page:
-                    self._keeper.journal.unbury(letter.group, letter.message.seq)
+                    self._scheduler.journal.unbury(letter.group, letter.message.seq)
                 number += len(page)
-                await self._keeper.journal.synced()
+                await self._scheduler.journal.synced()
         return number
 
     async def _pages(
         self, ids: Iterable[str] | None, group: str | None, key: str | None, after: tuple[int, str]
     ) -> AsyncIterator[list[StoredDeadLetter]]:
         """Those that fit, and are there already, by and by: together they may be larger than memory."""
-        wanted = None if ids is None else {number_of(one, self._keeper.stream_id) for one in ids}
+        wanted = None if ids is None else {number_of(one, self._scheduler.stream_id) for one in ids}
         bindings = None if key is None else Bindings([key])
         if group is not None:
             check_group(group)
-        last = self._keeper.intake.last
+        last = self._scheduler.intake.last
         if wanted is not None:
             last = max(wanted, default=0)
             after = max(after, (min(wanted, default=0), ""))
         while after[0] <= last:
-            await self._keeper.journal.synced()
+            await self._scheduler.journal.synced()
             query = DeadQuery(group=group, after=after, limit=_PAGE, max_bytes=PAGE_BYTES)
             page = await reading(partial(self._store.dead_letters, query))
             if not page:
@@ -224,7 +226,7 @@ class DeadLetters:
     def _show(self, letter: StoredDeadLetter) -> DeadLetter:
         message = letter.message
         return DeadLetter(
-            id=message_id(self._keeper.stream_id, message.seq),
+            id=message_id(self._scheduler.stream_id, message.seq),
             group=letter.group,
             key=message.key,
             headers=unpack_headers(message.headers),

@@ -49,7 +49,7 @@ class DeliveryScheduler:
     Attributes:
         journal: what is written.
         intake: takes what is sent, until the journal writes it.
-        book: the groups.
+        groups: the consumer groups.
         unknown: acknowledgements of what the consumer's group did not have.
         dropped: messages that were dropped to make room.
         expired: messages that were dropped because of their age.
@@ -76,7 +76,7 @@ class DeliveryScheduler:
         self._tail = Tail(opened.last_seq)
         self.journal = Journal(runtime, store, opened, limits=limits, author=self)
         self.intake = self.journal.intake
-        self.book = Groups(
+        self.groups = Groups(
             runtime, self.journal, opened, ack=ack, rules=rules, tail=self._tail, stir=self._stir
         )
         self.dropped = self.expired = self.unknown = 0
@@ -88,12 +88,7 @@ class DeliveryScheduler:
         self._flight_timer: asyncio.TimerHandle | None = None
         self._age_timer: asyncio.TimerHandle | None = None
         self._open = self._quiet = self._closed = False
-        store.on_corrupt = self.book.release
-
-    @property
-    def groups(self) -> dict[str, StreamGroup]:
-        """The groups that are known, by name."""
-        return self.book.known
+        store.on_corrupt = self.groups.release
 
     # --- life
 
@@ -105,7 +100,7 @@ class DeliveryScheduler:
     def open(self) -> None:
         """Begin, on the loop."""
         self._open = True
-        self.book.open()
+        self.groups.open()
         if self.intake.limits.max_age_ms is not None:
             self._age_timer = self._later(min(1.0, self.intake.limits.max_age_ms / 2000), self._look_at_age)
         self._turn.begin()
@@ -121,7 +116,7 @@ class DeliveryScheduler:
             wait_s: how long to wait for acknowledgements, seconds.
         """
         until = self._now() + wait_s
-        while self._now() < until and any(group.queue.in_flight for group in self.groups.values()):
+        while self._now() < until and any(group.queue.in_flight for group in self.groups.known.values()):
             await self.journal.next_write(until)
         last = self.intake.last
         while not self.journal.at_rest:
@@ -136,7 +131,7 @@ class DeliveryScheduler:
         for timer in (self._timer, self._flight_timer, self._age_timer):
             if timer is not None:
                 timer.cancel()
-        self.book.close()
+        self.groups.close()
         self.journal.close(error)
 
     # --- what consumers say
@@ -152,8 +147,8 @@ class DeliveryScheduler:
         self.unknown += unknown
         if done:
             group.acknowledged += len(done)
-            self.book.settle(group, done)
-            self.book.finish(group, to_ranges(done))
+            self.groups.settle(group, done)
+            self.groups.finish(group, to_ranges(done))
         self._stir(group)
 
     def nack(self, group: StreamGroup, identity: bytes, nack: Settlement) -> None:
@@ -170,7 +165,7 @@ class DeliveryScheduler:
         if not had:
             self.unknown += 1
         if dead is not None:
-            self.book.bury(group, [dead])
+            self.groups.bury(group, [dead])
         self._stir(group)
 
     def give_back(self, group: StreamGroup, identity: bytes, seqs: list[int]) -> None:
@@ -182,7 +177,7 @@ class DeliveryScheduler:
         """Messages were begun, and will not be ended."""
         unknown, dead = group.queue.abandon(identity, seqs, reason)
         self.unknown += unknown
-        self.book.bury(group, dead)
+        self.groups.bury(group, dead)
         self._stir(group)
 
     def working(self, group: StreamGroup, identity: bytes, seqs: list[int]) -> None:
@@ -193,7 +188,7 @@ class DeliveryScheduler:
 
     def prepare(self, inserts: list[StreamMessage]) -> None:
         """See `Author.prepare`."""
-        for group in self.book.present:
+        for group in self.groups.present:
             if group.cursor >= self._tail.after:
                 group.offered = inserts[-1].seq
                 self.journal.dirty[group.name] = group
@@ -201,21 +196,21 @@ class DeliveryScheduler:
     def written(self, transaction: Transaction, outcome: CommitOutcome) -> None:
         """See `Author.written`."""
         if transaction.inserts:
-            cursors = [group.cursor for group in self.book.present]
+            cursors = [group.cursor for group in self.groups.present]
             if cursors:
                 self._tail.drop(min(cursors))
                 self._tail.add(transaction.inserts)
             else:
                 self._tail.clear(self.journal.committed)
         for name, record in transaction.groups.items():
-            if name in self.groups:  # perhaps another one than was recorded, which had been forgotten
-                self.groups[name].marked = min(record.offered, self.groups[name].offered)
+            if name in self.groups.known:  # perhaps another one than was recorded, which had been forgotten
+                self.groups.known[name].marked = min(record.offered, self.groups.known[name].offered)
         for gone in (outcome.trimmed, outcome.expired):
             if gone:
-                self.book.release(gone)
+                self.groups.release(gone)
         self.dropped += len(outcome.trimmed)
         self.expired += len(outcome.expired)
-        for group in self.book.present:
+        for group in self.groups.present:
             if group.cursor < self.journal.committed:
                 self._stirred[group] = None
         if not self._closed:
@@ -240,7 +235,7 @@ class DeliveryScheduler:
         """Hand out what can be, to the groups of which something has changed."""
         stirred, self._stirred = self._stirred, {}
         for group in stirred:
-            if self.book.has(group):
+            if self.groups.has(group):
                 self._timed[group] = None
                 if group.present and not self._quiet:
                     self._advance(group)
@@ -310,7 +305,7 @@ class DeliveryScheduler:
         self, group: StreamGroup, epoch: int, until: int, result: list[StreamMessage] | StoreError
     ) -> None:
         """What follows in the store has been read: write that it is offered, then offer it."""
-        if self._closed or not self.book.has(group):
+        if self._closed or not self.groups.has(group):
             return
         if isinstance(result, StoreError):
             text = f"cannot read on for the group {group.name!r}; trying again"
@@ -324,7 +319,7 @@ class DeliveryScheduler:
             group.reading = False
             cursor, group.cursor = group.cursor, max(group.cursor, until)
             if group.cursor > cursor:
-                self.book.skip(group, [(cursor + 1, group.cursor)], [])
+                self.groups.skip(group, [(cursor + 1, group.cursor)], [])
             self._stir(group)
             return
         group.reading = True
@@ -334,7 +329,7 @@ class DeliveryScheduler:
         def offer() -> None:
             if epoch != group.epoch:
                 self._read_again(group)
-            elif self.book.has(group):
+            elif self.groups.has(group):
                 group.reading = False
                 self._take(group, result)
 
@@ -348,8 +343,8 @@ class DeliveryScheduler:
     def _take(self, group: StreamGroup, messages: list[StreamMessage]) -> None:
         skipped, unwanted, dead = group.take(messages)
         if skipped:
-            self.book.skip(group, skipped, unwanted)
-        self.book.bury(group, dead)
+            self.groups.skip(group, skipped, unwanted)
+        self.groups.bury(group, dead)
         self._stir(group)
 
     # --- time
@@ -357,7 +352,7 @@ class DeliveryScheduler:
     def _set_timer(self) -> None:
         due = None
         for group in list(self._timed):
-            first = group.queue.next_due() if self.book.has(group) else None
+            first = group.queue.next_due() if self.groups.has(group) else None
             if first is None:
                 del self._timed[group]
             elif due is None or first < due:
@@ -372,10 +367,10 @@ class DeliveryScheduler:
 
     def _tick(self) -> None:
         self._timer = None
-        for group in filter(self.book.has, list(self._timed)):
+        for group in filter(self.groups.has, list(self._timed)):
             group.extend_unsent(self._now())
             dead, silent = group.queue.expire(self._now())
-            self.book.bury(group, dead)
+            self.groups.bury(group, dead)
             for member in silent:
                 self._nudge(member)
             self._stirred[group] = None
@@ -384,10 +379,10 @@ class DeliveryScheduler:
     def _write_flight(self) -> None:
         """Let the store know which messages members have, so that they are redelivered after a crash."""
         self._flight_timer = None
-        for group in self.groups.values():
+        for group in self.groups.known.values():
             if group.update_flight():
                 self.journal.dirty[group.name] = group
-        if any(group.queue.in_flight for group in self.book.present):
+        if any(group.queue.in_flight for group in self.groups.present):
             self._flight_timer = self._later(_FLIGHT_S, self._write_flight)
         self.journal.write()
 

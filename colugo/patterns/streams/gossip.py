@@ -55,20 +55,22 @@ class StreamGossip:
         runtime: the node's.
         topic: of the stream.
         own: its advertisement.
-        keeper: of the stream.
+        scheduler: of the stream.
     """
 
-    def __init__(self, runtime: Runtime, topic: str, own: Advertisement, keeper: DeliveryScheduler) -> None:
+    def __init__(
+        self, runtime: Runtime, topic: str, own: Advertisement, scheduler: DeliveryScheduler
+    ) -> None:
         self._runtime = runtime
         self._topic = topic
         self._own = own
-        self._keeper = keeper
+        self._scheduler = scheduler
         self._watch = Watch(own.kind, topic, self._on_change)
         self._telling: dict[bytes, asyncio.Task[Any]] = {}
         self._changes = 0
         self._changed = asyncio.Event()
         self._hearing = False
-        keeper.book.on_news = self._on_news
+        scheduler.groups.on_news = self._on_news
 
     def open(self) -> None:
         """Begin, on the loop."""
@@ -82,15 +84,15 @@ class StreamGossip:
 
     def tell(self) -> list[dict[str, Any]]:
         """The durable groups that this stream knows, and those that it knows to be retired."""
-        keeper = self._keeper
+        scheduler = self._scheduler
         known = [
             GroupNews(group.name, list(group.bindings.patterns), forgotten=False, changed_ms=group.changed_ms)
-            for group in keeper.groups.values()
+            for group in scheduler.groups.known.values()
             if group.durable
         ]
         known += [
             GroupNews(record.name, ["#"], forgotten=True, changed_ms=record.changed_ms)
-            for record in keeper.book.forgotten.values()
+            for record in scheduler.groups.forgotten.values()
         ]
         plain: list[dict[str, Any]] = msgspec.to_builtins(known)
         return plain
@@ -117,31 +119,33 @@ class StreamGossip:
         finally:
             self._hearing = False
         for one in alive:
-            self._keeper.book.revive(self._keeper.groups[one.name], one.changed_ms + 1)
+            self._scheduler.groups.revive(self._scheduler.groups.known[one.name], one.changed_ms + 1)
 
     def _hear_of(self, one: GroupNews) -> bool:
         """Take in what is newer; False if it says that a group is gone whose members are here."""
-        keeper = self._keeper
-        group = keeper.groups.get(one.name)
-        record = keeper.book.forgotten.get(one.name)
+        scheduler = self._scheduler
+        group = scheduler.groups.known.get(one.name)
+        record = scheduler.groups.forgotten.get(one.name)
         if group is not None:
             if not (one.forgotten or group.durable):  # however old that word is: else messages would be lost
-                keeper.book.endure(group)
+                scheduler.groups.endure(group)
             if one.changed_ms <= group.changed_ms:
                 return True
             if group.present:
                 return not one.forgotten
             if one.forgotten:
-                keeper.book.forget(one.name, one.changed_ms)
+                scheduler.groups.forget(one.name, one.changed_ms)
             else:
-                keeper.book.renew(group, one.bindings, one.changed_ms)
+                scheduler.groups.renew(group, one.bindings, one.changed_ms)
         elif record is not None and record.changed_ms >= one.changed_ms:
             return True
         elif one.forgotten:
-            keeper.book.forget(one.name, one.changed_ms)
+            scheduler.groups.forget(one.name, one.changed_ms)
         else:
-            keeper.book.renew(
-                keeper.book.make_group(one.name, one.bindings, durable=True), one.bindings, one.changed_ms
+            scheduler.groups.renew(
+                scheduler.groups.make_group(one.name, one.bindings, durable=True),
+                one.bindings,
+                one.changed_ms,
             )
         return True
 

@@ -74,8 +74,8 @@ class Sessions:
         self._socket = socket
         self._run_id = run_id
         self._on_change = on_change
-        self._keeper: DeliveryScheduler | None = None
-        self._visitors: dict[bytes, Session] = {}
+        self._scheduler: DeliveryScheduler | None = None
+        self._sessions: dict[bytes, Session] = {}
         self._former: dict[bytes, Session] = {}
         """Consumers at connections that they have left for newer ones of theirs."""
         self._complaints = ThrottledWarnings(runtime)
@@ -88,15 +88,15 @@ class Sessions:
         """Frames that were not understood."""
 
     def __len__(self) -> int:
-        return len(self._visitors)
+        return len(self._sessions)
 
-    def open(self, keeper: DeliveryScheduler) -> None:
+    def open(self, scheduler: DeliveryScheduler) -> None:
         """Begin, on the loop.
 
         Args:
-            keeper: what has the messages.
+            scheduler: what has the messages.
         """
-        self._keeper = keeper
+        self._scheduler = scheduler
         self._monitor = self._runtime.sockets.monitor(self._socket, zmq.EVENT_DISCONNECTED)
         self._monitor_reader = SocketReader(self._runtime.loop, self._monitor, self._on_disconnected)
         self._reader = SocketReader(self._runtime.loop, self._socket, self._on_message)
@@ -120,18 +120,18 @@ class Sessions:
             messages = [entry.message for entry in part]
             if part[0].redelivered:
                 attempts = [entry.attempt for entry in part]
-                frame = encode_deliveries(self._keeper_id, messages, attempts, [True] * len(part))
+                frame = encode_deliveries(self._stream_id, messages, attempts, [True] * len(part))
             else:
-                frame = encode_deliveries(self._keeper_id, messages)
+                frame = encode_deliveries(self._stream_id, messages)
             if not self._send(member.identity, frame):
                 self._gone(member.identity)
                 return
 
     def nudge(self, member: GroupMember) -> None:
         """Ask a member to say something; what it had in hand for too long is redelivered."""
-        visitor = self._visitors.get(member.identity)
-        if visitor is not None and self._keeper is not None:
-            join, limit_s = visitor.join, self._keeper.rules.ack_timeout_s
+        session = self._sessions.get(member.identity)
+        if session is not None and self._scheduler is not None:
+            join, limit_s = session.join, self._scheduler.rules.ack_timeout_s
             self._complaints.warn(
                 ("late", join.consumer),
                 f"the consumer of {self._topic} at node {join.node}, group {join.group!r}, is late",
@@ -143,9 +143,9 @@ class Sessions:
             self._gone(member.identity)
 
     @property
-    def _keeper_id(self) -> bytes:
-        assert self._keeper is not None
-        return self._keeper.stream_id
+    def _stream_id(self) -> bytes:
+        assert self._scheduler is not None
+        return self._scheduler.stream_id
 
     def _send(self, identity: bytes, frame: bytes) -> bool:
         """Send to a connection; False if it has ended. Prefetch bounds what waits in its queue."""
@@ -162,29 +162,29 @@ class Sessions:
         return True
 
     def _on_message(self, frames: list[bytes]) -> None:
-        keeper = self._keeper
-        assert keeper is not None
+        scheduler = self._scheduler
+        assert scheduler is not None
         identity, *body = frames
-        visitor = self._visitors.get(identity)
+        session = self._sessions.get(identity)
         try:
             if len(body) != 1:
                 raise FrameError(f"a message of {len(body)} frames")  # noqa: TRY301 - one place counts them
             frame = body[0]
-            if visitor is not None:
-                keeper.hear(visitor.group, identity)
+            if session is not None:
+                scheduler.hear(session.group, identity)
                 if frame.startswith(_SETTLE):
-                    self._settle(keeper, visitor, identity, decode_settle(frame))
+                    self._settle(scheduler, session, identity, decode_settle(frame))
                     return
             elif identity in self._former and not frame.startswith(_JOIN):
-                self._hear_former(keeper, identity, frame)
+                self._hear_former(scheduler, identity, frame)
                 return
-            self._control(keeper, identity, visitor, frame)
+            self._control(scheduler, identity, session, frame)
         except FrameError as error:
             self.malformed += 1
             text = f"a message to the stream {self._topic} is malformed"
             self._complaints.warn("malformed", text, error)
 
-    def _hear_former(self, keeper: DeliveryScheduler, identity: bytes, frame: bytes) -> None:
+    def _hear_former(self, scheduler: DeliveryScheduler, identity: bytes, frame: bytes) -> None:
         """What a consumer says by a connection that is not its newest: what it has handled counts.
 
         Everything else it had there has been taken back. It is not to join here again as long as the newer
@@ -193,8 +193,8 @@ class Sessions:
         group = self._former[identity].group
         if frame.startswith(_SETTLE):
             settle = decode_settle(frame)
-            if settle.ranges and settle.stream_id == keeper.stream_id and keeper.book.has(group):
-                keeper.acknowledge(group, settle.ranges)
+            if settle.ranges and settle.stream_id == scheduler.stream_id and scheduler.groups.has(group):
+                scheduler.acknowledge(group, settle.ranges)
             return
         kind, _ = decode_control(frame)
         if kind is FrameKind.LEAVE:
@@ -203,25 +203,27 @@ class Sessions:
             raise FrameError(f"a frame of the kind {kind.name} has no place here")
 
     def _control(
-        self, keeper: DeliveryScheduler, identity: bytes, visitor: Session | None, frame: bytes
+        self, scheduler: DeliveryScheduler, identity: bytes, session: Session | None, frame: bytes
     ) -> None:
         kind, body = decode_control(frame)
         if kind is FrameKind.JOIN:
-            self._join(keeper, identity, visitor, body)
-        elif visitor is None:
+            self._join(scheduler, identity, session, body)
+        elif session is None:
             # it joined before this stream was there, or takes another one for it
             self._send(identity, encode_control(FrameKind.REFUSAL, Refusal("join first", again=True)))
             if kind not in (FrameKind.SETTLE, FrameKind.LEAVE, FrameKind.PING):
                 raise FrameError(f"a frame of the kind {kind.name} has no place here")
         elif kind is FrameKind.LEAVE:
             # of what it has begun it has said what became of it
-            keeper.give_back(visitor.group, identity, visitor.group.queue.in_flight_of(identity))
+            scheduler.give_back(session.group, identity, session.group.queue.in_flight_of(identity))
             self._leave(identity, "it left", lost=False)
-            self._call_back(visitor.join.consumer)
+            self._call_back(session.join.consumer)
         elif kind is not FrameKind.PING:
             raise FrameError(f"a frame of the kind {kind.name} has no place here")
 
-    def _join(self, keeper: DeliveryScheduler, identity: bytes, visitor: Session | None, body: bytes) -> None:
+    def _join(
+        self, scheduler: DeliveryScheduler, identity: bytes, session: Session | None, body: bytes
+    ) -> None:
         try:
             join = decode_body(body, Join)
         except FrameError as error:
@@ -229,58 +231,60 @@ class Sessions:
             self._send(identity, encode_control(FrameKind.REFUSAL, Refusal(reason[:200])))
             self._leave(identity, "it was refused", lost=True)
             raise
-        if visitor is not None:
-            if _rebinds(visitor.join, join) and keeper.book.has(visitor.group):
-                self._rebind(keeper, identity, visitor.group, join)
+        if session is not None:
+            if _rebinds(session.join, join) and scheduler.groups.has(session.group):
+                self._rebind(scheduler, identity, session.group, join)
                 return
             self._leave(identity, "it joined again", lost=True)
         self._former.pop(identity, None)
-        for other, before in list(self._visitors.items()):
+        for other, before in list(self._sessions.items()):
             if before.join.consumer == join.consumer:  # that has not been missed yet, or is there still
                 self._leave(other, "it has another connection", lost=True)
                 if self._send(other, _PING):
                     self._former[other] = before
-        if not self._say_joined(keeper, identity):
+        if not self._say_joined(scheduler, identity):
             self._call_back(join.consumer)
             return
         durable = join.durable and join.named
-        group = keeper.book.join(join.group, identity, join.prefetch, join.bindings, durable=durable)
-        self._visitors[identity] = Session(join, group)
+        group = scheduler.groups.join(join.group, identity, join.prefetch, join.bindings, durable=durable)
+        self._sessions[identity] = Session(join, group)
         self._on_change()
 
-    def _rebind(self, keeper: DeliveryScheduler, identity: bytes, group: StreamGroup, join: Join) -> None:
-        if self._say_joined(keeper, identity):  # before anything that it gets by the new bindings
-            keeper.book.rebind(group, identity, join.bindings, join.begun)
-            self._visitors[identity] = Session(join, group)
+    def _rebind(self, scheduler: DeliveryScheduler, identity: bytes, group: StreamGroup, join: Join) -> None:
+        if self._say_joined(scheduler, identity):  # before anything that it gets by the new bindings
+            scheduler.groups.rebind(group, identity, join.bindings, join.begun)
+            self._sessions[identity] = Session(join, group)
         else:
             self._gone(identity)
 
-    def _say_joined(self, keeper: DeliveryScheduler, identity: bytes) -> bool:
+    def _say_joined(self, scheduler: DeliveryScheduler, identity: bytes) -> bool:
         self._admitted += 1
         joined = Joined(
-            keeper.stream_id.hex(),
-            round(keeper.rules.ack_timeout_s * 1000),
+            scheduler.stream_id.hex(),
+            round(scheduler.rules.ack_timeout_s * 1000),
             self._topic,
             self._run_id.hex(),
-            keeper.journal.began_at,
+            scheduler.journal.began_at,
             self._admitted,
         )
         return self._send(identity, encode_control(FrameKind.JOINED, joined))
 
-    def _settle(self, keeper: DeliveryScheduler, visitor: Session, identity: bytes, settle: Settle) -> None:
-        if settle.stream_id != keeper.stream_id:
-            keeper.unknown += len(settle.ranges) + len(settle.others)
+    def _settle(
+        self, scheduler: DeliveryScheduler, session: Session, identity: bytes, settle: Settle
+    ) -> None:
+        if settle.stream_id != scheduler.stream_id:
+            scheduler.unknown += len(settle.ranges) + len(settle.others)
             return
-        group = visitor.group
+        group = session.group
         if settle.ranges:
-            keeper.acknowledge(group, settle.ranges)
+            scheduler.acknowledge(group, settle.ranges)
         if settle.others:
-            self._settle_others(keeper, visitor, identity, settle)
+            self._settle_others(scheduler, session, identity, settle)
 
     def _settle_others(
-        self, keeper: DeliveryScheduler, visitor: Session, identity: bytes, settle: Settle
+        self, scheduler: DeliveryScheduler, session: Session, identity: bytes, settle: Settle
     ) -> None:
-        group = visitor.group
+        group = session.group
         working, returned, abandoned = [], [], []
         for other in settle.others:
             if other.outcome is SettlementOutcome.WORKING:
@@ -290,14 +294,14 @@ class Sessions:
             elif other.outcome is SettlementOutcome.ABANDONED:
                 abandoned.append(other.seq)
             else:
-                keeper.nack(group, identity, other)
+                scheduler.nack(group, identity, other)
         if working:
-            keeper.working(group, identity, working)
+            scheduler.working(group, identity, working)
         if returned:
-            keeper.give_back(group, identity, returned)
+            scheduler.give_back(group, identity, returned)
         if abandoned:
-            reason = f"the consumer left before it had ended (node {visitor.join.node})"
-            keeper.abandon(group, identity, abandoned, reason)
+            reason = f"the consumer left before it had ended (node {session.join.node})"
+            scheduler.abandon(group, identity, abandoned, reason)
 
     def _on_disconnected(self, frames: list[bytes]) -> None:
         """Some connection has ended; the event does not say whose it was, but sending to it fails."""
@@ -308,17 +312,17 @@ class Sessions:
         self._probes = [loop.call_later(delay_s, self._probe) for delay_s in _PROBE_S]
 
     def _probe(self) -> None:
-        for identity in [*self._visitors, *self._former]:
-            if identity in self._visitors and not self._send(identity, _PING):
+        for identity in [*self._sessions, *self._former]:
+            if identity in self._sessions and not self._send(identity, _PING):
                 self._gone(identity)
             elif identity in self._former and not self._send(identity, _PING):
                 del self._former[identity]
 
     def _gone(self, identity: bytes) -> None:
-        visitor = self._visitors.get(identity)
+        session = self._sessions.get(identity)
         self._leave(identity, "the consumer was lost", lost=True)
-        if visitor is not None:
-            self._call_back(visitor.join.consumer)
+        if session is not None:
+            self._call_back(session.join.consumer)
 
     def _call_back(self, consumer: str) -> None:
         """The newest connection of a consumer is over: if it has another one, it is to join there.
@@ -332,10 +336,10 @@ class Sessions:
                     return
 
     def _leave(self, identity: bytes, reason: str, *, lost: bool) -> None:
-        visitor = self._visitors.pop(identity, None)
-        if visitor is not None and self._keeper is not None:
-            who = f"{reason} (node {visitor.join.node})"
-            self._keeper.book.leave(visitor.group, identity, who, lost=lost)
+        session = self._sessions.pop(identity, None)
+        if session is not None and self._scheduler is not None:
+            who = f"{reason} (node {session.join.node})"
+            self._scheduler.groups.leave(session.group, identity, who, lost=lost)
             self._on_change()
 
 

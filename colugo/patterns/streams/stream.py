@@ -124,27 +124,27 @@ class Stream(Part):
                 self._binding.close()
             raise
         self._store = kept
-        self._members = Sessions(
-            runtime, topic, self._socket, run_id=self.socket_id, on_change=self._on_members
+        self._sessions = Sessions(
+            runtime, topic, self._socket, run_id=self.socket_id, on_change=self._on_sessions
         )
-        self._keeper = DeliveryScheduler(
+        self._scheduler = DeliveryScheduler(
             runtime,
             kept,
             opened,
             ack=ack,
             limits=limits,
             rules=rules,
-            hand_out=self._members.hand_out,
-            nudge=self._members.nudge,
+            hand_out=self._sessions.hand_out,
+            nudge=self._sessions.nudge,
         )
         for name in declared:
-            if name not in self._keeper.groups:
-                self._keeper.book.make_group(name, ("#",), durable=True)
+            if name not in self._scheduler.groups.known:
+                self._scheduler.groups.make_group(name, ("#",), durable=True)
         self._prefix = f"{opened.stream_id.hex()}-"
-        self.dead_letters = DeadLetters(self._keeper, kept, self._codec, runtime.logger)
+        self.dead_letters = DeadLetters(self._scheduler, kept, self._codec, runtime.logger)
         """What nobody could handle: to be listed, resurrected and purged."""
-        self._kept = MessageBrowser(self._keeper, kept, self._codec)
-        self._gossip = StreamGossip(runtime, topic, self._binding.advertisement, self._keeper)
+        self._browser = MessageBrowser(self._scheduler, kept, self._codec)
+        self._gossip = StreamGossip(runtime, topic, self._binding.advertisement, self._scheduler)
         if opened.corrupt:
             runtime.logger.error(
                 "the store %s: %d messages were damaged; they are set aside, see colugo stream salvage",
@@ -166,12 +166,12 @@ class Stream(Part):
     @property
     def stream_id(self) -> str:
         """What the ids of its messages begin with; the same as long as its store is there."""
-        return self._keeper.stream_id.hex()
+        return self._scheduler.stream_id.hex()
 
     @property
     def consumers(self) -> int:
         """How many consumers are connected."""
-        return len(self._members)
+        return len(self._sessions)
 
     @property
     def store(self) -> str | None:
@@ -181,31 +181,31 @@ class Stream(Part):
     @property
     def stats(self) -> StreamStats:
         """Counters so far, and what is kept now."""
-        keeper = self._keeper
+        scheduler = self._scheduler
         return StreamStats(
-            sent=keeper.intake.sent,
-            messages=keeper.intake.count,
-            bytes=keeper.intake.size,
-            dead=keeper.intake.dead,
-            rejected=keeper.intake.rejected,
-            dropped=keeper.dropped,
-            expired=keeper.expired,
-            unrouted=keeper.book.unrouted,
-            malformed=self._members.malformed,
-            unknown=keeper.unknown,
+            sent=scheduler.intake.sent,
+            messages=scheduler.intake.count,
+            bytes=scheduler.intake.size,
+            dead=scheduler.intake.dead,
+            rejected=scheduler.intake.rejected,
+            dropped=scheduler.dropped,
+            expired=scheduler.expired,
+            unrouted=scheduler.groups.unrouted,
+            malformed=self._sessions.malformed,
+            unknown=scheduler.unknown,
             consumers=self.consumers,
         )
 
     @property
     def groups(self) -> dict[str, GroupStats]:
         """The consumer groups that are known, by name."""
-        keeper = self._keeper
-        return {name: group_stats(group, keeper) for name, group in keeper.groups.items()}
+        scheduler = self._scheduler
+        return {name: group_stats(group, scheduler) for name, group in scheduler.groups.known.items()}
 
     def describe(self) -> object:
         """What the node says of it when it is asked."""
-        keeper = self._keeper
-        totals = keeper.book.totals
+        scheduler = self._scheduler
+        totals = scheduler.groups.totals
         return StreamDescription(
             topic=self.topic,
             socket_id=self.socket_id.hex(),
@@ -214,9 +214,9 @@ class Stream(Part):
             endpoints=self.endpoints,
             store="" if self._path is None else str(Path(self._path).absolute()),
             ack=self.ack,
-            messages=keeper.intake.count,
-            bytes=keeper.intake.size,
-            dead=keeper.intake.dead,
+            messages=scheduler.intake.count,
+            bytes=scheduler.intake.size,
+            dead=scheduler.intake.dead,
             groups=[
                 GroupDescription(
                     name=group.name,
@@ -228,15 +228,15 @@ class Stream(Part):
                 )
                 for group in self.groups.values()
             ],
-            sent=keeper.intake.sent,
+            sent=scheduler.intake.sent,
             delivered=totals.delivered,
             redelivered=totals.redelivered,
             acknowledged=totals.acknowledged,
             dead_lettered=totals.dead,
-            dropped=keeper.dropped,
-            expired=keeper.expired,
-            rejected=keeper.intake.rejected,
-            malformed=self._members.malformed,
+            dropped=scheduler.dropped,
+            expired=scheduler.expired,
+            rejected=scheduler.intake.rejected,
+            malformed=self._sessions.malformed,
         )
 
     async def messages(self, after: str | None = None, limit: int = 100) -> list[KeptMessage]:
@@ -252,7 +252,7 @@ class Stream(Part):
         """
         self._check_open()
         self._check_thread()
-        return await self._kept.page(after, limit)
+        return await self._browser.page(after, limit)
 
     async def message(self, id: str) -> KeptMessage | None:  # noqa: A002 - as it is called everywhere
         """One of the messages that are kept; None if it is not, such as after everybody has had it.
@@ -266,7 +266,7 @@ class Stream(Part):
         """
         self._check_open()
         self._check_thread()
-        return await self._kept.get(id)
+        return await self._browser.get(id)
 
     def send(self, message: Any, key: str = "", headers: dict[str, Any] | None = None) -> str:
         """Take a message, to be stored and handed out; from any thread.
@@ -322,7 +322,7 @@ class Stream(Part):
         else:
             async with self._entrance:
                 seq = await self._take_with_room(message, key, headers)
-        await self._keeper.journal.written(seq)
+        await self._scheduler.journal.written(seq)
         return f"{self._prefix}{seq}"
 
     async def drained(self) -> None:
@@ -333,7 +333,7 @@ class Stream(Part):
         """
         self._check_open()
         self._check_thread()
-        await self._keeper.journal.drained()
+        await self._scheduler.journal.drained()
 
     async def ready(self, n: int = 1) -> None:
         """Return when n consumers are connected.
@@ -353,7 +353,7 @@ class Stream(Part):
         Args:
             key: as in `send`.
         """
-        groups = self._keeper.groups.values()
+        groups = self._scheduler.groups.known.values()
         return sum(group.present and group.bindings.matches(key) for group in groups)
 
     def forget(self, group: str) -> bool:
@@ -373,13 +373,13 @@ class Stream(Part):
         """
         self._check_open()
         self._check_thread()
-        known = self._keeper.groups.get(check_group(group))
+        known = self._scheduler.groups.known.get(check_group(group))
         if known is not None and known.present:
             raise LifecycleError(
                 f"the group {group!r} has {len(known.queue.members)} consumers at the stream {self.topic}: "
                 "it can be forgotten when they are closed"
             )
-        return self._keeper.book.forget(group)
+        return self._scheduler.groups.forget(group)
 
     def exchange_groups(self, news: Any) -> list[dict[str, Any]]:
         """Take in what another stream of the topic knows of consumer groups.
@@ -401,18 +401,18 @@ class Stream(Part):
 
     def quiesce(self) -> None:
         """Take nothing more, hand out nothing more."""
-        self._keeper.quiesce()
+        self._scheduler.quiesce()
 
     async def finish(self) -> None:
         """Write what has been sent, and take the acknowledgements of what consumers have."""
-        await self._keeper.finish(_SETTLE_S)
+        await self._scheduler.finish(_SETTLE_S)
 
     def _take(self, message: Any, key: str, headers: dict[str, Any] | None) -> int:
         if self._closed:
             self._check_open()
         parts = self._pack(message, key, headers)
         try:
-            seq = self._keeper.intake.add(*parts)
+            seq = self._scheduler.intake.add(*parts)
         except (StreamFullError, StoreError):
             if threading.get_ident() != self._runtime.owner:
                 time.sleep(_REFUSED_S)
@@ -422,10 +422,10 @@ class Stream(Part):
 
     async def _take_with_room(self, message: Any, key: str, headers: dict[str, Any] | None) -> int:
         parts = self._pack(message, key, headers)
-        intake = self._keeper.intake
+        intake = self._scheduler.intake
         size = sum(map(len, (key.encode(), *parts[1:3])))
         while True:
-            await self._keeper.journal.room(size)
+            await self._scheduler.journal.room(size)
             self._check_open()
             try:
                 seq = intake.add(*parts)
@@ -441,8 +441,8 @@ class Stream(Part):
         payload, text = self._codec.pack(message)
         packed = pack_headers(headers) if headers else b""
         size = len(payload) + len(packed)
-        if size > self._limit or size > self._keeper.intake.limits.max_bytes:
-            check_size(payload, min(self._limit, self._keeper.intake.limits.max_bytes) - len(packed))
+        if size > self._limit or size > self._scheduler.intake.limits.max_bytes:
+            check_size(payload, min(self._limit, self._scheduler.intake.limits.max_bytes) - len(packed))
         if key or key != "":
             check_key(key)
         data = payload if type(payload) is bytes else bytes(payload)
@@ -451,35 +451,35 @@ class Stream(Part):
     def _begin(self) -> None:
         """Let what was taken be written; from any thread."""
         if threading.get_ident() == self._runtime.owner:
-            self._keeper.begin()
+            self._scheduler.begin()
         elif not self._poked.is_set():
             self._poked.set()
             self._runtime.submit(self._poke)
 
     def _poke(self) -> None:
         self._poked.clear()
-        self._keeper.begin()
+        self._scheduler.begin()
 
     def _open(self) -> None:
         if not self._closed:
-            self._members.open(self._keeper)
-            self._keeper.open()
+            self._sessions.open(self._scheduler)
+            self._scheduler.open()
             self._gossip.open()
 
-    def _on_members(self) -> None:
-        self._gate.set(len(self._members))
+    def _on_sessions(self) -> None:
+        self._gate.set(len(self._sessions))
 
     def _shut(self) -> None:
         self._gossip.close()
         self._binding.close()
-        self._keeper.close(ClosedError(f"the stream {self.topic} is closed"))
+        self._scheduler.close(ClosedError(f"the stream {self.topic} is closed"))
         self._gate.close()
-        self._members.close()
+        self._sessions.close()
         self._store.close()
         self._socket.close()
-        unwritten = self._keeper.intake.unwritten
-        if self._path is None and (self._keeper.intake.count or unwritten):
-            self._say_lost("what not everybody has had", self._keeper.intake.count + unwritten)
+        unwritten = self._scheduler.intake.unwritten
+        if self._path is None and (self._scheduler.intake.count or unwritten):
+            self._say_lost("what not everybody has had", self._scheduler.intake.count + unwritten)
         elif unwritten:
             self._say_lost("what could not be stored", unwritten)
 

@@ -67,16 +67,16 @@ class StreamStats:
     consumers: int
 
 
-def group_stats(group: StreamGroup, keeper: DeliveryScheduler) -> GroupStats:
+def group_stats(group: StreamGroup, scheduler: DeliveryScheduler) -> GroupStats:
     """What a stream knows of a group.
 
     Args:
-        group: one of the keeper's.
-        keeper: the stream's.
+        group: one of the scheduler's.
+        scheduler: the stream's.
     """
     queue = group.queue
     # what was let go before the group was known is not among what it is done with, nor among what is kept
-    left = min(keeper.intake.count, keeper.journal.committed - group.done.count)
+    left = min(scheduler.intake.count, scheduler.journal.committed - group.done.count)
     return GroupStats(
         name=group.name,
         durable=group.durable,

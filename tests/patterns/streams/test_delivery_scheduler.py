@@ -48,7 +48,7 @@ class Consumer:
 
 
 class Keeping(RuleBasedStateMachine):
-    """A keeper, its consumers and its store; what is owed to a group must not be lost."""
+    """A scheduler, its consumers and its store; what is owed to a group must not be lost."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Keeping(RuleBasedStateMachine):
         self.dead_now: dict[str, set[int]] = defaultdict(set)
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.store = SlowStore(self.disk, self.on_commit)
-        self.keeper = DeliveryScheduler(
+        self.scheduler = DeliveryScheduler(
             runtime_on(self.loop),
             self.store,
             self.store.open(),
@@ -140,13 +140,13 @@ class Keeping(RuleBasedStateMachine):
             nudge=lambda member: None,
         )
         for name in DECLARED:
-            if name not in self.keeper.groups:
-                self.keeper.book.make_group(name, BINDINGS[name], durable=True)
-        for name, group in self.keeper.groups.items():
+            if name not in self.scheduler.groups.known:
+                self.scheduler.groups.make_group(name, BINDINGS[name], durable=True)
+        for name, group in self.scheduler.groups.known.items():
             self.bound[name] = group.bindings.patterns
-        self.keeper.open()
+        self.scheduler.open()
 
-    # --- what the keeper does
+    # --- what the scheduler does
 
     def on_commit(self, transaction: Transaction, outcome: CommitOutcome) -> None:
         for message in transaction.inserts:
@@ -201,25 +201,25 @@ class Keeping(RuleBasedStateMachine):
         self.settle()
 
     async def _send(self, key: str, size: int, *, wait: bool) -> None:
-        keeper = self.keeper
-        held = keeper.intake.count + keeper.intake.dead + keeper.intake.unwritten
+        scheduler = self.scheduler
+        held = scheduler.intake.count + scheduler.intake.dead + scheduler.intake.unwritten
         try:
-            seq = keeper.intake.add(key, b"", b"x" * size, 0)
+            seq = scheduler.intake.add(key, b"", b"x" * size, 0)
         except StreamFullError:
             assert self.limits.full == "reject"
-            assert held >= self.limits.max_messages or keeper.intake.size > self.limits.max_bytes - 3000
+            assert held >= self.limits.max_messages or scheduler.intake.size > self.limits.max_bytes - 3000
         except StoreError:
-            assert keeper.intake.error is not None
+            assert scheduler.intake.error is not None
         else:
             assert self.limits.full != "reject" or held < self.limits.max_messages
             assert seq not in self.stored
-            listening = {name for name in keeper.groups if self.wants(name, key)}
+            listening = {name for name in scheduler.groups.known if self.wants(name, key)}
             self.audience[seq] = listening & set(DECLARED)
-            for name in keeper.groups.keys() - listening:
+            for name in scheduler.groups.known.keys() - listening:
                 self.unwanted[name].add(seq)
-            keeper.begin()
+            scheduler.begin()
             if wait:
-                self.waiting.append((seq, keeper.journal.written(seq)))
+                self.waiting.append((seq, scheduler.journal.written(seq)))
 
     @rule()
     def hold_the_store(self) -> None:
@@ -246,7 +246,7 @@ class Keeping(RuleBasedStateMachine):
     @rule(last_was_done=st.booleans())
     def kill_and_restart(self, *, last_was_done: bool) -> None:
         self.store.die(last_was_done=last_was_done)
-        self.keeper.close(ClosedError("killed"))
+        self.scheduler.close(ClosedError("killed"))
         self.consumers.clear()
         self.settle()
         self.look_at_waiting()
@@ -278,9 +278,9 @@ class Keeping(RuleBasedStateMachine):
         self.born += 1
         identity = b"c%d" % self.born
         durable = name in DECLARED
-        if name not in self.keeper.groups:
+        if name not in self.scheduler.groups.known:
             self.is_new(name)
-        group = self.keeper.book.join(name, identity, prefetch, BINDINGS[name], durable=durable)
+        group = self.scheduler.groups.join(name, identity, prefetch, BINDINGS[name], durable=durable)
         self.is_bound(name, BINDINGS[name])
         self.consumers[identity] = Consumer(identity, group)
 
@@ -289,7 +289,7 @@ class Keeping(RuleBasedStateMachine):
     def rebind(self, data: st.DataObject, bindings: tuple[str, ...]) -> None:
         consumer = self.some_consumer(data)
         group = consumer.group
-        if consumer.broken or not self.keeper.book.has(group):
+        if consumer.broken or not self.scheduler.groups.has(group):
             return
         begun = self.some_held(data, consumer) if consumer.held else set()
         for seq in set(group.queue.in_flight_of(consumer.identity)) - begun:
@@ -298,7 +298,7 @@ class Keeping(RuleBasedStateMachine):
         consumer.held = begun
 
         def act() -> None:
-            self.keeper.book.rebind(group, consumer.identity, bindings, begun | {999})
+            self.scheduler.groups.rebind(group, consumer.identity, bindings, begun | {999})
             self.is_bound(group.name, bindings)
 
         self.in_loop(act)
@@ -319,7 +319,7 @@ class Keeping(RuleBasedStateMachine):
     def lose(self, consumer: Consumer, *, lost: bool = True) -> None:
         del self.consumers[consumer.identity]
         before = self.graves(consumer.group)
-        self.keeper.book.leave(consumer.group, consumer.identity, "it is gone", lost=lost)
+        self.scheduler.groups.leave(consumer.group, consumer.identity, "it is gone", lost=lost)
         self.count_graves(consumer.group, before)
 
     @precondition(lambda self: self.consumers)
@@ -345,7 +345,7 @@ class Keeping(RuleBasedStateMachine):
 
         def act() -> None:
             before = {seq for seq in group.queue.messages if any(low <= seq <= high for low, high in ranges)}
-            self.keeper.acknowledge(group, ranges)
+            self.scheduler.acknowledge(group, ranges)
             done = before - set(group.queue.messages)
             self.handled[group.name] |= done
             self.acknowledged[group.name] |= done
@@ -367,7 +367,7 @@ class Keeping(RuleBasedStateMachine):
     def nack_by(self, consumer: Consumer, seq: int, delay_ms: int) -> None:
         before = self.graves(consumer.group)
         settlement = Settlement(seq, SettlementOutcome.NACK, delay_ms, Failure("it failed"))
-        self.in_loop(partial(self.keeper.nack, consumer.group, consumer.identity, settlement))
+        self.in_loop(partial(self.scheduler.nack, consumer.group, consumer.identity, settlement))
         self.count_graves(consumer.group, before)
         consumer.held.discard(seq)
 
@@ -385,7 +385,7 @@ class Keeping(RuleBasedStateMachine):
             if entry is not None and not entry.redelivered:
                 self.begun[group.name].discard(seq)
         consumer.held -= seqs
-        self.in_loop(lambda: self.keeper.give_back(group, consumer.identity, sorted(seqs)))
+        self.in_loop(lambda: self.scheduler.give_back(group, consumer.identity, sorted(seqs)))
 
     @rule(fates=st.lists(st.sampled_from(["ack", "ack", "nack", "return", "die", "keep"]), min_size=5))
     def everybody_does_something(self, fates: list[str]) -> None:
@@ -410,8 +410,8 @@ class Keeping(RuleBasedStateMachine):
         consumer = self.some_consumer(data)
 
         def speak() -> None:
-            self.keeper.hear(consumer.group, consumer.identity)
-            self.keeper.working(consumer.group, consumer.identity, sorted(consumer.held))
+            self.scheduler.hear(consumer.group, consumer.identity)
+            self.scheduler.working(consumer.group, consumer.identity, sorted(consumer.held))
 
         self.in_loop(speak)
 
@@ -432,9 +432,9 @@ class Keeping(RuleBasedStateMachine):
 
     @rule(name=groups)
     def forget(self, name: str) -> None:
-        group = self.keeper.groups.get(name)
+        group = self.scheduler.groups.known.get(name)
         if group is None or not group.present:  # as Stream.forget sees to
-            self.in_loop(lambda: self.keeper.book.forget(name))
+            self.in_loop(lambda: self.scheduler.groups.forget(name))
             self.owed[name].clear()
             for audience in self.audience.values():
                 audience.discard(name)
@@ -453,19 +453,19 @@ class Keeping(RuleBasedStateMachine):
         letter = self.disk._dead[seq, name]
         if (seq, name) in self.purged or (seq, name) in self.rising.values():
             return
-        if again and (name not in self.keeper.groups or self.keeper.intake.error is not None):
+        if again and (name not in self.scheduler.groups.known or self.scheduler.intake.error is not None):
             return
 
         def act() -> None:
             if again:
                 message = letter.message
-                number = self.keeper.intake.add(message.key, b"", message.payload, 0, replaces=(name, seq))
+                number = self.scheduler.intake.add(message.key, b"", message.payload, 0, replaces=(name, seq))
                 self.rising[number] = seq, name
                 self.audience[number] = {name} & set(DECLARED)  # another one may be gone by then
-                self.keeper.begin()
+                self.scheduler.begin()
             else:
                 self.purged.add((seq, name))
-                self.keeper.journal.unbury(name, seq)
+                self.scheduler.journal.unbury(name, seq)
 
         self.in_loop(act)
 
@@ -514,30 +514,30 @@ class Keeping(RuleBasedStateMachine):
         disk = self.disk
         kept = [*disk._messages.values(), *(letter.message for letter in disk._dead.values())]
         assert disk._size == sum(map(size_of, kept))
-        if "keeper" in self.__dict__ and not self.store.jobs:
+        if "scheduler" in self.__dict__ and not self.store.jobs:
             counts = (
-                self.keeper.intake.count,
-                self.keeper.intake.size,
-                self.keeper.intake.dead,
+                self.scheduler.intake.count,
+                self.scheduler.intake.size,
+                self.scheduler.intake.dead,
             )
             assert counts == (len(disk._messages), disk._size, len(disk._dead))
             if self.limits.full == "drop-oldest":
                 assert len(disk._messages) <= self.limits.max_messages
 
     @invariant()
-    def consumers_have_no_more_than_the_keeper_counts(self) -> None:
-        for group in self.keeper.groups.values() if "keeper" in self.__dict__ else ():
+    def consumers_have_no_more_than_the_scheduler_counts(self) -> None:
+        for group in self.scheduler.groups.known.values() if "scheduler" in self.__dict__ else ():
             assert group.queue.in_flight == sum(member.in_flight for member in group.queue.members.values())
-            if not (self.store.jobs or self.keeper.journal.after):
+            if not (self.store.jobs or self.scheduler.journal.after):
                 assert len(group.unsent) == 0
 
     def teardown(self) -> None:
         """Consumers that do what they should get everything, and then nothing is left."""
         try:
-            if "keeper" in self.__dict__:
+            if "scheduler" in self.__dict__:
                 self.loop.do(self._finish())
                 self.check_the_end()
-                self.keeper.close(ClosedError("the test is over"))
+                self.scheduler.close(ClosedError("the test is over"))
                 self.settle()
         finally:
             self.loop.close()
@@ -546,19 +546,21 @@ class Keeping(RuleBasedStateMachine):
     async def _finish(self) -> None:
         for consumer in list(self.consumers.values()):
             self.lose(consumer)
-        for name in BINDINGS if self.ack == "any" else {*self.keeper.groups, "g"}:
+        for name in BINDINGS if self.ack == "any" else {*self.scheduler.groups.known, "g"}:
             await self._join(name, 3)
-        await self.work_until(self.keeper.journal.drained())
+        await self.work_until(self.scheduler.journal.drained())
         for seq, name in list(self.disk._dead):
-            self.keeper.journal.unbury(name, seq)
-        await self.work_until(self.keeper.journal.synced())
+            self.scheduler.journal.unbury(name, seq)
+        await self.work_until(self.scheduler.journal.synced())
 
     async def work_until(self, end: Coroutine[Any, Any, None]) -> None:
         """Let the store, consumers and time do what they do, until the end, which must not be far."""
         ended = asyncio.ensure_future(end)
-        for _ in range(40 * (len(self.stored) + self.keeper.intake.unwritten) + 100):
+        for _ in range(40 * (len(self.stored) + self.scheduler.intake.unwritten) + 100):
             await self._let_the_store_work(len(self.store.jobs), fail=False)
-            if ended.done() and not any(group.queue.messages for group in self.keeper.groups.values()):
+            if ended.done() and not any(
+                group.queue.messages for group in self.scheduler.groups.known.values()
+            ):
                 break
             if not sum(self.work_off(consumer) for consumer in list(self.consumers.values())):
                 timer = self.loop.next_timer()
@@ -568,7 +570,7 @@ class Keeping(RuleBasedStateMachine):
             await asyncio.sleep(0)
         if not ended.done():
             ended.cancel()
-            raise AssertionError(f"it does not end, with {self.keeper.intake.count} messages left")
+            raise AssertionError(f"it does not end, with {self.scheduler.intake.count} messages left")
         await ended
 
     def work_off(self, consumer: Consumer) -> bool:
@@ -576,22 +578,22 @@ class Keeping(RuleBasedStateMachine):
         held, consumer.held = consumer.held, set()
         if held:
             self.handled[consumer.group.name] |= held & set(consumer.group.queue.messages)
-            self.keeper.acknowledge(consumer.group, to_ranges(held))
+            self.scheduler.acknowledge(consumer.group, to_ranges(held))
         return bool(held)
 
     def check_the_end(self) -> None:
-        disk, keeper = self.disk, self.keeper
-        assert keeper.intake.empty
+        disk, scheduler = self.disk, self.scheduler
+        assert scheduler.intake.empty
         assert (len(disk._messages), len(disk._dead), disk._size, len(disk._attempts)) == (0, 0, 0, 0)
         counts = (
-            keeper.intake.count,
-            keeper.intake.size,
-            keeper.intake.dead,
-            keeper.intake.unwritten,
+            scheduler.intake.count,
+            scheduler.intake.size,
+            scheduler.intake.dead,
+            scheduler.intake.unwritten,
         )
         assert counts == (0, 0, 0, 0)
-        assert keeper.intake.error is None
-        for group in keeper.groups.values():
+        assert scheduler.intake.error is None
+        for group in scheduler.groups.known.values():
             assert (len(group.queue.messages), group.queue.size, len(group.unsent)) == (0, 0, 0)
         for name, owed in self.owed.items():
             missing = owed - self.handled[name] - self.buried[name] - self.let_go

@@ -1,4 +1,4 @@
-"""What a keeper does where two things meet: groups that come and go, restarts, time passing for nobody."""
+"""What a scheduler does where two things meet: groups that come and go, restarts, time passing for nobody."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ def test_a_pause_that_ends_while_nobody_takes_messages_keeps_no_timer_busy(
     producer = Producer(loop)
     group = producer.join("g", b"a")
     producer.send()
-    producer.do(producer.keeper.quiesce if quiet else lambda: None)
+    producer.do(producer.scheduler.quiesce if quiet else lambda: None)
     producer.nack(group, b"a", 1, delay_ms=500)
     if not quiet:
         producer.leave(group, b"a")
@@ -47,7 +47,7 @@ def test_what_is_dropped_for_groups_that_are_away_is_not_written_for_each_of_the
         producer.leave(producer.join(name, name.encode()), name.encode())
     producer.transactions.clear()
     producer.send(5)
-    assert producer.keeper.dropped == 2
+    assert producer.scheduler.dropped == 2
     assert all(not transaction.groups for transaction in producer.transactions)
     producer = producer.restarted()
     group = producer.join("g", b"a")
@@ -86,9 +86,9 @@ def test_a_group_that_becomes_durable_by_what_another_stream_says_does_not_end(l
     producer.join("other", b"o")
     group = producer.join("g", b"a", durable=False)
     producer.leave(group, b"a", lost=True)
-    producer.do(lambda: producer.keeper.book.renew(group, ("#",), group.changed_ms + 1))
+    producer.do(lambda: producer.scheduler.groups.renew(group, ("#",), group.changed_ms + 1))
     producer.pass_time(11)
-    assert producer.keeper.groups["g"] is group
+    assert producer.scheduler.groups.known["g"] is group
     assert producer.disk._groups["g"].durable
     producer.end()
 
@@ -99,7 +99,7 @@ def test_a_group_is_durable_as_soon_as_another_stream_says_so_however_old_that_w
 ) -> None:
     producer = Producer(loop)
     advertisement = SimpleNamespace(kind=SocketKind.STREAM, socket_id=b"12345678")
-    gossip = StreamGossip(runtime_on(loop), "jobs", cast("Advertisement", advertisement), producer.keeper)
+    gossip = StreamGossip(runtime_on(loop), "jobs", cast("Advertisement", advertisement), producer.scheduler)
     producer.join("other", b"o")
     group = producer.join("g", b"a", ("x",), durable=False)
     if not present:
@@ -109,9 +109,9 @@ def test_a_group_is_durable_as_soon_as_another_stream_says_so_however_old_that_w
     if present:
         producer.leave(group, b"a", lost=False)
     producer.pass_time(11)
-    assert producer.keeper.groups["g"].bindings.patterns == ("x",)
+    assert producer.scheduler.groups.known["g"].bindings.patterns == ("x",)
     producer.send(key="x")
-    producer.acknowledge(producer.keeper.groups["other"], 1, 1)
+    producer.acknowledge(producer.scheduler.groups.known["other"], 1, 1)
     assert list(producer.disk._messages) == [1]
     producer.end()
 
@@ -125,13 +125,13 @@ def test_a_message_that_a_group_did_not_want_for_a_while_keeps_its_tries_also_af
     producer = producer.restarted()
     group = producer.join("g", b"b", ("x",))
     assert producer.got == [(b"b", 1, True)]
-    producer.do(lambda: producer.keeper.book.rebind(group, b"b", ("y",), [1]))
+    producer.do(lambda: producer.scheduler.groups.rebind(group, b"b", ("y",), [1]))
     producer.nack(group, b"b", 1)
     assert not group.queue.messages
-    producer.do(lambda: producer.keeper.book.rebind(group, b"b", ("x",), []))
+    producer.do(lambda: producer.scheduler.groups.rebind(group, b"b", ("x",), []))
     assert producer.got == [(b"b", 1, True)] * 2
     producer.nack(group, b"b", 1)
-    assert producer.keeper.intake.dead == 1
+    assert producer.scheduler.intake.dead == 1
     assert group.tried == {}
     producer.end()
 
@@ -142,7 +142,7 @@ def test_a_group_that_takes_the_place_of_a_forgotten_one_has_been_offered_nothin
     producer.held = True
     producer.send(3)
     producer.leave(group, b"a")
-    producer.do(lambda: producer.keeper.book.forget("g"))
+    producer.do(lambda: producer.scheduler.groups.forget("g"))
     group = producer.join("g", b"b")
     producer.let_go()
     assert [seq for _, seq, _ in producer.got] == [1, 2, 3]
@@ -170,7 +170,7 @@ def test_what_a_group_without_members_has_not_been_handed_takes_no_memory(
         if seqs:
             producer.acknowledge(group, min(seqs), max(seqs))
     assert producer.got[10:] == [(b"b", seq, seq <= 10) for seq in range(1, 36)]
-    assert producer.keeper.intake.empty
+    assert producer.scheduler.intake.empty
     producer.end()
 
 
@@ -183,7 +183,7 @@ def test_bindings_of_before_are_for_no_numbers_that_have_been_forgotten(loop: Ow
     producer.send(key="x")
     producer.failing = True
     producer.send(5, key="x")  # these are never stored, and their numbers are used again
-    producer.do(lambda: producer.keeper.book.rebind(group, b"a", ("y",), [1]))
+    producer.do(lambda: producer.scheduler.groups.rebind(group, b"a", ("y",), [1]))
     producer.failing = False
     producer.do(producer.store.step)
     producer.held = True

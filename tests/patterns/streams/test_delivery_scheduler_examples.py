@@ -1,4 +1,4 @@
-"""What a keeper does when its store is slow or fails, when groups go, and after a restart, by example."""
+"""What a scheduler does when its store is slow or fails, when groups go, and after a restart, by example."""
 
 import logging
 from collections.abc import Iterator
@@ -36,20 +36,20 @@ def test_consumers_are_served_before_senders_wake_and_between_some_of_them_and_o
 ) -> None:
     producer = Producer(loop)
     group = producer.join("g", b"a")
-    journal, intake = producer.keeper.journal, producer.keeper.intake
+    journal, intake = producer.scheduler.journal, producer.scheduler.intake
     waiting: list[Any] = []
     served: list[tuple[int, int]] = []
 
     def on_hand_out(group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
         served.append((entries[0].message.seq, sum(one.done() for one in waiting)))
         last = entries[-1].message.seq
-        loop.call_soon(producer.keeper.acknowledge, group, [(entries[0].message.seq, last)])
+        loop.call_soon(producer.scheduler.acknowledge, group, [(entries[0].message.seq, last)])
 
-    producer.keeper._hand_out = on_hand_out
+    producer.scheduler._hand_out = on_hand_out
 
     def send() -> None:
         waiting.extend(journal.written(intake.add("", b"", b"x", 0)) for _ in range(1000))
-        producer.keeper.begin()
+        producer.scheduler.begin()
 
     producer.do(send)
     loop.turns(20)
@@ -67,17 +67,17 @@ def test_senders_whose_messages_are_written_are_told_so_though_the_stream_is_clo
     loop: OwnTimeLoop,
 ) -> None:
     producer = Producer(loop)
-    journal, intake = producer.keeper.journal, producer.keeper.intake
+    journal, intake = producer.scheduler.journal, producer.scheduler.intake
     waiting: list[Any] = []
 
     def send() -> None:
         waiting.extend(journal.written(intake.add("", b"", b"x", 0)) for _ in range(1000))
-        producer.keeper.begin()
+        producer.scheduler.begin()
 
     async def write_and_close() -> None:
         producer.store.step()
         assert 0 < sum(one.done() for one in waiting) < 1000
-        producer.keeper.close(ClosedError("the test is over"))
+        producer.scheduler.close(ClosedError("the test is over"))
 
     producer.held = True
     producer.do(send)
@@ -109,7 +109,7 @@ def busy(loop: OwnTimeLoop) -> Producer:
 def test_acknowledgements_that_come_after_a_transaction_are_written_with_the_next_messages(
     busy: Producer,
 ) -> None:
-    group = busy.keeper.groups["g"]
+    group = busy.scheduler.groups.known["g"]
     before = len(busy.transactions)
     busy.acknowledge(group, 1, 1)
     busy.acknowledge(group, 2, 2)
@@ -121,7 +121,7 @@ def test_acknowledgements_that_come_after_a_transaction_are_written_with_the_nex
 
 
 def test_acknowledgements_wait_no_longer_than_twice_what_a_transaction_took(busy: Producer) -> None:
-    group = busy.keeper.groups["g"]
+    group = busy.scheduler.groups.known["g"]
     busy.acknowledge(group, 1, 3)
     busy.loop.now += 0.0039
     busy.settle()
@@ -149,7 +149,7 @@ def test_acknowledgements_wait_no_longer_than_a_hundredth_of_a_second(loop: OwnT
 
 def test_acknowledgements_do_not_wait_when_there_is_no_room_without_them(loop: OwnTimeLoop) -> None:
     busy = busy_producer(loop, max_messages=6)
-    group = busy.keeper.groups["g"]
+    group = busy.scheduler.groups.known["g"]
     busy.acknowledge(group, 1, 2)
     with pytest.raises(StreamFullError):
         busy.send()
@@ -160,11 +160,11 @@ def test_acknowledgements_do_not_wait_when_there_is_no_room_without_them(loop: O
 
 @pytest.mark.parametrize("first", ["drained", "acknowledged"])
 def test_the_last_acknowledgement_does_not_wait_if_somebody_waits_for_it(busy: Producer, first: str) -> None:
-    group = busy.keeper.groups["g"]
+    group = busy.scheduler.groups.known["g"]
     tasks: list[Any] = []
 
     def wait() -> None:
-        tasks.append(busy.loop.create_task(busy.keeper.journal.drained()))
+        tasks.append(busy.loop.create_task(busy.scheduler.journal.drained()))
 
     busy.acknowledge(group, 1, 5)
     if first == "drained":
@@ -181,7 +181,7 @@ def test_the_last_acknowledgement_does_not_wait_if_somebody_waits_for_it(busy: P
 
 
 def test_what_else_there_is_to_write_takes_acknowledgements_with_it(busy: Producer) -> None:
-    group = busy.keeper.groups["g"]
+    group = busy.scheduler.groups.known["g"]
     busy.acknowledge(group, 1, 1)
     assert len(busy.disk._messages) == 6
     busy.nack(group, b"a", 2)
@@ -191,15 +191,15 @@ def test_what_else_there_is_to_write_takes_acknowledgements_with_it(busy: Produc
 
 
 def test_acknowledgements_that_wait_are_written_when_a_stream_ends(busy: Producer) -> None:
-    busy.acknowledge(busy.keeper.groups["g"], 1, 5)
-    busy.loop.create_task(busy.keeper.finish(0.0))
+    busy.acknowledge(busy.scheduler.groups.known["g"], 1, 5)
+    busy.loop.create_task(busy.scheduler.finish(0.0))
     busy.settle()
     assert list(busy.disk._messages) == [6]
     busy.end()
 
 
 def test_a_producer_that_is_killed_redelivers_what_it_has_not_written_of_them(busy: Producer) -> None:
-    busy.acknowledge(busy.keeper.groups["g"], 1, 4)
+    busy.acknowledge(busy.scheduler.groups.known["g"], 1, 4)
     again = busy.restarted()
     again.join("g", b"b")
     assert again.got == [(b"b", seq, True) for seq in range(1, 7)]
@@ -231,7 +231,7 @@ def test_what_is_acknowledged_while_its_second_try_is_written_is_not_handed_out(
     producer.acknowledge(group, 1, 1)
     producer.let_go()
     assert producer.got == [(b"a", 1, False)]
-    assert producer.keeper.intake.empty
+    assert producer.scheduler.intake.empty
     producer.end()
 
 
@@ -246,7 +246,7 @@ def test_a_try_that_waits_for_the_store_does_not_count_when_its_consumer_is_lost
     producer.let_go()
     producer.join("g", b"c")
     assert producer.got == [(b"a", 1, False), (b"c", 1, True)]
-    assert producer.keeper.intake.dead == 0
+    assert producer.scheduler.intake.dead == 0
     producer.end()
 
 
@@ -262,7 +262,7 @@ def test_no_time_passes_for_a_try_that_waits_for_the_store(loop: OwnTimeLoop) ->
     producer.pass_time(29)
     assert producer.got == [(b"a", 1, False), (b"b", 1, True)]
     producer.pass_time(3)
-    assert producer.keeper.intake.dead == 1
+    assert producer.scheduler.intake.dead == 1
     producer.end()
 
 
@@ -274,7 +274,7 @@ def test_a_consumer_that_was_silent_gets_messages_again_as_soon_as_it_says_somet
     producer.send()
     producer.pass_time(31)
     assert producer.got == [(b"a", 1, False)]
-    producer.do(lambda: producer.keeper.hear(group, b"a"))
+    producer.do(lambda: producer.scheduler.hear(group, b"a"))
     assert producer.got == [(b"a", 1, False), (b"a", 1, True)]
     producer.end()
 
@@ -295,7 +295,7 @@ def test_tries_are_forgotten_with_their_end_though_another_group_waits_for_the_m
         producer.nack(group, b"a", 1)
     else:
         producer.leave(group, b"a")
-        producer.do(lambda: producer.keeper.book.forget("g"))
+        producer.do(lambda: producer.scheduler.groups.forget("g"))
     assert list(producer.disk._messages) == [1]
     assert producer.disk._attempts == {}
     producer.end()
@@ -316,8 +316,8 @@ def test_a_store_that_fails_is_tried_again_once_a_second_whatever_comes_up(loop:
     assert 5 <= producer.attempts <= 12
     producer.failing = False
     producer.pass_time(1.1)
-    assert producer.keeper.intake.empty
-    assert producer.keeper.intake.error is None
+    assert producer.scheduler.intake.empty
+    assert producer.scheduler.intake.error is None
     producer.end()
 
 
@@ -327,8 +327,8 @@ def test_when_a_message_could_not_be_stored_the_next_one_can(loop: OwnTimeLoop) 
     waiting: list[Any] = []
 
     def send() -> None:
-        waiting.append(producer.keeper.journal.written(producer.keeper.intake.add("", b"", b"x", 0)))
-        producer.keeper.begin()
+        waiting.append(producer.scheduler.journal.written(producer.scheduler.intake.add("", b"", b"x", 0)))
+        producer.scheduler.begin()
 
     producer.do(send)
     assert isinstance(waiting[0].exception(), StoreError)
@@ -352,7 +352,7 @@ def test_what_was_not_waited_for_is_written_when_the_store_can_be_written_to(loo
     producer.pass_time(1.1)
     assert [seq for _, seq, _ in producer.got] == [1, 2, 3]
     producer.acknowledge(group, 1, 3)
-    assert producer.keeper.intake.empty
+    assert producer.scheduler.intake.empty
     producer.end()
 
 
@@ -367,8 +367,8 @@ def test_a_dead_letter_goes_with_the_message_that_takes_its_place_or_not_at_all(
     producer.send()
 
     def resurrect() -> None:
-        producer.keeper.intake.add("", b"", b"x", 0, replaces=("g", 1))
-        producer.keeper.begin()
+        producer.scheduler.intake.add("", b"", b"x", 0, replaces=("g", 1))
+        producer.scheduler.begin()
 
     producer.do(resurrect)
     producer.do(lambda: producer.store.step(fail=True))
@@ -390,13 +390,13 @@ def test_everything_of_a_transaction_that_failed_is_written_later(loop: OwnTimeL
     producer.failing = True
 
     def much() -> None:
-        producer.keeper.book.leave(passing, b"p", "left", lost=False)
+        producer.scheduler.groups.leave(passing, b"p", "left", lost=False)
         for seq in (1, 2):
-            producer.keeper.nack(group, b"a", Settlement(seq, SettlementOutcome.NACK, 0))
+            producer.scheduler.nack(group, b"a", Settlement(seq, SettlementOutcome.NACK, 0))
 
     producer.do(much)
     producer.pass_time(3)
-    assert producer.keeper.intake.error is not None
+    assert producer.scheduler.intake.error is not None
     assert (sorted(producer.disk._groups), producer.disk._dead) == (["g", "passing"], {})
     producer.failing = False
     producer.pass_time(1.1)
@@ -417,9 +417,9 @@ def test_the_number_of_a_message_that_could_not_be_stored_holds_nothing_up(loop:
     producer.failing = True
 
     def send() -> None:
-        number = producer.keeper.intake.add("", b"", b"x", 0)
-        producer.keeper.journal.written(number).add_done_callback(lambda future: future.exception())
-        producer.keeper.begin()
+        number = producer.scheduler.intake.add("", b"", b"x", 0)
+        producer.scheduler.journal.written(number).add_done_callback(lambda future: future.exception())
+        producer.scheduler.begin()
 
     producer.do(send)
     producer.failing = False
@@ -474,9 +474,9 @@ def test_a_group_that_is_not_durable_has_time_to_come_back_also_after_a_restart(
     else:
         producer.leave(passing, b"b")
     producer.pass_time(9)
-    assert "passing" in producer.keeper.groups
+    assert "passing" in producer.scheduler.groups.known
     producer.pass_time(2)
-    assert list(producer.keeper.groups) == ["g"]
+    assert list(producer.scheduler.groups.known) == ["g"]
     assert list(producer.disk._groups) == ["g"]
     producer.end()
 
@@ -504,7 +504,7 @@ def test_with_ack_any_what_nobody_has_wanted_yet_outlives_a_group_that_is_forgot
     h = producer.join("h", b"h", ("x",))
     producer.send(key="y")
     producer.leave(h, b"h")
-    producer.do(lambda: producer.keeper.book.forget("h"))
+    producer.do(lambda: producer.scheduler.groups.forget("h"))
     assert list(producer.disk._messages) == [1]
     producer.join("all", b"c")
     assert producer.got == [(b"c", 1, False)]
@@ -533,11 +533,11 @@ def test_a_group_that_is_forgotten_and_known_again_may_give_up_a_message_twice(l
         producer.nack(group, identity, 1)
         producer.nack(group, identity, 1)
         producer.leave(group, identity)
-        producer.do(lambda: producer.keeper.book.forget("g"))
-    assert producer.keeper.intake.error is None
+        producer.do(lambda: producer.scheduler.groups.forget("g"))
+    assert producer.scheduler.intake.error is None
     assert list(producer.disk._dead) == [(1, "g")]
     producer.acknowledge(keeps, 1, 1)
-    assert producer.keeper.intake.empty
+    assert producer.scheduler.intake.empty
     producer.end()
 
 
@@ -552,21 +552,23 @@ def test_max_bytes_counts_keys_headers_and_what_is_being_written(loop: OwnTimeLo
         producer.send(1, b"x" * 20, key="k")
     producer.send(1, b"x" * 20)
     producer.let_go()
-    assert producer.keeper.intake.size == 100
+    assert producer.scheduler.intake.size == 100
     producer.end()
 
 
 def test_what_is_dropped_to_make_room_is_not_handed_out_any_more(loop: OwnTimeLoop) -> None:
     producer = Producer(loop, max_messages=2, full="drop-oldest")
-    group: StreamGroup = producer.do(lambda: producer.keeper.book.join("g", b"a", 1, ("#",), durable=True))
+    group: StreamGroup = producer.do(
+        lambda: producer.scheduler.groups.join("g", b"a", 1, ("#",), durable=True)
+    )
     producer.send(2)
     producer.send(2)
     assert (producer.got, list(producer.disk._messages)) == ([(b"a", 1, False), (b"a", 3, False)], [3, 4])
     producer.acknowledge(group, 1, 3)
-    assert producer.keeper.unknown == 2
+    assert producer.scheduler.unknown == 2
     assert producer.got[-1] == (b"a", 4, False)
     producer.acknowledge(group, 4, 4)
-    assert producer.keeper.intake.empty
+    assert producer.scheduler.intake.empty
     producer.end()
 
 

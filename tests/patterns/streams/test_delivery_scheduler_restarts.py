@@ -1,4 +1,4 @@
-"""A keeper on a real file: its program is killed again and again, and consumers with it."""
+"""A scheduler on a real file: its program is killed again and again, and consumers with it."""
 
 import asyncio
 import logging
@@ -36,10 +36,10 @@ class Life:
         self._world = world
         self._chance = world.chance
         self._path = path
-        self._store = SqliteStore(path, durability="os", logger=logging.getLogger("keeper"))
+        self._store = SqliteStore(path, durability="os", logger=logging.getLogger("scheduler"))
         loop = asyncio.get_running_loop()
-        runtime: Any = SimpleNamespace(loop=loop, logger=logging.getLogger("keeper"), name="keeper")
-        self.keeper = DeliveryScheduler(
+        runtime: Any = SimpleNamespace(loop=loop, logger=logging.getLogger("scheduler"), name="scheduler")
+        self.scheduler = DeliveryScheduler(
             runtime,
             self._store,
             self._store.open(),
@@ -50,9 +50,9 @@ class Life:
             nudge=lambda member: None,
         )
         for name in GROUPS:
-            if name not in self.keeper.groups:
-                self.keeper.book.make_group(name, ("#",), durable=True)
-        self.keeper.open()
+            if name not in self.scheduler.groups.known:
+                self.scheduler.groups.make_group(name, ("#",), durable=True)
+        self.scheduler.open()
         self._groups: dict[bytes, StreamGroup] = {}
         self._born = 0
         for name in GROUPS * 2:
@@ -61,7 +61,7 @@ class Life:
     def _join(self, name: str) -> None:
         self._born += 1
         identity = b"%d" % self._born
-        self._groups[identity] = self.keeper.book.join(name, identity, 20, ("#",), durable=True)
+        self._groups[identity] = self.scheduler.groups.join(name, identity, 20, ("#",), durable=True)
 
     def _hand_out(self, group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
         world = self._world
@@ -77,7 +77,7 @@ class Life:
             return
         if self._chance.random() < 0.02:
             del self._groups[member.identity]
-            self.keeper.book.leave(group, member.identity, "killed", lost=True)
+            self.scheduler.groups.leave(group, member.identity, "killed", lost=True)
             self._join(group.name)
             return
         fates: dict[str, list[int]] = defaultdict(list)
@@ -89,13 +89,13 @@ class Life:
             elif fate == "return" and not entry.redelivered:
                 self._world.handed_out[group.name].discard(entry.message.payload)
         if fates["ack"]:
-            self.keeper.acknowledge(group, to_ranges(fates["ack"]))
+            self.scheduler.acknowledge(group, to_ranges(fates["ack"]))
         for seq in fates["nack"]:
-            self.keeper.nack(group, member.identity, Settlement(seq, SettlementOutcome.NACK, 0))
+            self.scheduler.nack(group, member.identity, Settlement(seq, SettlementOutcome.NACK, 0))
         if fates["return"]:  # as a consumer does that is about to leave
-            self.keeper.give_back(group, member.identity, fates["return"])
+            self.scheduler.give_back(group, member.identity, fates["return"])
             del self._groups[member.identity]
-            self.keeper.book.leave(group, member.identity, "left", lost=False)
+            self.scheduler.groups.leave(group, member.identity, "left", lost=False)
             self._join(group.name)
 
     async def send(self, count: int) -> None:
@@ -103,10 +103,10 @@ class Life:
         for _ in range(count):
             payload = b"%d" % len(self._world.sent)
             self._world.sent.append(payload)
-            seq = self.keeper.intake.add(self._chance.choice(["", "a", "b"]), b"", payload, 0)
-            self.keeper.begin()
+            seq = self.scheduler.intake.add(self._chance.choice(["", "a", "b"]), b"", payload, 0)
+            self.scheduler.begin()
             if self._chance.random() < 0.3:
-                await self.keeper.journal.written(seq)
+                await self.scheduler.journal.written(seq)
                 self._world.confirmed.add(payload)
 
     def image(self, folder: Path) -> Path:
@@ -118,7 +118,7 @@ class Life:
         return folder / self._path.name
 
     async def end(self) -> None:
-        self.keeper.close(ClosedError("killed"))
+        self.scheduler.close(ClosedError("killed"))
         await self._store.aclose()
 
 
@@ -154,15 +154,17 @@ def test_what_was_confirmed_is_handled_though_the_producer_is_killed_again_and_a
         life = Life(path, world)
         await life.send(50)
         async with asyncio.timeout(seconds(20)):
-            await life.keeper.journal.drained()
-            await life.keeper.journal.synced()
+            await life.scheduler.journal.drained()
+            await life.scheduler.journal.synced()
         by_group = [set(world.handled[name]) for name in GROUPS]
         if ack == "all":
             assert all(world.confirmed <= handled for handled in by_group)
         else:
             assert world.confirmed <= set().union(*by_group)
-        assert life.keeper.intake.empty
-        assert not any(group.queue.in_flight for group in life.keeper.groups.values()) or ack == "any"
+        assert life.scheduler.intake.empty
+        assert (
+            not any(group.queue.in_flight for group in life.scheduler.groups.known.values()) or ack == "any"
+        )
         await life.end()
         return path
 

@@ -14,7 +14,7 @@ from tests.support.essentials import Collector, run, seconds, until
 
 
 def is_bound(stream: Stream, key: str) -> bool:
-    return stream._keeper.groups["g"].bindings.patterns == ("a", key)
+    return stream._scheduler.groups.known["g"].bindings.patterns == ("a", key)
 
 
 def test_a_consumer_that_binds_to_another_key_gets_what_was_sent_before() -> None:
@@ -145,7 +145,7 @@ def test_a_stream_that_forgets_a_consumer_while_it_binds_lets_it_join_by_the_new
             got = Collector()
             consumer = c.add_consumer("jobs", got, bindings=["a"], durable=False)
             await consumer.ready()
-            stream._members._gone(next(iter(stream._members._visitors)))
+            stream._sessions._gone(next(iter(stream._sessions._sessions)))
             consumer.rebind(["b"])
             stream.send("x", key="b")
             assert await got.reach(1) == ["x"]
@@ -346,8 +346,8 @@ def test_a_group_that_joins_when_a_message_has_just_been_acknowledged_does_not_g
             for n in range(50):
                 stream.send(f"old {n}")
             await first.reach(50)
-            await until(lambda: stream._keeper.journal.next.deletes or stream.stats.messages == 0)
-            stream._keeper.book.make_group("late", ["#"], durable=False)
+            await until(lambda: stream._scheduler.journal.next.deletes or stream.stats.messages == 0)
+            stream._scheduler.groups.make_group("late", ["#"], durable=False)
             c.add_consumer("jobs", second, group="late", durable=False)
             consumer.close()  # else it might have the new one acknowledged before the late one has joined
             await until(lambda: stream.stats.messages == 0)

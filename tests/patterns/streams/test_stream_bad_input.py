@@ -249,7 +249,7 @@ def test_acknowledgements_that_cannot_be_stored_are_stored_later(monkeypatch: py
                     await got.reach(n + 1)
                     await asyncio.sleep(0.01)
                     FailingStore.failing = False
-                    await until(lambda: stream._keeper.intake.error is None)
+                    await until(lambda: stream._scheduler.intake.error is None)
             async with asyncio.timeout(seconds(10)):
                 await stream.drained()
             assert got.items == [str(n) for n in range(10)]
@@ -284,7 +284,7 @@ def test_dead_letters_that_cannot_be_resurrected_or_purged_stay_dead_letters(
             with pytest.raises(StoreError):
                 await stream.dead_letters.purge()
             FailingStore.failing = False
-            await until(lambda: stream._keeper.intake.error is None)
+            await until(lambda: stream._scheduler.intake.error is None)
             assert len(await stream.dead_letters.find()) == 3
             assert not got.items
             assert await stream.dead_letters.resurrect() == 3

@@ -39,7 +39,7 @@ def test_what_arrives_while_a_message_to_a_lost_consumer_fails_is_read() -> None
     async def main() -> None:
         async with Node("n") as node:
             stream = node.add_stream("t")
-            members = stream._members
+            members = stream._sessions
             context = zmq.Context()
             stranger = context.socket(zmq.DEALER)
             try:
@@ -220,22 +220,22 @@ def test_what_is_on_its_way_to_a_consumer_that_leaves_has_not_been_tried(leave: 
             stream = p.add_stream("t", max_deliver=1)
             first = c.add_consumer("t", lambda _: None, group="g", prefetch=5)
             await stream.ready()
-            hand_out = stream._keeper._hand_out
+            hand_out = stream._scheduler._hand_out
 
             def hand_out_and_leave(
                 group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]
             ) -> None:
-                stream._keeper._hand_out = hand_out
+                stream._scheduler._hand_out = hand_out
                 hand_out(group, member, entries)
                 if leave == "close":
                     first.close()
                 else:
                     first.rebind(["#"])
 
-            stream._keeper._hand_out = hand_out_and_leave
+            stream._scheduler._hand_out = hand_out_and_leave
             for n in range(20):
                 stream.send(str(n))
-            await until(lambda: stream._keeper._hand_out is hand_out)
+            await until(lambda: stream._scheduler._hand_out is hand_out)
             tries: list[tuple[int, bool]] = []
 
             def take(message: str, delivery: Delivery) -> None:
@@ -337,22 +337,22 @@ def test_messages_are_stored_as_soon_as_they_can_be_though_acknowledgements_neve
             await stream.send_wait("first")
             _refuse(stream, lambda transaction: transaction.inserts)
             stream.send("kept")
-            await until(lambda: stream._keeper.intake.error)
+            await until(lambda: stream._scheduler.intake.error)
             _refuse(stream, lambda _: False)
-            group = stream._keeper.groups["g"]
+            group = stream._scheduler.groups.known["g"]
 
             def go_on() -> None:
-                stream._keeper.journal.dirty[group.name] = group  # as acknowledgements do
+                stream._scheduler.journal.dirty[group.name] = group  # as acknowledgements do
 
-            written = stream._keeper.written
-            stream._keeper.written = _before(written, go_on)  # type: ignore[method-assign]
+            written = stream._scheduler.written
+            stream._scheduler.written = _before(written, go_on)  # type: ignore[method-assign]
             go_on()
-            stream._keeper.begin()
+            stream._scheduler.begin()
             try:
                 await until(lambda: stream.stats.messages == 2, within=5)
-                assert stream._keeper.intake.error is None
+                assert stream._scheduler.intake.error is None
             finally:
-                stream._keeper.written = written  # type: ignore[method-assign]
+                stream._scheduler.written = written  # type: ignore[method-assign]
 
     run(main())
 
@@ -381,9 +381,9 @@ def test_a_dead_letter_stays_one_until_the_message_that_it_becomes_is_stored() -
             read = stream._store.dead_letters
 
             def send_and_read(query: DeadQuery, done: ReadDead) -> None:
-                if not stream._keeper.intake.unwritten:
+                if not stream._scheduler.intake.unwritten:
                     stream.send("which fails while the letter is being resurrected")
-                    stream._keeper.journal.write()
+                    stream._scheduler.journal.write()
                 read(query, done)
 
             stream._store.dead_letters = send_and_read  # type: ignore[method-assign]
@@ -393,7 +393,7 @@ def test_a_dead_letter_stays_one_until_the_message_that_it_becomes_is_stored() -
             assert [letter.message for letter in await stream.dead_letters.find()] == ["x"]
             _refuse(stream, lambda _: False)
             stream._store.dead_letters = read  # type: ignore[method-assign]
-            await until(lambda: stream._keeper.intake.error is None)
+            await until(lambda: stream._scheduler.intake.error is None)
             both = await asyncio.gather(stream.dead_letters.resurrect(), stream.dead_letters.resurrect())
             assert sorted(both) == [0, 1]
             assert [kept.message for kept in await stream.messages()].count("x") == 1
@@ -408,7 +408,7 @@ def test_what_is_asked_of_a_closed_stream_is_an_error() -> None:
         async with Node("p") as p:
             stream = p.add_stream("t")
             stream.close()
-            stream._keeper.journal.dirty["g"] = None  # type: ignore[assignment]  # what could not be written
+            stream._scheduler.journal.dirty["g"] = None  # type: ignore[assignment]  # what could not be written
             with pytest.raises(ClosedError):
                 await stream.dead_letters.find()
 
@@ -431,10 +431,10 @@ def test_large_headers_count_for_what_is_in_memory_as_large_payloads_do(tmp_path
                 stream.send(str(n), headers={"h": "x" * 60_000})
                 if n % 100 == 99:
                     await stream.send_wait("")
-            queue = stream._keeper.groups["g"].queue
+            queue = stream._scheduler.groups.known["g"].queue
             await until(lambda: queue.in_flight)
             assert sum(len(entry.message.headers) for entry in queue.messages.values()) < 90e6
-            newest = stream._keeper._tail.following(stream._keeper._tail.after, 10_000)
+            newest = stream._scheduler._tail.following(stream._scheduler._tail.after, 10_000)
             assert 10e6 < sum(len(message.headers) for message in newest) < 33e6
             go_on.set()
             await drained(stream, within=30)
@@ -563,7 +563,7 @@ def test_what_could_not_be_stored_when_a_stream_closes_is_named_in_the_log(
             stream = p.add_stream("t", store=tmp_path / "t.db")
             monkeypatch.setattr(stream._store, "commit", lambda _, done: done(StoreError("no room")))
             stream.send("lost")
-            await until(lambda: stream._keeper.intake.error is not None)
+            await until(lambda: stream._scheduler.intake.error is not None)
             stream.close()
         assert "is closed, and what could not be stored goes with it: 1 message" in caplog.text
 
@@ -580,7 +580,7 @@ def test_nothing_is_kept_of_those_who_have_given_up_waiting() -> None:
                     with pytest.raises(TimeoutError):
                         async with asyncio.timeout(0.001):
                             await wait()
-            journal = stream._keeper.journal
+            journal = stream._scheduler.journal
             assert (journal._drained, journal._finishing) == ([], [])
 
     logging.getLogger("p").setLevel(logging.CRITICAL)
@@ -635,7 +635,7 @@ def test_a_thread_whose_message_is_refused_pauses_and_the_loop_does_not(
             stream = p.add_stream("t", max_messages=1)
             await stream.send_wait("x")
             if fails == "broken":
-                stream._keeper.intake.error = StoreError("no disk")
+                stream._scheduler.intake.error = StoreError("no disk")
             monkeypatch.setattr("colugo.patterns.streams.stream.time.sleep", pause)
             expected = StreamFullError if fails == "full" else StoreError
             with pytest.raises(expected):
@@ -646,7 +646,7 @@ def test_a_thread_whose_message_is_refused_pauses_and_the_loop_does_not(
             assert len(pauses) == 1
             assert threading.get_ident() not in pauses
             monkeypatch.undo()
-            stream._keeper.intake.error = None
+            stream._scheduler.intake.error = None
 
     run(main())
 

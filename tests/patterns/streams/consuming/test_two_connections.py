@@ -234,11 +234,11 @@ def test_a_connection_that_is_not_the_newest_is_forgotten_when_it_ends(end: str)
                 async with plain_socket(zmq.DEALER, stream.endpoints[0]) as older:
                     await joined(older)
                     await joined(newer)
-                    assert len(stream._members._former) == 1
+                    assert len(stream._sessions._former) == 1
                     if end == "leaves":
                         await older.send(encode_bare(FrameKind.LEAVE))
-                        await until(lambda: not stream._members._former)
-                await until(lambda: not stream._members._former)
+                        await until(lambda: not stream._sessions._former)
+                await until(lambda: not stream._sessions._former)
                 assert stream.consumers == 1
 
     run(main())
@@ -258,7 +258,7 @@ def test_when_the_newest_connection_ends_the_stream_asks_for_a_join_by_the_one_b
                         await until(lambda: stream.consumers == 0)
                 kind, body = decode_control(await receive(older))
                 assert (kind, decode_body(body, Refusal).again) == (FrameKind.REFUSAL, True)
-                assert not stream._members._former
+                assert not stream._sessions._former
 
     run(main())
 
@@ -277,7 +277,7 @@ def test_a_consumer_that_was_never_told_of_its_newest_connection_goes_on_when_th
                 joins = asked(monkeypatch)
                 monkeypatch.setattr(ConsumerLink, "_on_message", lambda link, frames: None)
                 await cable.open()
-                await until(lambda: stream._members._former)
+                await until(lambda: stream._sessions._former)
                 monkeypatch.undo()
                 assert [at(cable)] == [link.endpoint for link in joins]
                 await cable.cut()
