@@ -1,7 +1,7 @@
-"""What a node says of itself when it is asked: its sockets, whom they are connected to, what is lost.
+"""The answer to the question `"describe"`: a node's sockets, their connections and counters.
 
-The command line is built on that alone; so is whatever else watches nodes. A tool asks the node's own
-endpoint (`colugo.net.node_endpoint.ask`) the question `"describe"`.
+The command line and other tools that watch nodes use nothing else. They send the question to the node's own
+endpoint with `colugo.net.node_endpoint.ask`.
 """
 
 import os
@@ -10,28 +10,16 @@ import time
 
 from colugo.net.runtime import Runtime
 from colugo.protocol.advertisement import WIRE_VERSION, Advertisement
-from colugo.protocol.description.node_description import (
-    KnownSocket,
-    NodeDescription,
-    PeerDescription,
-)
-from colugo.protocol.description.socket_descriptions import (
-    PublisherDescription,
-    ReplyServerDescription,
-    RequestClientDescription,
-    RespondentDescription,
-    SubscriberDescription,
-    SurveyorDescription,
-)
-from colugo.protocol.description.stream_descriptions import ConsumerDescription, StreamDescription
+from colugo.protocol.description.node_description import KnownSocket, NodeDescription, PeerDescription
+from colugo.protocol.description.socket_descriptions import PartDescription
 from colugo.protocol.version import __version__
 
 
 def describe(runtime: Runtime) -> NodeDescription:
-    """Describe a node; on its own thread.
+    """Describe a node. Call it on the node's thread.
 
     Args:
-        runtime: the node's.
+        runtime: the node's runtime.
     """
     status = runtime.directory_status
     description = NodeDescription(
@@ -54,28 +42,14 @@ def describe(runtime: Runtime) -> NodeDescription:
         other_realms=runtime.registry.foreign,
     )
     for part in runtime.parts:
-        match part.describe():
-            case PublisherDescription() as publisher:
-                description.publishers.append(publisher)
-            case SubscriberDescription() as subscriber:
-                description.subscribers.append(subscriber)
-            case RespondentDescription() as respondent:
-                description.respondents.append(respondent)
-            case SurveyorDescription() as surveyor:
-                description.surveyors.append(surveyor)
-            case ReplyServerDescription() as server:
-                description.reply_servers.append(server)
-            case StreamDescription() as stream:
-                description.streams.append(stream)
-            case ConsumerDescription() as consumer:
-                description.consumers.append(consumer)
-            case RequestClientDescription() as client:
-                description.request_clients.append(client)
+        part_description = part.describe()
+        if isinstance(part_description, PartDescription):
+            description.add(part_description)
     return description
 
 
 def as_known(advertisement: Advertisement) -> KnownSocket:
-    """An advertisement, as it is described."""
+    """Return the description of an advertised socket."""
     return KnownSocket(
         socket_id=advertisement.socket_id.hex(),
         kind=str(advertisement.kind),

@@ -98,7 +98,7 @@ class Part:
             self._runtime.submit(self.close_now)
 
     def describe(self) -> object:
-        """What the node says of it when it is asked (`introspection/`); None of what is no socket."""
+        """Return a `PartDescription` for the node's description; None if this is not a socket."""
         return None
 
     def quiesce(self) -> None:

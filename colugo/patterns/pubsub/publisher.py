@@ -172,9 +172,9 @@ class Publisher(Part):
         )
 
     def describe(self) -> object:
-        """What the node says of it when it is asked."""
-        stats = self.stats
-        return PublisherDescription(
+        """Describe it for the node's description."""
+        return PublisherDescription.of(
+            self.stats,
             topic=self.topic,
             socket_id=self._binding.advertisement.socket_id.hex(),
             codec=self._codec.name,
@@ -182,10 +182,6 @@ class Publisher(Part):
             endpoints=self.endpoints,
             flow="drop" if self._out.flow is None else "wait",
             conflate=self._conflate,
-            sent=stats.sent,
-            sent_bytes=stats.sent_bytes,
-            subscribers=stats.subscribers,
-            dropped=stats.dropped,
             readers=self._out.describe_readers(),
         )
 

@@ -146,6 +146,8 @@ class Receiver:
         if stream is not None:
             description.received = stream.ledger.received
             description.lost = stream.ledger.lost
+            description.conflated = stream.ledger.conflated
+            description.duplicates = stream.ledger.duplicates
         description.undecodable, description.last_error = self._refused.get(link.peer.socket_id, (0, ""))
         return description
 

@@ -160,20 +160,15 @@ class Subscriber(Part):
         )
 
     def describe(self) -> object:
-        """What the node says of it when it is asked."""
-        stats = self.stats
+        """Describe it for the node's description."""
         queue, limit = self._delivery.waiting
-        return SubscriberDescription(
+        return SubscriberDescription.of(
+            self.stats,
             topic=self.topic,
             reader=self._inflow.reader_id.hex(),
             codec=self._inflow.codec,
             queue=queue,
             queue_limit=limit,
-            received=stats.received,
-            dropped=stats.dropped,
-            undecodable=stats.undecodable,
-            malformed=stats.malformed,
-            lost=stats.lost,
             links=self._inflow.describe_links(),
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from threading import get_ident
-from typing import Any
+from typing import Any, ClassVar
 
 from colugo.errors import ClosedError, FrameError, RequestError
 from colugo.net.runtime import Runtime
@@ -36,6 +36,8 @@ class ClientBase(Part):
         own: whether those of the node itself are asked, too.
         connect: endpoints of plain ones.
     """
+
+    _description: ClassVar[type[RequestClientDescription]]
 
     def __init__(
         self,
@@ -75,6 +77,11 @@ class ClientBase(Part):
         self._complaints = ThrottledWarnings(runtime)
         self._malformed = 0
 
+    @property
+    def stats(self) -> object:
+        """Counters so far."""
+        raise NotImplementedError
+
     async def ready(self, n: int = 1) -> None:
         """Return when n of those that it asks are connected.
 
@@ -93,14 +100,13 @@ class ClientBase(Part):
         """Those that are connected now."""
         return [link.peer for link in self._links.connected]
 
-    def _describe_as(self, form: type[RequestClientDescription], **counters: int) -> RequestClientDescription:
-        """What the node says of it when it is asked."""
-        return form(
+    def describe(self) -> object:
+        """Describe it for the node's description."""
+        return self._description.of(
+            self.stats,
             topic=self.topic,
             codec=self._codec.name,
-            malformed=self._malformed,
             links=[link.describe() for link in self._links.all],
-            **counters,
         )
 
     def _open(self) -> None:

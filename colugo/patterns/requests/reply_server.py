@@ -34,9 +34,9 @@ class ReplyServer(ServerBase):
     """Answers requests of a topic; made by `Node.add_reply_server`."""
 
     _kind = SocketKind.REPLY_SERVER
-    _form = ReplyServerDescription
+    _description = ReplyServerDescription
 
     @property
     def stats(self) -> ReplyServerStats:
         """Counters so far."""
-        return ReplyServerStats(requests=self._requests, refused=self._refused, **self._counters())
+        return ReplyServerStats(requests=self._requests, **self._counters())

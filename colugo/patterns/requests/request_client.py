@@ -81,6 +81,8 @@ class RequestClient(ClientBase):
     for one until its timeout.
     """
 
+    _description = RequestClientDescription
+
     def __init__(
         self,
         runtime: Runtime,
@@ -133,18 +135,6 @@ class RequestClient(ClientBase):
             malformed=self._malformed,
             pending=len(self._pending),
             servers=self._gate.count,
-        )
-
-    def describe(self) -> object:
-        """What the node says of it when it is asked."""
-        stats = self.stats
-        return self._describe_as(
-            RequestClientDescription,
-            pending=stats.pending,
-            sent=stats.sent,
-            replies=stats.replies,
-            timeouts=stats.timeouts,
-            lost=stats.lost,
         )
 
     def send(

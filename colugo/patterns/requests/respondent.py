@@ -36,11 +36,9 @@ class Respondent(ServerBase):
     """Answers surveys of a topic; made by `Node.add_respondent`."""
 
     _kind = SocketKind.RESPONDENT
-    _form = RespondentDescription
+    _description = RespondentDescription
 
     @property
     def stats(self) -> RespondentStats:
         """Counters so far."""
-        return RespondentStats(
-            surveys=self._requests, declined=self._declined, refused=self._refused, **self._counters()
-        )
+        return RespondentStats(surveys=self._requests, declined=self._declined, **self._counters())

@@ -48,9 +48,8 @@ class ServerBase(Part):
     """
 
     _kind: ClassVar[SocketKind]
-    """What it is advertised as."""
-    _form: ClassVar[type[ReplyServerDescription]] = ReplyServerDescription
-    """What it describes itself as."""
+    """The kind that it is advertised as."""
+    _description: ClassVar[type[ReplyServerDescription]]
 
     def __init__(
         self,
@@ -95,25 +94,30 @@ class ServerBase(Part):
         """Where it is bound, for peers that are given one instead of discovering it: tcp, then ipc."""
         return self._binding.endpoints
 
+    @property
+    def stats(self) -> object:
+        """Counters so far."""
+        raise NotImplementedError
+
     def describe(self) -> object:
-        """What the node says of it when it is asked."""
-        return self._form(
+        """Describe it for the node's description."""
+        return self._description.of(
+            self.stats,
             topic=self.topic,
             socket_id=self._id.hex(),
             codec=self._codec.name,
             endpoints=self.endpoints,
-            requests=self._requests,
-            **self._counters(),
         )
 
     def _counters(self) -> dict[str, int]:
-        """What both count, besides what they are asked."""
+        """Return the counters that reply servers and respondents have in common."""
         return {
             "replies": self._replies,
             "errors": self._errors,
             "dropped": self._answers.dropped,
             "undecodable": self._undecodable,
             "malformed": self._malformed,
+            "refused": self._refused,
         }
 
     def _shut(self) -> None:

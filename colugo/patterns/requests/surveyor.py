@@ -31,6 +31,8 @@ class Surveyor(ClientBase):
     is gone, when enough have answered, or when its time is up. Any number may be under way.
     """
 
+    _description = SurveyorDescription
+
     def __init__(
         self,
         runtime: Runtime,
@@ -77,18 +79,6 @@ class Surveyor(ClientBase):
             malformed=self._malformed,
             pending=len(self._pending),
             respondents=self._gate.count,
-        )
-
-    def describe(self) -> object:
-        """What the node says of it when it is asked."""
-        stats = self.stats
-        return self._describe_as(
-            SurveyorDescription,
-            pending=stats.pending,
-            sent=stats.surveys,
-            replies=stats.replies,
-            timeouts=stats.silent,
-            lost=stats.left,
         )
 
     async def survey(self, message: Any, timeout_ms: float = 1000, quorum: int | None = None) -> Survey:

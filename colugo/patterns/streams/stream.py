@@ -203,10 +203,10 @@ class Stream(Part):
         return {name: group_stats(group, scheduler) for name, group in scheduler.groups.known.items()}
 
     def describe(self) -> object:
-        """What the node says of it when it is asked."""
-        scheduler = self._scheduler
-        totals = scheduler.groups.totals
-        return StreamDescription(
+        """Describe it for the node's description."""
+        totals = self._scheduler.groups.totals
+        return StreamDescription.of(
+            self.stats,
             topic=self.topic,
             socket_id=self.socket_id.hex(),
             stream_id=self.stream_id,
@@ -214,29 +214,11 @@ class Stream(Part):
             endpoints=self.endpoints,
             store="" if self._path is None else str(Path(self._path).absolute()),
             ack=self.ack,
-            messages=scheduler.intake.count,
-            bytes=scheduler.intake.size,
-            dead=scheduler.intake.dead,
-            groups=[
-                GroupDescription(
-                    name=group.name,
-                    durable=group.durable,
-                    members=group.members,
-                    waiting=group.waiting,
-                    in_flight=group.in_flight,
-                    acknowledged=group.acknowledged,
-                )
-                for group in self.groups.values()
-            ],
-            sent=scheduler.intake.sent,
+            groups=[GroupDescription.of(group) for group in self.groups.values()],
             delivered=totals.delivered,
             redelivered=totals.redelivered,
             acknowledged=totals.acknowledged,
             dead_lettered=totals.dead,
-            dropped=scheduler.dropped,
-            expired=scheduler.expired,
-            rejected=scheduler.intake.rejected,
-            malformed=self._sessions.malformed,
         )
 
     async def messages(self, after: str | None = None, limit: int = 100) -> list[KeptMessage]:

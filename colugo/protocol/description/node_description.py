@@ -1,7 +1,7 @@
-"""What a node says of itself when it is asked: plain data that goes to JSON and back. Pure.
+"""The description that a node gives of itself: plain data, for JSON. Pure.
 
-Whoever reads one must cope with fields that a newer node has added, and with the defaults of those that
-an older one does not send. Ids are hexadecimal; times are milliseconds, but for the wall clock.
+A reader ignores fields that a newer node has added, and uses the defaults of fields that an older node does
+not send. Ids are hexadecimal. Times are milliseconds, except for the wall clock.
 """
 
 import ipaddress
@@ -12,6 +12,7 @@ import msgspec
 from colugo.errors import DecodeError
 from colugo.protocol.advertisement import check_name, check_realm
 from colugo.protocol.description.socket_descriptions import (
+    PartDescription,
     PublisherDescription,
     ReplyServerDescription,
     RequestClientDescription,
@@ -20,38 +21,26 @@ from colugo.protocol.description.socket_descriptions import (
     SurveyorDescription,
 )
 from colugo.protocol.description.stream_descriptions import ConsumerDescription, StreamDescription
-from colugo.protocol.topics import TopicPattern, check_topic
+from colugo.protocol.topics import check_topic
 
 DESCRIBE = "describe"
 """The question that a node's own endpoint answers with a `NodeDescription`."""
 
 
-PartDescription = (
-    PublisherDescription
-    | SubscriberDescription
-    | ReplyServerDescription
-    | RequestClientDescription
-    | RespondentDescription
-    | SurveyorDescription
-    | StreamDescription
-    | ConsumerDescription
-)
-
-
 class KnownSocket(msgspec.Struct, frozen=True):
-    """A socket that a node knows of by its advertisement.
+    """A socket that a node knows from its advertisement.
 
     Attributes:
         socket_id: its id.
-        kind: as in the TXT record.
+        kind: its kind, as in the TXT record.
         topic: its topic.
         node: name of its node.
         node_id: UUID of its node.
-        addresses: where it is.
+        addresses: its IP addresses.
         port: its TCP port.
-        realm: of its node.
+        realm: the realm of its node.
         codec: the codec's name, cut to the TXT record's 32 bytes.
-        host_id: of its host.
+        host_id: the id of its host.
     """
 
     socket_id: str
@@ -70,7 +59,7 @@ class PeerDescription(msgspec.Struct):
     """A peer that was given by its address.
 
     Attributes:
-        address: as it was given.
+        address: the address, as it was given.
         state: `linked`, `not linked`, or `this node itself`.
     """
 
@@ -79,7 +68,7 @@ class PeerDescription(msgspec.Struct):
 
     @property
     def linked(self) -> bool:
-        """Whether nodes exchange what they know over it."""
+        """True if the nodes exchange what they know over it."""
         return self.state != "not linked"
 
 
@@ -90,16 +79,16 @@ class NodeDescription(msgspec.Struct):
         name: the node's name.
         uuid: its identity, 32 digits.
         realm: its realm.
-        scope: as it was given.
-        addresses: those that it uses.
-        version: colugo's.
-        wire_version: of the wire format.
+        scope: its scope, as it was given.
+        addresses: the IP addresses that it uses.
+        version: its version of colugo.
+        wire_version: its version of the wire format.
         host_id: the same for nodes that share a network and its files.
         host_name: the machine's name.
-        pid: of the process.
+        pid: the id of its process.
         time_ns: its wall clock, nanoseconds since 1970.
         mdns: whether it uses mDNS.
-        peers: those given by their address.
+        peers: peers that were given by their address.
         callback_errors: callbacks that have raised.
         publishers: its publishers.
         subscribers: its subscribers.
@@ -109,9 +98,9 @@ class NodeDescription(msgspec.Struct):
         surveyors: its surveyors.
         streams: its streams.
         consumers: its consumers.
-        known: the sockets it knows of in its realm, its own included.
+        known: the sockets that it knows in its realm, its own included.
         ignored: mDNS records it does not understand: name and reason.
-        other_realms: how many sockets of other realms it has heard of.
+        other_realms: the number of sockets of other realms that it knows.
     """
 
     name: str
@@ -142,30 +131,34 @@ class NodeDescription(msgspec.Struct):
 
     @property
     def parts(self) -> list[PartDescription]:
-        """All of its sockets."""
+        """All parts."""
         return [*self.bound, *self.connecting]
 
     @property
     def connecting(self) -> list[SubscriberDescription | RequestClientDescription | ConsumerDescription]:
-        """Those that connect to others."""
+        """Parts that connect to sockets of others."""
         return [*self.subscribers, *self.request_clients, *self.surveyors, *self.consumers]
 
     @property
     def bound(self) -> list[PublisherDescription | ReplyServerDescription | StreamDescription]:
-        """Those that others connect to."""
+        """Sockets that others connect to."""
         return [*self.publishers, *self.reply_servers, *self.respondents, *self.streams]
+
+    def add(self, part: PartDescription) -> None:
+        """Add a part to the list that its tag names."""
+        getattr(self, part.tag).append(part)
 
 
 def to_plain(description: NodeDescription) -> Any:
-    """Dictionaries, lists, numbers and text, as JSON has them."""
+    """Return the description as dictionaries, lists, numbers and text, for JSON."""
     return msgspec.to_builtins(description)
 
 
 def from_plain(data: Any) -> NodeDescription:
-    """Read what another node has said, trusting nothing.
+    """Read and check the description of another node.
 
     Raises:
-        DecodeError: if it is not a description; says what is wrong where.
+        DecodeError: if it is not a valid description; names the field.
     """
     try:
         description = msgspec.convert(data, NodeDescription)
@@ -174,10 +167,7 @@ def from_plain(data: Any) -> NodeDescription:
         for known in description.known:
             _check_known(known)
         for part in description.parts:
-            if isinstance(part, SubscriberDescription):
-                TopicPattern(part.topic)
-            else:
-                check_topic(part.topic)
+            part.check()
     except (msgspec.ValidationError, ValueError) as error:
         raise DecodeError(f"not a description of a node: {error}") from error
     return description

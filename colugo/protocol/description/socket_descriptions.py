@@ -1,56 +1,69 @@
-"""What the sockets of a node say of themselves, as in its `NodeDescription`. Pure."""
+"""The descriptions of a node's sockets, as in its `NodeDescription`; derived from their stats. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, ClassVar, Self
 
 import msgspec
 
-
-class ReaderDescription(msgspec.Struct):
-    """A subscriber as its publisher sees it.
-
-    Attributes:
-        reader: the subscriber's id.
-        behind: whether nothing is sent to it until it has caught up.
-        skipped: messages that it has not been sent since it fell behind.
-        unhandled: segments of the stream that it has been granted and has not handled.
-        quiet_ms: since it last said that it has handled something.
-    """
-
-    reader: str
-    behind: bool = False
-    skipped: int = 0
-    unhandled: int = 0
-    quiet_ms: int = 0
+from colugo.protocol.topics import TopicPattern, check_topic
 
 
-class PublisherDescription(msgspec.Struct):
-    """A publisher.
+class StatsDescription(msgspec.Struct):
+    """The base of descriptions that have all counters of a `.stats` object."""
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Fields of the stats that have another name in the description: the former to the latter."""
+
+    @classmethod
+    def of(cls, stats: Any, **more: Any) -> Self:
+        """Build a description from stats.
+
+        A mapping among the stats, such as `by_publisher`, is left out: `links` has its counters.
+
+        Args:
+            stats: the dataclass; the description must have each of its fields.
+            more: the fields that only the description has.
+        """
+        taken = {
+            cls.renamed.get(field.name, field.name): getattr(stats, field.name) for field in fields(stats)
+        }
+        return cls(**{name: value for name, value in taken.items() if not isinstance(value, Mapping)}, **more)
+
+
+class PartDescription(StatsDescription):
+    """A part of a node.
 
     Attributes:
         topic: its topic.
-        socket_id: its id, as in its advertisement.
-        codec: the codec's full name.
-        framing: `colugo` or `raw`.
-        endpoints: where it is bound.
-        flow: `drop` or `wait`.
-        conflate: whether only the newest message counts for a reader that does not keep up.
-        sent: messages.
-        sent_bytes: bytes of payloads.
-        subscribers: readers that are connected now.
-        dropped: messages not sent to readers that were behind.
-        readers: each of them; of plain ZeroMQ readers nothing is known.
     """
 
     topic: str
+
+    tag: ClassVar[str]
+    """The name of the list in a `NodeDescription` that parts of this kind are in."""
+
+    def check(self) -> None:
+        """Check the topic.
+
+        Raises:
+            TopicError: if it is not valid.
+        """
+        check_topic(self.topic)
+
+
+class BoundDescription(PartDescription):
+    """A socket that others connect to.
+
+    Attributes:
+        socket_id: its id, as in its advertisement.
+        codec: the codec's full name.
+        endpoints: where it is bound.
+    """
+
     socket_id: str
     codec: str = "plain"
-    framing: str = "colugo"
     endpoints: list[str] = []
-    flow: str = "drop"
-    conflate: bool = False
-    sent: int = 0
-    sent_bytes: int = 0
-    subscribers: int = 0
-    dropped: int = 0
-    readers: list[ReaderDescription] = []
 
 
 class LinkDescription(msgspec.Struct):
@@ -63,8 +76,10 @@ class LinkDescription(msgspec.Struct):
         endpoint: where it is.
         connected: whether it has answered and not been lost since.
         since_ms: for how long that has been so.
-        received: messages that have come by it.
-        lost: messages that will not come.
+        received: messages that have arrived over it.
+        lost: messages that will not arrive.
+        conflated: messages that a newer one has replaced, because the publisher conflates.
+        duplicates: messages that arrived again, and were left out.
         undecodable: messages that did not fit the codec.
         last_error: of the last one that did not.
     """
@@ -77,97 +92,188 @@ class LinkDescription(msgspec.Struct):
     since_ms: int = 0
     received: int = 0
     lost: int = 0
+    conflated: int = 0
+    duplicates: int = 0
     undecodable: int = 0
     last_error: str = ""
 
 
-class SubscriberDescription(msgspec.Struct):
-    """A subscriber.
+class ConnectingDescription(PartDescription, kw_only=True):
+    """A part that connects to sockets of others.
 
     Attributes:
-        topic: its topic or pattern.
-        reader: its id, by which publishers know it.
         codec: the codec's full name.
-        queue: messages that wait now for a coroutine, a thread or the iteration.
-        queue_limit: beyond that the oldest are dropped; 0 if there is no queue.
-        received: messages handed on.
-        dropped: of those, how many the full queue has dropped.
-        undecodable: messages that did not fit the codec.
         malformed: frames that were not of the wire format.
-        lost: messages that will not come, of all publishers, those that are gone included.
         links: its connections.
     """
 
-    topic: str
-    reader: str = ""
     codec: str = "plain"
+    malformed: int = 0
+    links: list[LinkDescription] = []
+
+
+class ReaderDescription(msgspec.Struct):
+    """A subscriber as its publisher sees it.
+
+    Attributes:
+        reader: the subscriber's id.
+        behind: whether nothing is sent to it until it has caught up.
+        skipped: messages that were not sent to it since it fell behind.
+        unhandled: segments of the stream that it has credit for and has not handled.
+        quiet_ms: time since it last acknowledged a segment, in milliseconds.
+    """
+
+    reader: str
+    behind: bool = False
+    skipped: int = 0
+    unhandled: int = 0
+    quiet_ms: int = 0
+
+
+class PublisherDescription(BoundDescription):
+    """A publisher.
+
+    Attributes:
+        framing: `colugo` or `raw`.
+        flow: `drop` or `wait`.
+        conflate: whether a reader that does not keep up gets only the newest message.
+        sent: messages.
+        sent_bytes: bytes of payloads.
+        subscribers: readers that are connected now.
+        behind: of those, how many get nothing until they have caught up.
+        dropped: messages not sent to readers that were behind.
+        readers: each of them, except plain ZeroMQ readers, of which nothing is known.
+    """
+
+    tag = "publishers"
+
+    framing: str = "colugo"
+    flow: str = "drop"
+    conflate: bool = False
+    sent: int = 0
+    sent_bytes: int = 0
+    subscribers: int = 0
+    behind: int = 0
+    dropped: int = 0
+    readers: list[ReaderDescription] = []
+
+
+class SubscriberDescription(ConnectingDescription):
+    """A subscriber; its topic may be a pattern.
+
+    Attributes:
+        reader: its id, by which publishers know it.
+        queue: messages that wait now for a coroutine, a thread or the iteration.
+        queue_limit: the most that may wait; the oldest are dropped beyond that. 0 without a queue.
+        received: messages passed to the callback or the queue.
+        dropped: of those, how many the full queue has dropped.
+        undecodable: messages that did not fit the codec.
+        unknown: messages of publishers that are not, or no longer, known.
+        publishers: publishers that are connected now.
+        lost: messages that will not arrive, of all publishers, those that are gone included.
+        conflated: messages that newer ones have replaced, as their publishers conflate.
+        duplicates: messages that arrived again, and were left out.
+    """
+
+    tag = "subscribers"
+
+    reader: str = ""
     queue: int = 0
     queue_limit: int = 0
     received: int = 0
     dropped: int = 0
     undecodable: int = 0
-    malformed: int = 0
+    unknown: int = 0
+    publishers: int = 0
     lost: int = 0
-    links: list[LinkDescription] = []
+    conflated: int = 0
+    duplicates: int = 0
+
+    def check(self) -> None:
+        """Check the topic or pattern.
+
+        Raises:
+            TopicError: if it is not valid.
+        """
+        TopicPattern(self.topic)
 
 
-class ReplyServerDescription(msgspec.Struct):
+class ReplyServerDescription(BoundDescription):
     """A reply server.
 
     Attributes:
-        topic: its topic.
-        socket_id: its id, as in its advertisement.
-        codec: the codec's full name.
-        endpoints: where it is bound.
         requests: requests received.
         replies: replies sent, errors included.
         errors: of those, how many were errors.
         dropped: replies whose client had gone or did not read.
         undecodable: requests that did not fit the codec.
         malformed: messages that were no requests.
+        refused: requests meant for a server that had this port before.
     """
 
-    topic: str
-    socket_id: str
-    codec: str = "plain"
-    endpoints: list[str] = []
+    tag = "reply_servers"
+
     requests: int = 0
     replies: int = 0
     errors: int = 0
     dropped: int = 0
     undecodable: int = 0
     malformed: int = 0
+    refused: int = 0
 
 
-class RequestClientDescription(msgspec.Struct):
+class RequestClientDescription(ConnectingDescription):
     """A request client.
 
     Attributes:
-        topic: its topic.
-        codec: the codec's full name.
         pending: requests in flight.
         sent: requests.
         replies: replies in time, errors included.
         timeouts: requests that were not answered in time.
         lost: requests whose server was gone.
-        malformed: frames that were not of the wire format.
-        links: its connections.
+        late: replies that arrived after their request had ended, and were dropped.
+        servers: servers that are connected now.
     """
 
-    topic: str
-    codec: str = "plain"
+    tag = "request_clients"
+
     pending: int = 0
     sent: int = 0
     replies: int = 0
     timeouts: int = 0
     lost: int = 0
-    malformed: int = 0
-    links: list[LinkDescription] = []
+    late: int = 0
+    servers: int = 0
 
 
 class RespondentDescription(ReplyServerDescription):
-    """A respondent: as a reply server, of surveys."""
+    """A respondent: like a reply server, with surveys for requests.
+
+    Attributes:
+        declined: of the replies, how many took no part.
+    """
+
+    tag = "respondents"
+    renamed: ClassVar[Mapping[str, str]] = {"surveys": "requests"}
+
+    declined: int = 0
 
 
 class SurveyorDescription(RequestClientDescription):
-    """A surveyor: as a request client. `sent` are its surveys; the others count single respondents."""
+    """A surveyor: like a request client, with surveys in `pending` and `sent`, and respondents in the others.
+
+    Attributes:
+        failed: errors in time, and replies that did not decode.
+        declined: respondents that took no part.
+    """
+
+    tag = "surveyors"
+    renamed: ClassVar[Mapping[str, str]] = {
+        "surveys": "sent",
+        "silent": "timeouts",
+        "left": "lost",
+        "respondents": "servers",
+    }
+
+    failed: int = 0
+    declined: int = 0

@@ -1,12 +1,16 @@
-"""What streams and their consumers say of themselves, as in a `NodeDescription`. Pure."""
+"""The descriptions of streams and consumers, as in a `NodeDescription`. Pure."""
 
 import msgspec
 
-from colugo.protocol.description.socket_descriptions import LinkDescription
+from colugo.protocol.description.socket_descriptions import (
+    BoundDescription,
+    ConnectingDescription,
+    StatsDescription,
+)
 
 
-class GroupDescription(msgspec.Struct):
-    """A group of consumers, as a stream sees it.
+class GroupDescription(StatsDescription):
+    """A consumer group, as a stream sees it.
 
     Attributes:
         name: its name.
@@ -14,7 +18,11 @@ class GroupDescription(msgspec.Struct):
         members: consumers of it that are connected now.
         waiting: messages that wait for it; those in flight are not among them.
         in_flight: messages that its members have, and have not acknowledged.
+        done: messages that it is done with, those included that are not for it.
         acknowledged: messages that it has acknowledged since the stream was made.
+        delivered: messages delivered to its members, each delivery counted.
+        redelivered: of those, how many not for the first time.
+        dead: messages that have become dead letters.
     """
 
     name: str
@@ -22,46 +30,47 @@ class GroupDescription(msgspec.Struct):
     members: int = 0
     waiting: int = 0
     in_flight: int = 0
+    done: int = 0
     acknowledged: int = 0
+    delivered: int = 0
+    redelivered: int = 0
+    dead: int = 0
 
 
-class StreamDescription(msgspec.Struct):
+class StreamDescription(BoundDescription):
     """A stream.
 
     Attributes:
-        topic: its topic.
-        socket_id: its id, as in its advertisement.
-        codec: the codec's full name.
-        endpoints: where it is bound.
-        stream_id: what the ids of its messages begin with; it stays as long as its store is there.
+        stream_id: the beginning of its messages' ids; it stays as long as the store is there.
         store: path of its file; empty if it keeps messages in memory only.
-        ack: `all` or `any`: whose acknowledgement lets a message go.
+        ack: `all` or `any`: the groups that must acknowledge a message before it is let go.
         messages: messages that it keeps now.
         bytes: of their keys, headers and payloads.
         dead: dead letters that it keeps now.
         groups: those that it knows.
         sent: messages taken in since it was made.
-        delivered: messages handed to a consumer, each time counted.
+        delivered: messages delivered to a consumer, each delivery counted.
         redelivered: of those, how many not for the first time.
         acknowledged: acknowledgements of consumers.
         dead_lettered: messages that have become dead letters since it was made.
         dropped: messages let go because it was full.
         expired: messages let go because of their age.
         rejected: messages not taken in because it was full.
+        unrouted: messages let go because no known group had a binding for their key.
         malformed: frames that were not of the wire format.
+        unknown: acknowledgements of messages that the consumer's group did not have: twice, or too late.
+        consumers: consumers that are connected now.
     """
 
-    topic: str
-    socket_id: str
-    codec: str = "plain"
-    endpoints: list[str] = []
+    tag = "streams"
+
     stream_id: str = ""
     store: str = ""
     ack: str = "all"
     messages: int = 0
     bytes: int = 0
     dead: int = 0
-    groups: list[GroupDescription] = []
+    groups: list[GroupDescription] = msgspec.field(default_factory=list)
     sent: int = 0
     delivered: int = 0
     redelivered: int = 0
@@ -70,43 +79,44 @@ class StreamDescription(msgspec.Struct):
     dropped: int = 0
     expired: int = 0
     rejected: int = 0
+    unrouted: int = 0
     malformed: int = 0
+    unknown: int = 0
+    consumers: int = 0
 
     @property
     def members(self) -> int:
-        """Consumers that are connected now."""
+        """Consumers that are connected now and belong to a group."""
         return sum(group.members for group in self.groups)
 
 
-class ConsumerDescription(msgspec.Struct):
+class ConsumerDescription(ConnectingDescription):
     """A consumer.
 
     Attributes:
-        topic: its topic.
         group: the group that it is a member of.
         bindings: patterns of the keys that the group gets.
         prefetch: messages that it may have at a time without having acknowledged them.
-        codec: the codec's full name.
-        received: messages handed to its callback, each time counted.
+        received: messages passed to its callback, each time counted.
         acknowledged: of those, how many were acknowledged.
-        redelivered: messages that may have been handed to a callback before.
-        duplicates: messages that it has had before, and so has not handed on.
+        redelivered: messages that may have been passed to a callback before.
+        duplicates: messages that it has had before, and so has not passed to its callback.
         failed: messages whose callback raised, or that were sent back.
         undecodable: messages that did not fit the codec.
-        malformed: frames that were not of the wire format.
-        links: its connections.
+        waiting: messages that have arrived, and that the callback has not begun with.
+        streams: streams that are connected now.
     """
 
-    topic: str
+    tag = "consumers"
+
     group: str = ""
-    bindings: list[str] = []
+    bindings: list[str] = msgspec.field(default_factory=list)
     prefetch: int = 0
-    codec: str = "plain"
     received: int = 0
     acknowledged: int = 0
     redelivered: int = 0
     duplicates: int = 0
     failed: int = 0
     undecodable: int = 0
-    malformed: int = 0
-    links: list[LinkDescription] = []
+    waiting: int = 0
+    streams: int = 0

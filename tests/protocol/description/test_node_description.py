@@ -17,6 +17,7 @@ from colugo.protocol.description.node_description import (
     from_plain,
     to_plain,
 )
+from colugo.protocol.description.socket_descriptions import PartDescription
 from colugo.protocol.description.stream_descriptions import (
     ConsumerDescription,
     GroupDescription,
@@ -70,10 +71,10 @@ def test_a_node_tells_its_sockets_and_whom_they_are_connected_to() -> None:
 class Told:
     """A part of a node that says something of itself and is nothing else."""
 
-    def __init__(self, description: object) -> None:
+    def __init__(self, description: PartDescription) -> None:
         self._description = description
 
-    def describe(self) -> object:
+    def describe(self) -> PartDescription:
         return self._description
 
     def close_now(self) -> None:

@@ -158,21 +158,14 @@ class Consumer(Part):
         )
 
     def describe(self) -> object:
-        """What the node says of it when it is asked."""
-        stats = self.stats
-        return ConsumerDescription(
+        """Describe it for the node's description."""
+        return ConsumerDescription.of(
+            self.stats,
             topic=self.topic,
             group=self.group,
             bindings=list(self.bindings),
             prefetch=self._join.prefetch,
             codec=self._codec.name,
-            received=stats.received,
-            acknowledged=stats.acknowledged,
-            redelivered=stats.redelivered,
-            duplicates=stats.duplicates,
-            failed=stats.failed,
-            undecodable=stats.undecodable,
-            malformed=stats.malformed,
             links=[link.describe() for link in self._links.all],
         )
 
