@@ -1,25 +1,20 @@
 """The node: one loop, one identity, and the sockets on it."""
 
 import logging
-import os
 from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import Any, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from colugo.config import NodeConfig
 from colugo.errors import DuplicateTopicError
 from colugo.introspection.describe import describe
 from colugo.introspection.stream_questions import StreamQuestions
 from colugo.lifecycle import Lifecycle
-from colugo.net.addresses.interfaces import Scope, resolve_scope
-from colugo.net.addresses.ipc import resolve_ipc
+from colugo.net.addresses.interfaces import Scope
 from colugo.net.directory import Directory
 from colugo.net.discovery.choose import DirectoryChoice
-from colugo.net.discovery.static_peers import resolve_mdns, resolve_peers
-from colugo.net.runtime import Runtime
-from colugo.net.transport.host import host_id
-from colugo.net.transport.port_choice import resolve_port
 from colugo.net.transport.sockets import DEFAULT_MAX_MESSAGE_BYTES
 from colugo.patterns.pubsub.publisher import (
     DEFAULT_HWM,
@@ -47,7 +42,7 @@ from colugo.patterns.streams.stream import (
 )
 from colugo.patterns.timers.delayed import DelayedCallback
 from colugo.patterns.timers.repeater import Repeater
-from colugo.protocol.advertisement import Advertisement, check_name, check_realm
+from colugo.protocol.advertisement import Advertisement, check_name
 from colugo.protocol.description.node_description import DESCRIBE, to_plain
 
 B = TypeVar("B", Publisher, ReplyServer, Stream)
@@ -94,20 +89,21 @@ class Node(Lifecycle):
         peers: Iterable[str] | None = None,
         mdns: bool | None = None,
     ) -> None:
-        given, with_mdns = resolve_peers(peers), resolve_mdns(mdns)
-        runtime = Runtime(
-            check_name(name),
-            realm=check_realm(realm if realm is not None else os.environ.get("COLUGO_REALM") or "default"),
-            scope=resolve_scope(scope),
+        config = NodeConfig.resolve(
+            realm=realm,
+            scope=scope,
+            directory=directory,
             max_message_bytes=max_message_bytes,
-            host_id=host_id(),
-            ipc=resolve_ipc(ipc),
-            port=resolve_port(port),
+            ipc=ipc,
+            port=port,
+            peers=peers,
+            mdns=mdns,
         )
+        runtime = config.runtime(check_name(name))
         runtime.endpoint.serve(DESCRIBE, lambda _: to_plain(describe(runtime)))
         for question, answer in StreamQuestions(runtime.parts.keys()).handlers.items():
             runtime.endpoint.serve(question, answer)
-        discovery = DirectoryChoice(runtime, given, mdns=with_mdns)
+        discovery = DirectoryChoice(runtime, config.peers, mdns=config.mdns)
         if directory is None:
             runtime.discovery_note = discovery.note
         super().__init__(runtime, lambda: directory or discovery.make())

@@ -6,12 +6,13 @@ import threading
 import uuid
 from collections.abc import Callable, Container, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 import zmq
 from tornado.ioloop import IOLoop
 
-from colugo.errors import ClosedError, ConfigurationError
+from colugo.errors import ClosedError
 from colugo.net.addresses.interfaces import Scope, host_addresses
 from colugo.net.addresses.ipc import IpcFiles
 from colugo.net.addresses.routes import Routes
@@ -20,12 +21,10 @@ from colugo.net.binding import Binding, Follower
 from colugo.net.directory import Directory, DirectoryStatus
 from colugo.net.node_endpoint import NodeEndpoint
 from colugo.net.registry import Registry, Watch
-from colugo.net.transport.port_choice import ANY_PORT, PortChoice
+from colugo.net.transport.port_choice import PortChoice
 from colugo.net.transport.sockets import Sockets
 from colugo.net.transport.tasks import Tasks
 from colugo.protocol.advertisement import NODE_TOPIC, Advertisement, Framing, SocketKind
-
-_MIN_MESSAGE_BYTES = 1024
 
 
 class Closable(Protocol):
@@ -54,9 +53,10 @@ class Runtime:
         name: the node's name.
         realm: only sockets of one realm connect.
         scope: addresses to bind and advertise.
-        max_message_bytes: larger messages are neither sent nor received.
+        sockets: the node's ZeroMQ context, which the runtime closes.
         host_id: tells whether two nodes are on one host.
         ipc: whether to use Unix sockets between nodes of one host.
+        runtime_dir: the folder for these (see `IpcFiles`).
         port: of the node's own endpoint.
     """
 
@@ -66,23 +66,20 @@ class Runtime:
         *,
         realm: str,
         scope: Scope,
-        max_message_bytes: int,
+        sockets: Sockets,
         host_id: str,
-        ipc: bool = True,
-        port: PortChoice = ANY_PORT,
+        ipc: bool,
+        runtime_dir: Path,
+        port: PortChoice,
     ) -> None:
-        if not isinstance(max_message_bytes, int) or max_message_bytes < _MIN_MESSAGE_BYTES:
-            raise ConfigurationError(
-                f"max_message_bytes is at least {_MIN_MESSAGE_BYTES}, not {max_message_bytes!r}"
-            )
         self.name = name
         self.realm = realm
         self.scope = scope
         self.host_id = host_id
         self.uuid = uuid.uuid4()
         self.logger = logging.getLogger(name)
-        self.sockets = Sockets(max_message_bytes)
-        self.ipc = IpcFiles(enabled=ipc, logger=self.logger)
+        self.sockets = sockets
+        self.ipc = IpcFiles(enabled=ipc, base=runtime_dir, logger=self.logger)
         self._tasks = Tasks(name, self.logger)
         self.endpoint = NodeEndpoint(self.sockets, port, self.logger, self._tasks)
         self.endpoint.serve("node", self._describe)

@@ -9,7 +9,8 @@ import ifaddr
 import pytest
 
 from colugo import Node
-from colugo.net.addresses.interfaces import HOST, resolve_scope
+from colugo.config import NodeConfig
+from colugo.net.addresses.interfaces import HOST
 from tests.support.essentials import Collector, Program, new_realm, run, unix_connections
 from tests.support.namespaces import Host, Hosts, require_namespaces
 from tests.support.peers import Peer
@@ -250,7 +251,7 @@ def test_realm_and_scope_come_from_the_environment(monkeypatch: pytest.MonkeyPat
 
 def test_the_tests_stay_on_this_host() -> None:
     assert os.environ["COLUGO_SCOPE"] == "host"
-    assert resolve_scope(None) == HOST
+    assert NodeConfig.resolve().scope == HOST
 
 
 def test_a_run_of_the_tests_has_a_network_of_its_own_without_any_address_but_loopback() -> None:

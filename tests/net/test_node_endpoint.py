@@ -155,14 +155,14 @@ def test_of_programs_with_one_colugo_port_the_first_has_it(
 
 @pytest.mark.parametrize("port", [0, -1, 65536, "80", True, 1.5])
 def test_what_is_no_port_is_refused(port: Any) -> None:
-    with pytest.raises(ConfigurationError, match="port= is a number from 1 to 65535"):
+    with pytest.raises(ConfigurationError, match="port= must be an integer from 1 to 65535"):
         Node("one", port=port)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "65536", "x", "1.5", "٣"])
 def test_what_is_no_port_in_the_environment_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUGO_PORT", text)
-    with pytest.raises(ConfigurationError, match="COLUGO_PORT is a number from 1 to 65535, not"):
+    with pytest.raises(ConfigurationError, match="COLUGO_PORT must be an integer from 1 to 65535, not"):
         Node("one")
 
 

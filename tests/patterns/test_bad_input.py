@@ -318,7 +318,7 @@ def test_a_port_that_is_taken_is_an_error_with_address_and_port() -> None:
 @pytest.mark.parametrize("port", [0, -1, 65536, "7000", True, 1.5])
 def test_a_port_that_is_none_is_refused(port: Any) -> None:
     node = Node("a")
-    with pytest.raises(ConfigurationError, match="a port is a number from 1 to 65535"):
+    with pytest.raises(ConfigurationError, match="a port must be an integer from 1 to 65535"):
         node.add_publisher("t", port=port)
     node.stop()
 
@@ -350,7 +350,7 @@ def test_a_realm_that_is_none_is_refused(realm: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 10, -1, "1000", True])
 def test_a_limit_that_is_none_is_refused(size: Any) -> None:
-    with pytest.raises(ConfigurationError, match="max_message_bytes is at least"):
+    with pytest.raises(ConfigurationError, match="max_message_bytes must be an integer ≥ 1024"):
         Node("a", max_message_bytes=size)
 
 

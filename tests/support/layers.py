@@ -15,6 +15,7 @@ LAYERS = {
     "net": 2,
     "store": 2,
     "patterns": 3,
+    "config": 4,
     "lifecycle": 4,
     "introspection": 4,
     "node": 4,

@@ -1,7 +1,6 @@
 """Gathering what `colugo nodes`, `doctor` and `why` speak of: by mDNS, and by asking the nodes."""
 
 import asyncio
-import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -10,16 +9,15 @@ from dataclasses import dataclass
 from colugo.cli.network.connecting import try_all
 from colugo.cli.network.listening import Listening
 from colugo.cli.network.local_checks import look_around
+from colugo.config import NodeConfig
 from colugo.diagnosis.facts import Facts, PeerFact, Reach, is_loopback
 from colugo.errors import ColugoError
-from colugo.net.addresses.interfaces import HOST, Scope, resolve_scope, without_zone
-from colugo.net.addresses.ipc import resolve_ipc
-from colugo.net.discovery.static_peers import StaticPeer, resolve_mdns, resolve_peers
+from colugo.net.addresses.interfaces import HOST, Scope, without_zone
+from colugo.net.discovery.static_peers import StaticPeer
 from colugo.net.node_endpoint import ask
 from colugo.net.transport.host import host_id
-from colugo.net.transport.port_choice import resolve_port
-from colugo.net.transport.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
-from colugo.protocol.advertisement import check_realm, endpoint
+from colugo.net.transport.sockets import Sockets
+from colugo.protocol.advertisement import endpoint
 from colugo.protocol.description.node_description import (
     DESCRIBE,
     KnownSocket,
@@ -52,6 +50,14 @@ class GatherOptions:
     surroundings: bool = False
     hosts: Sequence[str] = ()
 
+    def config(self) -> NodeConfig:
+        """Return the configuration that a node would have here.
+
+        Raises:
+            ConfigurationError: if an option or a variable of the environment cannot work.
+        """
+        return NodeConfig.resolve(realm=self.realm, scope=self.scope)
+
 
 async def gather(wish: GatherOptions) -> Facts:
     """Listen to all realms on the scope and on this machine, connect to what is heard, and ask the nodes.
@@ -59,14 +65,10 @@ async def gather(wish: GatherOptions) -> Facts:
     Raises:
         ConfigurationError: if a value of the environment or of the wish cannot work: no node would start.
     """
-    peers = resolve_peers(None)
-    resolve_port(None)
-    resolve_mdns(None)
-    resolve_ipc(None)
-    realm = check_realm(wish.realm if wish.realm is not None else os.environ.get("COLUGO_REALM") or "default")
-    scope = resolve_scope(wish.scope)
+    config = wish.config()
+    scope = config.scope
     facts = Facts(
-        realm=realm, scope=scope.name, scope_note=scope.note, host_id=host_id(), version=__version__
+        realm=config.realm, scope=scope.name, scope_note=scope.note, host_id=host_id(), version=__version__
     )
     async with AsyncExitStack() as stack:
         listened = [
@@ -81,9 +83,9 @@ async def gather(wish: GatherOptions) -> Facts:
             facts.heard.update(listening.sockets)
             facts.ignored.update(listening.ignored)
         local = set(listened[-1].sockets)
-    sockets = Sockets(DEFAULT_MAX_MESSAGE_BYTES)
+    sockets = config.sockets()
     try:
-        await _Asker(facts, scope, sockets, local).run(peers)
+        await _Asker(facts, scope, sockets, local).run(config.peers)
     finally:
         sockets.close()
     return facts

@@ -9,13 +9,11 @@ from typing import Any, Self
 import msgspec
 
 from colugo.cli.stream.access import Found, Streams
+from colugo.config import NodeConfig
 from colugo.introspection.stream_questions import STREAMS, StreamQuestions
 from colugo.lifecycle import Lifecycle
 from colugo.net.addresses.interfaces import HOST
 from colugo.net.discovery.memory_directory import MemoryDirectory, MemoryNetwork
-from colugo.net.runtime import Runtime
-from colugo.net.transport.host import host_id
-from colugo.net.transport.sockets import DEFAULT_MAX_MESSAGE_BYTES
 from colugo.patterns.streams.stream import Stream
 from colugo.protocol.description.stream_descriptions import StreamDescription
 from colugo.store.sqlite.sqlite_store import SqliteStore
@@ -70,15 +68,8 @@ class _Host(Lifecycle):
     """What a stream needs of a node, whatever the environment says of nodes."""
 
     def __init__(self) -> None:
-        runtime = Runtime(
-            "colugo stream",
-            realm="colugo-stream",
-            scope=HOST,
-            max_message_bytes=DEFAULT_MAX_MESSAGE_BYTES,
-            host_id=host_id(),
-            ipc=False,
-        )
-        super().__init__(runtime, lambda: MemoryDirectory(MemoryNetwork()))
+        config = NodeConfig(realm="colugo-stream", scope=HOST, ipc=False)
+        super().__init__(config.runtime("colugo stream"), lambda: MemoryDirectory(MemoryNetwork()))
 
     def open_stream(self, store: SqliteStore) -> Stream:
         return self._adopt(lambda: Stream(self._runtime, _TOPIC, store=store))

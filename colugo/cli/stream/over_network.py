@@ -8,7 +8,6 @@ from colugo.cli.stream.access import Found, Streams
 from colugo.diagnosis.facts import Facts
 from colugo.errors import ConfigurationError, RemoteError
 from colugo.net.node_endpoint import ask
-from colugo.net.transport.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
 from colugo.protocol.advertisement import SocketKind
 from colugo.protocol.topics import TopicPattern
 
@@ -26,13 +25,14 @@ class OverNetwork:
 
     Raises:
         TopicError: if the topic breaks the rules.
+        ConfigurationError: if a value of the environment or of the wish cannot work.
     """
 
     def __init__(self, wish: GatherOptions, topic: str | None, node: str | None) -> None:
         self._wish = wish
         self._pattern = TopicPattern("#" if topic is None else topic)
         self._node = node
-        self._sockets = Sockets(DEFAULT_MAX_MESSAGE_BYTES)
+        self._sockets = wish.config().sockets()
 
     async def streams(self) -> Streams:
         """Those of the topic, by topic and node."""

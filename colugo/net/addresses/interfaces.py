@@ -1,7 +1,6 @@
 """The scope of a node: which interfaces and addresses it uses."""
 
 import ipaddress
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -56,19 +55,17 @@ class Scope:
 HOST = Scope("host", (LOOPBACK,), host_only=True)
 
 
-def resolve_scope(text: str | None) -> Scope:
+def resolve_scope(text: str) -> Scope:
     """Find the addresses of a scope.
 
     Args:
         text: `"host"` (127.0.0.1 only), `"lan"` (every real interface that is up; as long as there is none,
-            as `"host"`), or interface names and addresses divided by commas; None means the
-            environment variable `COLUGO_SCOPE`, or `"lan"` without it.
+            as `"host"`), or interface names and addresses divided by commas. Empty means `"lan"`.
 
     Raises:
         ConfigurationError: if a name or address is not there; the text lists those that are.
     """
-    text = (text if text is not None else os.environ.get("COLUGO_SCOPE", "")).strip() or "lan"
-    return _resolve(text, all)
+    return _resolve(text.strip() or "lan", all)
 
 
 def scope_now(wanted: str) -> Scope:

@@ -14,11 +14,9 @@ from pathlib import Path
 import zmq
 from tornado.ioloop import IOLoop
 
-from colugo.errors import ConfigurationError
 from colugo.net.transport.host import knows_namespaces, spare_files
 
 PREFIX = "ipc://"
-_VARIABLE = "COLUGO_IPC"
 _MAX_PATH_BYTES = 100
 """A Unix socket's path has 107 at most."""
 _NAME = re.compile(r"[0-9a-f]{16}")
@@ -51,10 +49,13 @@ class IpcFiles:
 
     Args:
         enabled: whether to use any; never where the host id cannot tell network and mount namespaces.
+        base: the parent of the folder; if it is not an absolute path of a folder, the system's temporary
+            folder.
         logger: hears why there are none.
     """
 
-    def __init__(self, *, enabled: bool, logger: logging.Logger) -> None:
+    def __init__(self, *, enabled: bool, base: Path, logger: logging.Logger) -> None:
+        self._base = base
         self._enabled = enabled and knows_namespaces()
         self._logger = logger
         self._told: set[str] = set()
@@ -149,7 +150,7 @@ class IpcFiles:
         self._watch()
 
     def _folder(self, *, make: bool) -> Path:
-        base = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+        base = self._base
         if not base.is_absolute() or not base.is_dir():
             base = Path(tempfile.gettempdir())
         folder = base / f"colugo-{os.geteuid()}"
@@ -167,20 +168,6 @@ class IpcFiles:
         if reason not in self._told:
             self._told.add(reason)
             self._logger.log(level, "tcp instead of ipc on this host: %s", reason)
-
-
-def resolve_ipc(ipc: bool | None) -> bool:  # noqa: FBT001 - as given to Node
-    """Whether to use ipc; None means the environment variable `COLUGO_IPC`, or yes without it.
-
-    Raises:
-        ConfigurationError: if the variable is neither `0` nor `1`.
-    """
-    if ipc is not None:
-        return ipc
-    value = os.environ.get(_VARIABLE, "").strip() or "1"
-    if value not in {"0", "1"}:
-        raise ConfigurationError(f"{_VARIABLE} is 0 or 1, not {value!r}")
-    return value == "1"
 
 
 def is_file_missing(endpoint: str) -> bool:

@@ -21,7 +21,7 @@ class DirectoryChoice:
     """
 
     runtime: Runtime
-    peers: list[StaticPeer]
+    peers: tuple[StaticPeer, ...]
     mdns: bool
 
     @property

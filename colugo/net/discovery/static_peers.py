@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import os
 import re
 import socket
 import threading
@@ -68,24 +67,19 @@ class StaticPeer:
         return list(dict.fromkeys([*found, *here]))
 
 
-def resolve_peers(peers: Iterable[str] | None) -> list[StaticPeer]:
-    """The peers that a node is given.
+def check_peers(peers: Iterable[str], source: str) -> list[StaticPeer]:
+    """Parse the addresses of peers; duplicates are dropped.
 
     Args:
-        peers: such as `["192.0.2.7:4711", "[2001:db8::7]:4711", "server.example:4711"]`; None means the
-            environment variable `COLUGO_PEERS`, where commas divide them, or none without it.
+        peers: such as `["192.0.2.7:4711", "[2001:db8::7]:4711", "server.example:4711"]`.
+        source: the option or variable that they come from, for the error's text.
 
     Raises:
         ConfigurationError: if one of them is not host and port.
     """
-    if peers is None:
-        source = "COLUGO_PEERS"
-        texts = [one.strip() for one in os.environ.get(source, "").split(",") if one.strip()]
-    elif isinstance(peers, str):
-        raise ConfigurationError(f"peers= takes a list of host:port, not the str {peers!r}")
-    else:
-        source, texts = "peers=", list(peers)
-    return list(dict.fromkeys(_parse(text, source) for text in texts))
+    if isinstance(peers, str):
+        raise ConfigurationError(f"{source} takes a list of host:port, not the str {peers!r}")
+    return list(dict.fromkeys(_parse(text, source) for text in peers))
 
 
 def _parse(text: object, source: str) -> StaticPeer:
@@ -97,7 +91,7 @@ def _parse(text: object, source: str) -> StaticPeer:
     port = int(found["port"])
     if not 0 < port <= _MAX_PORT:
         raise ConfigurationError(
-            f"{source}: a port is a number from 1 to {_MAX_PORT}, not {port} in {text!r}"
+            f"{source}: a port must be an integer from 1 to {_MAX_PORT}, not {port} in {text!r}"
         )
     host = found["v6"] or found["host"]
     digits = host.replace(".", "").isdigit()
@@ -109,23 +103,6 @@ def _parse(text: object, source: str) -> StaticPeer:
     elif len(host) > _MAX_HOST_CHARS or not all(host.split(".")):
         raise ConfigurationError(f"{source}: {host!r} is not the name of a host, in {text!r}")
     return StaticPeer(host, port)
-
-
-def resolve_mdns(mdns: bool | None) -> bool:  # noqa: FBT001 - as given to Node
-    """Whether a node uses mDNS.
-
-    Args:
-        mdns: None means the environment variable `COLUGO_MDNS`, `0` or `1`, or yes without it.
-
-    Raises:
-        ConfigurationError: if that is neither.
-    """
-    if mdns is not None:
-        return mdns
-    text = os.environ.get("COLUGO_MDNS", "").strip() or "1"
-    if text not in {"0", "1"}:
-        raise ConfigurationError(f"COLUGO_MDNS is 0 or 1, not {text!r}")
-    return text == "1"
 
 
 async def _resolve(host: str) -> list[str]:

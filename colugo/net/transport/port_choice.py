@@ -1,6 +1,5 @@
 """Which port a node's own endpoint has."""
 
-import os
 from dataclasses import dataclass
 
 from colugo.errors import ConfigurationError
@@ -8,14 +7,18 @@ from colugo.errors import ConfigurationError
 _MAX_PORT = 65535
 
 
-def check_port(port: int) -> int:
-    """Return a port.
+def check_port(port: object, what: str = "a port") -> int:
+    """Return a TCP port.
+
+    Args:
+        port: the value.
+        what: names the value in the error's text.
 
     Raises:
-        ConfigurationError: if it is none that TCP has.
+        ConfigurationError: if it is not an integer from 1 to 65535.
     """
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= _MAX_PORT:
-        raise ConfigurationError(f"a port is a number from 1 to {_MAX_PORT}, not {port!r}")
+        raise ConfigurationError(f"{what} must be an integer from 1 to {_MAX_PORT}, not {port!r}")
     return port
 
 
@@ -33,24 +36,3 @@ class PortChoice:
 
 
 ANY_PORT = PortChoice()
-
-
-def resolve_port(port: int | None) -> PortChoice:
-    """The port of a node's endpoint.
-
-    Args:
-        port: from 1 to 65535; None means the environment variable `COLUGO_PORT`, or a free one without it.
-
-    Raises:
-        ConfigurationError: if that is no port.
-    """
-    text = os.environ.get("COLUGO_PORT", "").strip()
-    if port is None and text:
-        if text.isascii() and text.isdigit() and 0 < int(text) <= _MAX_PORT:
-            return PortChoice(int(text), shared=True)
-        raise ConfigurationError(f"COLUGO_PORT is a number from 1 to {_MAX_PORT}, not {text!r}")
-    if port is not None and (
-        isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= _MAX_PORT
-    ):
-        raise ConfigurationError(f"port= is a number from 1 to {_MAX_PORT}, not {port!r}")
-    return PortChoice(port)

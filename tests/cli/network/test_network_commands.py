@@ -38,8 +38,8 @@ def test_wrong_usage_is_status_2_and_says_what_is_wrong(arguments: tuple[str, ..
     ("variable", "text"),
     [
         ("COLUGO_PEERS", "COLUGO_PEERS takes host:port"),
-        ("COLUGO_PORT", "COLUGO_PORT is a number"),
-        ("COLUGO_MDNS", "COLUGO_MDNS is 0 or 1"),
+        ("COLUGO_PORT", "COLUGO_PORT must be an integer"),
+        ("COLUGO_MDNS", "COLUGO_MDNS must be 0 or 1"),
         ("COLUGO_IPC", "COLUGO_IPC"),
     ],
 )

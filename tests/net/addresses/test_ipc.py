@@ -214,7 +214,7 @@ def test_a_runtime_folder_that_is_none_means_the_temporary_one(
 
 def test_the_variable_that_turns_it_off_takes_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUGO_IPC", "maybe")
-    with pytest.raises(ConfigurationError, match="COLUGO_IPC is 0 or 1, not 'maybe'"):
+    with pytest.raises(ConfigurationError, match="COLUGO_IPC must be 0 or 1, not 'maybe'"):
         Node("a")
     Node("a", ipc=False).stop()
 

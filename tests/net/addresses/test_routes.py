@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -206,7 +207,10 @@ def with_routes(check: Callable[[Routes, Scope], object]) -> None:
     async def main() -> None:
         logger = logging.getLogger("test")
         tasks = Tasks("test", logger)
-        result = check(Routes("me", IpcFiles(enabled=False, logger=logger), tasks), Scope("x", ("10.0.0.1",)))
+        result = check(
+            Routes("me", IpcFiles(enabled=False, base=Path(), logger=logger), tasks),
+            Scope("x", ("10.0.0.1",)),
+        )
         if asyncio.iscoroutine(result):
             await result
         await tasks.cancel()

@@ -19,7 +19,7 @@ from colugo import ConfigurationError, Node
 from colugo.net.addresses.interfaces import HOST, Scope
 from colugo.net.directory import Listener
 from colugo.net.discovery.static_directory import StaticDirectory
-from colugo.net.discovery.static_peers import StaticPeer, resolve_mdns, resolve_peers
+from colugo.net.discovery.static_peers import StaticPeer, check_peers
 from colugo.protocol.frames import MAGIC, VERSION, FrameKind
 from colugo.protocol.membership.control import encode_control
 from colugo.protocol.membership.entries import Greeting, NodeEntries, NodeEntry
@@ -364,9 +364,9 @@ def test_in_scope_host_a_peer_elsewhere_is_not_even_asked_for(monkeypatch: pytes
 
     async def main() -> None:
         for peer in ("192.0.2.7:1", "server.example:1", "[2001:db8::1]:1"):
-            (found,) = resolve_peers([peer])
+            (found,) = check_peers([peer], "peers=")
             assert await found.endpoints(HOST) == []
-        (near,) = resolve_peers(["127.0.0.1:5"])
+        (near,) = check_peers(["127.0.0.1:5"], "peers=")
         assert await near.endpoints(HOST) == ["tcp://127.0.0.1:5"]
 
     run(main())
@@ -376,13 +376,13 @@ def test_this_host_by_its_loopback_address_is_met_in_any_scope() -> None:
     lan = Scope("lan", ("192.0.2.1", "fe80::1%br-lan.7"))
 
     async def main() -> None:
-        (here,) = resolve_peers(["127.0.0.1:5"])
+        (here,) = check_peers(["127.0.0.1:5"], "peers=")
         assert await here.endpoints(lan) == [
             "tcp://127.0.0.1:5",
             "tcp://192.0.2.1:5",
             "tcp://[fe80::1%br-lan.7]:5",
         ]
-        (there,) = resolve_peers(["192.0.2.7:5"])
+        (there,) = check_peers(["192.0.2.7:5"], "peers=")
         assert await there.endpoints(lan) == ["tcp://192.0.2.7:5"]
 
     run(main())
@@ -439,26 +439,14 @@ def test_what_is_no_list_of_peers_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_peers_are_addresses_and_names() -> None:
     texts = ["192.0.2.7:1", "[fe80::7%br-lan.7]:2", "server.example:3", "my_server-1:4", "192.0.2.7:1"]
-    assert resolve_peers(texts) == [
+    assert check_peers(texts, "peers=") == [
         StaticPeer("192.0.2.7", 1),
         StaticPeer("fe80::7%br-lan.7", 2),
         StaticPeer("server.example", 3),
         StaticPeer("my_server-1", 4),
     ]
-    assert [str(one) for one in resolve_peers(texts[:2])] == texts[:2]
-    assert resolve_peers([]) == []
-
-
-def test_mdns_is_on_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUGO_MDNS", raising=False)
-    assert resolve_mdns(None)
-    for text, expected in (("0", False), ("1", True), (" ", True)):
-        monkeypatch.setenv("COLUGO_MDNS", text)
-        assert resolve_mdns(None) is expected
-        assert resolve_mdns(not expected) is not expected
-    monkeypatch.setenv("COLUGO_MDNS", "off")
-    with pytest.raises(ConfigurationError, match=r"COLUGO_MDNS is 0 or 1, not 'off'"):
-        Node("one")
+    assert [str(one) for one in check_peers(texts[:2], "peers=")] == texts[:2]
+    assert check_peers([], "peers=") == []
 
 
 def test_the_log_says_how_others_are_found(caplog: pytest.LogCaptureFixture) -> None:
