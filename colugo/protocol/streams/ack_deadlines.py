@@ -1,4 +1,4 @@
-"""When tries have failed of which nothing has been heard."""
+"""The acknowledgement deadlines of messages in flight."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,71 +7,71 @@ from colugo.protocol.streams.attempts import QueuedMessage
 from colugo.protocol.streams.transitions import DeliveryState
 
 _IN_FLIGHT = DeliveryState.IN_FLIGHT
-_SPARE = 1000
-"""How many finished tries may be kept before they are looked for."""
+_MAX_STALE = 1000
+"""The number of outdated deadlines that may accumulate before a sweep."""
 
 
 class AckDeadlines:
-    """When the tries under way have failed. Their deadlines are added in the order of time."""
+    """The deadlines of all attempts under way, added in the order of time."""
 
     def __init__(self) -> None:
-        self._groups: deque[tuple[float, list[QueuedMessage]]] = deque()
+        self._batches: deque[tuple[float, list[QueuedMessage]]] = deque()
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def add(self, deadline: float, entries: Sequence[QueuedMessage], in_flight: int) -> None:
-        """Set the deadline of tries, new ones or such as have more time.
+    def add(self, deadline: float, batch: Sequence[QueuedMessage], in_flight: int) -> None:
+        """Set, or extend, the deadline of messages in flight.
 
         Args:
-            deadline: seconds; not before any that was given.
-            entries: those that members have, all of them.
-            in_flight: how many members have altogether; what is kept is bounded by it.
+            deadline: seconds; not before any earlier argument.
+            batch: the messages.
+            in_flight: the number of all messages in flight, which bounds the deadlines that are kept.
         """
-        for entry in entries:
-            entry.deadline = deadline
-        self._groups.append((deadline, list(entries)))
-        self._size += len(entries)
-        if self._size > 2 * in_flight + _SPARE:
+        for queued in batch:
+            queued.deadline = deadline
+        self._batches.append((deadline, list(batch)))
+        self._size += len(batch)
+        if self._size > 2 * in_flight + _MAX_STALE:
             self._sweep()
 
     def next(self) -> float | None:
-        """The first one, seconds; None if nothing is under way."""
-        groups = self._groups
-        while groups:
-            deadline, entries = groups[0]
-            while entries and not _waits(entries[-1], deadline):
-                entries.pop()
+        """Return the earliest deadline, seconds; None if nothing is in flight."""
+        batches = self._batches
+        while batches:
+            deadline, batch = batches[0]
+            while batch and not _is_due_at(batch[-1], deadline):
+                batch.pop()
                 self._size -= 1
-            if entries:
+            if batch:
                 return deadline
-            groups.popleft()
+            batches.popleft()
         return None
 
-    def late(self, now: float) -> list[QueuedMessage]:
-        """The tries that have failed.
+    def take_late(self, now: float) -> list[QueuedMessage]:
+        """Remove and return the messages whose deadline has passed.
 
         Args:
             now: seconds.
         """
         late: dict[QueuedMessage, None] = {}
-        while self._groups and self._groups[0][0] <= now:
-            deadline, entries = self._groups.popleft()
-            self._size -= len(entries)
-            late.update((entry, None) for entry in entries if _waits(entry, deadline))
+        while self._batches and self._batches[0][0] <= now:
+            deadline, batch = self._batches.popleft()
+            self._size -= len(batch)
+            late.update((queued, None) for queued in batch if _is_due_at(queued, deadline))
         return list(late)
 
     def _sweep(self) -> None:
-        """Let go of what is finished, behind one that takes long."""
+        """Drop outdated deadlines that wait behind one that is still pending."""
         kept = deque(
             (deadline, still)
-            for deadline, entries in self._groups
-            if (still := [entry for entry in entries if _waits(entry, deadline)])
+            for deadline, batch in self._batches
+            if (still := [queued for queued in batch if _is_due_at(queued, deadline)])
         )
-        self._groups = kept
-        self._size = sum(len(entries) for _, entries in kept)
+        self._batches = kept
+        self._size = sum(len(batch) for _, batch in kept)
 
 
-def _waits(entry: QueuedMessage, deadline: float) -> bool:
-    return entry.state is _IN_FLIGHT and entry.deadline == deadline
+def _is_due_at(queued: QueuedMessage, deadline: float) -> bool:
+    return queued.state is _IN_FLIGHT and queued.deadline == deadline

@@ -1,25 +1,29 @@
-"""Who of a consumer group has which message, and until when."""
+"""The messages and members of a consumer group, and the rules of delivery."""
 
 from collections import deque
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.protocol.streams.transitions import DeliveryState
 
-# members of an enum are slow to get, and this one is needed for each message
+# an enum's member is slow to look up, and each message needs this one
 _READY = DeliveryState.READY
+
+by_seq = attrgetter("message.seq")
+"""The sort key of `QueuedMessage`s."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRules:
-    """How often, and how fast, messages are handed out.
+    """The limits and delays of delivery.
 
     Attributes:
-        max_deliver: how many tries a message has.
-        ack_timeout_s: seconds until a try of which nothing is heard has failed.
-        retry_delay_s: seconds between a nack and the next try; doubled for each further one.
-        most_delay_s: where the doubling ends.
+        max_deliver: the number of attempts that a message has.
+        ack_timeout_s: seconds until an attempt fails that is neither settled nor extended.
+        retry_delay_s: seconds between a nack and the next attempt; doubled for each further one.
+        most_delay_s: the upper bound of the doubled delay, seconds.
     """
 
     max_deliver: int = 2
@@ -28,40 +32,44 @@ class DeliveryRules:
     most_delay_s: float = 60.0
 
     def delay_s(self, attempt: int) -> float:
-        """How long to wait after a try that was the nth."""
+        """Return the backoff after an attempt, seconds.
+
+        Args:
+            attempt: its number, from 1.
+        """
         return min(self.retry_delay_s * 2.0 ** min(attempt - 1, 64), self.most_delay_s)
 
 
 @dataclass(eq=False, slots=True)
-class KeyLine:
-    """Messages of one key, of which a member has some: the others go to the same one, after them.
+class KeyQueue:
+    """The messages of one key that wait, while one member has earlier messages of the key in flight.
 
     Attributes:
-        key: of all of them.
-        member: who has some, or had the last one.
-        in_flight: how many it has.
-        suspects: how many are suspect and wait; none of the others is handed out before them.
-        waiting: the others, in their order.
+        key: the key.
+        member: the member that has messages of the key in flight, or had the last one.
+        in_flight: the number of messages of the key in flight.
+        quarantined: the number of quarantined messages of the key that wait; they precede the others.
+        waiting: the other waiting messages, in order.
     """
 
     key: str
     member: "GroupMember | None" = None
     in_flight: int = 0
-    suspects: int = 0
+    quarantined: int = 0
     waiting: deque["QueuedMessage"] = field(default_factory=deque)
 
 
 @dataclass(eq=False, slots=True)
 class GroupMember:
-    """A consumer of the group.
+    """A consumer in the group.
 
     Attributes:
-        identity: of its connection.
-        prefetch: how many messages it may have at a time.
-        in_flight: how many it has.
-        silent: whether it has let a message time out, and said nothing since: it gets no more.
-        leaving: whether it has returned something: it is about to leave, and gets no more.
-        blocked: lines of keys that wait until it has room.
+        identity: the routing id of its connection.
+        prefetch: the most messages that it may have in flight.
+        in_flight: the number of messages that it has in flight.
+        silent: whether it has let a delivery time out and sent nothing since; it gets no more messages.
+        leaving: whether it has returned messages because it is about to leave; it gets no more messages.
+        blocked: queues of keys that wait for its credit.
     """
 
     identity: bytes
@@ -69,58 +77,54 @@ class GroupMember:
     in_flight: int = 0
     silent: bool = False
     leaving: bool = False
-    blocked: dict[KeyLine, None] = field(default_factory=dict)
+    blocked: dict[KeyQueue, None] = field(default_factory=dict)
 
     @property
-    def room(self) -> int:
-        """How many messages it can be given now."""
-        return self.prefetch - self.in_flight if self.able else 0
+    def credit(self) -> int:
+        """The number of messages that it can take now."""
+        return self.prefetch - self.in_flight if self.available else 0
 
     @property
-    def able(self) -> bool:
-        """Whether it can be given messages, if it has room."""
+    def available(self) -> bool:
+        """True unless it is silent or leaving."""
         return not (self.silent or self.leaving)
 
 
 class QueuedMessage:
-    """A message in the group.
+    """A message in the group's queue.
 
     Attributes:
-        message: the message.
-        state: where it is.
-        attempt: how often it has been handed out, this time included.
-        redelivered: whether it may have been handed out before.
-        suspect: whether a member was lost or silent with it, so that the next one gets nothing else with it.
-        member: who has it, or had it last.
-        deadline: when the try has failed, seconds.
+        message: the stream's message.
+        state: its state in this group.
+        attempt: the number of deliveries so far, the current one included.
+        redelivered: whether a consumer may have had it before.
+        quarantined: whether a member was lost or silent while it had the message, so that the next member
+            gets it alone.
+        member: the member that has it in flight, or had it last.
+        deadline: the time at which the current attempt fails, seconds.
     """
 
-    __slots__ = ("attempt", "deadline", "member", "message", "redelivered", "state", "suspect")
+    __slots__ = ("attempt", "deadline", "member", "message", "quarantined", "redelivered", "state")
 
-    def __init__(self, message: StreamMessage, tries: int = 0, *, redelivered: bool = False) -> None:
+    def __init__(self, message: StreamMessage, attempts: int = 0, *, redelivered: bool = False) -> None:
         self.message = message
         self.state: DeliveryState = _READY
-        self.attempt = tries
+        self.attempt = attempts
         self.redelivered = redelivered
-        self.suspect = False
+        self.quarantined = False
         self.member: GroupMember | None = None
         self.deadline = 0.0
 
 
-def number_of(entry: QueuedMessage) -> int:
-    """By it messages are ordered."""
-    return entry.message.seq
-
-
 class ExhaustedMessage(NamedTuple):
-    """A message whose tries are used up.
+    """A message without attempts left, about to become a dead letter.
 
     Attributes:
-        entry: it.
-        reason: why the last one failed.
-        traceback: of the callback's exception; empty if there was none.
+        queued: the message.
+        reason: the reason why its last attempt failed.
+        traceback: of the callback's exception; empty if it raised none.
     """
 
-    entry: QueuedMessage
+    queued: QueuedMessage
     reason: str
     traceback: str = ""

@@ -1,253 +1,182 @@
-"""The messages that a stream has ready for one consumer group: who gets which, and what becomes of them."""
+"""The queue of one consumer group: delivery, settlement and redelivery of its messages."""
 
-import heapq
 from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import count
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 
 from colugo.protocol.streams.ack_deadlines import AckDeadlines
-from colugo.protocol.streams.attempts import (
-    DeliveryRules,
-    ExhaustedMessage,
-    GroupMember,
-    QueuedMessage,
-    number_of,
-)
+from colugo.protocol.streams.attempts import DeliveryRules, ExhaustedMessage, GroupMember, QueuedMessage
 from colugo.protocol.streams.key_order import KeyOrder
 from colugo.protocol.streams.quarantine import Quarantine
+from colugo.protocol.streams.ready_messages import ReadyMessages
+from colugo.protocol.streams.retry_schedule import RetrySchedule
 from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.protocol.streams.transitions import DeliveryEvent, DeliveryState, next_state
 
-# members of an enum are slow to get, and these are needed for each message
-_READY = DeliveryState.READY
+# members of an enum are slow to look up, and each message needs these
 _IN_FLIGHT = DeliveryState.IN_FLIGHT
 _ACKNOWLEDGED = DeliveryState.ACKNOWLEDGED
 _seq, _headers, _payload = map(itemgetter, (0, 2, 3))
-_held = attrgetter("in_flight")
 _WIDE = 64
-"""Numbers of a range that is so long are not looked at one by one."""
-_SPARE = 1000
-"""How many finished messages may wait in line with the others before they are looked for."""
-
-Given = dict[GroupMember, list[QueuedMessage]]
+"""The length of a range from which its numbers are not looked up one by one."""
+_MAX_STALE = 1000
+"""The number of settled messages that may wait among the others before a sweep."""
 
 
 class GroupQueue:
-    """Hands the messages of a stream to the members of one group; knows no socket and no clock.
+    """Delivers the messages of a stream to the members of one group; has no socket and no clock.
 
-    A member gets as many as it has room for. Messages of one key go to one member at a time, in their
-    order; those without a key to whoever has room. When a member is lost or silent, what it had is
-    *suspect*: it is redelivered one message at a time, to a member that has nothing else meanwhile. So one
-    that kills its consumers is found out, and does not take others with it.
+    Each member gets as many messages as it has credit for. Messages of one key go to one member at a time, in
+    order; messages without a key go to any member with credit. When a member is lost or silent, its messages
+    are quarantined: each is redelivered alone, to a member that has nothing else in flight. So a message that
+    kills its consumers is found out, and takes no others with it.
 
     Args:
-        rules: how often, and how fast.
+        rules: the limits and delays of delivery.
     """
 
     def __init__(self, rules: DeliveryRules) -> None:
         self.rules = rules
         self.messages: dict[int, QueuedMessage] = {}
-        """What is not finished yet, by number."""
+        """The messages that are not settled, by number."""
         self.members: dict[bytes, GroupMember] = {}
         self.in_flight = 0
-        """How many messages the members have."""
+        """The number of messages that members have in flight."""
         self.size = 0
-        """Bytes of the payloads and headers in `entries`."""
-        self._ready: deque[QueuedMessage] = deque()
-        self._lines = KeyOrder()
-        self._suspects = Quarantine(self._lines)
-        self._pauses: list[tuple[float, int, QueuedMessage]] = []
-        self._tie = count()
+        """The bytes of the payloads and headers of `messages`."""
+        self._keys = KeyOrder()
+        self._quarantine = Quarantine(self._keys)
+        self._ready = ReadyMessages(self._keys, self._quarantine)
+        self._retries = RetrySchedule()
         self._deadlines = AckDeadlines()
-        self._finished_in_line = 0
+        self._stale = 0
 
-    # --- what comes in
+    # --- messages and members
 
     def offer(self, messages: Iterable[StreamMessage]) -> None:
-        """Take messages that have never been handed out, in the order of their numbers."""
+        """Queue messages that have never been delivered, in the order of their numbers."""
         messages = list(messages)
-        entries = list(map(QueuedMessage, messages))
-        self.messages.update(zip(map(_seq, messages), entries, strict=True))
-        self._ready.extend(entries)
+        batch = list(map(QueuedMessage, messages))
+        self.messages.update(zip(map(_seq, messages), batch, strict=True))
+        self._ready.append(batch)
         self.size += sum(map(len, map(_payload, messages))) + sum(map(len, map(_headers, messages)))
 
-    def offer_redelivery(self, message: StreamMessage, tries: int) -> ExhaustedMessage | None:
-        """Take a message that may have been handed out before the producer was started again.
+    def offer_redelivery(self, message: StreamMessage, attempts: int) -> ExhaustedMessage | None:
+        """Queue a message that may have been delivered before the producer restarted.
 
         Args:
-            message: it.
-            tries: how often it is known to have been.
+            message: the message.
+            attempts: the number of its known deliveries.
 
         Returns:
-            Itself as a dead letter, if it has been in flight so often when the producer ended.
+            The message as a dead letter if it has no attempts left.
         """
-        entry = QueuedMessage(message, tries, redelivered=True)
-        if tries > self.rules.max_deliver:
-            entry.state = _IN_FLIGHT  # where it was when the producer ended
-            self._move(entry, DeliveryEvent.LOST, exhausted=True)
-            return ExhaustedMessage(entry, f"the producer ended {tries} times while a consumer had it")
-        self.messages[message.seq] = entry
+        queued = QueuedMessage(message, attempts, redelivered=True)
+        if attempts > self.rules.max_deliver:
+            queued.state = _IN_FLIGHT  # as it was when the producer ended
+            _move(queued, DeliveryEvent.LOST, exhausted=True)
+            return ExhaustedMessage(queued, f"the producer ended {attempts} times while a consumer had it")
+        self.messages[message.seq] = queued
         self.size += len(message.payload) + len(message.headers)
-        if tries >= self.rules.max_deliver:
-            self._suspects.mark(entry)
-            self._suspects.add(entry)
+        if attempts >= self.rules.max_deliver:
+            self._quarantine.mark(queued)
+            self._quarantine.append(queued)
         else:
-            self._ready.append(entry)
+            self._ready.append([queued])
         return None
 
     def join(self, identity: bytes, prefetch: int) -> None:
-        """A member has come, by a connection that no other one has."""
+        """Add a member.
+
+        Args:
+            identity: the routing id of its connection, which no other member has.
+            prefetch: the most messages that it may have in flight.
+        """
         assert identity not in self.members, f"{identity.hex()} is a member already"
         self.members[identity] = GroupMember(identity, prefetch)
 
     def leave(self, identity: bytes, reason: str) -> list[ExhaustedMessage]:
-        """A member has gone; what it had is redelivered.
+        """Remove a member, and redeliver what it has in flight.
 
         Args:
-            identity: its connection.
+            identity: the routing id of its connection.
             reason: for dead letters.
+
+        Returns:
+            The messages without attempts left.
         """
         member = self.members.pop(identity, None)
         if member is None:
             return []
-        member.silent = True  # lines of keys may still name it
-        held = [
-            entry for entry in self.messages.values() if entry.member is member and entry.state is _IN_FLIGHT
-        ]
-        dead = self._fail(member, held, DeliveryEvent.LOST, reason)
-        self._suspects.leave(member)
-        return dead
-
-    # --- what is handed out
+        member.silent = True  # queues of keys may still name it
+        lost = [one for one in self.messages.values() if one.member is member and one.state is _IN_FLIGHT]
+        exhausted = self._fail(member, lost, DeliveryEvent.LOST, reason)
+        self._quarantine.leave(member)
+        return exhausted
 
     def assign(self, now: float) -> list[tuple[GroupMember, list[QueuedMessage]]]:
-        """Choose who gets which messages now.
+        """Choose the messages that each member gets now, and start their deadlines.
 
         Args:
-            now: seconds, never less than before.
+            now: seconds; never decreases.
         """
-        given: Given = {}
-        if self._pauses:
+        if self._retries:
             self._end_pauses(now)
-        if not any(member.room > 0 for member in self.members.values()):
+        if not any(member.credit > 0 for member in self.members.values()):
             return []
-        if self._suspects.active and (taken := self._suspects.take(self.members.values())) is not None:
-            self._give(*taken, given)
-        if self._lines.woken:
-            self._assign_lines(given)
-        if self._ready:
-            self._assign_ready(given)
-            if self._lines.woken:
-                self._assign_lines(given)
+        given = self._ready.assign(self.members.values())
+        self.in_flight += sum(map(len, given.values()))
         deadline = now + self.rules.ack_timeout_s
-        for entries in given.values():
-            self._deadlines.add(deadline, entries, self.in_flight)
+        for batch in given.values():
+            self._deadlines.add(deadline, batch, self.in_flight)
         return list(given.items())
 
-    def _free(self) -> list[GroupMember]:
-        """Who can be given messages that are not suspect, those first that have the fewest."""
-        carer = self._suspects.carer
-        able = [one for one in self.members.values() if one.room > 0 and one is not carer]
-        return sorted(able, key=_held) if len(able) > 1 else able
-
-    def _assign_ready(self, given: Given) -> None:
-        """Those that wait for nothing, evenly to the members that have room, until nobody has."""
-        while self._ready and (free := self._free()):
-            for number, member in enumerate(free):
-                share = -(-len(self._ready) // (len(free) - number))
-                batch = self._take_ready(member, min(member.room, share))
-                if batch:
-                    member.in_flight += len(batch)
-                    self.in_flight += len(batch)
-                    given.setdefault(member, []).extend(batch)
-
-    def _take_ready(self, member: GroupMember, room: int) -> list[QueuedMessage]:
-        ready, lines = self._ready, self._lines
-        batch: list[QueuedMessage] = []
-        while room and ready:
-            entry = ready.popleft()
-            if entry.state is not _READY:  # released, or acknowledged late
-                continue
-            if entry.message.key and not lines.may_go(entry, member):
-                continue
-            entry.state = _IN_FLIGHT
-            entry.attempt += 1
-            entry.member = member
-            batch.append(entry)
-            room -= 1
-        return batch
-
-    def _assign_lines(self, given: Given) -> None:
-        """Those that waited for others of their key, or for the member that has these."""
-        for line in self._lines.take_woken():
-            if not line.in_flight:
-                free = self._free()
-                if not free:
-                    self._lines.wait(line)
-                    continue
-                line.member = free[0]
-            member = line.member
-            assert member is not None
-            while line.waiting and member.room > 0 and member is not self._suspects.carer:
-                entry = line.waiting.popleft()
-                if entry.state is _READY:
-                    line.in_flight += 1
-                    self._give(entry, member, given)
-            if line.waiting:
-                member.blocked[line] = None
-
-    def _give(self, entry: QueuedMessage, member: GroupMember, given: Given) -> None:
-        entry.state = _IN_FLIGHT
-        entry.attempt += 1
-        entry.member = member
-        member.in_flight += 1
-        self.in_flight += 1
-        given.setdefault(member, []).append(entry)
-
-    # --- what members say
+    # --- settlements
 
     def mark_alive(self, identity: bytes) -> bool:
-        """Something has come from a member; whether it had been silent."""
+        """Note that a member has sent something.
+
+        Returns:
+            True if it had been silent, and can get messages again.
+        """
         member = self.members.get(identity)
         if member is None or not member.silent:
             return False
         member.silent = False
-        self._lines.wake(member)
+        self._keys.unblock(member)
         return True
 
     def acknowledge(self, ranges: Iterable[tuple[int, int]]) -> tuple[list[int], int]:
-        """Members have handled messages.
+        """Settle messages that members have handled.
 
         Args:
-            ranges: first and last number of each run; a stranger's may be as long as it likes.
+            ranges: first and last numbers; a peer may send ranges of any width.
 
         Returns:
-            The numbers that are finished now, and how many of the others were none of ours.
+            The numbers that are settled by this, and how many others are unknown here.
         """
         done: list[int] = []
         unknown = size = 0
-        entries = self.messages
+        messages = self.messages
         known: list[int] = []
         for first, last in ranges:
             numbers: Sequence[int] = range(first, last + 1)
             if last - first >= _WIDE:
-                known = known or sorted(entries)
+                known = known or sorted(messages)
                 numbers = known[bisect_left(known, first) : bisect_right(known, last)]
                 unknown += last - first + 1 - len(numbers)
             for seq in numbers:
-                entry = entries.get(seq)
-                if entry is None or not (entry.attempt or entry.redelivered):
+                queued = messages.get(seq)
+                if queued is None or not (queued.attempt or queued.redelivered):
                     unknown += 1
                     continue
-                if entry.state is _IN_FLIGHT:
-                    self._take_back(entry)
+                if queued.state is _IN_FLIGHT:
+                    self._end_flight(queued)
                 else:
-                    self._leave_wait(entry)
-                entry.state = _ACKNOWLEDGED
-                del entries[seq]
-                _, _, headers, payload, *_ = entry.message
+                    self._end_wait(queued)
+                queued.state = _ACKNOWLEDGED
+                del messages[seq]
+                _, _, headers, payload, *_ = queued.message
                 size += len(payload) + len(headers)
                 done.append(seq)
         self.size -= size
@@ -256,277 +185,249 @@ class GroupQueue:
     def nack(
         self, identity: bytes, seq: int, now: float, *, delay_s: float | None, reason: str, traceback: str
     ) -> tuple[bool, ExhaustedMessage | None]:
-        """A member could not handle a message.
+        """Schedule the retry of a message that a member could not handle.
 
         Args:
-            identity: of the member's connection.
-            seq: number of the message.
+            identity: the routing id of the member's connection.
+            seq: the message's number.
             now: seconds.
-            delay_s: how long to wait for the next try; None for what the rules say.
-            reason: why.
-            traceback: of what its callback raised.
+            delay_s: seconds until the next attempt; None for the backoff of the rules.
+            reason: for a dead letter.
+            traceback: of the exception that its callback raised.
 
         Returns:
-            Whether the member had it, and the dead letter if that was the last try.
+            Whether the member had the message, and the message if it has no attempts left.
         """
-        entry = self._held_by(identity, seq)
-        if entry is None:
+        queued = self._held_by(identity, seq)
+        if queued is None:
             return False, None
-        exhausted = entry.attempt >= self.rules.max_deliver
-        self._take_back(entry)
-        self._move(entry, DeliveryEvent.NACK, exhausted=exhausted)
+        exhausted = queued.attempt >= self.rules.max_deliver
+        self._end_flight(queued)
+        _move(queued, DeliveryEvent.NACK, exhausted=exhausted)
         if exhausted:
-            self._drop(seq, entry)
-            return True, ExhaustedMessage(entry, reason, traceback)
-        entry.redelivered = True
-        entry.suspect = False
-        delay = self.rules.delay_s(entry.attempt) if delay_s is None else delay_s
-        heapq.heappush(self._pauses, (now + delay, next(self._tie), entry))
+            self._remove(queued)
+            return True, ExhaustedMessage(queued, reason, traceback)
+        queued.redelivered = True
+        queued.quarantined = False
+        delay = self.rules.delay_s(queued.attempt) if delay_s is None else delay_s
+        self._retries.add(queued, now + delay)
         return True, None
 
     def requeue(self, identity: bytes, seqs: Iterable[int]) -> int:
-        """A member returns messages that it has not begun with, since it is about to leave: it gets no more.
+        """Take back messages that a member returns unstarted because it is about to leave; it gets no more.
 
         Returns:
-            How many of them it did not have.
+            The number of messages that it did not have.
         """
         if identity in self.members:
             self.members[identity].leaving = True
-        strange = 0
+        unknown = 0
         returned = []
         for seq in seqs:
-            entry = self._held_by(identity, seq)
-            if entry is None:
-                strange += 1
+            queued = self._held_by(identity, seq)
+            if queued is None:
+                unknown += 1
                 continue
-            if entry.suspect:
-                self._suspects.mark(entry)
-            self._take_back(entry)
-            self._move(entry, DeliveryEvent.RETURN)
-            entry.attempt -= 1
-            returned.append(entry)
-        self._put_back(sorted(returned, key=number_of))
-        return strange
-
-    def _put_back(self, returned: list[QueuedMessage]) -> None:
-        """Let messages wait before those that have never been handed out."""
-        by_key: dict[str, list[QueuedMessage]] = {}
-        for entry in returned:
-            if not entry.suspect:
-                by_key.setdefault(entry.message.key, []).append(entry)
-        lined = {key for key, entries in by_key.items() if key and self._lines.put_back(key, entries)}
-        for entry in reversed(returned):
-            if entry.suspect:
-                self._suspects.add_first(entry)
-            elif entry.message.key not in lined:
-                self._ready.appendleft(entry)
+            if queued.quarantined:
+                self._quarantine.mark(queued)
+            self._end_flight(queued)
+            _move(queued, DeliveryEvent.RETURN)
+            queued.attempt -= 1
+            returned.append(queued)
+        self._ready.requeue(returned)
+        return unknown
 
     def abandon(
         self, identity: bytes, seqs: Iterable[int], reason: str
     ) -> tuple[int, list[ExhaustedMessage]]:
-        """A member that is about to leave has begun with messages, and will not end them.
+        """Redeliver messages that a member has started and, about to leave, will not finish.
 
         Args:
-            identity: of the member's connection.
-            seqs: numbers of the messages.
+            identity: the routing id of the member's connection.
+            seqs: the numbers of the messages.
             reason: for dead letters.
 
         Returns:
-            How many of them it did not have, and the dead letters.
+            The number of messages that it did not have, and the messages without attempts left.
         """
         wanted = dict.fromkeys(seqs)
-        held = [entry for seq in wanted if (entry := self._held_by(identity, seq)) is not None]
-        if held:
-            self.members[identity].leaving = True
-        dead = self._fail(self.members[identity], held, DeliveryEvent.LOST, reason) if held else []
-        return len(wanted) - len(held), dead
+        lost = [queued for seq in wanted if (queued := self._held_by(identity, seq)) is not None]
+        if not lost:
+            return len(wanted), []
+        member = self.members[identity]
+        member.leaving = True
+        return len(wanted) - len(lost), self._fail(member, lost, DeliveryEvent.LOST, reason)
 
-    def rejoin(self, identity: bytes, begun: Iterable[int]) -> None:
-        """A member stays, and returns what it has not begun with.
+    def rejoin(self, identity: bytes, started: Iterable[int]) -> None:
+        """Keep a member that joins again, and take back what it has not started.
 
         Args:
-            identity: of the member's connection.
-            begun: numbers of the messages that it has begun with.
+            identity: the routing id of its connection.
+            started: the numbers of the messages that it has started.
         """
-        kept = set(begun)
+        kept = set(started)
         self.requeue(identity, [seq for seq in self.in_flight_of(identity) if seq not in kept])
         member = self.members[identity]
         member.leaving = False
-        self._lines.wake(member)
+        self._keys.unblock(member)
 
     def in_flight_of(self, identity: bytes) -> list[int]:
-        """The numbers of the messages that a member has."""
+        """Return the numbers of the messages that a member has in flight."""
         return [seq for seq in self.messages if self._held_by(identity, seq) is not None]
 
-    def extend_deadlines(self, identity: bytes, seqs: Iterable[int], now: float) -> int:
-        """A member is still at work with messages, or has not begun with them: they have more time.
-
-        Returns:
-            How many of them it did not have.
-        """
-        strange = 0
-        kept: dict[QueuedMessage, None] = {}
-        for seq in seqs:
-            entry = self._held_by(identity, seq)
-            if entry is None:
-                strange += 1
-            else:
-                kept[entry] = None
-        if kept:
-            self._deadlines.add(now + self.rules.ack_timeout_s, list(kept), self.in_flight)
-        return strange
+    def first_deliveries(self) -> list[int]:
+        """Return the numbers of the messages in flight for the first time."""
+        return [seq for seq, one in self.messages.items() if one.state is _IN_FLIGHT and one.attempt == 1]
 
     def discard(self, seqs: Iterable[int]) -> int:
-        """The stream no longer keeps messages for the group; a member that has one may go on with it.
+        """Remove messages that the stream no longer keeps for the group; members may still handle them.
 
         Returns:
-            How many of them there were.
+            The number of messages removed.
         """
-        released = 0
+        discarded = 0
         for seq in seqs:
-            entry = self.messages.get(seq)
-            if entry is not None:
-                if entry.state is _IN_FLIGHT:
-                    self._take_back(entry)
+            queued = self.messages.get(seq)
+            if queued is not None:
+                if queued.state is _IN_FLIGHT:
+                    self._end_flight(queued)
                 else:
-                    self._leave_wait(entry)
-                self._move(entry, DeliveryEvent.RELEASE)
-                self._drop(seq, entry)
-                released += 1
-        return released
+                    self._end_wait(queued)
+                _move(queued, DeliveryEvent.DISCARD)
+                self._remove(queued)
+                discarded += 1
+        return discarded
 
     def discard_waiting(self, seqs: Iterable[int]) -> list[QueuedMessage]:
-        """Release those messages that no member has.
-
-        Returns:
-            What they were.
-        """
-        entries = [entry for seq in seqs if (entry := self.messages.get(seq)) is not None]
-        taken = [entry for entry in entries if entry.state is not _IN_FLIGHT]
-        self.discard([entry.message.seq for entry in taken])
-        return taken
+        """Remove those messages that are not in flight, and return them."""
+        found = [queued for seq in seqs if (queued := self.messages.get(seq)) is not None]
+        waiting = [queued for queued in found if queued.state is not _IN_FLIGHT]
+        self.discard([queued.message.seq for queued in waiting])
+        return waiting
 
     def unload(self) -> int | None:
-        """Let go of what has not been handed out, as there are no members; it has to be offered again.
+        """Remove messages that have never been delivered, since the group has no members.
 
         Returns:
-            The lowest number of it; None if there is nothing.
+            The lowest of their numbers, to offer them again from there; None if there are none.
         """
-        fresh = [seq for seq, entry in self.messages.items() if not (entry.attempt or entry.redelivered)]
+        fresh = [seq for seq, one in self.messages.items() if not (one.attempt or one.redelivered)]
         self.discard(fresh)
         self._sweep()
         return min(fresh, default=None)
 
     # --- time
 
+    def extend_deadlines(self, identity: bytes, seqs: Iterable[int], now: float) -> int:
+        """Restart the deadlines of messages that a member still works on, or has not started.
+
+        Returns:
+            The number of messages that it did not have.
+        """
+        unknown = 0
+        kept: dict[QueuedMessage, None] = {}
+        for seq in seqs:
+            queued = self._held_by(identity, seq)
+            if queued is None:
+                unknown += 1
+            else:
+                kept[queued] = None
+        if kept:
+            self._deadlines.add(now + self.rules.ack_timeout_s, list(kept), self.in_flight)
+        return unknown
+
     def expire(self, now: float) -> tuple[list[ExhaustedMessage], list[GroupMember]]:
-        """Take back what no member has said anything of for too long; and pauses end.
+        """Time out deliveries, and end the pauses that are over.
 
         Args:
             now: seconds.
 
         Returns:
-            The dead letters among them, and the members that have become silent.
+            The messages without attempts left, and the members that have become silent.
         """
-        self._end_pauses(now)  # here, too, for there may be nobody to whom anything could be assigned
-        late: Given = {}
-        for entry in self._deadlines.late(now):
-            assert entry.member is not None
-            late.setdefault(entry.member, []).append(entry)
-        dead = []
+        self._end_pauses(now)  # here too: without a member that has credit, nothing is assigned
+        late: dict[GroupMember, list[QueuedMessage]] = {}
+        for queued in self._deadlines.take_late(now):
+            assert queued.member is not None
+            late.setdefault(queued.member, []).append(queued)
+        exhausted = []
         reason = f"not acknowledged within {self.rules.ack_timeout_s:g} s"
-        for member, entries in late.items():
+        for member, batch in late.items():
             member.silent = True
-            dead += self._fail(member, entries, DeliveryEvent.TIMEOUT, reason)
-        return dead, list(late)
+            exhausted += self._fail(member, batch, DeliveryEvent.TIMEOUT, reason)
+        return exhausted, list(late)
 
     def next_due(self) -> float | None:
-        """When to look again, seconds; None if nothing waits for a time."""
-        while self._pauses and self._pauses[0][2].state is not DeliveryState.PAUSED:
-            heapq.heappop(self._pauses)
-        deadline = self._deadlines.next()
-        if not self._pauses:
-            return deadline
-        pause = self._pauses[0][0]
-        return pause if deadline is None else min(pause, deadline)
+        """Return the time of the next deadline or retry, seconds; None if there is none."""
+        due = [time for time in (self._retries.next(), self._deadlines.next()) if time is not None]
+        return min(due, default=None)
 
-    def first_deliveries(self) -> list[int]:
-        """The numbers of first tries that members have now."""
-        return [
-            seq for seq, entry in self.messages.items() if entry.state is _IN_FLIGHT and entry.attempt == 1
-        ]
+    def _end_pauses(self, now: float) -> None:
+        due = self._retries.take_due(now)
+        for queued in due:
+            _move(queued, DeliveryEvent.DUE)
+        self._ready.prepend(due)
 
     # --- within
 
     def _held_by(self, identity: bytes, seq: int) -> QueuedMessage | None:
-        entry = self.messages.get(seq)
-        if entry is None or entry.state is not _IN_FLIGHT or entry.member is None:
+        queued = self.messages.get(seq)
+        if queued is None or queued.state is not _IN_FLIGHT or queued.member is None:
             return None
-        return entry if entry.member.identity == identity else None
-
-    def _move(self, entry: QueuedMessage, event: DeliveryEvent, *, exhausted: bool = False) -> None:
-        then = next_state(entry.state, event, exhausted=exhausted)
-        assert then is not None, f"{event.name} of a message that is {entry.state.name}"
-        entry.state = then
+        return queued if queued.member.identity == identity else None
 
     def _fail(
-        self, member: GroupMember, entries: list[QueuedMessage], event: DeliveryEvent, reason: str
+        self, member: GroupMember, batch: list[QueuedMessage], event: DeliveryEvent, reason: str
     ) -> list[ExhaustedMessage]:
-        """The member is gone or silent: redeliver what it had, one by one, but for one that it had alone."""
+        """Quarantine the messages of a lost or silent member; only one that it had alone can be exhausted."""
         dead = []
         alone = member.in_flight == 1
-        for entry in entries:
-            exhausted = alone and entry.attempt >= self.rules.max_deliver
+        for queued in batch:
+            exhausted = alone and queued.attempt >= self.rules.max_deliver
             if not exhausted:
-                self._suspects.mark(entry)
-            self._take_back(entry)
-            self._move(entry, event, exhausted=exhausted)
+                self._quarantine.mark(queued)
+            self._end_flight(queued)
+            _move(queued, event, exhausted=exhausted)
             if exhausted:
-                self._drop(entry.message.seq, entry)
-                dead.append(ExhaustedMessage(entry, reason))
+                self._remove(queued)
+                dead.append(ExhaustedMessage(queued, reason))
             else:
-                entry.redelivered = True
-                self._suspects.add(entry)
+                queued.redelivered = True
+                self._quarantine.append(queued)
         return dead
 
-    def _take_back(self, entry: QueuedMessage) -> None:
-        """The member no longer has it."""
-        member = entry.member
+    def _end_flight(self, queued: QueuedMessage) -> None:
+        """Give the member its credit back."""
+        member = queued.member
         assert member is not None
         member.in_flight -= 1
         self.in_flight -= 1
-        if entry.message.key:
-            self._lines.leave(entry.message.key)
+        if queued.message.key:
+            self._keys.end_flight(queued.message.key)
         if member.blocked:
-            self._lines.wake(member)
+            self._keys.unblock(member)
 
-    def _leave_wait(self, entry: QueuedMessage) -> None:
-        """A message that is finished need not be handed out any more; it is skipped where it waits."""
-        if entry.suspect:
-            self._suspects.finish(entry)
-        self._finished_in_line += 1
-        if self._finished_in_line > len(self.messages) + _SPARE:
+    def _end_wait(self, queued: QueuedMessage) -> None:
+        """Let a settled message be skipped where it waits, and sweep if there are many."""
+        if queued.quarantined:
+            self._quarantine.finish(queued)
+        self._stale += 1
+        if self._stale > len(self.messages) + _MAX_STALE:
             self._sweep()
 
     def _sweep(self) -> None:
-        """Let go of what is skipped, as members may not take anything for long."""
-        self._finished_in_line = 0
-        self._ready = deque(entry for entry in self._ready if entry.state is _READY)
-        self._suspects.sweep()
-        self._pauses = [pause for pause in self._pauses if pause[2].state is DeliveryState.PAUSED]
-        heapq.heapify(self._pauses)
-        self._lines.sweep()
+        """Drop settled messages, which pile up while no member takes any."""
+        self._stale = 0
+        for part in (self._ready, self._quarantine, self._retries, self._keys):
+            part.sweep()
 
-    def _drop(self, seq: int, entry: QueuedMessage) -> None:
-        del self.messages[seq]
-        self.size -= len(entry.message.payload) + len(entry.message.headers)
+    def _remove(self, queued: QueuedMessage) -> None:
+        message = queued.message
+        del self.messages[message.seq]
+        self.size -= len(message.payload) + len(message.headers)
 
-    def _end_pauses(self, now: float) -> None:
-        pauses = self._pauses
-        due = []
-        while pauses and pauses[0][0] <= now:
-            entry = heapq.heappop(pauses)[2]
-            if entry.state is DeliveryState.PAUSED:
-                self._move(entry, DeliveryEvent.DUE)
-                due.append(entry)
-        self._ready.extendleft(reversed(due))
+
+def _move(queued: QueuedMessage, event: DeliveryEvent, *, exhausted: bool = False) -> None:
+    then = next_state(queued.state, event, exhausted=exhausted)
+    assert then is not None, f"{event.name} of a message that is {queued.state.name}"
+    queued.state = then

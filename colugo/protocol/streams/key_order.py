@@ -1,117 +1,119 @@
-"""Messages of one key in a consumer group: one member at a time has some, and the others wait in line."""
+"""The order of messages of one key: one member at a time has some in flight, and the others wait."""
 
 from collections import deque
 
-from colugo.protocol.streams.attempts import GroupMember, KeyLine, QueuedMessage, number_of
+from colugo.protocol.streams.attempts import GroupMember, KeyQueue, QueuedMessage, by_seq
 from colugo.protocol.streams.transitions import DeliveryState
 
 _READY = DeliveryState.READY
 
 
 class KeyOrder:
-    """The lines of all keys of which a message is handed out or waits for others."""
+    """The queues of all keys that have messages in flight or waiting.
+
+    Attributes:
+        unblocked: the queues that may have something to deliver.
+    """
 
     def __init__(self) -> None:
-        self._lines: dict[str, KeyLine] = {}
-        self._woken: dict[KeyLine, None] = {}
+        self._queues: dict[str, KeyQueue] = {}
+        self.unblocked: dict[KeyQueue, None] = {}
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self._queues)
 
-    @property
-    def woken(self) -> bool:
-        """Whether there are lines that may go on."""
-        return bool(self._woken)
-
-    def may_go(self, entry: QueuedMessage, member: GroupMember) -> bool:
-        """Whether a message can go to a member, which then has it; else it waits in line."""
-        key = entry.message.key
-        line = self._lines.get(key)
-        if line is None:
-            self._lines[key] = KeyLine(key, member, 1)
-            return True
-        if line.member is member and line.in_flight and not (line.waiting or line.suspects):
-            line.in_flight += 1
-            return True
-        line.waiting.append(entry)
-        self._woken[line] = None
-        return False
-
-    def may_go_alone(self, key: str) -> bool:
-        """Whether nobody has a message of a key."""
-        line = self._lines.get(key)
-        return line is None or not line.in_flight
-
-    def suspect(self, key: str) -> None:
-        """A message has become suspect, and waits to be handed out by itself."""
-        self._lines.setdefault(key, KeyLine(key)).suspects += 1
-
-    def give_suspect(self, key: str, member: GroupMember) -> None:
-        """A suspect that waited is handed to a member."""
-        line = self._lines[key]
-        line.member = member
-        line.suspects -= 1
-        line.in_flight += 1
-
-    def drop_suspect(self, key: str) -> None:
-        """A suspect that waited is finished."""
-        line = self._lines[key]
-        line.suspects -= 1
-        self._look_at(line)
-
-    def leave(self, key: str) -> None:
-        """The member no longer has a message of a key that it had."""
-        line = self._lines[key]
-        line.in_flight -= 1
-        self._look_at(line)
-
-    def put_back(self, key: str, entries: list[QueuedMessage]) -> bool:
-        """Let messages of a key wait among the others of it, in the order of their numbers.
+    def admit(self, queued: QueuedMessage, member: GroupMember) -> bool:
+        """Count a message as in flight at a member, or queue it behind others of its key.
 
         Returns:
-            Whether there are others; if not, those that are given are not taken.
+            True if it can be delivered to the member.
         """
-        line = self._lines.get(key)
-        if line is None:
+        key = queued.message.key
+        queue = self._queues.get(key)
+        if queue is None:
+            self._queues[key] = KeyQueue(key, member, 1)
+            return True
+        if queue.member is member and queue.in_flight and not (queue.waiting or queue.quarantined):
+            queue.in_flight += 1
+            return True
+        queue.waiting.append(queued)
+        self.unblocked[queue] = None
+        return False
+
+    def is_in_flight(self, key: str) -> bool:
+        """Return True if a member has a message of a key in flight."""
+        queue = self._queues.get(key)
+        return queue is not None and queue.in_flight > 0
+
+    def quarantine(self, key: str) -> None:
+        """Let the other messages of a key wait for a quarantined one."""
+        self._queues.setdefault(key, KeyQueue(key)).quarantined += 1
+
+    def deliver_quarantined(self, key: str, member: GroupMember) -> None:
+        """Count a quarantined message as in flight at a member."""
+        queue = self._queues[key]
+        queue.member = member
+        queue.quarantined -= 1
+        queue.in_flight += 1
+
+    def finish_quarantined(self, key: str) -> None:
+        """Stop waiting for a quarantined message that has been settled."""
+        queue = self._queues[key]
+        queue.quarantined -= 1
+        self._unblock_or_remove(queue)
+
+    def end_flight(self, key: str) -> None:
+        """Count a message of a key as no longer in flight."""
+        queue = self._queues[key]
+        queue.in_flight -= 1
+        self._unblock_or_remove(queue)
+
+    def requeue(self, key: str, batch: list[QueuedMessage]) -> bool:
+        """Insert returned messages of a key among those that wait, in the order of their numbers.
+
+        Returns:
+            False if the key has no queue; the messages are not taken then.
+        """
+        queue = self._queues.get(key)
+        if queue is None:
             return False
-        line.waiting = deque(sorted([*entries, *line.waiting], key=number_of))
-        self._woken[line] = None
+        queue.waiting = deque(sorted([*batch, *queue.waiting], key=by_seq))
+        self.unblocked[queue] = None
         return True
 
-    def wake(self, member: GroupMember) -> None:
-        """A member may have room again."""
+    def unblock(self, member: GroupMember) -> None:
+        """Unblock the queues that wait for a member's credit."""
         if member.blocked:
-            self._woken.update(member.blocked)
+            self.unblocked.update(member.blocked)
             member.blocked.clear()
 
-    def take_woken(self) -> list[KeyLine]:
-        """The lines that may go on; those that cannot are to be given back by `wait`."""
-        woken, self._woken = self._woken, {}
-        return [line for line in woken if not (line.suspects or self._look_at_empty(line))]
+    def take_unblocked(self) -> list[KeyQueue]:
+        """Remove and return the unblocked queues; pass those back to `retry` that find no member."""
+        unblocked, self.unblocked = self.unblocked, {}
+        return [queue for queue in unblocked if not (queue.quarantined or self._remove_if_empty(queue))]
 
-    def wait(self, line: KeyLine) -> None:
-        """A line can go on as soon as anybody has room."""
-        self._woken[line] = None
+    def retry(self, queue: KeyQueue) -> None:
+        """Keep a queue unblocked: it needs the credit of any member."""
+        self.unblocked[queue] = None
 
     def sweep(self) -> None:
-        """Let go of messages that need not be handed out any more."""
-        for line in list(self._lines.values()):
-            line.waiting = deque(entry for entry in line.waiting if entry.state is _READY)
-            self._look_at_empty(line)
+        """Drop messages that are settled."""
+        for queue in list(self._queues.values()):
+            queue.waiting = deque(queued for queued in queue.waiting if queued.state is _READY)
+            self._remove_if_empty(queue)
 
-    def _look_at(self, line: KeyLine) -> None:
-        """Something of it is over: let it go on, or forget it."""
-        if not (line.in_flight or line.suspects or self._look_at_empty(line)):
-            self._woken[line] = None
+    def _unblock_or_remove(self, queue: KeyQueue) -> None:
+        if not (queue.in_flight or queue.quarantined or self._remove_if_empty(queue)):
+            self.unblocked[queue] = None
 
-    def _look_at_empty(self, line: KeyLine) -> bool:
-        """Whether nobody waits in it; if nobody has a message of it, either, it is over."""
-        waiting = line.waiting
+    def _remove_if_empty(self, queue: KeyQueue) -> bool:
+        """Return True if no message waits in the queue, and remove it if none is in flight either."""
+        waiting = queue.waiting
         while waiting and waiting[0].state is not _READY:
             waiting.popleft()
         if waiting:
             return False
-        if not (line.in_flight or line.suspects) and self._lines.get(line.key) is line:
-            del self._lines[line.key]
-            self._woken.pop(line, None)
+        if not (queue.in_flight or queue.quarantined) and self._queues.get(queue.key) is queue:
+            del self._queues[queue.key]
+            self.unblocked.pop(queue, None)
         return True

@@ -1,4 +1,4 @@
-"""Messages with which a member of a consumer group was lost or silent: handed out again, one at a time."""
+"""The quarantine: messages redelivered one at a time, since a member was lost or silent with them."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -9,94 +9,99 @@ from colugo.protocol.streams.key_order import KeyOrder
 from colugo.protocol.streams.transitions import DeliveryState
 
 _READY = DeliveryState.READY
-_held = attrgetter("in_flight")
+_in_flight = attrgetter("in_flight")
 
 
 class Quarantine:
-    """Chooses, for each of them, a member that has nothing else: one that kills it takes no others with it.
+    """Delivers its messages one at a time, each to a member that has nothing else in flight.
+
+    A message that kills its consumers is found out this way, and takes no others with it.
 
     Args:
-        lines: of the keys of the group.
+        keys: the order of the group's keys.
 
     Attributes:
-        carer: who gets suspects, and nothing else; None if there are none.
+        carrier: the member that gets quarantined messages, and no others; None if there are none.
     """
 
-    def __init__(self, lines: KeyOrder) -> None:
-        self.carer: GroupMember | None = None
-        self._lines = lines
+    def __init__(self, keys: KeyOrder) -> None:
+        self.carrier: GroupMember | None = None
+        self._keys = keys
         self._waiting: deque[QueuedMessage] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     @property
     def active(self) -> bool:
-        """Whether some wait, or somebody has been chosen for them."""
-        return bool(self._waiting) or self.carer is not None
+        """True if messages wait, or a member is reserved for them."""
+        return bool(self._waiting) or self.carrier is not None
 
-    def mark(self, entry: QueuedMessage) -> None:
-        """A message becomes suspect: it is to be handed out by itself, and before the others of its key."""
-        entry.suspect = True
-        if entry.message.key:
-            self._lines.suspect(entry.message.key)
+    def mark(self, queued: QueuedMessage) -> None:
+        """Mark a message as quarantined: other messages of its key wait for it."""
+        queued.quarantined = True
+        if queued.message.key:
+            self._keys.quarantine(queued.message.key)
 
-    def add(self, entry: QueuedMessage) -> None:
-        """Let one that is marked wait, after the others."""
-        self._waiting.append(entry)
+    def append(self, queued: QueuedMessage) -> None:
+        """Queue a marked message after the others."""
+        self._waiting.append(queued)
 
-    def add_first(self, entry: QueuedMessage) -> None:
-        """Let one that is marked wait, before the others."""
-        self._waiting.appendleft(entry)
+    def prepend(self, queued: QueuedMessage) -> None:
+        """Queue a marked message before the others."""
+        self._waiting.appendleft(queued)
 
-    def finish(self, entry: QueuedMessage) -> None:
-        """One that waited need not be handed out any more; it is skipped."""
-        if entry.message.key:
-            self._lines.drop_suspect(entry.message.key)
+    def finish(self, queued: QueuedMessage) -> None:
+        """Stop waiting for a message that was settled in the queue; `take` skips it."""
+        if queued.message.key:
+            self._keys.finish_quarantined(queued.message.key)
 
     def take(self, members: Iterable[GroupMember]) -> tuple[QueuedMessage, GroupMember] | None:
-        """Let the one go whose turn it is; it, and who gets it. None if none can be handed out now.
+        """Take the next message and the member that gets it; None if none can be delivered now.
 
         Args:
-            members: of the group; one of them, at least, can be given messages.
+            members: the group's; at least one of them is available.
         """
-        carer = self.carer
-        if carer is not None and not carer.able:
+        carrier = self.carrier
+        if carrier is not None and not carrier.available:
             self._dismiss()
-            carer = None
-        if carer is not None and carer.in_flight:
+            carrier = None
+        if carrier is not None and carrier.in_flight:
             return None
-        entry = self._first()
-        if entry is None:
+        queued = self._first()
+        if queued is None:
             self._dismiss()
             return None
-        if carer is None:
-            carer = self.carer = min((one for one in members if one.able), key=_held)
-        if carer.in_flight:
+        if carrier is None:
+            carrier = self.carrier = min((one for one in members if one.available), key=_in_flight)
+        if carrier.in_flight:
             return None
-        self._waiting.remove(entry)
-        if entry.message.key:
-            self._lines.give_suspect(entry.message.key, carer)
-        return entry, carer
+        self._waiting.remove(queued)
+        if queued.message.key:
+            self._keys.deliver_quarantined(queued.message.key, carrier)
+        return queued, carrier
 
     def leave(self, member: GroupMember) -> None:
-        """A member has gone."""
-        if self.carer is member:
-            self.carer = None
+        """Choose another carrier next time if this one has left."""
+        if self.carrier is member:
+            self.carrier = None
 
     def sweep(self) -> None:
-        """Let go of those that are finished."""
-        self._waiting = deque(entry for entry in self._waiting if entry.state is _READY)
+        """Drop messages that are settled."""
+        self._waiting = deque(queued for queued in self._waiting if queued.state is _READY)
 
     def _first(self) -> QueuedMessage | None:
-        """The first one of whose key nobody has another message."""
+        """Return the first message of whose key none is in flight."""
         waiting = self._waiting
         while waiting and waiting[0].state is not _READY:
             waiting.popleft()
-        for entry in waiting:
-            key = entry.message.key
-            if entry.state is _READY and (not key or self._lines.may_go_alone(key)):
-                return entry
+        for queued in waiting:
+            key = queued.message.key
+            if queued.state is _READY and not (key and self._keys.is_in_flight(key)):
+                return queued
         return None
 
     def _dismiss(self) -> None:
-        if self.carer is not None:
-            self._lines.wake(self.carer)
-            self.carer = None
+        if self.carrier is not None:
+            self._keys.unblock(self.carrier)
+            self.carrier = None

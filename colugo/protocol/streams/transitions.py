@@ -1,4 +1,4 @@
-"""What becomes of a message in one consumer group: a transition table.
+"""The transition table of a message in one consumer group.
 
 ```
           | READY        | IN_FLIGHT     | PAUSED
@@ -10,83 +10,83 @@
  LOST     |              | READY, DEAD   |
  TIMEOUT  |              | READY, DEAD   |
  DUE      |              |               | READY
- RELEASE  | RELEASED     | RELEASED      | RELEASED
+ DISCARD  | DISCARDED    | DISCARDED     | DISCARDED
 ```
 
-A failure (nack, lost, timeout) of the last try leads to DEAD. Where nothing stands, the event does not fit,
-and the message stays as it is. An acknowledgement that comes late, while the message waits to be handed out
-again, counts; one of what was never handed out does not.
+A failure (NACK, LOST, TIMEOUT) of the last attempt leads to DEAD. An empty cell marks an event that does not
+apply: the message keeps its state. A late acknowledgement, of a message that waits for redelivery, counts; an
+acknowledgement of a message that was never delivered does not.
 """
 
 from enum import IntEnum
 
 
 class DeliveryState(IntEnum):
-    """Where a message is."""
+    """The state of a message in a consumer group."""
 
     READY = 0
-    """It waits for a member, for the first time or again."""
+    """Waiting for a member, for the first time or again."""
     IN_FLIGHT = 1
-    """A member has it."""
+    """Delivered to a member and not settled."""
     PAUSED = 2
-    """It is to be redelivered when its pause is over."""
+    """Waiting for its retry delay to pass."""
     ACKNOWLEDGED = 3
-    """A member has handled it; final."""
+    """Handled by a member; final."""
     DEAD = 4
-    """Its tries are used up: it is a dead letter; final."""
-    RELEASED = 5
-    """The stream no longer keeps it for the group: dropped, expired, or handled by another one; final."""
+    """Out of attempts, a dead letter; final."""
+    DISCARDED = 5
+    """No longer kept for the group: dropped, expired, or handled by another group; final."""
 
 
 class DeliveryEvent(IntEnum):
-    """What happens to it."""
+    """An event in the life of a message."""
 
     DELIVER = 0
     ACK = 1
     NACK = 2
     RETURN = 3
-    """The member has not begun with it: the try does not count."""
+    """The member has returned it unstarted: the attempt does not count."""
     LOST = 4
-    """The member is gone."""
+    """The member has left or its connection is lost."""
     TIMEOUT = 5
-    """The member has said nothing of it for too long."""
+    """The member has neither settled it nor extended its deadline in time."""
     DUE = 6
-    """Its pause is over."""
-    RELEASE = 7
+    """Its retry delay has passed."""
+    DISCARD = 7
 
 
-FINAL = frozenset({DeliveryState.ACKNOWLEDGED, DeliveryState.DEAD, DeliveryState.RELEASED})
+FINAL = frozenset({DeliveryState.ACKNOWLEDGED, DeliveryState.DEAD, DeliveryState.DISCARDED})
 
 TRANSITIONS = {
     (DeliveryState.READY, DeliveryEvent.DELIVER): DeliveryState.IN_FLIGHT,
     (DeliveryState.READY, DeliveryEvent.ACK): DeliveryState.ACKNOWLEDGED,
-    (DeliveryState.READY, DeliveryEvent.RELEASE): DeliveryState.RELEASED,
+    (DeliveryState.READY, DeliveryEvent.DISCARD): DeliveryState.DISCARDED,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.ACK): DeliveryState.ACKNOWLEDGED,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.NACK): DeliveryState.PAUSED,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.RETURN): DeliveryState.READY,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.LOST): DeliveryState.READY,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.TIMEOUT): DeliveryState.READY,
-    (DeliveryState.IN_FLIGHT, DeliveryEvent.RELEASE): DeliveryState.RELEASED,
+    (DeliveryState.IN_FLIGHT, DeliveryEvent.DISCARD): DeliveryState.DISCARDED,
     (DeliveryState.PAUSED, DeliveryEvent.DUE): DeliveryState.READY,
     (DeliveryState.PAUSED, DeliveryEvent.ACK): DeliveryState.ACKNOWLEDGED,
-    (DeliveryState.PAUSED, DeliveryEvent.RELEASE): DeliveryState.RELEASED,
+    (DeliveryState.PAUSED, DeliveryEvent.DISCARD): DeliveryState.DISCARDED,
 }
 FAILURES = frozenset({DeliveryEvent.NACK, DeliveryEvent.LOST, DeliveryEvent.TIMEOUT})
-"""What makes a dead letter of a message whose tries are used up."""
+"""The events that turn a message without attempts left into a dead letter."""
 
 
 def next_state(
-    state: DeliveryState, event: DeliveryEvent, *, handed_out: bool = True, exhausted: bool = False
+    state: DeliveryState, event: DeliveryEvent, *, delivered: bool = True, exhausted: bool = False
 ) -> DeliveryState | None:
-    """The state after an event; None if the event does not fit.
+    """Return the state after an event, or None if the event does not apply.
 
     Args:
         state: the state before.
-        event: what happens.
-        handed_out: whether it may have been handed out; one that never was cannot be acknowledged.
-        exhausted: whether this was its last try.
+        event: the event.
+        delivered: whether the message may have been delivered; if not, it cannot be acknowledged.
+        exhausted: whether this was the last attempt.
     """
     then = TRANSITIONS.get((state, event))
-    if then is None or (event is DeliveryEvent.ACK and not handed_out):
+    if then is None or (event is DeliveryEvent.ACK and not delivered):
         return None
     return DeliveryState.DEAD if exhausted and event in FAILURES else then

@@ -163,7 +163,7 @@ def test_what_a_group_without_members_has_not_been_handed_takes_no_memory(
     assert sorted(group.queue.messages) == list(range(1, 11))
     assert group.queue.size == 10 * 500
     assert not group.queue._ready
-    assert not any(line.waiting for line in group.queue._lines._lines.values())
+    assert not any(one.waiting for one in group.queue._keys._queues.values())
     producer.join("g", b"b")
     for _ in range(35):
         seqs = [seq for who, seq, _ in producer.got if who == b"b"]

@@ -85,7 +85,7 @@ class Delivery(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(group_queue, "QueuedMessage", Watched)
         for module in (group_queue, ack_deadlines):
-            self.patch.setattr(module, "_SPARE", 2)
+            self.patch.setattr(module, "_MAX_STALE", 2)
         self.queue = GroupQueue(DeliveryRules())
         self.fates: dict[int, Fate] = {}
         self.consumers: dict[bytes, Consumer] = {}
@@ -119,10 +119,15 @@ class Delivery(RuleBasedStateMachine):
                 fate.redelivered = fate.suspect = True
         return dead
 
+    def end_pauses(self) -> None:
+        for fate in self.open_fates(DeliveryState.PAUSED):
+            if fate.until <= self.now:
+                fate.state = DeliveryState.READY
+
     def bury(self, dead: Iterable[ExhaustedMessage], expected: set[int]) -> None:
-        numbers = [one.entry.message.seq for one in dead]
+        numbers = [one.queued.message.seq for one in dead]
         assert sorted(numbers) == sorted(expected)
-        assert all(one.entry.state is DeliveryState.DEAD and one.reason for one in dead)
+        assert all(one.queued.state is DeliveryState.DEAD and one.reason for one in dead)
         self.dead += numbers
 
     def hand_out(self, name: bytes, entries: list[QueuedMessage]) -> None:
@@ -157,16 +162,16 @@ class Delivery(RuleBasedStateMachine):
         assert not before
 
     def check_nothing_waits_needlessly(self) -> None:
-        carer = None if self.queue._suspects.carer is None else self.queue._suspects.carer.identity
+        carrier = None if self.queue._quarantine.carrier is None else self.queue._quarantine.carrier.identity
         able = {name for name, one in self.consumers.items() if self.room(name)}
-        free = able - {carer}
+        free = able - {carrier}
         holders = {one.key: one.holder for one in self.open_fates(DeliveryState.IN_FLIGHT) if one.key}
         ready = self.open_fates(DeliveryState.READY)
         suspect_keys = {one.key for one in ready if one.suspect}
         for fate in ready:
             if fate.suspect and able and fate.key not in holders:
-                assert carer is not None
-                assert self.consumers[carer].held
+                assert carrier is not None
+                assert self.consumers[carrier].held
             elif fate.key in holders:
                 assert fate.suspect or fate.key in suspect_keys or holders[fate.key] not in free
             elif not fate.suspect and not (fate.key and fate.key in suspect_keys):
@@ -220,9 +225,7 @@ class Delivery(RuleBasedStateMachine):
 
     @rule()
     def assign(self) -> None:
-        for fate in self.open_fates(DeliveryState.PAUSED):
-            if fate.until <= self.now:
-                fate.state = DeliveryState.READY
+        self.end_pauses()
         for member, entries in self.queue.assign(self.now):
             self.hand_out(member.identity, entries)
         self.check_nothing_waits_needlessly()
@@ -329,7 +332,7 @@ class Delivery(RuleBasedStateMachine):
         assert self.queue.discard(seqs) == len(fates)
         for fate in fates:
             self.take_back(fate)
-            fate.state = DeliveryState.RELEASED
+            fate.state = DeliveryState.DISCARDED
 
     # --- time
 
@@ -339,6 +342,7 @@ class Delivery(RuleBasedStateMachine):
         self.expire()
 
     def expire(self) -> None:
+        self.end_pauses()
         late: dict[bytes, list[Fate]] = {}
         for fate in self.open_fates(DeliveryState.IN_FLIGHT):
             if fate.until <= self.now:
@@ -417,11 +421,16 @@ class Delivery(RuleBasedStateMachine):
         self.assign()
         assert queue.next_due() is None
         assert (len(queue.messages), queue.in_flight, queue.size) == (0, 0, 0)
-        suspects = queue._suspects._waiting
-        inner: list[Any] = [queue._ready, suspects, queue._lines, queue._pauses, queue._deadlines]
+        inner: list[Any] = [
+            queue._ready,
+            queue._quarantine,
+            queue._keys,
+            queue._retries,
+            queue._deadlines,
+        ]
         assert [len(one) for one in inner] == [0] * len(inner)
-        assert not queue._lines.woken
-        assert queue._suspects.carer is None
+        assert not queue._keys.unblocked
+        assert queue._quarantine.carrier is None
         assert not any(member.blocked for member in queue.members.values())
 
 

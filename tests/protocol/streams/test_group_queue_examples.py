@@ -69,7 +69,7 @@ def test_a_message_that_kills_its_consumers_is_dead_after_its_tries_and_takes_no
             done.update(acknowledge(queue, *given))
         if not queue.messages:
             break
-    assert [(one.entry.message.seq, one.reason) for one in dead] == [(poison, "it was killed")]
+    assert [(one.queued.message.seq, one.reason) for one in dead] == [(poison, "it was killed")]
     assert done == set(range(1, 101)) - {poison}
     assert killed == max(2, max_deliver)
 
@@ -106,7 +106,7 @@ def test_a_message_that_fails_is_redelivered_after_a_pause_that_doubles_and_dies
     assert assigned(queue, 3.0) == {b"a": [1]}
     dead = fail(queue, b"a", 1, 3.0)
     assert dead is not None
-    assert (dead.entry.attempt, dead.reason, dead.traceback) == (3, "ValueError: x", "Traceback")
+    assert (dead.queued.attempt, dead.reason, dead.traceback) == (3, "ValueError: x", "Traceback")
     assert not queue.messages
 
 
@@ -414,11 +414,11 @@ def test_messages_that_are_dropped_while_nobody_takes_any_are_let_go(key: str) -
         queue.offer(messages(range(first, first + 100), key))
         assign(queue)
         queue.discard(range(first, first + 100))
-    waiting = sum(len(line.waiting) for line in queue._lines._lines.values())
+    waiting = sum(len(one.waiting) for one in queue._keys._queues.values())
     assert len(queue._ready) + waiting < 2000
     acknowledge(queue, 1)
     assert assigned(queue) == {}
-    assert len(queue._lines) == 0
+    assert len(queue._keys) == 0
 
 
 def test_messages_that_are_dropped_during_their_pause_are_let_go() -> None:
@@ -428,5 +428,5 @@ def test_messages_that_are_dropped_during_their_pause_are_let_go() -> None:
         for seq in assigned(queue)[b"a"]:
             fail(queue, b"a", seq, delay_s=1e6)
         queue.discard(range(first, first + 100))
-    assert len(queue._pauses) < 2000
+    assert len(queue._retries) < 2000
     assert queue.next_due() is None

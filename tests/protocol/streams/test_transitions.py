@@ -65,16 +65,16 @@ def test_nothing_happens_to_a_message_that_is_finished(state: DeliveryState) -> 
 
 
 @pytest.mark.parametrize("state", sorted(set(DeliveryState) - FINAL))
-def test_every_other_message_can_be_acknowledged_or_released_once_it_was_handed_out(
+def test_every_other_message_can_be_acknowledged_or_discarded_once_it_was_handed_out(
     state: DeliveryState,
 ) -> None:
     assert next_state(state, DeliveryEvent.ACK) is DeliveryState.ACKNOWLEDGED
-    assert next_state(state, DeliveryEvent.RELEASE) is DeliveryState.RELEASED
+    assert next_state(state, DeliveryEvent.DISCARD) is DeliveryState.DISCARDED
 
 
 def test_what_was_never_handed_out_cannot_be_acknowledged() -> None:
-    assert next_state(DeliveryState.READY, DeliveryEvent.ACK, handed_out=False) is None
-    assert next_state(DeliveryState.READY, DeliveryEvent.DELIVER, handed_out=False) is DeliveryState.IN_FLIGHT
+    assert next_state(DeliveryState.READY, DeliveryEvent.ACK, delivered=False) is None
+    assert next_state(DeliveryState.READY, DeliveryEvent.DELIVER, delivered=False) is DeliveryState.IN_FLIGHT
 
 
 def test_only_a_failure_of_the_last_try_makes_a_dead_letter() -> None:
