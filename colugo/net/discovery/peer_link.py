@@ -150,9 +150,7 @@ class PeerLink:
                 IOLoop.current(),
                 self._sockets,
                 socket,
-                on_message=self._receive,
-                on_connected=lambda _: self._greet(),
-                on_lost=lambda _: self._lost(),
+                self,
                 sole_endpoint=endpoint,
             )
         except zmq.ZMQError:
@@ -160,10 +158,17 @@ class PeerLink:
             socket.close(0)
             raise
 
+    def on_connected(self, endpoint: str) -> None:
+        """Greet the other node."""
+        del endpoint
+        self._greet()
+
     def _greet(self) -> None:
         self._send(FrameKind.GREETING, self._greeting)
 
-    def _lost(self) -> None:
+    def on_lost(self, endpoint: str) -> None:
+        """Report the loss, and end the attempt."""
+        del endpoint
         self._down()
         self._changed.set()
 
@@ -188,7 +193,8 @@ class PeerLink:
             self._connector.kick()
         return True
 
-    def _receive(self, frames: list[bytes]) -> None:
+    def on_message(self, frames: list[bytes]) -> None:
+        """Take a control message."""
         self.heard_at = asyncio.get_running_loop().time()
         try:
             if len(frames) != 1:

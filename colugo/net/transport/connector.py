@@ -3,7 +3,7 @@
 import asyncio
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import zmq
 from tornado.ioloop import IOLoop
@@ -17,6 +17,29 @@ _READ_TO_END_S = 30.0
 _HELD_S = 0.01
 
 
+class ConnectorListener(Protocol):
+    """The owner of a connecting socket."""
+
+    def on_message(self, frames: list[Any]) -> MoreToRead | None:
+        """Take the frames of a message; may return the rest of the work (see `SocketReader`)."""
+
+    def on_connected(self, endpoint: str) -> None:
+        """Take note of an endpoint whose ZMTP handshake is done."""
+
+    def on_lost(self, endpoint: str) -> None:
+        """Take note of an endpoint whose connection was up and is lost."""
+
+
+class ConnectorFlowListener(Protocol):
+    """An owner that sends and reads in turns."""
+
+    def on_writable(self) -> None:
+        """Send what the socket has refused: it takes messages again."""
+
+    def on_drained(self) -> None:
+        """Act when nothing more is read for now."""
+
+
 class Connector:
     """One socket that connects to any number of endpoints.
 
@@ -27,11 +50,8 @@ class Connector:
         loop: the running loop.
         sockets: where sockets are made.
         socket: an XSUB or DEALER; this object closes it.
-        on_message: gets the frames of each message; may return what is left to do (`SocketReader`).
-        on_connected: gets the endpoint when its ZMTP handshake is done.
-        on_lost: gets the endpoint when a connection that was up is gone.
-        on_writable: called when the socket takes messages again.
-        on_drained: called when nothing more is read for now.
+        listener: the owner.
+        flow: told when the socket takes messages again and when it is drained; None if nobody needs to know.
         sole_endpoint: the only one it will connect to; needed for host names, since the events name
             the numeric address that was found.
         copy: whether frames are bytes, else `zmq.Frame`.
@@ -42,25 +62,28 @@ class Connector:
         loop: IOLoop,
         sockets: Sockets,
         socket: zmq.Socket[bytes],
+        listener: ConnectorListener,
         *,
-        on_message: Callable[[list[Any]], MoreToRead | None],
-        on_connected: Callable[[str], None],
-        on_lost: Callable[[str], None],
-        on_writable: Callable[[], None] | None = None,
-        on_drained: Callable[[], None] | None = None,
+        flow: ConnectorFlowListener | None = None,
         sole_endpoint: str | None = None,
         copy: bool = True,
     ) -> None:
         self.socket = socket
-        self._on_connected = on_connected
-        self._on_lost = on_lost
+        self._listener = listener
         self._sole_endpoint = sole_endpoint
         self._endpoints: set[str] = set()
         self._up: set[str] = set()
         self._closed = False
         self._monitor = sockets.monitor(socket, _EVENTS)
         self._monitor_reader = SocketReader(loop, self._monitor, self._event)
-        self._reader = SocketReader(loop, socket, on_message, on_writable, on_drained, copy=copy)
+        self._reader = SocketReader(
+            loop,
+            socket,
+            listener.on_message,
+            flow.on_writable if flow is not None else None,
+            flow.on_drained if flow is not None else None,
+            copy=copy,
+        )
         if sole_endpoint is not None:
             self.connect(sole_endpoint)
 
@@ -149,7 +172,7 @@ class Connector:
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             if endpoint not in self._up:
                 self._up.add(endpoint)
-                self._on_connected(endpoint)
+                self._listener.on_connected(endpoint)
         elif endpoint in self._up:
             self._up.discard(endpoint)
-            self._on_lost(endpoint)
+            self._listener.on_lost(endpoint)

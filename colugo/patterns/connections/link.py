@@ -1,11 +1,10 @@
-"""What a connecting side knows of its connections: one link an advertised socket."""
+"""One connection to an advertised socket, or the attempt at one."""
 
 import asyncio
 import re
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from colugo.errors import ConfigurationError
 from colugo.net.addresses.ipc import is_file_missing
@@ -22,103 +21,119 @@ _TCP = re.compile(r"tcp://([^\s/*]+):(\d{1,5})")
 _MAX_PORT = 65535
 
 
-@dataclass(eq=False, slots=True)
 class Link:
-    """One connection, or the attempt at one.
+    """The state of one connection.
+
+    Args:
+        runtime: the node's runtime.
+        peer: the advertised socket.
+        endpoint: the peer's endpoint.
 
     Attributes:
         peer: the advertised socket.
-        endpoint: where it is.
-        connected: whether it has answered and not been lost since.
-        leaving: whether it is no longer advertised: it is not connected to again once it is lost.
-        parked: whether its host was cut off: it is not advertised, but waited for.
-        timer: the next look at it.
-        since: when `connected` has changed last, seconds of `time.monotonic`.
+        endpoint: the peer's endpoint.
+        connected: True from the peer's answer until the loss of the connection.
+        leaving: True if the peer is no longer advertised; once lost, it is not connected to again.
+        parked: True if the peer's host was cut off: the peer is not advertised, but expected back.
     """
 
-    peer: Advertisement
-    endpoint: str
-    connected: bool = False
-    leaving: bool = False
-    parked: bool = False
-    timer: asyncio.TimerHandle | None = None
-    since: float = field(default_factory=time.monotonic)
+    def __init__(self, runtime: Runtime, peer: Advertisement, endpoint: str) -> None:
+        self._runtime = runtime
+        self.peer = peer
+        self.endpoint = endpoint
+        self.connected = False
+        self.leaving = False
+        self.parked = False
+        self._since = time.monotonic()
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def advertised(self) -> bool:
-        """Whether it was discovered; else it was given by its address."""
+        """True if the peer was discovered, False if it was given by its address."""
         return bool(self.peer.topic)
 
-    def set_connected(self, *, connected: bool) -> None:
-        """Enter that it has answered, or has been lost."""
-        self.connected = connected
-        self.since = time.monotonic()
-
     def describe(self) -> LinkDescription:
-        """What the node says of it."""
+        """Return the description for introspection."""
         return LinkDescription(
             socket_id=self.peer.socket_id.hex(),
             node=self.peer.node,
             topic=self.peer.topic,
             endpoint=self.endpoint,
             connected=self.connected,
-            since_ms=round((time.monotonic() - self.since) * 1000),
+            since_ms=round((time.monotonic() - self._since) * 1000),
         )
 
+    def mark_connected(self) -> None:
+        """Record the peer's answer, and vouch for a peer that was parked."""
+        self._set_connected(connected=True)
+        self.cancel_timer()
+        if self.parked:
+            self.parked = False
+            self._runtime.vouch(self.peer)
+
+    def mark_disconnected(self) -> None:
+        """Record the end of the connection."""
+        self._set_connected(connected=False)
+
+    def suspect(self) -> None:
+        """Look for a lost peer at all its addresses, and let the directory verify its advertisement."""
+        if self.advertised:
+            self._runtime.routes.forget(self.peer)
+            self._runtime.suspect(self.peer)
+        self.await_answer(soon=True)
+
+    def await_answer(self, *, soon: bool = False) -> None:
+        """Until the peer answers, let the directory verify its advertisement again and again.
+
+        While the peer is advertised, it is also tried at its other addresses, and over tcp if its ipc file is
+        gone.
+
+        Args:
+            soon: True to begin sooner, because the peer has answered before.
+        """
+        self.cancel_timer()
+        if self.advertised:
+            wait_s = _LOST_WAIT_S if soon else _ANSWER_WAIT_S
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._check_answer)
+
+    def park(self, give_up: Callable[[], None]) -> None:
+        """Keep the connection of a peer whose host does not answer; ZeroMQ retries for five minutes.
+
+        When a cable is plugged in again or a Wi-Fi returns, both sides reconnect within a second.
+
+        Args:
+            give_up: called after these five minutes.
+        """
+        self.parked = True
+        self.cancel_timer()
+        self._timer = asyncio.get_running_loop().call_later(_PARKED_S, give_up)
+
     def cancel_timer(self) -> None:
-        """Stop looking."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        """Stop waiting for an answer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
+    def retry(self) -> None:
+        """Override to try again to connect; called while the peer does not answer."""
 
-def doubt_if_silent(
-    runtime: Runtime, link: Link, retry: Callable[[Link], None] | None = None, *, soon: bool = False
-) -> None:
-    """As long as the link does not answer, let the directory look whether it is still advertised.
+    def _set_connected(self, *, connected: bool) -> None:
+        self.connected = connected
+        self._since = time.monotonic()
 
-    If it is, it is looked for at its other addresses, too, and over tcp if its file is gone.
-
-    Args:
-        runtime: the node's.
-        link: the link.
-        retry: called then, too.
-        soon: whether to begin soon: it has answered before.
-    """
-
-    def look() -> None:
-        if link.connected or link.leaving:
+    def _check_answer(self) -> None:
+        if self.connected or self.leaving:
             return
-        runtime.suspect(link.peer)
-        doubt_if_silent(runtime, link, retry)
-        if retry is not None:
-            retry(link)
-        runtime.routes.doubt(link.peer, link.endpoint)
-        if len(link.peer.addresses) > 1 or is_file_missing(link.endpoint):
-            runtime.registry.repeat(link.peer)
-
-    link.cancel_timer()
-    if link.advertised:
-        wait_s = _LOST_WAIT_S if soon else _ANSWER_WAIT_S
-        link.timer = asyncio.get_running_loop().call_later(wait_s, look)
-
-
-def park(link: Link, give_up: Callable[[], None]) -> None:
-    """The peer's host does not answer: ZeroMQ goes on trying to connect, for some minutes.
-
-    So a cable that is plugged in again, or a Wi-Fi that is back, joins both sides within a second.
-
-    Args:
-        link: the link.
-        give_up: called when these minutes are over.
-    """
-    link.parked = True
-    link.cancel_timer()
-    link.timer = asyncio.get_running_loop().call_later(_PARKED_S, give_up)
+        self._runtime.suspect(self.peer)
+        self.await_answer()
+        self.retry()
+        self._runtime.routes.doubt(self.peer, self.endpoint)
+        if len(self.peer.addresses) > 1 or is_file_missing(self.endpoint):
+            self._runtime.registry.repeat(self.peer)
 
 
 def is_cut_off(runtime: Runtime, endpoint: str) -> bool:
-    """Whether a connection to an endpoint is dead, because the host has lost the address it came from."""
+    """Return True if the host has lost the local address of the connection to an endpoint."""
     tcp = _TCP.fullmatch(endpoint)
     if tcp is None or not runtime.gone:
         return False
@@ -129,7 +144,7 @@ def is_cut_off(runtime: Runtime, endpoint: str) -> bool:
 
 
 def plain_peer(endpoint: str, kind: SocketKind) -> Advertisement:
-    """What stands for a peer that was given by address and says nothing of itself.
+    """Return a stand-in for the advertisement of a peer that was given by its address.
 
     Raises:
         ConfigurationError: if the endpoint is not `tcp://host:port` or `ipc://path`.

@@ -1,203 +1,147 @@
-"""A connection of its own to one advertised socket: it reconnects, parks, and ends with what it leads to."""
+"""A connection with a DEALER of its own to one advertised socket."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from colugo.net.runtime import Runtime
 from colugo.net.transport.connector import Connector
 from colugo.net.transport.socket_reader import MoreToRead
-from colugo.patterns.connections.link import Link, doubt_if_silent, park
+from colugo.patterns.connections.link import Link
 from colugo.protocol.advertisement import Advertisement
-from colugo.protocol.description.socket_descriptions import LinkDescription
 
 if TYPE_CHECKING:
     import zmq
 
 C = TypeVar("C", bound="PeerConnection")
+C_contra = TypeVar("C_contra", bound="PeerConnection", contravariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionReports(Generic[C]):
-    """Whom a connection tells what becomes of it.
+class ConnectionListener(Protocol[C_contra]):
+    """The owner of connections."""
 
-    Attributes:
-        connected: called when it can be used.
-        lost: called with `"lost"` or `"withdrawn"` when it no longer can.
-        ended: called when it has closed itself.
-    """
+    def on_connected(self, connection: C_contra) -> None:
+        """Use a connection from now on."""
 
-    connected: Callable[[C], None]
-    lost: Callable[[C, str], None]
-    ended: Callable[[C], None]
+    def on_lost(self, connection: C_contra, reason: str) -> None:
+        """Stop using a connection; the reason is `"lost"` or `"withdrawn"`."""
+
+    def on_ended(self, connection: C_contra) -> None:
+        """Forget a connection that has closed itself."""
 
 
-class PeerConnection:
-    """The base of a connection to one peer: a DEALER that reconnects, with a new socket after each loss.
+class PeerConnection(Link):
+    """The base of a connection to one peer, which makes a new DEALER after each loss.
 
-    A new socket, because what waits in the old one must not reach a peer that comes back after its loss
-    has been dealt with.
+    Messages that wait in the old socket must not reach a peer that comes back after its loss was reported.
 
     Args:
-        runtime: the node's.
-        peer: the other side.
-        endpoint: where it is.
-        reports: whom it tells what becomes of it.
+        runtime: the node's runtime.
+        peer: the advertised socket.
+        endpoint: the peer's endpoint.
+        listener: the owner.
     """
 
     def __init__(
-        self, runtime: Runtime, peer: Advertisement, endpoint: str, reports: ConnectionReports[Any]
+        self, runtime: Runtime, peer: Advertisement, endpoint: str, listener: ConnectionListener[Any]
     ) -> None:
-        self._runtime = runtime
-        self._link = Link(peer, endpoint)
-        self._reports = reports
+        super().__init__(runtime, peer, endpoint)
+        self._listener = listener
         self._closed = False
         self._broken = False
-        self._connector = self._connect()
-        doubt_if_silent(runtime, self._link)
-
-    @property
-    def peer(self) -> Advertisement:
-        """The other side."""
-        return self._link.peer
-
-    @property
-    def endpoint(self) -> str:
-        """Where it is."""
-        return self._link.endpoint
+        self._connector = self._make_connector()
+        self.await_answer()
 
     @property
     def closed(self) -> bool:
-        """Whether it has been closed, by itself or from outside."""
+        """True after the connection was closed, by itself or by its owner."""
         return self._closed
 
-    def describe(self) -> LinkDescription:
-        """What the node says of it."""
-        return self._link.describe()
+    @property
+    def up(self) -> bool:
+        """True if ZeroMQ has a connection to the peer."""
+        return self._connector.is_up(self.endpoint)
 
-    def leave(self) -> None:
-        """The peer is no longer advertised: take what it still sends, and end when it is lost."""
-        self._link.leaving = True
-        self._link.cancel_timer()
-        if not self._connector.is_up(self.endpoint):
-            self.end()
-
-    def park(self, give_up: Callable[[], None]) -> None:
-        """The peer's host does not answer: wait for it, until `give_up` is called."""
-        if self._link.connected:  # nothing has been lost on this way
-            self._runtime.vouch(self.peer)
-        elif not self._link.leaving:
-            park(self._link, give_up)
-
-    def stay(self, peer: Advertisement) -> bool:
-        """The peer is advertised again; whether it had been leaving and can be used again.
-
-        Args:
-            peer: as it is advertised now.
-        """
-        self._link.peer = peer
-        if self._link.parked:
-            self._link.parked = False
-            if not self._link.connected:
-                doubt_if_silent(self._runtime, self._link)
-        if not self._link.leaving:
-            return False
-        self._link.leaving = False
-        if not self._link.connected:
-            doubt_if_silent(self._runtime, self._link)
-        return self._link.connected
-
-    def renew(self) -> None:
-        """It is dead: connect anew, if it was up."""
-        if not self._closed and self._link.connected:
-            self._down(self.endpoint)
+    def reconnect(self) -> None:
+        """Replace a connection that is dead, if it was up."""
+        if not self._closed and self.connected:
+            self.on_lost(self.endpoint)
 
     def end(self) -> None:
-        """Take what has arrived, close, and report the loss if it was connected."""
-        self._link.leaving = True
+        """Read what has arrived, close, and report the loss if it was connected."""
+        self.leaving = True
         self._connector.read_to_end(self._end)
 
     def close(self) -> None:
-        """Close without a report; what was sent still leaves."""
+        """Close without a report; messages that were sent still leave."""
         if not self._closed:
             self.flush()
             self._closed = True
-            self._link.cancel_timer()
+            self.cancel_timer()
             self._connector.close()
 
     def flush(self) -> None:
-        """To be overridden: send what has been gathered. Called before it closes, too."""
+        """Override to send what has been gathered; called before closing, too."""
 
-    def _on_message(self, frames: list[Any]) -> MoreToRead | None:
-        """To be overridden: take a message, and return what is left to do."""
+    def on_message(self, frames: list[Any]) -> MoreToRead | None:
+        """Override to take a message, and return the rest of the work."""
         raise NotImplementedError
 
-    def _on_writable(self) -> None:
-        """To be overridden: the socket may take more, after it has refused some."""
+    def on_connected(self, endpoint: str) -> None:
+        """Report the connection to the owner."""
+        del endpoint
+        # still connected: the peer is back before its loss has been reported, and gets a new socket then
+        if not self.leaving and not self.connected:
+            self.mark_connected()
+            self._listener.on_connected(self)
 
-    def _on_drained(self) -> None:
-        """To be overridden: nothing more is read for now."""
+    def on_lost(self, endpoint: str) -> None:
+        """Read what the lost peer has sent, then replace the socket or end."""
+        del endpoint
+        if self.leaving:
+            self.end()
+        else:
+            self._broken = True
+            self._connector.read_to_end(self._replace_socket)
+
+    def on_writable(self) -> None:
+        """Override to send what the socket has refused before."""
+
+    def on_drained(self) -> None:
+        """Override to act when nothing more is read for now."""
 
     def _discard(self) -> None:
-        """To be overridden: the peer is lost, and what waits for it must not reach it any more."""
+        """Override to drop what waits for the lost peer and must not reach it any more."""
 
     def _make_socket(self) -> "zmq.Socket[bytes]":
-        """To be overridden if the DEALER needs options of its own."""
+        """Make the DEALER; override if it needs other options."""
         return self._runtime.sockets.dealer()
 
-    def _connect(self) -> Connector:
+    def _make_connector(self) -> Connector:
         return Connector(
             self._runtime.loop,
             self._runtime.sockets,
             self._make_socket(),
-            on_message=self._on_message,
-            on_connected=self._up,
-            on_lost=self._down,
-            on_writable=self._on_writable,
-            on_drained=self._on_drained,
+            self,
+            flow=self,
             sole_endpoint=self.endpoint,
         )
 
-    def _up(self, endpoint: str) -> None:
-        del endpoint
-        # connected still: it is back before its loss has been dealt with, and gets a new socket then
-        if not self._link.leaving and not self._link.connected:
-            self._link.set_connected(connected=True)
-            self._link.cancel_timer()
-            if self._link.parked:
-                self._link.parked = False
-                self._runtime.vouch(self.peer)
-            self._reports.connected(self)
-
-    def _down(self, endpoint: str) -> None:
-        del endpoint
-        if self._link.leaving:
-            self.end()
-        else:
-            self._broken = True
-            self._connector.read_to_end(self._renew)
-
     def _end(self) -> None:
-        if self._closed or not self._link.leaving:
+        if self._closed or not self.leaving:
             return
         self.close()
-        self._reports.ended(self)
-        if self._link.connected:
-            self._link.set_connected(connected=False)
-            self._reports.lost(self, "lost" if self._broken else "withdrawn")
+        self._listener.on_ended(self)
+        if self.connected:
+            self.mark_disconnected()
+            self._listener.on_lost(self, "lost" if self._broken else "withdrawn")
 
-    def _renew(self) -> None:
-        """Everything that the lost peer had sent has been read."""
-        if self._closed or self._link.leaving:
+    def _replace_socket(self) -> None:
+        if self._closed or self.leaving:
             self._end()
             return
-        self._link.set_connected(connected=False)
+        self.mark_disconnected()
         self._discard()
         self._broken = False
         self._connector.close(0)
-        self._connector = self._connect()
-        if self._link.advertised:
-            self._runtime.routes.forget(self.peer)
-            self._runtime.suspect(self.peer)
-        doubt_if_silent(self._runtime, self._link, soon=True)
-        self._reports.lost(self, "lost")
+        self._connector = self._make_connector()
+        self.suspect()
+        self._listener.on_lost(self, "lost")

@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import repeat
-from typing import Any
+from typing import Any, Protocol
 
 from colugo.errors import DecodeError, FlowError, FrameError
 from colugo.net.runtime import Runtime
 from colugo.net.transport.socket_reader import MoreToRead
 from colugo.patterns.base import ThrottledWarnings
-from colugo.patterns.connections.link import Link
 from colugo.patterns.pubsub.callback_queue import CallbackQueue, MessageInfo, Origin, Sequences, as_info
-from colugo.patterns.pubsub.publisher_links import PublisherLinks
+from colugo.patterns.pubsub.publisher_links import PublisherLink, PublisherLinks
+from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.codecs import PLAIN, Codec
 from colugo.protocol.description.socket_descriptions import LinkDescription
 from colugo.protocol.frames import ID_BYTES, FrameKind
@@ -58,6 +58,22 @@ class PublisherStream:
         self.said_at = 0.0
 
 
+class ReceiverListener(Protocol):
+    """The subscriber's reaction to what its receiver finds out."""
+
+    def on_connected(self, peer: Advertisement) -> None:
+        """Take note of a connected publisher."""
+
+    def on_disconnected(self, peer: Advertisement, reason: str) -> None:
+        """Take note of a publisher that is `"lost"` or `"withdrawn"`."""
+
+    def on_loss(self, info: MessageInfo, count: int) -> None:
+        """Report lost messages: how many, and what is known of the first."""
+
+    def on_undecodable(self, error: DecodeError, info: MessageInfo) -> None:
+        """Report a message that does not decode."""
+
+
 class Receiver:
     """Everything that one subscriber receives.
 
@@ -67,11 +83,8 @@ class Receiver:
         given: endpoints of plain publishers.
         codec: decodes the messages.
         delivery: gets them.
+        listener: the subscriber.
         views: whether messages are handed out as memoryviews.
-        on_connected: called when a publisher is connected.
-        on_disconnected: called with `"lost"` or `"withdrawn"` when it no longer is.
-        on_loss: called with what is known of the first lost message, and how many are lost.
-        on_undecodable: called with the error of each message that does not decode.
     """
 
     def __init__(
@@ -82,19 +95,15 @@ class Receiver:
         codec: Codec,
         delivery: CallbackQueue,
         *,
+        listener: ReceiverListener,
         views: bool,
-        on_connected: Callable[[Link], None],
-        on_disconnected: Callable[[Link, str], None],
-        on_loss: Callable[[MessageInfo, int], None],
-        on_undecodable: Callable[[DecodeError, MessageInfo], None],
     ) -> None:
         self._topic = topic
         self._codec = codec
         self._plain = codec is PLAIN
         self._views = views
         self._delivery = delivery
-        self._on_loss = on_loss
-        self._on_undecodable = on_undecodable
+        self._listener = listener
         self._hand_on: Hand = partial(delivery.hand_in_turns, wait=False)
         self._hand_and_wait: Hand = partial(delivery.hand_in_turns, wait=True)
         self._reader_id = os.urandom(ID_BYTES)
@@ -106,21 +115,7 @@ class Receiver:
         """The sum of the streams of publishers that are gone."""
         self._refused: dict[bytes, tuple[int, str]] = {}
         self.received = self.undecodable = self.malformed = self.unknown = 0
-        self.links = PublisherLinks(
-            runtime,
-            topic,
-            self._reader_id,
-            given,
-            on_frames=self._on_frames,
-            on_raw=self._on_raw,
-            on_early=self._on_early,
-            on_unknown=self._count_unknown,
-            on_connected=on_connected,
-            on_disconnected=on_disconnected,
-            on_gone=self._gone,
-            read_so_far=self._read_so_far,
-            copy=not views,
-        )
+        self.links = PublisherLinks(runtime, topic, self._reader_id, given, self, copy=not views)
 
     def resume(self) -> None:
         """There is room again for what has waited."""
@@ -140,7 +135,7 @@ class Receiver:
         """What the node says of its connections."""
         return [self._describe(link) for link in self.links.all]
 
-    def _describe(self, link: Link) -> LinkDescription:
+    def _describe(self, link: PublisherLink) -> LinkDescription:
         description = link.describe()
         stream = self.streams.get(link.peer.socket_id)
         if stream is not None:
@@ -151,7 +146,8 @@ class Receiver:
         description.undecodable, description.last_error = self._refused.get(link.peer.socket_id, (0, ""))
         return description
 
-    def _on_frames(self, frames: list[Any]) -> MoreToRead | None:
+    def on_frames(self, frames: list[Any]) -> MoreToRead | None:
+        """Take a message of a framed publisher; may return the rest of the work."""
         try:
             publication = self._decode(frames)
         except FrameError as error:
@@ -168,7 +164,7 @@ class Receiver:
             wait = bool(publication.flags & FLAG_WAIT)
             return self._take(publication, link, stream, self._hand_and_wait if wait else self._hand_on)
         if not self.links.keep_early(publication):
-            self._count_unknown(len(publication.lengths))
+            self.on_unknown(len(publication.lengths))
         return None
 
     def _decode(self, frames: list[Any]) -> Publication:
@@ -188,14 +184,14 @@ class Receiver:
         if stream is None:
             stream = self.streams[publisher] = PublisherStream(first)
         stream.handled = None
-        if not self.links.welcomed(publisher):
+        if not self.links.on_welcome(publisher):
             del self.streams[publisher]
             return
         link = self.links.by_id.get(publisher)
         if again and link is not None:
             self._enter(welcome, link, stream)
 
-    def _on_early(self, publication: Publication, link: Link) -> None:
+    def on_early(self, publication: Publication, link: PublisherLink) -> None:
         """Take what came before its advertisement, all at once: what comes next must not overtake it."""
         stream = self.streams.get(publication.publisher)
         if stream is not None:
@@ -203,7 +199,7 @@ class Receiver:
                 pass  # it does not hold: what is over the queue's limit is dropped
 
     def _take(
-        self, publication: Publication, link: Link, stream: PublisherStream, hand: Hand
+        self, publication: Publication, link: PublisherLink, stream: PublisherStream, hand: Hand
     ) -> MoreToRead | None:
         skip = self._enter(publication, link, stream)
         rest = None
@@ -225,7 +221,7 @@ class Receiver:
             )
         return rest
 
-    def _enter(self, publication: Publication, link: Link, stream: PublisherStream) -> int:
+    def _enter(self, publication: Publication, link: PublisherLink, stream: PublisherStream) -> int:
         """Enter a frame into the ledger; how many of its messages are known already."""
         first = publication.first_sequence
         ledger = stream.ledger
@@ -234,10 +230,12 @@ class Receiver:
             first, len(publication.lengths), conflate=bool(publication.flags & FLAG_CONFLATE)
         )
         if lost:
-            self._on_loss(MessageInfo(link.peer.topic, link.peer, expected, None), lost)
+            self._listener.on_loss(MessageInfo(link.peer.topic, link.peer, expected, None), lost)
         return skip
 
-    def _hand(self, publication: Publication, link: Link, skip: int, hand: Hand) -> MoreToRead | None:
+    def _hand(
+        self, publication: Publication, link: PublisherLink, skip: int, hand: Hand
+    ) -> MoreToRead | None:
         origin = Origin(link.peer.topic, link.peer, publication.sent_ns)
         messages: list[Any] | None = None
         if self._plain:
@@ -292,7 +290,7 @@ class Receiver:
         self._complaints.warn(what, what, error)
         count, _ = self._refused.get(info.peer.socket_id, (0, ""))
         self._refused[info.peer.socket_id] = count + 1, str(error)
-        self._on_undecodable(error, info)
+        self._listener.on_undecodable(error, info)
 
     def _in_turns(self, rest: MoreToRead, publication: Publication, stream: PublisherStream) -> MoreToRead:
         for held in rest:
@@ -319,23 +317,34 @@ class Receiver:
 
     def _say(self, publisher: bytes, stream: PublisherStream, segment: int) -> None:
         stream.said_at = time.monotonic()
-        self.links.say(encode_ack(SegmentAck(publisher, self._reader_id, stream.ledger.expected, segment)))
+        self.links.send(encode_ack(SegmentAck(publisher, self._reader_id, stream.ledger.expected, segment)))
 
-    def _read_so_far(self, publisher: bytes) -> int:
+    def expected_from(self, publisher: bytes) -> int:
+        """Return the sequence number of the next message of a framed publisher."""
         stream = self.streams.get(publisher)
         return 0 if stream is None else stream.ledger.expected
 
-    def _gone(self, publisher: bytes) -> None:
+    def on_gone(self, publisher: bytes) -> None:
         """A publisher is not coming back: what was counted goes into the sum."""
         stream = self.streams.pop(publisher, None)
         self._refused.pop(publisher, None)
         if stream is not None:
             self.past.add(stream.ledger)
 
-    def _count_unknown(self, count: int) -> None:
+    def on_connected(self, link: PublisherLink) -> None:
+        """Report a connected publisher."""
+        self._listener.on_connected(link.peer)
+
+    def on_disconnected(self, link: PublisherLink, reason: str) -> None:
+        """Report a publisher that is `"lost"` or `"withdrawn"`."""
+        self._listener.on_disconnected(link.peer, reason)
+
+    def on_unknown(self, count: int) -> None:
+        """Count messages of an unknown publisher."""
         self.unknown += count
 
-    def _on_raw(self, link: Link, frames: list[Any]) -> None:
+    def on_raw(self, link: PublisherLink, frames: list[Any]) -> None:
+        """Take a message of a plain publisher."""
         if self._views:
             frames = [frame.bytes for frame in frames]
         origin = Origin(link.peer.topic or self._topic, link.peer, None)

@@ -8,7 +8,6 @@ from colugo.errors import ConfigurationError, DecodeError
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import Part, as_endpoints, check_count
 from colugo.patterns.callbacks import Handler, optional_handler
-from colugo.patterns.connections.link import Link
 from colugo.patterns.gate import Gate
 from colugo.patterns.pubsub.callback_queue import (
     DirectCallbacks,
@@ -103,10 +102,14 @@ class Subscriber(Part):
             None if callback is None else Handler(runtime, callback, f"callback of {topic}", least=1, most=2)
         )
         _check_options(topic, handler, batch=batch, executor=executor)
-        self._on_connect = optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1)
-        self._on_disconnect = optional_handler(runtime, on_disconnect, f"on_disconnect of {topic}", most=2)
-        self._on_error = optional_handler(runtime, on_error, f"on_error of {topic}", most=2)
-        self._on_loss = optional_handler(runtime, on_loss, f"on_loss of {topic}", most=2)
+        self._gate = Gate(f"the subscriber of {topic}")
+        handlers = _Handlers(
+            self._gate,
+            optional_handler(runtime, on_connect, f"on_connect of {topic}", most=1),
+            optional_handler(runtime, on_disconnect, f"on_disconnect of {topic}", most=2),
+            optional_handler(runtime, on_error, f"on_error of {topic}", most=2),
+            optional_handler(runtime, on_loss, f"on_loss of {topic}", most=2),
+        )
         self._iterated = handler is None
         self._delivery: DirectCallbacks | QueuedCallbacks
         if handler is not None and not handler.is_coroutine and not executor:
@@ -121,13 +124,9 @@ class Subscriber(Part):
             as_endpoints(connect),
             resolve_codec(codec),
             self._delivery,
+            listener=handlers,
             views=not copy,
-            on_connected=self._connected,
-            on_disconnected=self._disconnected,
-            on_loss=self._lost,
-            on_undecodable=self._undecodable,
         )
-        self._gate = Gate(f"the subscriber of {topic}")
         runtime.when_open(self._open)
 
     @property
@@ -228,23 +227,38 @@ class Subscriber(Part):
     def _resume(self) -> None:
         self._inflow.resume()
 
-    def _connected(self, link: Link) -> None:
-        self._gate.set(self._gate.count + 1)
-        if self._on_connect is not None:
-            self._on_connect.run(link.peer)
 
-    def _disconnected(self, link: Link, reason: str) -> None:
-        self._gate.set(self._gate.count - 1)
-        if self._on_disconnect is not None:
-            self._on_disconnect.run(link.peer, reason)
+@dataclass(frozen=True, slots=True)
+class _Handlers:
+    """The user's handlers of one subscriber, and the gate of those who wait for publishers."""
 
-    def _lost(self, info: MessageInfo, count: int) -> None:
-        if self._on_loss is not None:
-            self._on_loss.run(info, count)
+    gate: Gate
+    connect: Handler | None
+    disconnect: Handler | None
+    error: Handler | None
+    loss: Handler | None
 
-    def _undecodable(self, error: DecodeError, info: MessageInfo) -> None:
-        if self._on_error is not None:
-            self._on_error.run(error, info)
+    def on_connected(self, peer: Advertisement) -> None:
+        """Count a connected publisher."""
+        self.gate.set(self.gate.count + 1)
+        if self.connect is not None:
+            self.connect.run(peer)
+
+    def on_disconnected(self, peer: Advertisement, reason: str) -> None:
+        """Count a publisher less."""
+        self.gate.set(self.gate.count - 1)
+        if self.disconnect is not None:
+            self.disconnect.run(peer, reason)
+
+    def on_loss(self, info: MessageInfo, count: int) -> None:
+        """Report lost messages."""
+        if self.loss is not None:
+            self.loss.run(info, count)
+
+    def on_undecodable(self, error: DecodeError, info: MessageInfo) -> None:
+        """Report a message that does not decode."""
+        if self.error is not None:
+            self.error.run(error, info)
 
 
 def _stream_stats(ledger: SequenceLedger) -> SubscriptionStats:

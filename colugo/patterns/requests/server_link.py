@@ -8,7 +8,7 @@ from colugo.errors import FrameError
 from colugo.net.runtime import Runtime
 from colugo.net.transport.socket_reader import MoreToRead
 from colugo.net.transport.turn import Turn
-from colugo.patterns.connections.peer_connection import ConnectionReports, PeerConnection
+from colugo.patterns.connections.peer_connection import ConnectionListener, PeerConnection
 from colugo.protocol.advertisement import Advertisement, Framing
 from colugo.protocol.error_report import decode_plain_error, encode_error
 from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, FrameKind
@@ -26,7 +26,7 @@ class ServerLink(PeerConnection):
         runtime: the node's.
         peer: the server.
         endpoint: where it is.
-        reports: whom it tells what becomes of it.
+        listener: the owner of the connection.
         on_replies: gets replies that arrived together; may return what is left to do.
         on_drained: called when no more replies are read for now.
         on_malformed: gets the error of each frame that is none.
@@ -37,7 +37,7 @@ class ServerLink(PeerConnection):
         runtime: Runtime,
         peer: Advertisement,
         endpoint: str,
-        reports: ConnectionReports["ServerLink"],
+        listener: ConnectionListener["ServerLink"],
         *,
         on_replies: Callable[["ServerLink", list[Call]], MoreToRead | None],
         on_drained: Callable[[], None],
@@ -51,7 +51,7 @@ class ServerLink(PeerConnection):
         self._gathered_bytes = 0
         self._backlog: dict[int, Call] = {}
         self._turn = Turn(self._end_turn)
-        super().__init__(runtime, peer, endpoint, reports)
+        super().__init__(runtime, peer, endpoint, listener)
 
     def send(self, call: Call) -> None:
         """Send a request: at once if it is the first of a turn of the loop, else at the turn's end."""
@@ -73,10 +73,12 @@ class ServerLink(PeerConnection):
         if call is not None:
             self._gathered_bytes -= len(call.payload)
 
-    def _on_writable(self) -> None:
+    def on_writable(self) -> None:
+        """Send requests that the socket has refused."""
         self._send_backlog()
 
-    def _on_drained(self) -> None:
+    def on_drained(self) -> None:
+        """Pass on that no more replies are read for now."""
         self._on_all_read()
 
     def _discard(self) -> None:
@@ -136,7 +138,8 @@ class ServerLink(PeerConnection):
         else:
             socket.send(encode_calls(FrameKind.REQUEST, self.peer.socket_id, calls), _NOBLOCK)
 
-    def _on_message(self, frames: list[bytes]) -> MoreToRead | None:
+    def on_message(self, frames: list[bytes]) -> MoreToRead | None:
+        """Decode replies and pass them on."""
         try:
             calls = self._raw_reply(frames) if self._raw else self._replies(frames)
         except FrameError as error:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from colugo.errors import FrameError
 from colugo.net.runtime import Runtime
 from colugo.net.transport.socket_reader import MoreToRead
-from colugo.patterns.connections.peer_connection import ConnectionReports
 from colugo.patterns.connections.peer_connections import PeerConnections
 from colugo.patterns.requests.server_link import ServerLink
 from colugo.protocol.advertisement import Advertisement, SocketKind
@@ -44,28 +43,37 @@ class ServerLinks(PeerConnections[ServerLink]):
         on_drained: Callable[[], None],
         on_malformed: Callable[[ServerLink, FrameError], None],
     ) -> None:
-        def make(peer: Advertisement, endpoint: str, reports: ConnectionReports[ServerLink]) -> ServerLink:
-            return ServerLink(
-                runtime,
-                peer,
-                endpoint,
-                reports,
-                on_replies=on_replies,
-                on_drained=on_drained,
-                on_malformed=on_malformed,
-            )
+        super().__init__(runtime, kind, topic, given, own=own)
+        self._on_change_of_number = on_change
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._on_replies = on_replies
+        self._on_drained = on_drained
+        self._on_malformed = on_malformed
 
-        super().__init__(
-            runtime,
-            kind,
-            topic,
-            make,
-            given=given,
-            own=own,
-            on_change=on_change,
-            on_connected=on_connected,
-            on_lost=on_lost,
+    def on_connected(self, connection: ServerLink) -> None:
+        """Use a link from now on."""
+        super().on_connected(connection)
+        self._on_connected(connection)
+
+    def on_lost(self, connection: ServerLink, reason: str) -> None:
+        """Stop using a link."""
+        super().on_lost(connection, reason)
+        self._on_lost(connection, reason)
+
+    def _make(self, peer: Advertisement, endpoint: str) -> ServerLink:
+        return ServerLink(
+            self._runtime,
+            peer,
+            endpoint,
+            self,
+            on_replies=self._on_replies,
+            on_drained=self._on_drained,
+            on_malformed=self._on_malformed,
         )
+
+    def _on_usable_changed(self) -> None:
+        self._on_change_of_number()
 
     def next_in_turn(self) -> ServerLink | None:
         """The server whose turn it is (round robin), or None if none is connected."""

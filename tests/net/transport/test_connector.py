@@ -24,19 +24,21 @@ def publishing(address: str, port: int | None = None) -> Iterator[tuple[str, int
         sockets.close()
 
 
+class Listener:
+    def __init__(self, up: Collector, lost: Collector) -> None:
+        self.on_connected = up
+        self.on_lost = lost
+
+    def on_message(self, frames: list[bytes]) -> None:
+        pass
+
+
 @pytest.mark.parametrize("first", ["::1", "127.0.0.2"])
 def test_an_endpoint_that_comes_back_and_goes_is_told_beside_one_of_ipv6(first: str) -> None:
     async def main() -> None:
         sockets = Sockets(1024)
         up, lost = Collector(), Collector()
-        connector = Connector(
-            IOLoop.current(),
-            sockets,
-            sockets.xsub(),
-            on_message=lambda _: None,
-            on_connected=up,
-            on_lost=lost,
-        )
+        connector = Connector(IOLoop.current(), sockets, sockets.xsub(), Listener(up, lost))
         with ExitStack() as stack:
             stack.callback(sockets.close)
             stack.callback(connector.close)

@@ -15,15 +15,13 @@ from colugo.errors import ConfigurationError, FrameError
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import Part, ThrottledWarnings, as_endpoints, check_count
 from colugo.patterns.callbacks import Handler
-from colugo.patterns.connections.peer_connection import ConnectionReports
-from colugo.patterns.connections.peer_connections import PeerConnections
 from colugo.patterns.gate import Gate
 from colugo.patterns.streams.consuming.consumer_link import ConsumerLink
+from colugo.patterns.streams.consuming.consumer_links import ConsumerLinks
 from colugo.patterns.streams.consuming.delivery import DeliverySource, ReceivedMessage
 from colugo.patterns.streams.consuming.handling import CallbackRunner, ConsumerCounts, Handling
 from colugo.patterns.streams.consuming.in_tasks import InTasks
 from colugo.patterns.streams.consuming.on_loop import OnLoop
-from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description.stream_descriptions import ConsumerDescription
 from colugo.protocol.frames import ID_BYTES
@@ -117,15 +115,17 @@ class Consumer(Part):
             raise ConfigurationError("concurrency= needs a coroutine function, or executor=True")
         else:
             self._handling = OnLoop(calls, self._codec, simple=handler.count == 1, prefetch=prefetch)
-        self._links: PeerConnections[ConsumerLink] = PeerConnections(
+        self._links = ConsumerLinks(
             runtime,
-            SocketKind.STREAM,
             topic,
-            self._make_link,
-            given=as_endpoints(connect),
-            on_change=lambda: None,
+            as_endpoints(connect),
+            join=lambda: self._join,
             on_connected=self._on_connected,
             on_lost=self._on_lost,
+            on_joined=self._on_joined,
+            on_refused=self._on_refused,
+            on_deliveries=self._on_deliveries,
+            on_malformed=self._on_malformed,
         )
         self.topic = topic
         self._sources: dict[bytes, DeliverySource] = {}
@@ -256,21 +256,6 @@ class Consumer(Part):
         for link in self._links.connected:
             link.depart()
         self._count_streams()
-
-    def _make_link(
-        self, peer: Advertisement, endpoint: str, reports: ConnectionReports[ConsumerLink]
-    ) -> ConsumerLink:
-        return ConsumerLink(
-            self._runtime,
-            peer,
-            endpoint,
-            reports,
-            join=lambda: self._join,
-            on_joined=self._on_joined,
-            on_refused=self._on_refused,
-            on_deliveries=self._on_deliveries,
-            on_malformed=self._on_malformed,
-        )
 
     def _on_connected(self, link: ConsumerLink) -> None:
         if not self._aside and not self._quiet:

@@ -9,7 +9,7 @@ import zmq
 from colugo.errors import FrameError
 from colugo.net.runtime import Runtime
 from colugo.net.transport.turn import Turn
-from colugo.patterns.connections.peer_connection import ConnectionReports, PeerConnection
+from colugo.patterns.connections.peer_connection import ConnectionListener, PeerConnection
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.description.socket_descriptions import LinkDescription
 from colugo.protocol.frames import MAGIC, VERSION, FrameKind
@@ -39,7 +39,7 @@ class ConsumerLink(PeerConnection):
         runtime: the node's.
         peer: the stream.
         endpoint: where it is.
-        reports: whom it tells what becomes of it.
+        listener: the owner of the connection.
         join: what it says of itself, at the time when it joins.
         on_joined: called when the stream has let it in.
         on_refused: called with the reason when it has not.
@@ -52,7 +52,7 @@ class ConsumerLink(PeerConnection):
         runtime: Runtime,
         peer: Advertisement,
         endpoint: str,
-        reports: ConnectionReports["ConsumerLink"],
+        listener: ConnectionListener["ConsumerLink"],
         *,
         join: Callable[[], Join],
         on_joined: Callable[["ConsumerLink", Joined], None],
@@ -73,7 +73,7 @@ class ConsumerLink(PeerConnection):
         self.stream_id = b""
         """Of the stream, when it has let this consumer in."""
         self._received = 0
-        super().__init__(runtime, peer, endpoint, reports)
+        super().__init__(runtime, peer, endpoint, listener)
 
     def describe(self) -> LinkDescription:
         """What the node says of it."""
@@ -171,7 +171,8 @@ class ConsumerLink(PeerConnection):
         self._connector.socket.send(frame, _NOBLOCK)
         self._connector.kick()
 
-    def _on_message(self, frames: list[Any]) -> None:
+    def on_message(self, frames: list[Any]) -> None:
+        """Take messages of the stream and its answers."""
         try:
             if len(frames) != 1:
                 raise FrameError(f"a message of {len(frames)} frames")  # noqa: TRY301 - one place counts them

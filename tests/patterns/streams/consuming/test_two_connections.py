@@ -69,7 +69,7 @@ def test_the_newer_connection_is_used_also_if_its_answer_is_read_first(
     asked: list[ConsumerLink] = []
     waiting: list[ConsumerLink] = []
     held: list[tuple[ConsumerLink, list[bytes]]] = []
-    join, on_message = ConsumerLink.join, ConsumerLink._on_message
+    join, on_message = ConsumerLink.join, ConsumerLink.on_message
 
     def join_after_the_first(link: ConsumerLink, begun: Iterable[int] = ()) -> None:
         if asked and not held:
@@ -90,7 +90,7 @@ def test_the_newer_connection_is_used_also_if_its_answer_is_read_first(
                 on_message(*held[0])
 
     monkeypatch.setattr(ConsumerLink, "join", join_after_the_first)
-    monkeypatch.setattr(ConsumerLink, "_on_message", read_the_first_answer_last)
+    monkeypatch.setattr(ConsumerLink, "on_message", read_the_first_answer_last)
 
     async def main() -> None:
         async with Node("p") as p, Node("c") as c:
@@ -171,7 +171,7 @@ def test_when_the_connection_that_is_used_ends_for_good_the_other_one_is_used(
                     await use(consumer, discovered)
                     joins = asked(monkeypatch)
                     consumer._links._on_change(DirectoryChange.DOWN, discovered.peer)  # no longer advertised
-                    discovered.renew()
+                    discovered.reconnect()
                     stream.send("x")
                     assert await got.reach(1) == ["x"]
                     assert joins == [given]
@@ -191,7 +191,7 @@ def test_when_the_next_one_is_lost_too_the_third_is_used(monkeypatch: pytest.Mon
                 await use(consumer, used)
                 joins = asked(monkeypatch)
                 for link in (used, following):
-                    link.renew()
+                    link.reconnect()
                 assert joins == [following, third]
 
     run(main())
@@ -275,7 +275,7 @@ def test_a_consumer_that_was_never_told_of_its_newest_connection_goes_on_when_th
                 consumer = c.add_consumer("t", got, group="g", connect=[at(cable)])
                 await consumer.ready()
                 joins = asked(monkeypatch)
-                monkeypatch.setattr(ConsumerLink, "_on_message", lambda link, frames: None)
+                monkeypatch.setattr(ConsumerLink, "on_message", lambda link, frames: None)
                 await cable.open()
                 await until(lambda: stream._sessions._former)
                 monkeypatch.undo()
