@@ -1,4 +1,4 @@
-"""The command `colugo`."""
+"""The `colugo` command."""
 
 import io
 import logging
@@ -32,9 +32,9 @@ Examples:
 """,
 )
 @click.version_option(__version__, prog_name="colugo")
-@click.option("-v", "--verbose", count=True, help="Log to standard error: -v what happens, -vv all details.")
+@click.option("-v", "--verbose", count=True, help="Log to standard error; -vv logs details, too.")
 def colugo(*, verbose: int) -> None:
-    """Processes that find each other on a network and talk, with no broker."""
+    """Messaging between processes that find each other on a network, without a broker."""
     logging.basicConfig(
         level=_LEVELS[min(verbose, len(_LEVELS) - 1)],
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -46,17 +46,17 @@ for command in (demo, doctor, nodes, relay, stream, why):
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run a command and leave the program with its exit status.
+    """Run a command and exit with its status.
 
     Args:
-        argv: the arguments; None for those of the process.
+        argv: the command-line arguments; None for `sys.argv[1:]`.
 
     Raises:
-        SystemExit: in the end.
+        SystemExit: always, with the command's exit status.
     """
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, io.TextIOWrapper):
-            output.reconfigure(errors="replace")  # a terminal of another encoding loses a sign, not the text
+            output.reconfigure(errors="replace")  # the encoding may lack a character: lose only that one
     colugo.main(args=argv, prog_name="colugo")
 
 

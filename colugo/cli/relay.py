@@ -1,4 +1,4 @@
-"""`colugo relay`."""
+"""The command `colugo relay`."""
 
 import errno
 import logging
@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from colugo.diagnosis.wording import count
 from colugo.errors import BindError, ColugoError, ConfigurationError
 from colugo.messenger import Relay, RelayStats
 from colugo.patterns.streams.stream import DEFAULT_MAX_MESSAGES
@@ -16,9 +17,9 @@ _PORT = click.IntRange(1, 65535)
 @click.command(
     epilog="""\b
 Exit status:
-  0  ended by SIGINT (Ctrl-C) or SIGTERM
-  1  a port or the file cannot be had
-  2  wrong usage
+  0  stopped by SIGINT (Ctrl-C) or SIGTERM
+  1  a port or the file cannot be opened
+  2  usage error
 
 \b
 Examples:
@@ -31,26 +32,28 @@ Examples:
 @click.option(
     "--bind",
     metavar="ADDRESS",
-    help="An address or interface, host, or lan; else COLUGO_SCOPE, or lan.",
+    help="An address or interface, host or lan.  [default: COLUGO_SCOPE, or lan]",
 )
 @click.option(
-    "--pub-port", type=_PORT, default=7201, show_default=True, help="Where messages are handed out."
+    "--pub-port", type=_PORT, default=7201, show_default=True, help="The port that delivers messages."
 )
-@click.option("--recv-port", type=_PORT, default=7202, show_default=True, help="Where messages are taken.")
+@click.option(
+    "--recv-port", type=_PORT, default=7202, show_default=True, help="The port that accepts messages."
+)
 @click.option(
     "--persist-file",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Keep messages in this file, so that they outlive the relay; else in memory.",
+    help="Store messages in this file, so that they survive a restart.  [default: in memory]",
 )
 @click.option(
     "--max-messages",
     type=click.IntRange(min=1),
     default=DEFAULT_MAX_MESSAGES,
     show_default=True,
-    help="How many to keep; beyond that, messengers keep their own.",
+    help="How many messages to store; when full, messengers keep theirs.",
 )
-@click.option("--realm", help="Which realm to serve; else COLUGO_REALM, or default.")
+@click.option("--realm", help="The realm to serve.  [default: COLUGO_REALM, or default]")
 @click.option("-v", "--verbose", is_flag=True, help="Log each message to standard error.")
 def relay(
     *,
@@ -62,13 +65,14 @@ def relay(
     realm: str | None,
     verbose: bool,
 ) -> None:
-    """Keep the messages of programs that end.
+    """Store messages for programs that exit before delivery.
 
-    Messengers that see a relay hand it each message that is to be acknowledged (ack=1); it keeps the message
-    until somebody has it. Messengers of this realm discover it; others reach it by its address.
+    A messenger that is connected to a relay passes it every message that needs an acknowledgement (ack=1).
+    The relay stores the message until a receiver acknowledges it. Messengers in the same realm discover the
+    relay; others connect to its address.
     """
     if pub_port == recv_port:
-        raise click.UsageError(f"--pub-port and --recv-port must be two ports, not {pub_port} both")
+        raise click.UsageError(f"--pub-port and --recv-port must differ, but both are {pub_port}")
     if verbose:
         logging.getLogger("relay").setLevel(logging.DEBUG)
     try:
@@ -80,31 +84,31 @@ def relay(
             realm=realm,
             scope=bind,
         )
-        node.add_delayed_callback(1, lambda: _say_ready(node, persist_file))
+        node.add_delayed_callback(1, lambda: _print_ready(node, persist_file))
         node.start()
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
     except BindError as error:
-        raise click.ClickException(_no_port(error, pub_port, recv_port)) from error
+        raise click.ClickException(_bind_failure(error, pub_port, recv_port)) from error
     except ColugoError as error:
         raise click.ClickException(str(error)) from error
-    _say_end(node.stats, persist_file)
+    _print_end(node.stats, persist_file)
     sys.exit(0)
 
 
-def _say_ready(node: Relay, persist_file: str | None) -> None:
-    handed_out, taken = node.endpoints
+def _print_ready(node: Relay, persist_file: str | None) -> None:
+    delivering, accepting = node.endpoints
     where = f"in {persist_file}" if persist_file else "in memory"
     click.echo(
-        f"relay: ready; takes messages at {', '.join(_tcp(taken))}, hands them out at "
-        f"{', '.join(_tcp(handed_out))}, keeps them {where} ({node.stats.stream.messages} now)"
+        f"relay: ready; accepts messages at {', '.join(_tcp(accepting))}, delivers them at "
+        f"{', '.join(_tcp(delivering))}, stores them {where} ({node.stats.stream.messages} now)"
     )
 
 
-def _no_port(error: BindError, *ports: int) -> str:
+def _bind_failure(error: BindError, *ports: int) -> str:
     if error.errno != errno.EADDRINUSE:
         return str(error)
-    which = " or ".join(map(str, ports))  # what `port=` does is nothing to who has typed a command
+    which = " or ".join(map(str, ports))  # the error itself advises `port=`, which no command has
     return f"port {which} is in use, perhaps by another relay: choose others with --pub-port and --recv-port"
 
 
@@ -112,17 +116,17 @@ def _tcp(endpoints: list[str]) -> list[str]:
     return [endpoint for endpoint in endpoints if endpoint.startswith("tcp:")]
 
 
-def _say_end(stats: RelayStats, persist_file: str | None) -> None:
+def _print_end(stats: RelayStats, persist_file: str | None) -> None:
     left = stats.stream.messages
-    dead = f", and {stats.stream.dead} dead letters" if stats.stream.dead else ""
-    what = f"{left} message{'' if left == 1 else 's'} that nobody has had{dead}"
+    dead = f" and {count(stats.stream.dead, 'dead letter')}" if stats.stream.dead else ""
+    what = f"{count(left, 'undelivered message')}{dead}"
     if persist_file:
-        end = f"{persist_file} keeps {what}"
+        end = f"{what} stored in {persist_file}"
     elif left or dead:
-        end = f"{what}: lost, for there is no --persist-file"
+        end = f"{what} lost, because no --persist-file was given"
     else:
-        end = "nothing is left"
+        end = "no undelivered messages"
     click.echo(
-        f"relay: ended; {stats.taken} taken, {stats.passed} passed on, {stats.refused} refused, "
+        f"relay: stopped; {stats.taken} accepted, {stats.passed} delivered, {stats.refused} refused, "
         f"{stats.malformed} malformed; {end}"
     )

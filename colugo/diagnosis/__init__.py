@@ -1,1 +1,1 @@
-"""From what was gathered on a network to what is wrong with it: pure, so it can be tested without one."""
+"""Diagnosis of a network from collected facts: pure, so tests need no network."""

@@ -1,4 +1,4 @@
-"""Whether what one side sends can be what the other expects, by the names of their codecs."""
+"""Compatibility of two codecs, judged by their names."""
 
 from enum import Enum
 
@@ -8,10 +8,10 @@ _PLAIN = "plain"
 
 
 class Fit(Enum):
-    """How two codecs go together.
+    """The compatibility of two codecs.
 
-    SAME: the same. LOOSE: one side does without the type or the decoding. OTHER_TYPE: one serialization,
-    another type. NOT: they do not.
+    SAME: equal. LOOSE: one side does not check the type, or does not decode at all. OTHER_TYPE: the same
+    serialization with different types. NOT: different serializations.
     """
 
     SAME = "same"
@@ -21,12 +21,12 @@ class Fit(Enum):
 
 
 def fit(offered: str, wanted: str, *, cut: bool) -> Fit:
-    """How the codecs of two sides go together.
+    """Compare the codecs of two sides.
 
     Args:
-        offered: of the side that is bound.
-        wanted: of the side that connects.
-        cut: whether the first name comes from an advertisement, where it is cut to 32 bytes.
+        offered: the codec of the bound side.
+        wanted: the codec of the connecting side.
+        cut: True if the first name comes from an advertisement, which cuts it to 32 bytes.
     """
     if cut and len(offered.encode()) >= MAX_LABEL_BYTES - 1:
         wanted = cut_codec(wanted)

@@ -1,4 +1,4 @@
-"""What nodes count against themselves: callbacks that raise, replies and messages that nobody takes."""
+"""Checks of the nodes' error counters: failed callbacks, dropped replies and malformed frames."""
 
 from collections.abc import Iterator
 
@@ -8,20 +8,20 @@ from colugo.diagnosis.wording import count
 
 
 def counters(facts: Facts) -> Iterator[Finding]:
-    """What belongs to no pair of two nodes."""
+    """Check the counters that belong to a single node rather than a pair."""
     for uuid, node in facts.nodes.items():
         name = facts.label(uuid)
         if node.callback_errors:
             text = f"{count(node.callback_errors, 'callback')} of node {name} raised"
-            yield Finding(Level.WARNING, "callbacks", text, "its log has the tracebacks")
+            yield Finding(Level.WARNING, "callbacks", text, "see its log for the tracebacks")
         for server in (*node.reply_servers, *node.respondents):
             if server.dropped:
                 what = count(server.dropped, "reply", "replies")
                 noun = "reply server" if server in node.reply_servers else "respondent"
                 text = f"node {name}'s {noun} of {server.topic} dropped {what}"
-                yield Finding(Level.WARNING, server.topic, text, "its clients had gone, or do not read")
+                yield Finding(Level.WARNING, server.topic, text, "its clients disconnected or do not read")
         for part in (*node.connecting, *node.reply_servers, *node.respondents, *node.streams):
             if part.malformed:
-                text = f"node {name} got {count(part.malformed, 'malformed frame')} on {part.topic}"
-                advice = "something that is not colugo, or of another version, sends to its port"
+                text = f"node {name} received {count(part.malformed, 'malformed frame')} on {part.topic}"
+                advice = "another kind of program, or another version of colugo, sends to its port"
                 yield Finding(Level.WARNING, part.topic, text, advice)

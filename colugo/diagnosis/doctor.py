@@ -1,4 +1,4 @@
-"""All checks of `colugo doctor`, in the order in which they are read."""
+"""All checks of `colugo doctor`, in the order of the output."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,14 +8,14 @@ from colugo.diagnosis.finding import Finding
 
 Check = Callable[[Facts], Iterator[Finding]]
 
-AROUND: tuple[Check, ...] = (
+SURROUNDINGS: tuple[Check, ...] = (
     surroundings.scope,
     surroundings.multicast,
     surroundings.direct_hosts,
     surroundings.port,
-    surroundings.heard,
+    surroundings.discovered_nodes,
 )
-"""Of the machine and its network."""
+"""The checks of the machine and its network."""
 IN_REALM: tuple[Check, ...] = (
     surroundings.static_peers,
     reach.reachable,
@@ -27,18 +27,18 @@ IN_REALM: tuple[Check, ...] = (
     counters.counters,
     stream_checks.counters,
 )
-"""Of the nodes of the realm in force; those of others are only counted, unless there is nobody else."""
+"""The checks of the nodes in the realm in force; of all nodes if that realm is empty."""
 
 
 def examine(facts: Facts) -> list[Finding]:
-    """Everything that there is to say.
+    """Run all checks.
 
     Args:
-        facts: what was gathered.
+        facts: the collected facts.
     """
     own = facts.own_realm
     return [
-        *(finding for check in AROUND for finding in check(facts)),
+        *(finding for check in SURROUNDINGS for finding in check(facts)),
         *(finding for check in IN_REALM for finding in check(own)),
-        *topic_checks.alone(facts),
+        *topic_checks.unmatched(facts),
     ]

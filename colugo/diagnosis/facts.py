@@ -1,4 +1,4 @@
-"""What was gathered: who advertises what, who answers, and how this machine's network behaves."""
+"""The facts behind a diagnosis: advertisements, answers of nodes, and tests of this machine's network."""
 
 import dataclasses
 import ipaddress
@@ -10,11 +10,10 @@ from colugo.protocol.description.node_description import KnownSocket, NodeDescri
 
 
 class Reach(StrEnum):
-    """What came of an attempt to connect to an address and port.
+    """The outcome of a connection attempt to an address and port.
 
-    OPEN: the connection was made. REFUSED: the machine answers that nothing listens there. SILENT: no
-    answer in time. NO_HOST: no machine of the network answers to that address. UNREACHABLE: there is no
-    way to it.
+    OPEN: connected. REFUSED: the machine answered that nothing listens there. SILENT: no answer in time.
+    NO_HOST: no machine on the network has the address. UNREACHABLE: no route to the address.
     """
 
     OPEN = "open"
@@ -25,29 +24,29 @@ class Reach(StrEnum):
 
 
 class Multicast(StrEnum):
-    """What came of a question of our own to the mDNS group on one interface.
+    """The outcome of a test query to the mDNS group on one interface.
 
-    WORKS: it came back, and was answered. NOT_SENT: the system refused to send it. NOT_HEARD: it was
-    sent, and did not come back. NOT_ANSWERED: it came back, but the answer to it did not arrive.
+    WORKS: the query came back and was answered. NOT_SENT: the system refused to send it. NOT_RECEIVED: it
+    was sent but did not come back. NOT_ANSWERED: it came back, but its answer did not arrive.
     """
 
     WORKS = "works"
     NOT_SENT = "not sent"
-    NOT_HEARD = "not heard"
+    NOT_RECEIVED = "not received"
     NOT_ANSWERED = "not answered"
 
 
 @dataclass(frozen=True, slots=True)
 class InterfaceFact:
-    """An address of the scope.
+    """An address in scope.
 
     Attributes:
-        name: of its interface.
+        name: the interface's name.
         address: the address.
-        prefix: bits of its network.
-        multicast: what came of a question of our own there; None if none was asked.
-        error: the system's, if it was not sent.
-        round_trip_ms: how long that took.
+        prefix: the length of the network prefix in bits.
+        multicast: the outcome of a test query there; None if there was none.
+        error: the system's error, if the query was not sent.
+        round_trip_ms: how long the test query took.
     """
 
     name: str
@@ -58,20 +57,20 @@ class InterfaceFact:
     round_trip_ms: float = 0.0
 
     def has(self, address: str) -> bool:
-        """Whether the address is one of its network, so that nothing but the network is in between."""
+        """Return True if an address is on the same network, so that no router lies between."""
         network = ipaddress.ip_network((self.address.partition("%")[0], self.prefix), strict=False)
         return ipaddress.ip_address(address.partition("%")[0]) in network
 
 
 @dataclass(frozen=True, slots=True)
 class HostFact:
-    """A host that was asked directly, by unicast to its port 5353.
+    """A host that was queried directly, by unicast to its port 5353.
 
     Attributes:
-        address: as it was given, or found among the neighbours.
-        answered: whether somebody there answered for our service type.
-        given: whether the user has named it.
-        error: why it could not be asked; empty if it was.
+        address: the address or name, as given or as found among the neighbours.
+        answered: True if a program there answered for colugo's service type.
+        given: True if the user named the host.
+        error: why it could not be queried; empty if it was.
     """
 
     address: str
@@ -85,11 +84,11 @@ class PeerFact:
     """A static peer of this environment (`COLUGO_PEERS`).
 
     Attributes:
-        address: as it was given.
-        reach: what came of connecting to it; None if its name is not known.
+        address: the address, as given.
+        reach: the outcome of a connection attempt; None if its name does not resolve.
         error: why it does not answer; empty if it does.
-        node: the name of the node that has answered.
-        realm: that node's.
+        node: the name of the node that answered.
+        realm: the realm of that node.
     """
 
     address: str
@@ -101,28 +100,28 @@ class PeerFact:
 
 @dataclass(slots=True)
 class Facts:
-    """Everything that was gathered.
+    """All collected facts.
 
     Attributes:
-        realm: the one in force here.
-        scope: the one in force here, as it was given.
-        scope_note: what the library has to say of it; empty if nothing.
-        host_id: of this host.
-        version: of this colugo.
-        interfaces: the addresses of the scope.
+        realm: the realm in force.
+        scope: the scope in force, as given.
+        scope_note: a remark on the scope for the user; empty if there is none.
+        host_id: the id of this host.
+        version: the version of this colugo.
+        interfaces: the addresses in scope.
         port_error: why UDP port 5353 cannot be shared; empty if it can.
-        port_holders: programs that have it; empty if nobody has, or they cannot be known.
-        sockets: all that is advertised or known to a node that answers, by id.
-        heard: ids of those that were heard over mDNS.
-        answered_from: addresses from which mDNS answers have come.
-        nodes: what nodes have said of themselves, by their uuid.
-        answered_at: the endpoint at which a node has answered, by its uuid.
-        silent: why a node does not answer, by its uuid.
-        skew_ms: how far a node's clock is ahead of ours, by its uuid.
-        reach: what came of connecting, by address and port.
-        hosts: hosts that were asked directly.
-        peers: static peers.
-        ignored: records that are malformed or of another version: name and reason.
+        port_holders: programs that use the port; empty if there are none, or permissions hide them.
+        sockets: all sockets that are advertised, or known to a node that answers, by id.
+        discovered: ids of the sockets that were discovered over mDNS.
+        answered_from: addresses that sent mDNS answers.
+        nodes: the descriptions of the nodes that answer, by uuid.
+        answered_at: the endpoint at which a node answered, by uuid.
+        silent: why a node does not answer, by uuid.
+        skew_ms: how far a node's clock is ahead of this machine's, by uuid.
+        reach: the outcomes of connection attempts, by address and port.
+        hosts: the hosts that were queried directly.
+        peers: the static peers.
+        ignored: malformed records and those of another version: name and reason.
     """
 
     realm: str = "default"
@@ -134,7 +133,7 @@ class Facts:
     port_error: str = ""
     port_holders: list[str] = field(default_factory=list)
     sockets: dict[str, KnownSocket] = field(default_factory=dict)
-    heard: set[str] = field(default_factory=set)
+    discovered: set[str] = field(default_factory=set)
     answered_from: set[str] = field(default_factory=set)
     nodes: dict[str, NodeDescription] = field(default_factory=dict)
     answered_at: dict[str, str] = field(default_factory=dict)
@@ -147,17 +146,17 @@ class Facts:
 
     @property
     def node_ids(self) -> dict[str, str]:
-        """Name by uuid of every node that was heard of."""
+        """The name of every known node, by uuid."""
         names = {one.node_id: one.node for one in self.sockets.values()}
         return names | {uuid: node.name for uuid, node in self.nodes.items()}
 
-    def speaks_of(self, realm: str) -> bool:
-        """Whether faults in a realm are to be told: in the one in force; in all if nobody is in that."""
+    def covers(self, realm: str) -> bool:
+        """Return True if problems in a realm are reported: in the realm in force; in all if it is empty."""
         return realm == self.realm or all(one.realm != self.realm for one in self.sockets.values())
 
     @property
     def own_realm(self) -> "Facts":
-        """The same without the sockets and nodes of realms that are others' business."""
+        """The facts without the sockets and nodes of realms that are not reported."""
         if all(one.realm != self.realm for one in self.sockets.values()):
             return self
         nodes = {uuid: node for uuid, node in self.nodes.items() if node.realm == self.realm}
@@ -172,40 +171,40 @@ class Facts:
         )
 
     def sockets_of(self, node_id: str) -> list[KnownSocket]:
-        """The sockets of a node."""
+        """List the sockets of a node."""
         return [one for one in self.sockets.values() if one.node_id == node_id]
 
     def addresses_of(self, node_id: str) -> list[str]:
-        """Where a node is."""
+        """List the addresses of a node."""
         node = self.nodes.get(node_id)
-        told = node.addresses if node is not None else ()
-        heard = (a for one in self.sockets_of(node_id) for a in one.addresses)
-        return list(dict.fromkeys(address.partition("%")[0] for address in (*told, *heard)))
+        described = node.addresses if node is not None else ()
+        advertised = (a for one in self.sockets_of(node_id) for a in one.addresses)
+        return list(dict.fromkeys(address.partition("%")[0] for address in (*described, *advertised)))
 
     def host_of(self, node_id: str) -> str:
-        """The id of a node's host; empty if unknown."""
+        """Return the id of a node's host; empty if unknown."""
         node = self.nodes.get(node_id)
         if node is not None:
             return node.host_id
         return next((one.host_id for one in self.sockets_of(node_id)), "")
 
     def label(self, node_id: str) -> str:
-        """A node's name; with its place, if another has the same."""
+        """Return a node's name, with its address if another node has the same name."""
         names = self.node_ids
         name = names.get(node_id, node_id[:8])
         if Counter(names.values())[name] < 2:  # noqa: PLR2004 - only this one
             return name
         node = self.nodes.get(node_id)
-        place = next(iter(self.addresses_of(node_id)), "?")
-        return f"{name} ({place}, pid {node.pid})" if node is not None else f"{name} ({place})"
+        address = next(iter(self.addresses_of(node_id)), "?")
+        return f"{name} ({address}, pid {node.pid})" if node is not None else f"{name} ({address})"
 
 
 def is_link_local(address: str) -> bool:
-    """Whether an address of IPv6 is of use on its own link only (RFC 4007)."""
+    """Return True if an IPv6 address is valid on its own link only (RFC 4007)."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    return ip.version == 6 and ip.is_link_local  # noqa: PLR2004 - those of IPv4 have no zones
+    return ip.version == 6 and ip.is_link_local  # noqa: PLR2004 - IPv4 ones have no zones
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only programs of the same machine can reach it."""
+    """Return True if only programs on the same machine can reach an address."""
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback

@@ -1,11 +1,11 @@
-"""What a check has found."""
+"""The findings of checks."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -14,13 +14,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line for people.
+    """One line of a diagnosis.
 
     Attributes:
-        level: how bad it is.
-        check: what was looked at, in a word or two.
-        text: what was found, with names and values.
-        advice: what to do; empty if there is nothing to do.
+        level: the severity.
+        check: the subject of the check, in a word or two.
+        text: the finding, with names and values.
+        advice: what to do about it; empty if nothing.
     """
 
     level: Level
@@ -30,6 +30,6 @@ class Finding:
 
 
 def worst(findings: list[Finding]) -> Level:
-    """The worst level among them."""
+    """Return the worst level among findings."""
     order = list(Level)
     return max((finding.level for finding in findings), key=order.index, default=Level.OK)

@@ -1,4 +1,4 @@
-"""Who offers a topic, who wants it, and which of them belong together."""
+"""The bound and connecting sides of topics, and the pairs they form."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ Bound = PublisherDescription | ReplyServerDescription | StreamDescription
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A publisher, reply server, respondent or stream.
+    """A bound side: a publisher, reply server, respondent or stream.
 
     Attributes:
-        kind: which of them, as in the TXT record.
-        socket: as it is advertised.
-        part: what its node says of it; None if that does not answer.
+        kind: the kind of socket, as in the TXT record.
+        socket: the advertised socket.
+        part: its description; None if its node does not answer.
     """
 
     kind: str
@@ -45,12 +45,12 @@ class Offer:
 
     @property
     def codec(self) -> str:
-        """The codec's name, cut if it is only known by the advertisement."""
+        """The codec's name, cut if only the advertisement is known."""
         return self.part.codec if self.part is not None else self.socket.codec
 
     @property
     def readers(self) -> int:
-        """Subscribers or consumers that are connected to it, as far as its node tells."""
+        """The number of connected subscribers or consumers, if its node reports it."""
         match self.part:
             case PublisherDescription() as publisher:
                 return publisher.subscribers
@@ -61,12 +61,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """A subscriber, request client, surveyor or consumer.
+    """A connecting side: a subscriber, request client, surveyor or consumer.
 
     Attributes:
-        kind: of what it wants.
+        kind: the kind of socket that it connects to.
         node: its node.
-        part: what that says of it.
+        part: its description.
     """
 
     kind: str
@@ -74,7 +74,7 @@ class Want:
     part: SubscriberDescription | RequestClientDescription | ConsumerDescription
 
     def fits(self, topic: str) -> bool:
-        """Whether it wants this topic."""
+        """Return True if its topic or pattern matches a topic."""
         wanted = self.part.topic
         return TopicPattern(wanted).matches(topic) if self._is_pattern else wanted == topic
 
@@ -83,19 +83,19 @@ class Want:
         return self.kind == PUBLISH and is_pattern(self.part.topic)
 
     def link_to(self, offer: Offer) -> LinkDescription | None:
-        """Its connection to an offer, or the attempt at one."""
+        """Return its connection, or connection attempt, to an offer."""
         links = [link for link in self.part.links if link.socket_id == offer.socket.socket_id]
         return next((link for link in links if link.connected), links[0] if links else None)
 
     @property
     def given(self) -> list[LinkDescription]:
-        """Its connections to plain ZeroMQ sockets that were given by their address."""
+        """Its connections to plain ZeroMQ sockets, given by address with `connect=`."""
         return [link for link in self.part.links if not link.topic]
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The names of both sides of a pair, and what its findings are headed.
+    """The names of both sides of a pair, and the heading of its findings.
 
     Attributes:
         offering: such as `node a`.
@@ -108,15 +108,15 @@ class Sides:
     check: str
 
 
-def who_wants(facts: Facts, want: Want) -> str:
-    """How to speak of a side that connects; of a consumer with its group, for a node may have one of each."""
+def want_name(facts: Facts, want: Want) -> str:
+    """Name a connecting side; a consumer with its group, since a node may have several."""
     text = f"node {facts.label(want.node.uuid)}'s {WANTS[want.kind]} of {want.part.topic}"
     group = getattr(want.part, "group", "")
     return f"{text} (group {group})" if group else text
 
 
 def offers(facts: Facts) -> list[Offer]:
-    """All of them, those of nodes that do not answer included."""
+    """List all bound sides, including those of nodes that do not answer."""
     parts: dict[str, Bound] = {part.socket_id: part for node in facts.nodes.values() for part in node.bound}
     return [
         Offer(one.kind, one, parts.get(one.socket_id)) for one in facts.sockets.values() if one.kind in OFFERS
@@ -124,7 +124,7 @@ def offers(facts: Facts) -> list[Offer]:
 
 
 def wants(facts: Facts) -> list[Want]:
-    """All of them, of the nodes that answer."""
+    """List all connecting sides of the nodes that answer."""
     return [
         Want(kind, node, part)
         for node in facts.nodes.values()
@@ -139,7 +139,7 @@ def wants(facts: Facts) -> list[Want]:
 
 
 def pairs(all_offers: list[Offer], all_wants: list[Want]) -> Iterator[tuple[Offer, Want]]:
-    """Those of one realm, kind and topic."""
+    """Pair offers and wants of the same realm, kind and topic."""
     for want in all_wants:
         for offer in all_offers:
             same = offer.kind == want.kind and offer.socket.realm == want.node.realm
@@ -148,9 +148,9 @@ def pairs(all_offers: list[Offer], all_wants: list[Want]) -> Iterator[tuple[Offe
 
 
 def sides(facts: Facts, offer: Offer, want: Want) -> Sides:
-    """How to speak of a pair."""
+    """Name both sides of a pair."""
     return Sides(
         f"node {facts.label(offer.socket.node_id)}",
-        who_wants(facts, want),
+        want_name(facts, want),
         offer.socket.topic,
     )

@@ -1,4 +1,4 @@
-"""Whether what is advertised can be connected to, and what it means if not."""
+"""Checks that advertised sockets accept connections, and the meaning of each failure."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _DEAD = (Reach.NO_HOST, Reach.UNREACHABLE)
 
 
 def reachable(facts: Facts) -> Iterator[Finding]:
-    """Each advertised socket has an address that answers."""
+    """Check that each advertised socket has an address that accepts connections."""
     reached = 0
     failures: defaultdict[tuple[str, Reach, bool], list[KnownSocket]] = defaultdict(list)
     for one in facts.sockets.values():
@@ -23,18 +23,18 @@ def reachable(facts: Facts) -> Iterator[Finding]:
             continue
         if Reach.OPEN in outcomes.values():
             reached += 1
-        elif one.socket_id in facts.heard or not _connected_elsewhere(facts, one):
-            failures[one.node_id, _sort(outcomes), one.socket_id in facts.heard].append(one)
+        elif one.socket_id in facts.discovered or not _connected_elsewhere(facts, one):
+            failures[one.node_id, _cause(outcomes), one.socket_id in facts.discovered].append(one)
     if reached:
         noun = count(reached, "advertised socket")
-        yield Finding(Level.OK, "connect", f"{noun} {'takes' if reached == 1 else 'take'} connections")
-    for (node_id, reach, heard), sockets in failures.items():
-        yield _failure(facts, node_id, reach, sockets, heard=heard)
+        yield Finding(Level.OK, "connect", f"{noun} {'accepts' if reached == 1 else 'accept'} connections")
+    for (node_id, reach, discovered), sockets in failures.items():
+        yield _failure(facts, node_id, reach, sockets, discovered=discovered)
     yield from _dead_addresses(facts)
 
 
 def outcomes_of(facts: Facts, one: KnownSocket) -> dict[str, Reach]:
-    """What came of connecting to each address of a socket that is meant for this host, and was tried."""
+    """Return the outcome for each address of a socket that was tried."""
     return {
         address: facts.reach[address, one.port]
         for address in one.addresses
@@ -42,8 +42,8 @@ def outcomes_of(facts: Facts, one: KnownSocket) -> dict[str, Reach]:
     }
 
 
-def _sort(outcomes: dict[str, Reach]) -> Reach:
-    """What is the matter with a socket of which no address answers."""
+def _cause(outcomes: dict[str, Reach]) -> Reach:
+    """Choose the most telling outcome of a socket that is unreachable at all addresses."""
     found = set(outcomes.values())
     for reach in (Reach.REFUSED, Reach.SILENT, Reach.NO_HOST):
         if reach in found:
@@ -52,7 +52,7 @@ def _sort(outcomes: dict[str, Reach]) -> Reach:
 
 
 def _connected_elsewhere(facts: Facts, one: KnownSocket) -> bool:
-    """Whether a node has a connection to it: then it is only out of this machine's reach."""
+    """Return True if some node is connected to a socket: only this machine cannot reach it then."""
     return one.node_id in facts.nodes or any(
         link.socket_id == one.socket_id and link.connected
         for node in facts.nodes.values()
@@ -61,59 +61,61 @@ def _connected_elsewhere(facts: Facts, one: KnownSocket) -> bool:
     )
 
 
-def _failure(facts: Facts, node_id: str, reach: Reach, sockets: list[KnownSocket], *, heard: bool) -> Finding:
+def _failure(
+    facts: Facts, node_id: str, reach: Reach, sockets: list[KnownSocket], *, discovered: bool
+) -> Finding:
     where = (
         f"{facts.label(node_id)} ({', '.join(dict.fromkeys(a for one in sockets for a in one.addresses))})"
     )
-    source = "is heard" if heard else f"is known to {some(_who_knows(facts, sockets))}"
-    whats = some(_what(one) for one in sockets)
-    text = f"node {where} {source}, but {whats} {_how(reach, len(sockets))}"
+    source = "was discovered" if discovered else f"is known to {some(_nodes_knowing(facts, sockets))}"
+    nouns = some(_noun(one) for one in sockets)
+    text = f"node {where} {source}, but {nouns} {_failed(reach, len(sockets))}"
     if reach is Reach.REFUSED and node_id not in facts.nodes:
         text = f"stale record: {text}"
     elif reach in _DEAD:
         text = f"dead address: {text}"
     ports = ", ".join(str(port) for port in sorted({one.port for one in sockets}))
     advice = {
-        Reach.REFUSED: "the program has ended without a goodbye, or something repeats its record: restart "
-        "it, or whatever advertises it; a firewall that rejects looks the same",
-        Reach.SILENT: f"a firewall on the way drops TCP port {ports}: open it there, or fix the ports with "
+        Reach.REFUSED: "the program was killed, or another program repeats its record: restart either; "
+        "a firewall that rejects connections looks the same",
+        Reach.SILENT: f"a firewall drops packets to TCP port {ports}: open it, or fix the ports with "
         "port= and COLUGO_PORT and open those",
-        Reach.NO_HOST: "that machine has another address now, or none: restart its program, or choose its "
-        "interfaces by COLUGO_SCOPE",
-    }.get(reach, "this machine has no route there: choose an address to advertise by COLUGO_SCOPE over there")
-    # what only others know may be in a network that is none of ours
-    return Finding(Level.WRONG if heard else Level.WARNING, "connect", text, advice)
+        Reach.NO_HOST: "that machine has changed or lost its address: restart its program, or choose its "
+        "interfaces with COLUGO_SCOPE",
+    }.get(reach, "this machine has no route to it: advertise another address by setting COLUGO_SCOPE there")
+    # a socket that only other nodes know may be on a network that this machine is not part of
+    return Finding(Level.WRONG if discovered else Level.WARNING, "connect", text, advice)
 
 
-def _what(one: KnownSocket) -> str:
+def _noun(one: KnownSocket) -> str:
     noun = _NOUNS.get(one.kind, one.kind)
     return f"{noun} {one.topic} (port {one.port})" if one.kind != "node" else f"{noun} (port {one.port})"
 
 
-def _how(reach: Reach, number: int) -> str:
+def _failed(reach: Reach, number: int) -> str:
     does, refuses = ("does", "refuses") if number == 1 else ("do", "refuse")
     return {
         Reach.REFUSED: f"{refuses} connections: nothing listens there",
-        Reach.SILENT: f"{does} not answer: packets vanish",
-        Reach.NO_HOST: f"{does} not answer: no machine of this network has that address",
+        Reach.SILENT: f"{does} not answer: packets are dropped",
+        Reach.NO_HOST: f"{does} not answer: no machine on this network has that address",
     }.get(reach, "cannot be reached from here")
 
 
-def _who_knows(facts: Facts, sockets: list[KnownSocket]) -> list[str]:
+def _nodes_knowing(facts: Facts, sockets: list[KnownSocket]) -> list[str]:
     ids = {one.socket_id for one in sockets}
     return [f"node {n.name}" for n in facts.nodes.values() if any(one.socket_id in ids for one in n.known)]
 
 
 def _dead_addresses(facts: Facts) -> Iterator[Finding]:
-    """Addresses of this network that do not answer, of sockets that others can connect to by another one."""
+    """Report the addresses on this network that fail, of sockets that are reachable at another one."""
     dead: defaultdict[tuple[str, str], set[Reach]] = defaultdict(set)
     for one in facts.sockets.values():
         outcomes = outcomes_of(facts, one)
         if Reach.OPEN not in outcomes.values():
             continue
         for address, reach in outcomes.items():
-            # one of another network is the business of the hosts in that; which one a link-local address
-            # of IPv6 is of does not show
+            # an address on another network matters to the hosts there only; an IPv6 link-local address does
+            # not show which network it is on
             near = not is_link_local(address) and any(
                 i.has(address) for i in facts.interfaces if not is_loopback(i.address)
             )
@@ -121,24 +123,24 @@ def _dead_addresses(facts: Facts) -> Iterator[Finding]:
                 dead[one.node_id, address].add(reach)
     for (node_id, address), reaches in dead.items():
         how = "no machine has it" if reaches & set(_DEAD) else "connections to it fail"
-        text = f"dead address: node {facts.label(node_id)} advertises {address} among others, and {how}"
+        text = f"dead address: node {facts.label(node_id)} advertises {address}, among others, but {how}"
         yield Finding(
             Level.WARNING,
             "connect",
             text,
-            "it is found by its other addresses; COLUGO_SCOPE there chooses them",
+            "its other addresses work; to stop advertising this one, set COLUGO_SCOPE there",
         )
 
 
 def answering(facts: Facts) -> Iterator[Finding]:
-    """Each node that takes connections answers questions."""
+    """Check that each node which accepts connections describes itself."""
     if facts.nodes:
         yield Finding(
             Level.OK,
             "describe",
-            f"{count(len(facts.nodes), 'node')} told what they have and see"
+            f"{count(len(facts.nodes), 'node')} described themselves"
             if len(facts.nodes) > 1
-            else f"node {next(iter(facts.nodes.values())).name} told what it has and sees",
+            else f"node {next(iter(facts.nodes.values())).name} described itself",
         )
     for node_id, why in facts.silent.items():
         outcomes = [found for one in facts.sockets_of(node_id) if (found := outcomes_of(facts, one))]
@@ -146,6 +148,6 @@ def answering(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 Level.WARNING,
                 "describe",
-                f"node {facts.label(node_id)} does not say what it has: {why}",
-                "a callback holds its loop, or it is of another version: look at its log",
+                f"node {facts.label(node_id)} does not describe itself: {why}",
+                "a callback blocks its loop, or it has another version of colugo: see its log",
             )

@@ -1,4 +1,4 @@
-"""Streams: what is handed over, whom messages wait for, and what was let go."""
+"""Checks of streams: deliveries, groups without consumers, dead letters and dropped messages."""
 
 from collections.abc import Iterator
 
@@ -10,48 +10,50 @@ from colugo.protocol.description.stream_descriptions import ConsumerDescription,
 
 
 def deliveries(consumer: ConsumerDescription, names: Sides) -> Finding:
-    """What to say of a stream and a consumer that are connected and understand each other."""
+    """Report the deliveries from a stream to a connected consumer."""
     text = f"{names.offering} → {names.wanting}: connected, {count(consumer.received, 'message')}"
     if not consumer.failed:
         return Finding(Level.OK, names.check, f"{text}, none failed")
     text += f", {count(consumer.failed, 'callback')} failed"
-    advice = "its log has the tracebacks; what fails again and again becomes a dead letter of the stream"
+    advice = "see its log for the tracebacks; a message that keeps failing becomes a dead letter"
     return Finding(Level.WARNING, names.check, text, advice)
 
 
 def counters(facts: Facts) -> Iterator[Finding]:
-    """What streams keep for nobody, and what they have let go or not taken in."""
+    """Check all streams for unconsumed, dead, rejected and dropped messages."""
     for uuid, node in facts.nodes.items():
         for stream in node.streams:
             yield from kept(facts.label(uuid), stream)
 
 
 def kept(node: str, stream: StreamDescription) -> Iterator[Finding]:
-    """What one stream keeps that nobody fetches, and what it has let go or not taken in.
+    """Check one stream for unconsumed, dead, rejected and dropped messages.
 
     Args:
         node: the label of its node.
-        stream: what that says of it.
+        stream: its description.
     """
-    who = f"node {node}'s stream of {stream.topic}"
+    name = f"node {node}'s stream of {stream.topic}"
     for group in stream.groups:
         if group.durable and not group.members and group.waiting:
             kept_for = f"keeps {count(group.waiting, 'message')} for group {group.name}"
-            text = f"{who} {kept_for}, which has no member"
+            text = f"{name} {kept_for}, which has no consumer"
             command = f"colugo stream forget {stream.topic} {group.name}"
-            advice = f"start a consumer of it; if it is gone for good: `{command}`"
+            advice = f"start a consumer in the group; if the group is gone for good, run `{command}`"
             yield Finding(Level.WARNING, stream.topic, text, advice)
     if stream.dead:
-        text = f"{who} has {count(stream.dead, 'dead letter')}"
-        advice = f"see `colugo stream dead {stream.topic}`; mend what fails, then resurrect or purge them"
+        text = f"{name} has {count(stream.dead, 'dead letter')}"
+        advice = (
+            f"list them with `colugo stream dead {stream.topic}`; fix the cause, then resurrect or purge them"
+        )
         yield Finding(Level.WARNING, stream.topic, text, advice)
     if stream.rejected:
-        text = f"{who} was full and has not taken in {count(stream.rejected, 'message')}"
-        advice = "its consumers do not keep up: start more, or raise its limits"
+        text = f"{name} was full and rejected {count(stream.rejected, 'message')}"
+        advice = "its consumers are too slow: start more, or raise its limits"
         yield Finding(Level.WARNING, stream.topic, text, advice)
     if stream.dropped or stream.expired:
         gone = count(stream.dropped + stream.expired, "message")
-        text = f"{who} let go {gone} that had to be acknowledged, "
-        text += f"{stream.dropped:,} because it was full and {stream.expired:,} because of their age"
-        advice = "its consumers do not keep up or were away: start more, or raise its limits"
+        text = f"{name} dropped {gone} before they were acknowledged, "
+        text += f"{stream.dropped:,} because it was full and {stream.expired:,} because they expired"
+        advice = "its consumers are too slow or were away: start more, or raise its limits"
         yield Finding(Level.WARNING, stream.topic, text, advice)

@@ -1,4 +1,4 @@
-"""Topics that somebody offers or wants: who is alone with one, and in what the pairs fail."""
+"""Checks of topics: the pairs that do not communicate, and the sides without a counterpart."""
 
 import difflib
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from colugo.diagnosis.pairs import (
     Want,
     offers,
     pairs,
+    want_name,
     wants,
-    who_wants,
 )
 from colugo.diagnosis.verdicts import verdict
 from colugo.diagnosis.wording import some
@@ -23,59 +23,59 @@ from colugo.protocol.topics import is_pattern
 
 _SIMILAR = 0.75
 _UNREAD_ADVICE = {
-    PUBLISH: "fine if nobody needs it now; else start one, and see `colugo why TOPIC`",
-    STREAM: "what is sent is kept until there is one: start it, and see `colugo why TOPIC`",
+    PUBLISH: "fine if none is needed now; else start one, and see `colugo why TOPIC`",
+    STREAM: "its messages are kept until there is one: start one, and see `colugo why TOPIC`",
 }
 
 
 def connections(facts: Facts) -> Iterator[Finding]:
-    """Those that belong together are connected, understand each other and lose nothing."""
+    """Check that the pairs are connected, use the same codec and lose no messages."""
     verdicts = [verdict(facts, offer, want) for offer, want in pairs(offers(facts), wants(facts))]
-    well = sum(one.level is Level.OK for one in verdicts)
-    if well:
+    good = sum(one.level is Level.OK for one in verdicts)
+    if good:
         text = (
-            "1 pair is connected and loses nothing"
-            if well == 1
-            else f"{well:,} pairs are connected and lose nothing"
+            "1 pair is connected and loses no messages"
+            if good == 1
+            else f"{good:,} pairs are connected and lose no messages"
         )
         yield Finding(Level.OK, "topics", text)
     yield from (one for one in verdicts if one.level is not Level.OK)
 
 
-def alone(facts: Facts) -> Iterator[Finding]:
-    """Nobody waits for what there is in no realm or another, or under another name."""
+def unmatched(facts: Facts) -> Iterator[Finding]:
+    """Report the sides without a counterpart in their realm."""
     all_offers, all_wants = offers(facts), wants(facts)
     paired = list(pairs(all_offers, all_wants))
-    met = {id(one) for pair in paired for one in pair}
+    matched = {id(one) for pair in paired for one in pair}
     for want in all_wants:
-        if id(want) not in met and concerns(facts, want, all_offers):
-            yield lonely_want(facts, want, all_offers)
+        if id(want) not in matched and is_reported(facts, want, all_offers):
+            yield unmatched_want(facts, want, all_offers)
     unread: dict[tuple[str, str], list[Offer]] = {}
     for offer in all_offers:
         if (
-            id(offer) not in met
+            id(offer) not in matched
             and offer.kind in _UNREAD_ADVICE
             and not offer.readers
-            and facts.speaks_of(offer.socket.realm)
+            and facts.covers(offer.socket.realm)
         ):
             unread.setdefault((offer.socket.realm, offer.kind), []).append(offer)
     for (realm, kind), some_offers in unread.items():
         yield _unread(facts, realm, kind, some_offers, all_wants)
 
 
-def concerns(facts: Facts, want: Want, all_offers: list[Offer]) -> bool:
-    """Whether it is to be told of one that is alone: of another realm only if this one has what it wants."""
+def is_reported(facts: Facts, want: Want, all_offers: list[Offer]) -> bool:
+    """Return True if an unmatched side is reported: in other realms, only if this one has a counterpart."""
     if want.given:
         return False
-    return facts.speaks_of(want.node.realm) or any(
-        one.kind == want.kind and want.fits(one.socket.topic) and facts.speaks_of(one.socket.realm)
+    return facts.covers(want.node.realm) or any(
+        one.kind == want.kind and want.fits(one.socket.topic) and facts.covers(one.socket.realm)
         for one in all_offers
     )
 
 
-def lonely_want(facts: Facts, want: Want, all_offers: list[Offer]) -> Finding:
-    """What to say of one that wants what nobody offers in its realm."""
-    who = who_wants(facts, want)
+def unmatched_want(facts: Facts, want: Want, all_offers: list[Offer]) -> Finding:
+    """Explain why a connecting side has no counterpart in its realm."""
+    name = want_name(facts, want)
     noun = OFFERS[want.kind]
     elsewhere = [one for one in all_offers if one.kind == want.kind and want.fits(one.socket.topic)]
     check = want.part.topic
@@ -83,24 +83,26 @@ def lonely_want(facts: Facts, want: Want, all_offers: list[Offer]) -> Finding:
         where = some(
             f"node {facts.label(one.socket.node_id)} in realm {one.socket.realm}" for one in elsewhere
         )
-        text = f"{who} is in realm {want.node.realm}, the {noun} is of {where}"
-        level = Level.WRONG if facts.speaks_of(want.node.realm) else Level.WARNING
+        text = f"{name} is in realm {want.node.realm}, but the {noun} is on {where}"
+        level = Level.WRONG if facts.covers(want.node.realm) else Level.WARNING
         return Finding(level, check, text, "set the same COLUGO_REALM (or realm=) for both")
     swapped = [one for one in all_offers if one.kind != want.kind and want.fits(one.socket.topic)]
     if swapped:
         other = swapped[0].kind
         node = facts.label(swapped[0].socket.node_id)
-        text = f"{who} has no {noun}: node {node} has a {OFFERS[other]} of that topic"
-        return Finding(Level.WRONG, check, text, f"pair a {WANTS[other]} with it, or give the topic a {noun}")
-    text = f"{who} has no {noun}"
-    similar = close(want.part.topic, [one.socket.topic for one in all_offers if one.kind == want.kind])
+        text = f"{name} has no {noun}: node {node} has a {OFFERS[other]} of that topic"
+        return Finding(
+            Level.WRONG, check, text, f"use a {WANTS[other]} instead, or add a {noun} of the topic"
+        )
+    text = f"{name} has no {noun}"
+    similar = similar_topics(
+        want.part.topic, [one.socket.topic for one in all_offers if one.kind == want.kind]
+    )
     if similar:
         return Finding(
-            Level.WARNING, check, f"{text}; there is {some(similar)}", "is one of the topics misspelt?"
+            Level.WARNING, check, f"{text}; there is {some(similar)}", "is one of the topics misspelled?"
         )
-    advice = (
-        f"start its {noun}; if it runs on another machine, it may be in scope host, or not be heard: run "
-    )
+    advice = f"start its {noun}; if it runs on another machine, it may be in scope host or out of reach: run "
     return Finding(Level.WARNING, check, text, f"{advice}`colugo doctor` there")
 
 
@@ -115,8 +117,8 @@ def _unread(facts: Facts, realm: str, kind: str, unread: list[Offer], all_wants:
     return Finding(Level.WARNING, "topics", text, _UNREAD_ADVICE[kind])
 
 
-def close(topic: str, topics: list[str]) -> list[str]:
-    """Topics that are nearly the same, the nearest first."""
+def similar_topics(topic: str, topics: list[str]) -> list[str]:
+    """List the topics that are nearly equal to one, the nearest first."""
     if is_pattern(topic):
         return []
     others = sorted(set(topics) - {topic})

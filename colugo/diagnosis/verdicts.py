@@ -1,4 +1,4 @@
-"""What is to be said of one side that offers a topic and one that wants it."""
+"""The verdict on a pair: the first problem between its two sides, or none."""
 
 from colugo.diagnosis.codec_fit import Fit, fit
 from colugo.diagnosis.facts import Facts, Reach, is_loopback
@@ -18,12 +18,12 @@ from colugo.protocol.description.socket_descriptions import (
 from colugo.protocol.description.stream_descriptions import ConsumerDescription
 
 _GRACE_MS = 3000
-"""An attempt at a connection that is younger says nothing yet."""
+"""A younger connection attempt is not a failure yet."""
 _STALLED_MS = 1000
 
 
 def verdict(facts: Facts, offer: Offer, want: Want) -> Finding:
-    """The one thing to be said of two that belong together: the first that is wrong, or that all is well."""
+    """Return the first problem between the two sides of a pair, or that there is none."""
     names = sides(facts, offer, want)
     link = want.link_to(offer)
     return (
@@ -59,22 +59,22 @@ def _offers(offer: Offer, names: Sides) -> str:
 def _undecodable(offer: Offer, want: Want, link: LinkDescription) -> int:
     if not isinstance(want.part, RequestClientDescription):
         return link.undecodable
-    # of requests it is known only which server could not read them, and of replies not even that
+    # servers count undecodable requests without their client; undecodable replies are not counted at all
     different = offer.codec != want.part.codec
     server = offer.part
     return server.undecodable if isinstance(server, ReplyServerDescription) and different else 0
 
 
 def _decodes(want: Want, link: LinkDescription) -> bool:
-    """Whether messages have come, of which none is undecodable."""
+    """Return True if the link has delivered messages; the caller has seen that all decoded."""
     return bool(link.received) and not isinstance(want.part, RequestClientDescription)
 
 
 def _not_linked(facts: Facts, offer: Offer, want: Want, names: Sides) -> Finding:
-    text = f"{names.wanting} has not heard of {names.offering}'s {OFFERS[offer.kind]}"
+    text = f"{names.wanting} has not discovered {names.offering}'s {OFFERS[offer.kind]}"
     known = any(one.socket_id == offer.socket.socket_id for one in want.node.known)
     if known:
-        text = f"{names.wanting} knows {names.offering}'s {OFFERS[offer.kind]}, and no address of it answers"
+        text = f"{names.wanting} knows {names.offering}'s {OFFERS[offer.kind]}, but no address of it answers"
         return _unreached(facts, offer, names, text)
     there, here = _is_host_only(facts, offer), all(map(is_loopback, want.node.addresses))
     if there and not here:
@@ -86,9 +86,7 @@ def _not_linked(facts: Facts, offer: Offer, want: Want, names: Sides) -> Finding
         advice += "COLUGO_PEERS"
         return Finding(Level.WRONG, names.check, text, advice)
     text += f": {node} is in scope host (this machine only), {other} is not"
-    return Finding(
-        Level.WRONG, names.check, text, f"start {node} without COLUGO_SCOPE=host, or both of them with it"
-    )
+    return Finding(Level.WRONG, names.check, text, f"start {node} without COLUGO_SCOPE=host, or both with it")
 
 
 def _is_host_only(facts: Facts, offer: Offer) -> bool:
@@ -98,32 +96,30 @@ def _is_host_only(facts: Facts, offer: Offer) -> bool:
 def _not_connected(facts: Facts, offer: Offer, names: Sides, link: LinkDescription) -> Finding | None:
     if link.connected:
         return None
-    text = f"{names.wanting} is not connected to {names.offering}: it has tried {link.endpoint} "
+    text = f"{names.wanting} is not connected to {names.offering}: it has been trying {link.endpoint} "
     text += f"for {duration(link.since_ms)}"
     if link.since_ms < _GRACE_MS:
-        return Finding(Level.WARNING, names.check, text, "it has just begun: look again in a few seconds")
+        return Finding(Level.WARNING, names.check, text, "it has just started: check again in a few seconds")
     return _unreached(facts, offer, names, text)
 
 
 def _unreached(facts: Facts, offer: Offer, names: Sides, text: str) -> Finding:
-    """What keeps them apart, as far as it shows from here."""
+    """Explain a failed connection by the outcome of connecting from this machine."""
     found = set(outcomes_of(facts, offer.socket).values())
     if Reach.OPEN in found:
-        advice = (
-            "from this machine it can be reached: look at the firewall and the addresses of the other one"
-        )
+        advice = "this machine can reach it: check the firewall and addresses of the machine that connects"
     elif Reach.REFUSED in found:
         text += "; nothing listens there"
-        advice = "the record is stale: the program that had it has ended; restart it"
+        advice = "the record is stale because its program was killed: restart it"
     elif Reach.SILENT in found:
-        text += "; packets vanish"
+        text += "; packets are dropped"
         port = offer.socket.port
         advice = f"a firewall drops TCP port {port}: open it, or fix the port with port= and open that"
     elif found:
-        text += "; no machine answers to that address"
-        advice = "the address is dead: restart the program there, or choose its interfaces by COLUGO_SCOPE"
+        text += "; no machine has that address"
+        advice = "the address is dead: restart the program there, or choose its interfaces with COLUGO_SCOPE"
     else:
-        advice = "run `colugo doctor` on the machine of the one that connects"
+        advice = "run `colugo doctor` on the machine that connects"
     return Finding(Level.WRONG, names.check, text, advice)
 
 
@@ -139,30 +135,32 @@ def _losses(offer: Offer, want: Want, names: Sides, link: LinkDescription) -> Fi
     total = link.received + link.lost
     full = bool(want.part.queue_limit) and want.part.queue >= want.part.queue_limit
     behind = reader is not None and reader.behind
-    who = names.wanting.partition("'s ")[0]
+    node = names.wanting.partition("'s ")[0]
     if not lost and not behind:
         text = f"{names.offering} → {names.wanting}: connected, {count(total, 'message')}, none lost"
         stalled = _stalled(offer, reader)
         if stalled:
-            advice = "its callback takes long or its loop is held: see its log, executor=True, or coroutines"
-            return Finding(Level.WARNING, names.check, f"{text}, but {who} {stalled}", advice)
+            advice = (
+                "its callback is slow or blocks its loop: see its log, and use executor=True or a coroutine"
+            )
+            return Finding(Level.WARNING, names.check, f"{text}, but {node} {stalled}", advice)
         return Finding(Level.OK, names.check, text)
     text = f"{names.offering} → {names.wanting}: connected, {lost:,} of {count(total, 'message')} lost"
     if dropped:
         text += (
-            f": {who}'s queue {'is' if full else 'was'} full (slow callback; {want.part.queue:,} wait, of at "
+            f": {node}'s queue {'is' if full else 'was'} full (slow callback; "
+            f"{want.part.queue:,} of at most {want.part.queue_limit:,} queued)"
         )
-        text += f"most {want.part.queue_limit:,})"
         advice = "make the callback faster, use executor=True or batch=True, or let the publisher wait "
         advice += '(flow="wait")'
     elif behind and reader is not None:
-        text += f": {who} is behind, and {count(reader.skipped, 'message')} so far not sent to it"
-        advice = "it does not handle them fast enough: see its log for callbacks that hold the loop, raise "
+        text += f": {node} is behind, and {count(reader.skipped, 'message')} so far were not sent to it"
+        advice = "it handles messages too slowly: see its log for callbacks that block the loop, raise "
         advice += 'hwm=, or use flow="wait"'
     else:
         text += ", some time ago"
         advice = (
-            'a connection was cut, or the reader was behind; use flow="wait" or retain= if none may be lost'
+            'a connection broke, or the subscriber was behind; use flow="wait" or retain= if none may be lost'
         )
     return Finding(Level.WRONG if full or behind else Level.WARNING, names.check, text, advice)
 
@@ -189,5 +187,5 @@ def _answers(client: RequestClientDescription, names: Sides) -> Finding:
     if not failed:
         return Finding(Level.OK, names.check, f"{text}, {client.pending:,} in flight, none failed")
     text += f", of which {client.timeouts:,} were not answered in time and {client.lost:,} lost their server"
-    advice = "look at the log of the server: its callback may be slow or not answer; raise timeout_ms"
+    advice = "see the log of the server: its callback may be slow or never reply; or raise timeout_ms"
     return Finding(Level.WARNING, names.check, text, advice)

@@ -1,4 +1,4 @@
-"""How numbers and lists read."""
+"""Formatting of numbers and lists for people."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,12 +6,12 @@ _MOST = 4
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """Such as `1 node` and `1,200 nodes`."""
+    """Format a number with its noun, such as `1 node` and `1,200 nodes`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def some(names: Iterable[str], most: int = _MOST) -> str:
-    """A list of at most so many names, and how many more there are."""
+    """List at most a number of names, and how many more there are."""
     all_names: Sequence[str] = list(dict.fromkeys(names))
     if len(all_names) <= most:
         return ", ".join(all_names)
@@ -19,7 +19,7 @@ def some(names: Iterable[str], most: int = _MOST) -> str:
 
 
 def duration(milliseconds: float) -> str:
-    """Such as `40 ms`, `3.2 s` and `5 min`."""
+    """Format a duration, such as `40 ms`, `3.2 s` and `5 min`."""
     if milliseconds < 1000:  # noqa: PLR2004 - a second
         return f"{milliseconds:.0f} ms"
     if milliseconds < 120_000:  # noqa: PLR2004 - two minutes

@@ -94,7 +94,7 @@ class World:
             host_id="1",
             interfaces=[InterfaceFact("eth0", HERE, 24, Multicast.WORKS)],
             sockets=sockets,
-            heard=set(sockets),
+            discovered=set(sockets),
             answered_from={THERE},
             nodes={one.uuid: one for one in (self.a, self.b)},
             skew_ms={self.a.uuid: 20.0, self.b.uuid: 0.1},
@@ -141,15 +141,15 @@ def test_nothing_is_wrong_where_all_is_well() -> None:
     ("reach", "words"),
     [
         (Reach.REFUSED, ("stale record: ", "nothing listens there")),
-        (Reach.SILENT, ("packets vanish",)),
-        (Reach.NO_HOST, ("dead address", "no machine of this network")),
+        (Reach.SILENT, ("packets are dropped",)),
+        (Reach.NO_HOST, ("dead address", "no machine on this network")),
         (Reach.UNREACHABLE, ("dead address", "cannot be reached")),
     ],
 )
-def test_what_is_heard_and_does_not_answer_is_wrong(reach: Reach, words: tuple[str, ...]) -> None:
+def test_what_is_discovered_and_does_not_answer_is_wrong(reach: Reach, words: tuple[str, ...]) -> None:
     world = World()
     world.fail(reach)
-    finding = saying(examine(world.facts), "node a (10.0.0.2) is heard", *words)
+    finding = saying(examine(world.facts), "node a (10.0.0.2) was discovered", *words)
     assert finding.level is Level.WRONG
     saying(explain(world.facts, T), "node b's subscriber of lab.temperature is not connected to node a")
 
@@ -186,8 +186,8 @@ def test_a_socket_that_only_a_node_knows_and_nobody_hears_is_stale() -> None:
 @pytest.mark.parametrize(
     ("outcome", "error", "words"),
     [
-        (Multicast.NOT_SENT, "not permitted", "cannot be sent: not permitted"),
-        (Multicast.NOT_HEARD, "", "did not come back"),
+        (Multicast.NOT_SENT, "not permitted", "failed: not permitted"),
+        (Multicast.NOT_RECEIVED, "", "did not come back"),
         (Multicast.NOT_ANSWERED, "", "answer was dropped"),
     ],
 )
@@ -216,7 +216,7 @@ def test_a_host_that_cannot_be_asked_is_wrong_with_the_reason() -> None:
     world = World()
     world.facts.hosts = [HostFact("nowhere", answered=False, given=True, error="name not known")]
     finding = only(examine(world.facts))
-    assert finding.text == "nowhere cannot be asked: name not known"
+    assert finding.text == "nowhere cannot be queried: name not known"
     assert "firewall" not in finding.advice
 
 
@@ -237,7 +237,7 @@ def test_a_port_5353_that_is_not_shared_is_wrong() -> None:
 def test_a_scope_without_an_address_is_wrong() -> None:
     world = World()
     world.facts.interfaces = []
-    assert "none of its addresses" in only(examine(world.facts)).text
+    assert "no address in scope" in only(examine(world.facts)).text
 
 
 def test_clocks_more_than_a_second_apart_are_a_warning() -> None:
@@ -283,12 +283,12 @@ def test_static_peers_that_do_not_answer_are_wrong() -> None:
     assert "h:1" not in texts
     assert "h:6" not in texts
     assert all(f"h:{number}" in texts for number in (2, 3, 4, 5))
-    assert "h:7 of COLUGO_PEERS is node x of realm else, not of default" in texts
+    assert "h:7 in COLUGO_PEERS is node x in realm else, not in default" in texts
 
 
 def test_nobody_at_all_and_only_other_realms_are_warnings() -> None:
     facts = Facts(interfaces=[InterfaceFact("eth0", HERE, 24, Multicast.WORKS)])
-    assert "no node is heard" in only(examine(facts)).text
+    assert "no nodes found" in only(examine(facts)).text
     world = World()
     world.facts.realm = "mine"
     saying(examine(world.facts), "0 nodes in realm mine", "other realms: default (2)")
@@ -301,7 +301,7 @@ def test_a_node_that_holds_its_loop_is_a_warning() -> None:
     world = World()
     del world.facts.nodes[world.a.uuid]
     world.facts.silent[world.a.uuid] = "no answer within 2000 ms"
-    saying(examine(world.facts), "node a does not say what it has", "2000 ms")
+    saying(examine(world.facts), "node a does not describe itself", "2000 ms")
     assert "no answer from a" in only(explain(world.facts, T)).text
 
 
@@ -414,7 +414,7 @@ def test_a_topic_of_another_kind_or_realm_or_nearly_that_name_is_pointed_out() -
     lonely.request_clients, lonely.subscribers = [], [SubscriberDescription("Lab.Temprature")]
     assert "there is lab.temperature" in saying(examine(world.facts), "node c's subscriber").text
     lonely.subscribers, lonely.realm = [SubscriberDescription("lab.*")], "else"
-    text = "node c's subscriber of lab.* is in realm else, the publisher is of node a in realm default"
+    text = "node c's subscriber of lab.* is in realm else, but the publisher is on node a in realm default"
     assert saying(explain(world.facts, T), "node c").text == text
 
 
@@ -427,7 +427,7 @@ def test_the_faults_of_another_realm_are_its_own_business() -> None:
     world.facts.realm = "mine"
     assert (
         worst(examine(world.facts)) is Level.WRONG
-    )  # as long as nothing is heard of this one: which is meant?
+    )  # an empty realm covers all, because the user may mean another one
     own = socket(mine, "pub", "x", 1)
     world.facts.sockets["c1"] = own
     world.facts.reach[HERE, 1] = Reach.OPEN
@@ -485,7 +485,7 @@ def test_a_stream_that_nobody_consumes_is_named() -> None:
     finding = only(examine(world.facts))
     assert finding.text == "no consumer in realm default for orders of node a"
     assert "kept" in finding.advice
-    world.stream.groups = [world.group]  # of a node that is not heard
+    world.stream.groups = [world.group]  # on a node that is not discovered
     assert bad(examine(world.facts)) == bad(explain(world.facts, "orders")) == []
 
 
@@ -514,17 +514,17 @@ def test_a_consumer_that_has_not_heard_of_the_stream_is_wrong() -> None:
     world = StreamWorld()
     world.consumer.links = []
     found = only(explain(world.facts, "orders"))
-    assert "consumer of orders (group billing) has not heard of node a's stream" in found.text
+    assert "consumer of orders (group billing) has not discovered node a's stream" in found.text
 
 
 @pytest.mark.parametrize(
     ("stream", "text"),
     [
         ({"dead": 1}, "node a's stream of orders has 1 dead letter"),
-        ({"rejected": 2}, "was full and has not taken in 2 messages"),
+        ({"rejected": 2}, "was full and rejected 2 messages"),
         (
             {"dropped": 1200, "expired": 3},
-            "let go 1,203 messages that had to be acknowledged, 1,200 because it was full and 3 because",
+            "dropped 1,203 messages before they were acknowledged, 1,200 because it was full and 3 because",
         ),
         (
             {
@@ -533,9 +533,9 @@ def test_a_consumer_that_has_not_heard_of_the_stream_is_wrong() -> None:
                     GroupDescription("billing", members=1, waiting=9),
                 ]
             },
-            "keeps 5 messages for group gone, which has no member",
+            "keeps 5 messages for group gone, which has no consumer",
         ),
-        ({"malformed": 1}, "node a got 1 malformed frame on orders"),
+        ({"malformed": 1}, "node a received 1 malformed frame on orders"),
     ],
 )
 def test_what_streams_keep_let_go_or_do_not_take_is_told(stream: dict[str, Any], text: str) -> None:
@@ -563,14 +563,14 @@ def test_callbacks_of_a_consumer_that_fail_are_a_warning() -> None:
 def test_a_topic_that_nobody_has_is_wrong_and_its_neighbours_are_named() -> None:
     facts = World().facts
     assert "there is lab.temperature" in only(explain(facts, "lab/Temperatur")).text
-    assert "topics that are there: lab.temperature" in only(explain(facts, "weather")).text
-    assert "no node is heard" in only(explain(Facts(), "weather")).text
+    assert "known topics: lab.temperature" in only(explain(facts, "weather")).text
+    assert "no nodes found" in only(explain(Facts(), "weather")).text
 
 
 def test_subscribers_of_nodes_that_are_not_heard_are_told_of() -> None:
     world = World()
     world.publisher.readers.append(ReaderDescription("stranger"))
-    assert any("1 more subscriber of nodes that are not heard" in one.text for one in explain(world.facts, T))
+    assert any("1 more subscriber on nodes not discovered" in one.text for one in explain(world.facts, T))
 
 
 def test_a_plain_socket_that_is_given_by_its_address_is_told_of() -> None:

@@ -127,7 +127,7 @@ def test_nothing_is_wrong_without_mdns_where_one_peer_is_given() -> None:
         for host in (one, two):
             result = site.doctor(host, env=static)
             assert (result.status, result.bad()) == (0, []), str(result)
-            assert any("3 nodes told" in each["text"] for each in result.findings), str(result)
+            assert any("3 nodes described" in each["text"] for each in result.findings), str(result)
             result = site.why(host, T, env=static)
             assert (result.status, result.bad()) == (0, []), str(result)
 
@@ -174,7 +174,7 @@ def test_nothing_is_wrong_under_busy_traffic() -> None:
 
 
 def staged(site: Site, host: Host, *words: str, hosts: tuple[str, ...] = (), level: str = "wrong") -> Result:
-    """What both commands say, which must name the fault."""
+    """Return the results of both commands, which must name the fault."""
     result = site.doctor(host, *hosts)
     assert result.named(*words)["level"] == level, str(result)
     assert result.status == (1 if level == "wrong" else 0), str(result)
@@ -182,7 +182,7 @@ def staged(site: Site, host: Host, *words: str, hosts: tuple[str, ...] = (), lev
 
 
 def explained(site: Site, host: Host, *words: str) -> Result:
-    """What `why` says of the topic, which must name the fault."""
+    """Return the result of `why` for the topic, which must name the fault."""
     result = site.why(host, T)
     result.named(*words)
     assert result.status == 1, str(result)
@@ -221,9 +221,9 @@ def test_a_firewall_that_drops_the_ports_is_named() -> None:
         site.party(two, "a", **PUBLISH)
         site.party(one, "b", **SUBSCRIBE)
         assert wait_until(lambda: "lab.temperature" in str(site.why(one, T)))
-        found = staged(site, one, "node a (10.77.0.2) is heard", "packets vanish")
-        assert "firewall" in found.named("packets vanish")["advice"]
-        assert "firewall" in explained(site, one, "packets vanish").bad()[0]["advice"]
+        found = staged(site, one, "node a (10.77.0.2) was discovered", "packets are dropped")
+        assert "firewall" in found.named("packets are dropped")["advice"]
+        assert "firewall" in explained(site, one, "packets are dropped").bad()[0]["advice"]
 
 
 def test_a_network_that_carries_no_multicast_is_named() -> None:
@@ -265,7 +265,7 @@ def test_a_dead_address_is_named() -> None:
         site.party(one, "b", **SUBSCRIBE)
         site.record(two, topic=T, address="10.77.0.99", port=9999)
         staged(site, one, "dead address", "node ghost (10.77.0.99)", "no machine")
-        explained(site, one, "node ghost", "no machine answers")
+        explained(site, one, "node ghost", "no machine has")
 
 
 def test_scope_host_on_one_side_is_named() -> None:
@@ -277,7 +277,7 @@ def test_scope_host_on_one_side_is_named() -> None:
         for name in ("b", "c"):
             words = (
                 f"node {name}'s subscriber",
-                "has not heard of node a's publisher",
+                "has not discovered node a's publisher",
                 "node a is in scope host",
             )
             staged(site, one, *words)
@@ -353,4 +353,4 @@ def test_nodes_lists_who_is_there_and_who_does_not_answer() -> None:
         assert any(line.startswith("c ") and "other" in line for line in text.splitlines()), text
         status, text = output_of(one, "nodes", "--realm", "other", realm=site.realm)
         assert status == 0
-        assert "3 nodes of other realms: see --all-realms." in text
+        assert "3 nodes in other realms: use --all-realms to list them." in text

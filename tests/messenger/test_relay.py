@@ -91,7 +91,9 @@ def test_a_message_arrives_though_its_publisher_has_exited_before_any_subscriber
     assert [got.get()["n"] for _ in range(10)] == list(range(10))
     relay.signal(signal.SIGTERM)
     assert relay.wait() == 0
-    assert relay.lines[-1].endswith("10 taken, 0 passed on, 0 refused, 0 malformed; nothing is left")
+    assert relay.lines[-1].endswith(
+        "10 accepted, 0 delivered, 0 refused, 0 malformed; no undelivered messages"
+    )
 
 
 def test_a_message_arrives_though_the_relay_was_killed_and_started_again_in_between(place: Place) -> None:
@@ -521,8 +523,8 @@ def test_a_relay_ends_cleanly_by_a_signal_and_says_what_it_keeps(
     relay.signal(number)
     assert relay.wait() == 0
     assert relay.lines[-1] == (
-        "relay: ended; 3 taken, 0 passed on, 0 refused, 0 malformed; "
-        f"{place.store} keeps 3 messages that nobody has had"
+        "relay: stopped; 3 accepted, 0 delivered, 0 refused, 0 malformed; "
+        f"3 undelivered messages stored in {place.store}"
     )
 
 
@@ -530,7 +532,7 @@ def test_a_relay_without_a_file_says_what_is_lost(place: Place) -> None:
     relay = place.relay("--verbose")
     assert place.send(1, "stop=no").wait() == 0
     assert relay.interrupt() == 0
-    assert "1 message that nobody has had: lost, for there is no --persist-file" in relay.lines[-1]
+    assert "1 undelivered message lost, because no --persist-file was given" in relay.lines[-1]
     assert any("taken: 'n'" in line for line in relay.lines)
 
 

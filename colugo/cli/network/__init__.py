@@ -1,1 +1,1 @@
-"""The commands that look at the network: nodes, doctor, why."""
+"""The commands that inspect the network: `nodes`, `doctor` and `why`."""

@@ -1,4 +1,4 @@
-"""Trying to connect to advertised addresses, side by side."""
+"""Concurrent connection attempts to advertised addresses."""
 
 import asyncio
 import errno
@@ -13,27 +13,27 @@ _TIMEOUT_S = 1.0
 _AT_ONCE = 128
 _ARP = Path("/proc/net/arp")
 _COMPLETE = 0x2
-_NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL, errno.EACCES, errno.EPERM)
+_NO_ROUTE = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL, errno.EACCES, errno.EPERM)
 
 
-async def try_all(places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Reach]:
-    """What comes of a TCP connection to each address and port, within a second.
+async def try_all(targets: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Reach]:
+    """Try a TCP connection to each address and port, for up to a second.
 
     Args:
-        places: IP addresses, those of IPv6 with their zone where they have one, and ports.
+        targets: IP addresses, IPv6 ones with their zone if they have one, and ports.
     """
     limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def attempt(place: tuple[str, int]) -> Reach:
+    async def attempt(target: tuple[str, int]) -> Reach:
         async with limit:
-            return await try_one(*place)
+            return await try_one(*target)
 
-    wanted = list(dict.fromkeys(places))
+    wanted = list(dict.fromkeys(targets))
     return dict(zip(wanted, await asyncio.gather(*map(attempt, wanted)), strict=True))
 
 
 async def try_one(address: str, port: int) -> Reach:
-    """What comes of a TCP connection to an address and port, within a second."""
+    """Try a TCP connection to an address and port, for up to a second."""
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as tcp:
@@ -46,17 +46,17 @@ async def try_one(address: str, port: int) -> Reach:
         except TimeoutError:
             return Reach.NO_HOST if is_unresolved(address) else Reach.SILENT
         except OSError as error:
-            if error.errno in _NO_WAY or not is_unresolved(address):
+            if error.errno in _NO_ROUTE or not is_unresolved(address):
                 return Reach.UNREACHABLE
             return Reach.NO_HOST
     return Reach.OPEN
 
 
 def neighbours() -> dict[str, tuple[str, bool]]:
-    """The IPv4 addresses of this machine's networks that it has talked to or tried to (Linux).
+    """Read the IPv4 neighbours of this machine from the ARP table (Linux).
 
     Returns:
-        For each: its interface, and whether a machine has answered to it.
+        By address: the interface, and whether a machine has answered for the address.
     """
     try:
         lines = _ARP.read_text(encoding="ascii").splitlines()[1:]
@@ -67,6 +67,6 @@ def neighbours() -> dict[str, tuple[str, bool]]:
 
 
 def is_unresolved(address: str) -> bool:
-    """Whether the network was asked who has the address, and nobody has answered (RFC 826)."""
+    """Return True if no machine answered the ARP request for an address (RFC 826)."""
     _, answered = neighbours().get(address, ("", True))
     return not answered

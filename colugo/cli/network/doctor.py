@@ -1,4 +1,4 @@
-"""`colugo doctor`."""
+"""The command `colugo doctor`."""
 
 import sys
 
@@ -14,10 +14,10 @@ from colugo.diagnosis.finding import Level, worst
 @click.command(
     epilog="""\b
 Exit status:
-  0    nothing is wrong; there may be warnings
-  1    something is wrong
-  2    wrong usage
-  130  ended by Ctrl-C
+  0    no errors; there may be warnings
+  1    at least one error
+  2    usage error
+  130  interrupted by Ctrl-C
 
 \b
 Examples:
@@ -32,11 +32,11 @@ Examples:
 def doctor(
     *, hosts: tuple[str, ...], as_json: bool, wait: float, scope: str | None, realm: str | None
 ) -> None:
-    """Check this machine's network and all nodes on it, and say what to do.
+    """Check the network and all nodes on it, with advice on each problem.
 
-    Tries multicast on each interface of the scope, listens to the records of all realms, connects to every
-    advertised address and asks every node what it has and sees. HOSTs are machines that should be there:
-    they are also asked directly, without multicast.
+    Tests multicast on each interface in scope, collects the mDNS records of all realms, connects to every
+    advertised address and asks every node to describe itself. Each HOST is a machine you expect to find: it
+    is also queried directly, without multicast.
     """
     findings = examine(gather_now(GatherOptions(realm, scope, wait, surroundings=True, hosts=hosts)))
     level = worst(findings)

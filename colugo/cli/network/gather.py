@@ -1,4 +1,4 @@
-"""Gathering what `colugo nodes`, `doctor` and `why` speak of: by mDNS, and by asking the nodes."""
+"""Collection of the facts that `colugo nodes`, `doctor` and `why` report, over mDNS and from the nodes."""
 
 import asyncio
 import time
@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from colugo.cli.network.connecting import try_all
-from colugo.cli.network.listening import Listening
-from colugo.cli.network.local_checks import look_around
+from colugo.cli.network.listening import RecordListener
+from colugo.cli.network.local_checks import check_surroundings
 from colugo.config import NodeConfig
 from colugo.diagnosis.facts import Facts, PeerFact, Reach, is_loopback
 from colugo.errors import ColugoError
@@ -34,14 +34,14 @@ _NODE = "node"
 
 @dataclass(frozen=True, slots=True)
 class GatherOptions:
-    """What to gather, and where.
+    """The options of `gather`.
 
     Attributes:
-        realm: None for `COLUGO_REALM`.
-        scope: None for `COLUGO_SCOPE`.
-        seconds: how long to listen for records.
-        surroundings: whether to look at multicast, ports and hosts, too.
-        hosts: addresses or names of hosts that should be there.
+        realm: the realm; None for `COLUGO_REALM`.
+        scope: the scope; None for `COLUGO_SCOPE`.
+        seconds: how long to listen for mDNS records.
+        surroundings: True to test multicast, port 5353 and neighbouring hosts, too.
+        hosts: addresses or names of hosts that the user expects.
     """
 
     realm: str | None = None
@@ -54,52 +54,54 @@ class GatherOptions:
         """Return the configuration that a node would have here.
 
         Raises:
-            ConfigurationError: if an option or a variable of the environment cannot work.
+            ConfigurationError: if an option or an environment variable is invalid.
         """
         return NodeConfig.resolve(realm=self.realm, scope=self.scope)
 
 
-async def gather(wish: GatherOptions) -> Facts:
-    """Listen to all realms on the scope and on this machine, connect to what is heard, and ask the nodes.
+async def gather(options: GatherOptions) -> Facts:
+    """Collect the records of all realms, connect to what they advertise, and query the nodes.
 
     Raises:
-        ConfigurationError: if a value of the environment or of the wish cannot work: no node would start.
+        ConfigurationError: if an option or an environment variable is invalid, so that no node would start.
     """
-    config = wish.config()
+    config = options.config()
     scope = config.scope
     facts = Facts(
         realm=config.realm, scope=scope.name, scope_note=scope.note, host_id=host_id(), version=__version__
     )
     async with AsyncExitStack() as stack:
-        listened = [
-            await stack.enter_async_context(Listening(one))
-            # who keeps to this machine is heard on its loopback only
+        listeners = [
+            await stack.enter_async_context(RecordListener(one))
+            # nodes in scope host advertise on the loopback only
             for one in dict.fromkeys((scope, HOST))
         ]
-        around = look_around(facts, scope, wish.hosts, wish.seconds, thorough=wish.surroundings)
-        await asyncio.gather(around, asyncio.sleep(wish.seconds))
-        for listening in listened:
-            facts.sockets.update(listening.sockets)
-            facts.heard.update(listening.sockets)
-            facts.ignored.update(listening.ignored)
-        local = set(listened[-1].sockets)
+        checks = check_surroundings(
+            facts, scope, options.hosts, options.seconds, thorough=options.surroundings
+        )
+        await asyncio.gather(checks, asyncio.sleep(options.seconds))
+        for listener in listeners:
+            facts.sockets.update(listener.sockets)
+            facts.discovered.update(listener.sockets)
+            facts.ignored.update(listener.ignored)
+        local = set(listeners[-1].sockets)
     sockets = config.sockets()
     try:
-        await _Asker(facts, scope, sockets, local).run(config.peers)
+        await _NodeQueries(facts, scope, sockets, local).run(config.peers)
     finally:
         sockets.close()
     return facts
 
 
-class _Asker:
-    """Connects and asks until nothing new is learned.
+class _NodeQueries:
+    """Rounds of connections and queries, until no new node turns up.
 
     Args:
-        facts: what is known, to be added to.
-        scope: of this machine.
-        sockets: where ZeroMQ sockets are made.
-        local: ids of sockets that can be met on this machine's loopback, though the host id differs (of a
-            container that shares only the network).
+        facts: the facts to add to.
+        scope: the scope in force.
+        sockets: makes the ZeroMQ sockets.
+        local: ids of sockets that are reachable on this machine's loopback though their host id differs:
+            those of a container that shares only the network namespace.
     """
 
     def __init__(self, facts: Facts, scope: Scope, sockets: Sockets, local: set[str]) -> None:
@@ -112,10 +114,10 @@ class _Asker:
         self._limit = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def run(self, peers: Iterable[StaticPeer]) -> None:
-        """Do it.
+        """Query the static peers, then all nodes.
 
         Args:
-            peers: the static peers of this environment.
+            peers: the static peers in `COLUGO_PEERS`.
         """
         facts = self._facts
         facts.peers.extend(await asyncio.gather(*map(self._ask_peer, peers)))
@@ -135,7 +137,7 @@ class _Asker:
         facts.silent.update(dict.fromkeys(without, "its own endpoint is not advertised"))
 
     async def _connect(self) -> None:
-        """Try the addresses that have not been tried."""
+        """Try to connect to the addresses that have not been tried yet."""
         reach = self._facts.reach
         targets = {
             (address, one.port): self._targets(one, address)
@@ -145,18 +147,18 @@ class _Asker:
         }
         found = await try_all((target, port) for (_, port), many in targets.items() for target in many)
         order = list(Reach)
-        for place, many in targets.items():
+        for advertised, many in targets.items():
             if many:
-                reach[place] = min((found[target, place[1]] for target in many), key=order.index)
+                reach[advertised] = min((found[target, advertised[1]] for target in many), key=order.index)
 
     def _targets(self, one: KnownSocket, address: str) -> list[str]:
-        """What to connect to for an advertised address; nothing if it is not meant for this host."""
+        """List the addresses to try for an advertised one; none if it is not meant for this host."""
         if self._scope.host_only and not is_loopback(address):
             return []
         if one.host_id != self._facts.host_id:
             if is_loopback(address) and one.socket_id not in self._local:
                 return []
-            # many hosts have the same address on a bridge of their own, such as Docker's
+            # many hosts have the same address on a local bridge, such as Docker's
             if address in self._own and not self._own.issuperset(one.addresses):
                 return []
         if address.lower().startswith("fe80:"):
@@ -177,7 +179,7 @@ class _Asker:
             facts.silent[one.node_id] = str(error)
 
     async def _describe(self, where: str) -> NodeDescription:
-        """Enter what a node says of itself, and how many ms its clock is ahead of ours."""
+        """Store the description of a node, and how many ms its clock is ahead of this machine's."""
         async with self._limit:
             began_ns = time.time_ns()
             data = await ask(self._sockets, where, DESCRIBE, _ANSWER_MS)

@@ -1,4 +1,4 @@
-"""Listening to the records of all realms on one scope."""
+"""Collection of the mDNS records of all realms in one scope."""
 
 from types import TracebackType
 from typing import Self
@@ -10,11 +10,11 @@ from colugo.net.mdns.mdns_directory import MdnsDirectory
 from colugo.protocol.description.node_description import KnownSocket
 
 
-class Listening:
-    """A directory without a node, open within an `async with` block.
+class RecordListener:
+    """An mDNS directory without a node, open within an `async with` block.
 
     Args:
-        scope: where to listen.
+        scope: the scope to listen in.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -23,12 +23,12 @@ class Listening:
 
     @property
     def sockets(self) -> dict[str, KnownSocket]:
-        """What is advertised, by id."""
+        """The advertised sockets, by id."""
         return dict(self._found)
 
     @property
     def ignored(self) -> dict[str, str]:
-        """Records that are malformed or of another version: name and reason."""
+        """Malformed records and those of another version: name and reason."""
         return dict(self._directory.status.ignored)
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Looking at this machine's network: multicast on each interface, port 5353, hosts that should be there."""
+"""Checks of this machine's network: multicast on each interface, port 5353, and expected hosts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from colugo.net.addresses.interfaces import Scope, is_loopback
 from colugo.net.mdns.query import mdns_addresses
 
 _MOST_NEIGHBOURS = 32
-_KEPT_HERE = "the scope in force sends no packet to other machines"
+_HOST_SCOPE = "the scope in force sends no packet to other machines"
 
 
-async def look_around(
+async def check_surroundings(
     facts: Facts, scope: Scope, hosts: Sequence[str], seconds: float, *, thorough: bool
 ) -> None:
-    """Enter what there is into the facts.
+    """Add the findings of all checks to the facts.
 
     Args:
-        facts: to be added to.
-        scope: whose interfaces to look at.
-        hosts: names or addresses that the user expects.
+        facts: the facts to add to.
+        scope: the scope whose interfaces to check.
+        hosts: names or addresses of hosts that the user expects.
         seconds: how long to wait for answers.
-        thorough: whether to send anything; else only the interfaces are listed.
+        thorough: True to send packets; False to list the interfaces only.
     """
     found = interfaces(scope)
     if thorough:
@@ -48,12 +48,12 @@ async def look_around(
 
 async def _ask_hosts(hosts: dict[str, bool], scope: Scope, seconds: float) -> list[HostFact]:
     if scope.host_only:
-        return [HostFact(host, answered=False, given=True, error=_KEPT_HERE) for host in hosts]
+        return [HostFact(host, answered=False, given=True, error=_HOST_SCOPE) for host in hosts]
     return await ask_directly(hosts.items(), seconds)
 
 
 async def _try(one: Interface, scope: Scope, facts: Facts, seconds: float) -> InterfaceFact:
-    # of IPv6, an interface needs one address to send from
+    # with IPv6, one address of an interface is enough to send from
     wanted = {address.partition("%")[0] for address in mdns_addresses(scope)}
     if one.address not in wanted:
         return InterfaceFact(one.name, one.address, one.prefix, None)
@@ -61,8 +61,8 @@ async def _try(one: Interface, scope: Scope, facts: Facts, seconds: float) -> In
 
 
 def _neighbours(found: list[Interface], scope: Scope) -> list[str]:
-    """Machines that this one has talked to on the interfaces of the scope."""
+    """List the machines that this one has exchanged packets with on the interfaces in scope."""
     names = {one.name for one in found if not is_loopback(one.address)}
     known = neighbours().items()
-    there = [address for address, (name, answered) in known if answered and name in names]
-    return [address for address in there if address not in scope.addresses][:_MOST_NEIGHBOURS]
+    present = [address for address, (name, answered) in known if answered and name in names]
+    return [address for address in present if address not in scope.addresses][:_MOST_NEIGHBOURS]

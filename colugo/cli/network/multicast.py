@@ -1,4 +1,4 @@
-"""Trying multicast DNS on each interface: a question of our own, and who else answers."""
+"""A test of multicast DNS on each interface: a query of our own, and the answers of other hosts."""
 
 import asyncio
 import secrets
@@ -19,14 +19,14 @@ _CLASS_IN = 1
 _RESPONSE_FLAGS = 0x8400
 _TTL = 255
 _ASK_AT_S = (0.0, 0.2, 0.5)
-"""Again, for packets get lost."""
+"""Repeated, because packets get lost."""
 _IP_MULTICAST_ALL = 49  # linux/in.h; not in Python's socket module
 
 Answer = Callable[[DNSIncoming, str], None]
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    """Hands over what is a DNS message; what cannot be sent is an error to keep."""
+    """A protocol that passes on valid DNS messages and keeps the last error of sending."""
 
     def __init__(self, on_message: Callable[[DNSIncoming, tuple[str, int]], None]) -> None:
         self._on_message = on_message
@@ -42,14 +42,14 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 
 class MulticastTrial:
-    """One interface: a listener on port 5353, and an asker on a port of its own.
+    """A test of one interface, with a listener on port 5353 and a sender on a port of its own.
 
-    That the question comes back to the listener proves that this machine sends and takes multicast there;
-    that other hosts answer, that the network carries it.
+    If the query returns to the listener, this machine can send and receive multicast on the interface. If
+    other hosts answer, the network carries it.
 
     Args:
-        interface: to be tried.
-        on_host: gets the address of each host that answers for colugo's service type.
+        interface: the interface to test.
+        on_host: called with the address of each host that answers for colugo's service type.
     """
 
     def __init__(self, interface: Interface, on_host: Callable[[str], None]) -> None:
@@ -58,20 +58,20 @@ class MulticastTrial:
         self._family = socket.AF_INET6 if ":" in interface.address else socket.AF_INET
         self._name = f"_{secrets.token_hex(6)}._colugo-doctor._udp.local."
         self._sent_at = 0.0
-        self._heard = False
+        self._returned = False
         self._took_ms: float | None = None
 
     async def run(self, seconds: float) -> InterfaceFact:
-        """Ask, and listen for so long."""
+        """Send queries and listen for a number of seconds."""
         loop = asyncio.get_running_loop()
-        asker = _Datagrams(self._on_answer)
+        sender = _Datagrams(self._on_answer)
         transports: list[asyncio.DatagramTransport] = []
         try:
             listening = loop.create_datagram_endpoint(
                 lambda: _Datagrams(self._on_question), sock=self._listener()
             )
             transports.append((await listening)[0])
-            asking = loop.create_datagram_endpoint(lambda: asker, sock=self._asker())
+            asking = loop.create_datagram_endpoint(lambda: sender, sock=self._sender())
             transports.append((await asking)[0])
             self._answer_by = transports[0]
             await self._ask(transports[1], seconds)
@@ -82,9 +82,9 @@ class MulticastTrial:
                 transport.close()
         if self._took_ms is not None:
             return self._fact(Multicast.WORKS)
-        if asker.error and not self._heard:
-            return self._fact(Multicast.NOT_SENT, asker.error)
-        return self._fact(Multicast.NOT_ANSWERED if self._heard else Multicast.NOT_HEARD)
+        if sender.error and not self._returned:
+            return self._fact(Multicast.NOT_SENT, sender.error)
+        return self._fact(Multicast.NOT_ANSWERED if self._returned else Multicast.NOT_RECEIVED)
 
     async def _ask(self, transport: asyncio.DatagramTransport, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -100,7 +100,7 @@ class MulticastTrial:
 
     def _on_question(self, message: DNSIncoming, source: tuple[str, int]) -> None:
         if any(question.name == self._name for question in message.questions):
-            self._heard = True
+            self._returned = True
             answer = DNSOutgoing(_RESPONSE_FLAGS, multicast=False, id_=message.id)
             answer.add_answer_at_time(DNSPointer(self._name, TYPE_PTR, _CLASS_IN, _TTL, self._name), 0)
             for packet in answer.packets():
@@ -117,7 +117,7 @@ class MulticastTrial:
         one = self._interface
         return InterfaceFact(one.name, one.address, one.prefix, outcome, error, self._took_ms or 0.0)
 
-    def _asker(self) -> socket.socket:
+    def _sender(self) -> socket.socket:
         udp = socket.socket(self._family, socket.SOCK_DGRAM)
         try:
             udp.setblocking(False)
@@ -156,10 +156,10 @@ class MulticastTrial:
 
 
 def shared_port(family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
-    """A socket on UDP port 5353, which others may have too.
+    """Open a socket on UDP port 5353, shared with other programs.
 
     Raises:
-        OSError: if they do not let it.
+        OSError: if another program holds the port exclusively.
     """
     udp = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -177,10 +177,10 @@ def shared_port(family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
 
 
 async def ask_directly(hosts: Iterable[tuple[str, bool]], seconds: float) -> list[HostFact]:
-    """Ask hosts for colugo's service type by unicast (RFC 6762 §5.5), which needs no multicast.
+    """Query hosts for colugo's service type by unicast (RFC 6762 §5.5), without multicast.
 
     Args:
-        hosts: names or addresses, and whether the user has given them.
+        hosts: names or addresses, each with True if the user named it.
         seconds: how long to wait for answers.
     """
     loop = asyncio.get_running_loop()
@@ -194,7 +194,7 @@ async def ask_directly(hosts: Iterable[tuple[str, bool]], seconds: float) -> lis
     if not wanted:
         return []
     protocol = _Datagrams(on_answer)
-    transport, _ = await loop.create_datagram_endpoint(lambda: protocol, local_addr=("0.0.0.0", 0))  # noqa: S104 - it asks, and takes answers only
+    transport, _ = await loop.create_datagram_endpoint(lambda: protocol, local_addr=("0.0.0.0", 0))  # noqa: S104 - it only sends queries and receives their answers
     try:
         addresses, errors = await _resolve([host for host, _ in wanted])
         began = loop.time()
@@ -214,7 +214,7 @@ async def ask_directly(hosts: Iterable[tuple[str, bool]], seconds: float) -> lis
 
 
 async def _resolve(hosts: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The IPv4 addresses of hosts, and why others have none."""
+    """Resolve hosts to IPv4 addresses; return those, and the errors of the others."""
     loop = asyncio.get_running_loop()
     addresses: dict[str, str] = {}
     errors: dict[str, str] = {}
@@ -228,7 +228,7 @@ async def _resolve(hosts: list[str]) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _question(name: str) -> list[bytes]:
-    # an id of its own each time: responders drop what equals a question of the last second
+    # a new id each time: responders drop a query that equals one of the last second
     query = DNSOutgoing(0, multicast=False, id_=secrets.randbelow(65535) + 1)
     query.add_question(DNSQuestion(name, TYPE_PTR, _CLASS_IN))
     return query.packets()

@@ -1,4 +1,4 @@
-"""`colugo nodes`."""
+"""The command `colugo nodes`."""
 
 import sys
 
@@ -19,10 +19,10 @@ _PIPE_WIDTH = 200
 @click.command(
     epilog="""\b
 Exit status:
-  0    every node that is heard has answered
-  1    no node is heard, or one does not answer
-  2    wrong usage
-  130  ended by Ctrl-C
+  0    all discovered nodes answered
+  1    no node was discovered, or at least one did not answer
+  2    usage error
+  130  interrupted by Ctrl-C
 
 \b
 Examples:
@@ -31,13 +31,13 @@ Examples:
   colugo nodes --scope eth0 --json
 """
 )
-@click.option("--all-realms", is_flag=True, help="Those of other realms, too.")
+@click.option("--all-realms", is_flag=True, help="Include the nodes of other realms.")
 @network_options
 def nodes(*, all_realms: bool, as_json: bool, wait: float, scope: str | None, realm: str | None) -> None:
-    """List the nodes of the network.
+    """List the nodes on the network.
 
-    Asks for the records of all nodes by mDNS, then each node for what it is. One that is heard and does not
-    answer is listed as such.
+    Discovers nodes over mDNS, then asks each one to describe itself. A node that is discovered but does not
+    answer is listed as "does not answer".
     """
     facts = gather_now(GatherOptions(realm=realm, scope=scope, seconds=wait))
     rows = sorted(_rows(facts), key=lambda row: (row["realm"], row["node"], row["uuid"]))
@@ -80,11 +80,11 @@ def _print(rows: list[dict[str, object]], facts: Facts, *, hidden: int) -> None:
     if rows:
         out.print(_table(rows))
     else:
-        click.echo(f"No node is heard in realm {facts.realm}.")
+        click.echo(f"No nodes found in realm {facts.realm}.")
     if hidden:
-        click.echo(f"{count(hidden, 'node')} of other realms: see --all-realms.")
+        click.echo(f"{count(hidden, 'node')} in other realms: use --all-realms to list them.")
     if not rows and not hidden:
-        click.echo("If you expect some, see `colugo doctor`.")
+        click.echo("If you expected some, run `colugo doctor`.")
 
 
 def _table(rows: list[dict[str, object]]) -> Table:

@@ -1,4 +1,4 @@
-"""What the commands that look at the network have in common."""
+"""Options and steps that the commands which inspect the network share."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from colugo.errors import ConfigurationError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-BY_CTRL_C = 130
+INTERRUPTED = 130
 _LONGEST_S = 60.0
 
 
@@ -25,7 +25,7 @@ def network_options(command: F) -> F:
 
 def json_option(command: F) -> F:
     """Add --json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 def discovery_options(command: F) -> F:
@@ -37,23 +37,26 @@ def discovery_options(command: F) -> F:
             default=1.0,
             show_default=True,
             metavar="SECONDS",
-            help="How long to listen; more on slow or large networks.",
+            help="How long to listen for nodes; raise it on slow or large networks.",
         ),
-        click.option("--scope", help="host, lan, or interfaces and addresses; else COLUGO_SCOPE, or lan."),
-        click.option("--realm", help="Which realm to speak of; else COLUGO_REALM, or default."),
+        click.option(
+            "--scope",
+            help="host, lan, or a list of interfaces and addresses.  [default: COLUGO_SCOPE, or lan]",
+        ),
+        click.option("--realm", help="The realm to inspect.  [default: COLUGO_REALM, or default]"),
     ):
         command = option(command)
     return command
 
 
-def gather_now(wish: GatherOptions) -> Facts:
-    """Gather, or leave with the status of wrong usage or of Ctrl-C."""
+def gather_now(options: GatherOptions) -> Facts:
+    """Gather facts; exit with a usage error if an option is invalid, and with 130 on Ctrl-C."""
     if not logging.getLogger().isEnabledFor(logging.INFO):
-        # what discovery warns of is among what is gathered
+        # the findings include what discovery warns about
         logging.getLogger("colugo.discovery").setLevel(logging.ERROR)
     try:
-        return asyncio.run(gather(wish))
+        return asyncio.run(gather(options))
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
     except KeyboardInterrupt:
-        sys.exit(BY_CTRL_C)
+        sys.exit(INTERRUPTED)

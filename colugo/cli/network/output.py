@@ -1,4 +1,4 @@
-"""Printing findings and JSON."""
+"""Output of findings and JSON."""
 
 import json
 from collections import Counter
@@ -17,22 +17,22 @@ _WIDEST_CHECK = 24
 
 
 def console() -> Console:
-    """Standard output, as wide as the terminal; what goes elsewhere is not wrapped."""
+    """Open a console on standard output that wraps lines only on a terminal."""
     return Console(highlight=False, soft_wrap=False)
 
 
 def clean(text: str) -> str:
-    """Text of others, which might hold a terminal's control signs."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    """Replace the control characters in a text from another program, which could drive the terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def print_json(data: object) -> None:
-    """Print it for programs."""
+    """Print data as indented JSON."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
 def as_data(finding: Finding) -> dict[str, str]:
-    """A finding for programs."""
+    """Convert a finding to plain data for JSON."""
     return {
         "level": str(finding.level),
         "check": finding.check,
@@ -42,7 +42,7 @@ def as_data(finding: Finding) -> dict[str, str]:
 
 
 def print_findings(findings: Iterable[Finding], out: Console) -> None:
-    """A line each; on a terminal it is wrapped, with what to do beneath."""
+    """Print one line per finding; on a terminal, wrap it and put the advice below."""
     if not out.is_terminal:
         for one in findings:
             advice = f" → {one.advice}" if one.advice else ""
@@ -61,13 +61,8 @@ def print_findings(findings: Iterable[Finding], out: Console) -> None:
 
 
 def print_result(findings: Iterable[Finding]) -> None:
-    """How many there are of each level."""
+    """Print the number of errors and warnings."""
     levels = Counter(one.level for one in findings)
     wrong, warnings = levels[Level.WRONG], levels[Level.WARNING]
-    if not wrong and not warnings:
-        click.echo("\nNothing is wrong.")
-        return
-    what = (
-        "Nothing is wrong" if not wrong else f"{count(wrong, 'thing')} {'is' if wrong == 1 else 'are'} wrong"
-    )
-    click.echo(f"\n{what}; {count(warnings, 'warning')}." if warnings else f"\n{what}.")
+    errors = count(wrong, "error") if wrong else "No errors"
+    click.echo(f"\n{errors}, {count(warnings, 'warning')}." if warnings else f"\n{errors}.")

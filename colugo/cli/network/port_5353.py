@@ -1,4 +1,4 @@
-"""Who has mDNS' port on this machine (Linux)."""
+"""The programs that use the mDNS port on this machine (Linux)."""
 
 import os
 from contextlib import suppress
@@ -11,14 +11,14 @@ _INODE_COLUMN = 9
 
 
 def holders() -> list[str]:
-    """Names of the programs that have UDP port 5353, as far as one may see them; this one is left out."""
+    """List the other programs that have UDP port 5353 open, as far as permissions show them."""
     wanted = {f"socket:[{inode}]" for table in _TABLES for inode in _inodes(_PROC / table)}
     if not wanted:
         return []
     names: dict[str, None] = {}
     for process in _PROC.iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid() and _has(process, wanted):
-            with suppress(OSError):  # it has ended meanwhile
+            with suppress(OSError):  # the process has exited meanwhile
                 names[(process / "comm").read_text(encoding="utf-8", errors="replace").strip()] = None
     return sorted(names)
 
@@ -37,5 +37,5 @@ def _has(process: Path, wanted: set[str]) -> bool:
         return any(
             link.is_symlink() and str(link.readlink()) in wanted for link in (process / "fd").iterdir()
         )
-    except OSError:  # another user's, or it has ended meanwhile
+    except OSError:  # another user's process, or it has exited meanwhile
         return False

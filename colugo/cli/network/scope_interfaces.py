@@ -12,10 +12,10 @@ class Interface:
     """One address of this machine.
 
     Attributes:
-        name: of its interface.
-        index: of its interface.
+        name: the interface's name.
+        index: the interface's index.
         address: the address, without a zone.
-        prefix: bits of its network.
+        prefix: the length of the network prefix in bits.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Interface:
 
 
 def interfaces(scope: Scope) -> list[Interface]:
-    """The interfaces of a scope, one entry for each address."""
+    """List the interfaces in a scope, one entry for each address."""
     wanted = {address.partition("%")[0]: address for address in scope.addresses}
     found = [
         Interface(

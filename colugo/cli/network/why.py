@@ -1,4 +1,4 @@
-"""`colugo why`."""
+"""The command `colugo why`."""
 
 import sys
 
@@ -16,10 +16,10 @@ from colugo.protocol.topics import TopicPattern
 @click.command(
     epilog="""\b
 Exit status:
-  0    all pairs of the topic are well
-  1    one is not, or there is none
-  2    wrong usage
-  130  ended by Ctrl-C
+  0    all pairs communicate
+  1    at least one pair does not, or there is no pair
+  2    usage error
+  130  interrupted by Ctrl-C
 
 \b
 Examples:
@@ -31,10 +31,10 @@ Examples:
 @click.argument("topic")
 @network_options
 def why(*, topic: str, as_json: bool, wait: float, scope: str | None, realm: str | None) -> None:
-    """Say for each pair of a topic why it does not talk, or that it does.
+    """Explain, pair by pair, why the two sides of a topic do not communicate.
 
     A pair is a publisher and a subscriber, a reply server and a request client, a respondent and a surveyor,
-    or a stream and a consumer. TOPIC may be a pattern: * is one word, # any number.
+    or a stream and a consumer. TOPIC may be a pattern: * matches one word, # any number of words.
     """
     try:
         TopicPattern(topic)

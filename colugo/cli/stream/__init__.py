@@ -1,1 +1,1 @@
-"""The command `colugo stream`: what streams keep, their dead letters and groups."""
+"""The command `colugo stream`: inspects messages, dead letters and groups of streams."""

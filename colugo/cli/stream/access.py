@@ -1,4 +1,4 @@
-"""How the commands get at streams: those of running nodes, and those in files, in one way."""
+"""One interface to streams of running nodes and to stores in files."""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,9 +11,9 @@ class Found:
     """A stream that was found.
 
     Attributes:
-        stream: what it says of itself.
-        node: name of its node, with its place if another has the same; empty for a file.
-        endpoint: where the node answers; empty for a file.
+        stream: its description.
+        node: the name of its node, with the address if another node has the same name; empty for a file.
+        endpoint: the node's endpoint; empty for a file.
     """
 
     stream: StreamDescription
@@ -22,17 +22,17 @@ class Found:
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """The stream's name in messages to the user."""
         return f"{self.stream.topic} of node {self.node}" if self.node else self.stream.store
 
 
 @dataclass(slots=True)
 class Streams:
-    """What was found.
+    """The result of a search for streams.
 
     Attributes:
         found: the streams.
-        silent: names of those whose node does not answer, and why.
+        silent: the names of streams whose node does not answer, and why.
     """
 
     found: list[Found] = field(default_factory=list)
@@ -40,26 +40,26 @@ class Streams:
 
 
 class Access(Protocol):
-    """Finds streams, and asks them."""
+    """Access to streams: finds and queries them."""
 
     async def streams(self) -> Streams:
-        """All that can be found.
+        """Find all streams.
 
         Raises:
-            ColugoError: if there is no looking for them.
+            ColugoError: if the search fails.
         """
 
     async def ask(self, found: Found, question: str, **arguments: Any) -> Any:
         """Ask a stream one of the questions of `colugo.introspection.stream_questions`.
 
         Args:
-            found: which.
-            question: its name.
-            arguments: of the question, but for the stream.
+            found: the stream.
+            question: the question's name.
+            arguments: the question's arguments, without the stream.
 
         Returns:
-            The answer: what JSON has.
+            The answer, as JSON data.
 
         Raises:
-            ColugoError: if it does not answer, or cannot do what it is asked.
+            ColugoError: if the stream does not answer or refuses.
         """

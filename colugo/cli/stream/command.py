@@ -1,4 +1,4 @@
-"""The group `colugo stream`."""
+"""The command group `colugo stream`."""
 
 import click
 
@@ -21,10 +21,10 @@ Examples:
 """
 )
 def stream() -> None:
-    """Look at streams: what they keep, dead letters, groups.
+    """Inspect streams: their messages, dead letters and consumer groups.
 
-    Streams of running nodes are found on the network; with --store, the store of one that is not running is
-    read from its file.
+    Finds the streams of running nodes on the network. With --store, opens the file of a stream whose node is
+    not running.
     """
 
 

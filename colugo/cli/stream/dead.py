@@ -1,4 +1,4 @@
-"""`colugo stream dead`."""
+"""The command `colugo stream dead`."""
 
 import click
 
@@ -6,8 +6,8 @@ from colugo.cli.network.options import json_option
 from colugo.cli.network.output import clean, print_json
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import filter_options, filters
+from colugo.cli.stream.location import EXIT_STATUS, StreamLocation, location_options, run
 from colugo.cli.stream.paging import letters
-from colugo.cli.stream.place import EXIT_STATUS, StreamLocation, place_options, run
 from colugo.cli.stream.tables import as_data, print_letters
 from colugo.diagnosis.wording import count
 
@@ -22,10 +22,10 @@ Examples:
 )
 @click.argument("words", nargs=-1, metavar="[TOPIC]")
 @click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Letters of each stream."
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Dead letters to list per stream."
 )
 @filter_options
-@place_options
+@location_options
 @json_option
 def dead(
     *,
@@ -34,17 +34,17 @@ def dead(
     ids: tuple[str, ...],
     group: str | None,
     key: str | None,
-    place: StreamLocation,
+    location: StreamLocation,
     as_json: bool,
 ) -> None:
-    """List dead letters: messages that a consumer group could not handle.
+    """List dead letters: messages that a consumer group failed to handle.
 
-    `colugo stream show TOPIC ID` has the traceback of one. Mend what fails, then resurrect or purge them.
+    `colugo stream show TOPIC ID` prints one with its traceback. Fix the cause, then resurrect or purge them.
     """
     rest = list(words)
-    topic = place.topic(rest)
+    topic = location.topic(rest)
     if rest:
-        raise place.wrong(f"Got unexpected extra argument ({rest[0]})")
+        raise location.usage_error(f"Got unexpected extra argument ({rest[0]})")
     wanted = filters(ids, group, key)
 
     async def work(access: Access, found: list[Found]) -> int:
@@ -62,4 +62,4 @@ def dead(
             print_json(data)
         return 0
 
-    run(place, topic, work)
+    run(location, topic, work)

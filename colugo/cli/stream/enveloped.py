@@ -1,4 +1,4 @@
-"""Messages of messengers in the streams that keep them, for people."""
+"""Display of messengers' messages in streams."""
 
 import msgspec
 
@@ -7,14 +7,14 @@ from colugo.messenger.named_message import from_bytes
 
 
 def open_envelope(payload: bytes) -> tuple[dict[str, str], bytes] | None:
-    """What a messenger has sent; None if it was none.
+    """Open the envelope of a messenger's message; return None for any other message.
 
     Args:
-        payload: of a message in a stream.
+        payload: the payload of a message in a stream.
 
     Returns:
-        What is known of it, by name, and its own payload: as it is, but msgpack as Python writes it. No other
-        codec is used here: that of `"pickle"` would let the sender run code.
+        The fields of the envelope and the payload inside: the `repr` of msgpack data, the raw bytes of any
+        other codec. Only msgpack is decoded, because `"pickle"` would let the sender run code.
     """
     try:
         envelope = from_bytes(payload)

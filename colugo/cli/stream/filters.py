@@ -1,4 +1,4 @@
-"""Which dead letters are meant."""
+"""Filters that select dead letters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from colugo.protocol.streams.message_parts import check_group
 
 @dataclass(frozen=True, slots=True)
 class LetterFilters:
-    """Those that fit all that is given.
+    """A selection of dead letters that match all given filters.
 
     Attributes:
-        ids: of messages; empty for all.
-        group: of consumers; None for all.
-        key: pattern of keys; None for all.
+        ids: message ids; empty for all.
+        group: a consumer group; None for all.
+        key: a pattern of keys; None for all.
 
     Raises:
-        ConfigurationError: if one of them cannot work.
+        ConfigurationError: if a filter is invalid.
     """
 
     ids: tuple[str, ...] = ()
@@ -40,11 +40,11 @@ class LetterFilters:
 
     @property
     def given(self) -> bool:
-        """Whether there is any."""
+        """True if any filter is set."""
         return bool(self.ids) or self.group is not None or self.key is not None
 
     def of(self, found: Found) -> dict[str, Any] | None:
-        """The arguments of a question to a stream; None if none of its messages is meant."""
+        """Return the arguments of a question to a stream; None if no message of it is selected."""
         arguments: dict[str, Any] = {"group": self.group, "key": self.key}
         if self.ids:
             arguments["ids"] = [one for one in self.ids if split_id(one)[0] == found.stream.stream_id]
@@ -53,21 +53,23 @@ class LetterFilters:
         return arguments
 
     def __str__(self) -> str:
-        texts = [f"with the id {', '.join(self.ids)}"] if self.ids else []
+        texts = [f"with id {', '.join(self.ids)}"] if self.ids else []
         if self.group is not None:
             texts.append(f"of group {self.group}")
         if self.key is not None:
-            texts.append(f"with keys like {self.key!r}")
+            texts.append(f"with a key that matches {self.key!r}")
         return " ".join(texts)
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --id, --group and --key."""
     for option in (
-        click.option("--key", metavar="PATTERN", help="With such keys: * is one word, # any number."),
-        click.option("--group", metavar="GROUP", help="Of this consumer group."),
         click.option(
-            "--id", "ids", multiple=True, metavar="ID", help="Of this message; more than once for more."
+            "--key", metavar="PATTERN", help="Select keys by pattern: * matches one word, # any number."
+        ),
+        click.option("--group", metavar="GROUP", help="Select the dead letters of a consumer group."),
+        click.option(
+            "--id", "ids", multiple=True, metavar="ID", help="Select a message by id; repeat for more."
         ),
     ):
         command = option(command)
@@ -75,10 +77,10 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def filters(ids: tuple[str, ...], group: str | None, key: str | None) -> LetterFilters:
-    """The filters that were given.
+    """Build the filters from a command's options.
 
     Raises:
-        click.UsageError: if one of them cannot work.
+        click.UsageError: if one of them is invalid.
     """
     try:
         return LetterFilters(ids, group, key)

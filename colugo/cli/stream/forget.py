@@ -1,11 +1,18 @@
-"""`colugo stream forget`."""
+"""The command `colugo stream forget`."""
 
 import click
 
 from colugo.cli.network.output import clean
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import filters
-from colugo.cli.stream.place import EXIT_STATUS, StreamLocation, complain, confirm, place_options, run
+from colugo.cli.stream.location import (
+    EXIT_STATUS,
+    StreamLocation,
+    confirm,
+    location_options,
+    print_error,
+    run,
+)
 from colugo.diagnosis.wording import count, some
 from colugo.introspection.stream_questions import STREAM_FORGET
 
@@ -18,21 +25,21 @@ Examples:
   colugo stream forget --store orders.db billing
 """
 )
-@click.option("--yes", is_flag=True, help="Do not ask, though messages wait for the group.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation if messages wait for the group.")
 @click.argument("words", nargs=-1, metavar="[TOPIC] GROUP")
-@place_options
-def forget(*, words: tuple[str, ...], place: StreamLocation, yes: bool) -> None:
-    """Forget a consumer group that is gone for good: no message is kept for it any more.
+@location_options
+def forget(*, words: tuple[str, ...], location: StreamLocation, yes: bool) -> None:
+    """Remove a consumer group that is gone for good, so that streams stop keeping messages for it.
 
-    All streams of the topic that are found do; they tell those that are not running now when they come. If
-    a consumer of the group comes, it is known again. Its dead letters stay.
+    All running streams of the topic forget the group, and tell the others when they start. The group's dead
+    letters stay. A new consumer of the group registers it again.
     """
     rest = list(words)
-    topic = place.topic(rest)
+    topic = location.topic(rest)
     if len(rest) != 1:
         if not rest:
             raise click.UsageError("Missing argument 'GROUP'.")
-        raise place.wrong(f"Got unexpected extra argument ({rest[1]})")
+        raise location.usage_error(f"Got unexpected extra argument ({rest[1]})")
     (group,) = rest
     filters((), group, None)
 
@@ -41,35 +48,33 @@ def forget(*, words: tuple[str, ...], place: StreamLocation, yes: bool) -> None:
             return 1
         for one in found:
             known = await access.ask(one, STREAM_FORGET, group=group)
-            outcome = "has forgotten" if known else "did not know"
+            outcome = "forgot" if known else "did not know"
             click.echo(clean(f"{one.name} {outcome} the group {group}."))
             if known and one.stream.messages and _stay(one):
-                click.echo(
-                    f"What it keeps ({count(one.stream.messages, 'message')}) waits for the next group."
-                )
+                waiting = count(one.stream.messages, "message")
+                click.echo(f"It keeps its {waiting} for the next consumer group.")
         return 0
 
-    run(place, topic, work)
+    run(location, topic, work)
 
 
 def _stay(one: Found) -> bool:
-    """Whether messages stay though a group is forgotten."""
+    """Return True if the stream keeps its messages when it forgets a group."""
     return one.stream.ack == "any" or len(one.stream.groups) == 1
 
 
 def _is_gone(found: list[Found], group: str, *, yes: bool) -> bool:
-    """Whether it is known, has no consumers, and may be forgotten."""
+    """Return True if a group is known, has no consumers, and the user agrees to forget it."""
     known = [(one, each) for one in found for each in one.stream.groups if each.name == group]
     if not known:
         names = some((each.name for one in found for each in one.stream.groups), 10)
-        complain(clean(f"no group {group} is known; there are: {names}" if names else "no group is known"))
+        print_error(clean(f"no group {group} found; known groups: {names}" if names else "no groups found"))
         return False
     where = some(one.name for one, each in known if each.members)
     if where:
-        complain(clean(f"the group {group} is not gone: it has consumers at {where}"))
+        print_error(clean(f"the group {group} is in use: it has consumers on {where}"))
         return False
     waiting = sum(each.waiting for one, each in known if not _stay(one))
     if waiting and not yes:
-        text = f"{count(waiting, 'message')} may wait for {group} only, and would be gone: forget it?"
-        confirm(text)
+        confirm(f"{count(waiting, 'message')} may wait for {group} only and would be lost. Forget it?")
     return True

@@ -1,4 +1,4 @@
-"""The stream in a store's file that no node has open."""
+"""The stream in a store file that no node has open."""
 
 import inspect
 import logging
@@ -19,14 +19,14 @@ from colugo.protocol.description.stream_descriptions import StreamDescription
 from colugo.store.sqlite.sqlite_store import SqliteStore
 
 _TOPIC = "store"
-"""Of the stream here, whatever the file says: others do not hear of it."""
+"""The topic of the stream here, which no other node sees, whatever the file says."""
 
 
 class InFile:
-    """Opens the file for itself, as a stream that nobody else hears of.
+    """A stream on a store file, without a network.
 
     Args:
-        path: of the file.
+        path: the store file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,14 +35,14 @@ class InFile:
         self._questions = StreamQuestions([])
 
     async def streams(self) -> Streams:
-        """The one."""
+        """Return the one stream in the file."""
         (stream,) = await self._ask(STREAMS, {})
         description = msgspec.convert(stream, StreamDescription)
         description.topic, description.endpoints = self._store.topic or "", []
         return Streams([Found(description)])
 
     async def ask(self, found: Found, question: str, **arguments: Any) -> Any:
-        """Ask it."""
+        """Ask the stream a question."""
         return await self._ask(question, {"topic": _TOPIC, "socket": found.stream.socket_id, **arguments})
 
     async def _ask(self, question: str, arguments: dict[str, Any]) -> Any:
@@ -65,7 +65,7 @@ class InFile:
 
 
 class _Host(Lifecycle):
-    """What a stream needs of a node, whatever the environment says of nodes."""
+    """The part of a node that a stream needs, independent of environment variables."""
 
     def __init__(self) -> None:
         config = NodeConfig(realm="colugo-stream", scope=HOST, ipc=False)

@@ -1,4 +1,4 @@
-"""`colugo stream ls`."""
+"""The command `colugo stream ls`."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from rich.table import Table
 from colugo.cli.network.options import json_option
 from colugo.cli.network.output import print_json
 from colugo.cli.stream.access import Access, Found
-from colugo.cli.stream.place import EXIT_STATUS, StreamLocation, place_options, run
+from colugo.cli.stream.location import EXIT_STATUS, StreamLocation, location_options, run
 from colugo.cli.stream.tables import amount, screen, table
 
 _COLUMNS = ("topic", "node", "messages", "size", "dead", "group", "members", "waiting", "in flight")
@@ -25,16 +25,16 @@ Examples:
 """
 )
 @click.argument("topic", required=False)
-@place_options
+@location_options
 @json_option
-def ls(*, topic: str | None, place: StreamLocation, as_json: bool) -> None:
-    """List streams, with what they keep and for whom.
+def ls(*, topic: str | None, location: StreamLocation, as_json: bool) -> None:
+    """List streams with their sizes and consumer groups.
 
-    TOPIC may be a pattern: * is one word, # any number. A group with messages that wait and no members keeps
-    them: start a consumer of it, or forget it.
+    TOPIC may be a pattern: * matches one word, # any number of words. If messages wait for a group without
+    members, start a consumer in the group or forget it.
     """
-    if place.store is not None and topic is not None:
-        raise click.UsageError("--store is one stream: leave TOPIC out")
+    if location.store is not None and topic is not None:
+        raise click.UsageError("--store names one stream: leave TOPIC out")
 
     async def work(_: Access, found: list[Found]) -> int:
         if as_json:
@@ -42,10 +42,10 @@ def ls(*, topic: str | None, place: StreamLocation, as_json: bool) -> None:
         elif found:
             screen().print(_table(found))
         else:
-            click.echo("No stream is found. If you expect some, see `colugo nodes` and `colugo doctor`.")
+            click.echo("No streams found. If you expected some, run `colugo nodes` or `colugo doctor`.")
         return 0 if found else 1
 
-    run(place, topic, work)
+    run(location, topic, work)
 
 
 def _table(found: list[Found]) -> Table:

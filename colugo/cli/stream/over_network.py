@@ -1,4 +1,4 @@
-"""Streams of running nodes."""
+"""The streams of running nodes."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -12,35 +12,35 @@ from colugo.protocol.advertisement import SocketKind
 from colugo.protocol.topics import TopicPattern
 
 _ASK_MS = 60_000
-"""Throwing a million dead letters away takes a while."""
+"""Long, because deleting a million dead letters takes a while."""
 
 
 class OverNetwork:
-    """Finds the nodes of a realm, and asks those that have streams.
+    """Access to the streams of the running nodes in a realm.
 
     Args:
-        wish: where to look, and for how long.
-        topic: of the streams, or a pattern of it; None for all.
-        node: name of the node, or the beginning of its id; None for all.
+        options: where to look, and for how long.
+        topic: the topic of the streams, or a pattern; None for all.
+        node: the name of the node, or the beginning of its id; None for all.
 
     Raises:
-        TopicError: if the topic breaks the rules.
-        ConfigurationError: if a value of the environment or of the wish cannot work.
+        TopicError: if the topic is invalid.
+        ConfigurationError: if an option or an environment variable is invalid.
     """
 
-    def __init__(self, wish: GatherOptions, topic: str | None, node: str | None) -> None:
-        self._wish = wish
+    def __init__(self, options: GatherOptions, topic: str | None, node: str | None) -> None:
+        self._options = options
         self._pattern = TopicPattern("#" if topic is None else topic)
         self._node = node
-        self._sockets = wish.config().sockets()
+        self._sockets = options.config().sockets()
 
     async def streams(self) -> Streams:
-        """Those of the topic, by topic and node."""
-        facts = (await gather(self._wish)).own_realm
+        """Find the streams of the topic, sorted by topic and node."""
+        facts = (await gather(self._options)).own_realm
         found = [
             Found(stream, facts.label(uuid), facts.answered_at[uuid])
             for uuid, node in facts.nodes.items()
-            if node.realm == facts.realm and self._is_meant(uuid, node.name)
+            if node.realm == facts.realm and self._matches(uuid, node.name)
             for stream in node.streams
             if self._pattern.matches(stream.topic)
         ]
@@ -65,7 +65,7 @@ class OverNetwork:
     ) -> None:
         self._sockets.close()
 
-    def _is_meant(self, uuid: str, name: str) -> bool:
+    def _matches(self, uuid: str, name: str) -> bool:
         return self._node is None or self._node == name or uuid.startswith(self._node)
 
     def _silent(self, facts: Facts) -> dict[str, str]:
@@ -75,6 +75,6 @@ class OverNetwork:
             if one.kind == SocketKind.STREAM
             and one.node_id in facts.silent
             and one.realm == facts.realm
-            and self._is_meant(one.node_id, one.node)
+            and self._matches(one.node_id, one.node)
             and self._pattern.matches(one.topic)
         }

@@ -1,4 +1,4 @@
-"""Messages and dead letters, as they are read page by page."""
+"""Reading of messages and dead letters, page by page."""
 
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 async def messages(access: Access, found: Found, after: str | None, limit: int) -> AsyncIterator[Summary]:
-    """The messages of a stream, the oldest first.
+    """Read the messages of a stream, the oldest first.
 
     Args:
-        access: to it.
+        access: access to the stream.
         found: the stream.
-        after: the id of the last one that is not wanted; None for none.
-        limit: how many at most.
+        after: the id of the message to start after; None to start with the first.
+        limit: the maximum number of messages.
     """
     while limit > 0:
         answer = await access.ask(found, STREAM_MESSAGES, after=after, limit=min(limit, MAX_PAGE))
@@ -37,13 +37,13 @@ async def messages(access: Access, found: Found, after: str | None, limit: int) 
 async def letters(
     access: Access, found: Found, filters: LetterFilters, limit: int
 ) -> AsyncIterator[LetterSummary]:
-    """The dead letters of a stream, the oldest first.
+    """Read the dead letters of a stream, the oldest first.
 
     Args:
-        access: to it.
+        access: access to the stream.
         found: the stream.
-        filters: which.
-        limit: how many at most.
+        filters: selects the dead letters.
+        limit: the maximum number of dead letters.
     """
     arguments = filters.of(found)
     after: list[str] | None = None
@@ -61,13 +61,13 @@ async def letters(
 async def whole(
     access: Access, found: Found, message_id: str, group: str | None
 ) -> tuple[Whole, bytes] | None:
-    """A message, or the dead letter of a group, and its payload; None if it is not there.
+    """Read a message, or the dead letter of a group, with its payload; None if there is no such message.
 
     Args:
-        access: to the stream.
+        access: access to the stream.
         found: the stream.
-        message_id: which.
-        group: whose dead letter; None for the message.
+        message_id: the message's id.
+        group: the group whose dead letter to read; None for the message.
     """
     payload = b""
     while True:
@@ -78,7 +78,7 @@ async def whole(
         try:
             part = found_whole.part
         except ValueError as error:
-            raise DecodeError(f"{found.name} answers with a payload that does not decode: {error}") from error
+            raise DecodeError(f"{found.name} sent a payload that does not decode: {error}") from error
         payload += part
         if not part or len(payload) >= found_whole.size:
             return found_whole, payload
@@ -88,4 +88,4 @@ def _read(answer: Any, form: Any) -> Any:
     try:
         return msgspec.convert(answer, form)
     except msgspec.ValidationError as error:
-        raise DecodeError(f"an answer that is none: {error}") from error
+        raise DecodeError(f"the node sent an invalid answer: {error}") from error

@@ -8,19 +8,28 @@ import click
 from colugo.cli.network.output import clean
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import LetterFilters, filter_options, filters
+from colugo.cli.stream.location import (
+    EXIT_STATUS,
+    StreamLocation,
+    confirm,
+    location_options,
+    print_error,
+    run,
+)
 from colugo.cli.stream.paging import letters
-from colugo.cli.stream.place import EXIT_STATUS, StreamLocation, complain, confirm, place_options, run
 from colugo.diagnosis.wording import count, some
 from colugo.introspection.stream_questions import STREAM_PURGE, STREAM_RESURRECT
 
-_LOOKED_AT = 1000
+_MOST_CHECKED = 1000
 
 
 def _which(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the topic, the filters, --all and where to look."""
-    everything = click.option("--all", "everything", is_flag=True, help="All dead letters of the stream.")
+    """Add the topic, the filters, --all and the location options."""
+    everything = click.option(
+        "--all", "everything", is_flag=True, help="Select all dead letters of the stream."
+    )
     words = click.argument("words", nargs=-1, metavar="[TOPIC]")
-    return words(everything(filter_options(place_options(command))))
+    return words(everything(filter_options(location_options(command))))
 
 
 @click.command(
@@ -39,30 +48,32 @@ def resurrect(
     ids: tuple[str, ...],
     group: str | None,
     key: str | None,
-    place: StreamLocation,
+    location: StreamLocation,
 ) -> None:
-    """Let dead letters be tried again, by the group that could not handle them.
+    """Deliver dead letters again, to the group that failed to handle them.
 
-    Each becomes a new message at the end of its stream; the header colugo-first-id has the id it had.
+    Each becomes a new message at the end of its stream. The header colugo-first-id holds its original id.
     """
-    topic, wanted = _read(words, place, filters(ids, group, key), everything=everything)
+    topic, wanted = _read(words, location, filters(ids, group, key), everything=everything)
 
     async def work(access: Access, found: list[Found]) -> int:
-        # those that do not know the group would refuse
-        meant = [one for one in found if wanted.group in {None, *(each.name for each in one.stream.groups)}]
-        done = await _for_each(access, meant, STREAM_RESURRECT, wanted, "will be tried again")
+        # streams that do not know the group would refuse
+        selected = [
+            one for one in found if wanted.group in {None, *(each.name for each in one.stream.groups)}
+        ]
+        done = await _for_each(access, selected, STREAM_RESURRECT, wanted, "queued for redelivery")
         stay: dict[str, None] = {}
         for one in found:
             known = {group.name for group in one.stream.groups}
-            async for letter in letters(access, one, wanted, _LOOKED_AT):
+            async for letter in letters(access, one, wanted, _MOST_CHECKED):
                 if letter.group not in known:
                     stay[letter.group] = None
         if stay:
-            text = f"the dead letters of {some(stay)} stay, as no such group is known any more"
-            complain(f"{text}: start a consumer of it first, or purge them")
+            text = f"the dead letters of {some(stay)} stay, because the group no longer exists"
+            print_error(f"{text}: start a consumer in it first, or purge them")
         return done
 
-    run(place, topic, work)
+    run(location, topic, work)
 
 
 @click.command(
@@ -73,7 +84,7 @@ Examples:
   colugo stream purge --store orders.db --all
 """
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @_which
 def purge(
     *,
@@ -82,40 +93,40 @@ def purge(
     ids: tuple[str, ...],
     group: str | None,
     key: str | None,
-    place: StreamLocation,
+    location: StreamLocation,
     yes: bool,
 ) -> None:
-    """Throw dead letters away, for good."""
-    topic, wanted = _read(words, place, filters(ids, group, key), everything=everything)
+    """Delete dead letters permanently."""
+    topic, wanted = _read(words, location, filters(ids, group, key), everything=everything)
 
     async def work(access: Access, found: list[Found]) -> int:
         if not yes and any(one.stream.dead for one in found):
             where = some(f"{one.name} ({count(one.stream.dead, 'dead letter')})" for one in found)
             which = f"those {wanted}" if wanted.given else "all"
-            confirm(f"{where}: throw {which} away for good?")
-        return await _for_each(access, found, STREAM_PURGE, wanted, "thrown away")
+            confirm(f"{where}: delete {which} permanently?")
+        return await _for_each(access, found, STREAM_PURGE, wanted, "deleted")
 
-    run(place, topic, work)
+    run(location, topic, work)
 
 
 def _read(
-    words: tuple[str, ...], place: StreamLocation, wanted: LetterFilters, *, everything: bool
+    words: tuple[str, ...], location: StreamLocation, wanted: LetterFilters, *, everything: bool
 ) -> tuple[str | None, LetterFilters]:
     rest = list(words)
-    topic = place.topic(rest)
+    topic = location.topic(rest)
     if rest:
-        raise place.wrong(f"Got unexpected extra argument ({rest[0]})")
+        raise location.usage_error(f"Got unexpected extra argument ({rest[0]})")
     if everything and wanted.given:
-        raise click.UsageError("--all means all: leave --id, --group and --key out, or --all")
+        raise click.UsageError("--all excludes --id, --group and --key: leave one or the other out")
     if not everything and not wanted.given:
-        raise click.UsageError("Say which: --all, --id, --group or --key.")
+        raise click.UsageError("Select dead letters with --all, --id, --group or --key.")
     return topic, wanted
 
 
 async def _for_each(
     access: Access, found: list[Found], question: str, wanted: LetterFilters, done: str
 ) -> int:
-    """Ask each stream that has the dead letters; the exit status."""
+    """Ask each stream that has selected dead letters; return the exit status."""
     total = 0
     for one in found:
         arguments = wanted.of(one)
@@ -126,5 +137,5 @@ async def _for_each(
         if number:
             click.echo(clean(f"{one.name}: {count(number, 'dead letter')} {done}."))
     if not total:
-        complain(f"there is no dead letter {wanted}" if wanted.given else "there are no dead letters")
+        print_error(f"no dead letters {wanted}" if wanted.given else "no dead letters found")
     return 0 if total else 1

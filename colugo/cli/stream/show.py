@@ -1,4 +1,4 @@
-"""`colugo stream show`."""
+"""The command `colugo stream show`."""
 
 import base64
 import json
@@ -11,8 +11,8 @@ from colugo.cli.network.output import clean, print_json
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.enveloped import open_envelope
 from colugo.cli.stream.filters import LetterFilters, filters
+from colugo.cli.stream.location import EXIT_STATUS, StreamLocation, location_options, print_error, run
 from colugo.cli.stream.paging import letters, messages, whole
-from colugo.cli.stream.place import EXIT_STATUS, StreamLocation, complain, place_options, run
 from colugo.cli.stream.tables import amount, as_data, print_messages, screen, when
 from colugo.diagnosis.wording import count
 from colugo.errors import ConfigurationError
@@ -34,11 +34,11 @@ Examples:
 )
 @click.argument("words", nargs=-1, metavar="[TOPIC] [ID]")
 @click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Messages of each stream."
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Messages to list per stream."
 )
-@click.option("--after", metavar="ID", help="Only messages that follow this one.")
-@click.option("--payload", "alone", is_flag=True, help="Print only the payload of the message, as it is.")
-@place_options
+@click.option("--after", metavar="ID", help="List only messages after this one.")
+@click.option("--payload", "alone", is_flag=True, help="Write only the payload of the message, unchanged.")
+@location_options
 @json_option
 def show(
     *,
@@ -46,33 +46,33 @@ def show(
     limit: int,
     after: str | None,
     alone: bool,
-    place: StreamLocation,
+    location: StreamLocation,
     as_json: bool,
 ) -> None:
-    """Show the messages that a stream keeps, or one of them whole.
+    """List the messages in a stream, or show one completely.
 
-    A message is kept until all groups have acknowledged it. With ID, also a dead letter is shown, with its
-    traceback.
+    A stream keeps a message until all groups have acknowledged it. ID may also be that of a dead letter,
+    which is shown with its traceback.
     """
     rest = list(words)
-    topic = place.topic(rest)
+    topic = location.topic(rest)
     if len(rest) > 1:
-        raise place.wrong(f"Got unexpected extra argument ({rest[1]})")
+        raise location.usage_error(f"Got unexpected extra argument ({rest[1]})")
     try:
         wanted = LetterFilters(tuple(rest))
     except ConfigurationError as error:
-        raise place.wrong(str(error)) from error
+        raise location.usage_error(str(error)) from error
     if after is not None:
         filters((after,), None, None)
     if alone and not rest:
-        raise click.UsageError("--payload is of one message: give its ID")
+        raise click.UsageError("--payload needs the ID of a message")
 
     async def work(access: Access, found: list[Found]) -> int:
         if rest:
             return await _show_one(access, found, wanted, alone=alone, as_json=as_json)
         return await _show_page(access, found, after, limit, as_json=as_json)
 
-    run(place, topic, work)
+    run(location, topic, work)
 
 
 async def _show_page(
@@ -81,7 +81,7 @@ async def _show_page(
     if after is not None:
         found = [one for one in found if split_id(after)[0] == one.stream.stream_id]
         if not found:
-            complain(f"no stream that is found has had a message with the id {after}")
+            print_error(f"no stream found has ever had a message with id {after}")
             return 1
     data = []
     for one in found:
@@ -93,7 +93,7 @@ async def _show_page(
         if page:
             print_messages(page)
         if len(page) == limit:
-            click.echo(f"More may follow: --after {page[-1].id}, or a larger --limit.")
+            click.echo(f"For more, use --after {page[-1].id}, or a larger --limit.")
     if as_json:
         print_json(data)
     return 0
@@ -115,7 +115,7 @@ async def _show_one(
                 message, payload = answer
                 shown.append((one, message, payload))
     if not shown:
-        complain(f"no stream that is found keeps a message or dead letter with the id {message_id}")
+        print_error(f"no stream found has a message or dead letter with id {message_id}")
         return 1
     if alone:
         click.echo(shown[0][2], nl=False)
@@ -150,7 +150,7 @@ def _print(found: Found, message: Whole, payload: bytes) -> None:
     }
     if message.dead:
         facts |= {
-            "died": f"{when(message.died_ns)}, after {count(message.attempts, 'try', 'tries')}",
+            "died": f"{when(message.died_ns)}, after {count(message.attempts, 'attempt')}",
             "reason": message.reason,
         }
     enveloped = open_envelope(payload)
@@ -169,8 +169,8 @@ def _print(found: Found, message: Whole, payload: bytes) -> None:
     if text is not None:
         click.echo("\n".join(map(clean, text.splitlines())))
         return
-    which = "them as they are" if enveloped is None else "the whole message"
-    click.echo(f"{amount(len(payload))} that are no text; --payload writes {which}:")
+    which = "them unchanged" if enveloped is None else "the whole message"
+    click.echo(f"{amount(len(payload))} of binary data; --payload writes {which}:")
     for offset in range(0, min(len(payload), _SHOWN_BYTES), 16):
         line = payload[offset : offset + 16]
         signs = "".join(chr(one) if 32 <= one < 127 else "." for one in line)  # noqa: PLR2004 - ASCII's

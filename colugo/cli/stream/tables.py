@@ -1,4 +1,4 @@
-"""How the commands show things."""
+"""Tables and formats of the stream commands' output."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -18,11 +18,11 @@ _PIPE_WIDTH = 200
 _KIB = 1024
 _GAP = 2
 _FOLDED = 20
-"""How wide a column is at least that may go on in the next line."""
+"""The minimum width of a column that may wrap."""
 
 
 def screen() -> Console:
-    """Standard output; what does not go to a terminal is 200 signs wide."""
+    """Open a console on standard output, 200 columns wide if that is not a terminal."""
     out = console()
     if not out.is_terminal:
         out.width = _PIPE_WIDTH
@@ -30,12 +30,12 @@ def screen() -> Console:
 
 
 def table(columns: Sequence[str], rows: Iterable[Iterable[object]], *, right: Sequence[str] = ()) -> Table:
-    """A table without lines.
+    """Make a table without lines.
 
     Args:
-        columns: their names.
-        rows: what is in them; text of others is cleaned.
-        right: names of the columns that stand to the right, as numbers do.
+        columns: the names of the columns.
+        rows: the cells, row by row; control characters are replaced.
+        right: the names of the right-aligned columns, those of numbers.
     """
     made = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
@@ -48,20 +48,20 @@ def table(columns: Sequence[str], rows: Iterable[Iterable[object]], *, right: Se
 def print_cut(
     columns: Sequence[str], rows: Sequence[tuple[str, ...]], *, fold: Sequence[str], right: Sequence[str]
 ) -> None:
-    """Print a table that keeps to a line each: its last column is cut.
+    """Print a table with one line per row, where the last column is cut to fit.
 
     Args:
-        columns: their names.
-        rows: what is in them.
-        fold: names of the columns that may go on in the next line; the others can be pasted.
-        right: names of the columns that stand to the right.
+        columns: the names of the columns.
+        rows: the cells, row by row.
+        fold: the names of the columns that may wrap; the others stay whole, so that users can paste them.
+        right: the names of the right-aligned columns.
     """
     out = screen()
     made = table(columns, rows, right=right)
     room = out.width
-    for place, column in enumerate(made.columns[:-1]):
-        width = max(cell_len(row[place]) for row in (columns, *rows))
-        column.no_wrap = columns[place] not in fold
+    for index, column in enumerate(made.columns[:-1]):
+        width = max(cell_len(row[index]) for row in (columns, *rows))
+        column.no_wrap = columns[index] not in fold
         room -= _GAP + (width if column.no_wrap else min(width, _FOLDED))
     made.columns[-1].no_wrap, made.columns[-1].overflow = True, "ellipsis"
     made.columns[-1].max_width = max(room, _FOLDED)
@@ -69,17 +69,17 @@ def print_cut(
 
 
 def cell(value: object) -> Text:
-    """What others have said, without signs that control a terminal."""
+    """Make a table cell, without characters that control a terminal."""
     return Text(clean(str(value)))
 
 
 def one_line(text: str) -> str:
-    """A text of several lines in one."""
+    """Join a text of several lines into one."""
     return " ".join(text.split())
 
 
 def when(ns: int) -> str:
-    """A time of the wall clock, here."""
+    """Format a time, in nanoseconds since 1970, as local time."""
     try:
         return datetime.fromtimestamp(ns / 1e9).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, OSError, ValueError):
@@ -87,7 +87,7 @@ def when(ns: int) -> str:
 
 
 def amount(number: int) -> str:
-    """Bytes, such as `12 B` and `1.5 MiB`."""
+    """Format a number of bytes, such as `12 B` and `1.5 MiB`."""
     if number < _KIB:
         return f"{number} B"
     size = float(number)
@@ -99,13 +99,13 @@ def amount(number: int) -> str:
 
 
 def as_data(found: Found, message: Summary) -> dict[str, Any]:
-    """A message or dead letter, for programs."""
+    """Convert a message or dead letter to plain data for JSON."""
     data: dict[str, Any] = msgspec.to_builtins(message)
     return {"topic": found.stream.topic, "node": found.node, "store": found.stream.store, **data}
 
 
 def print_messages(messages: Iterable[Summary]) -> None:
-    """A line for each."""
+    """Print a table of messages."""
     rows = [
         (
             message.id,
@@ -120,7 +120,7 @@ def print_messages(messages: Iterable[Summary]) -> None:
 
 
 def print_letters(letters: Iterable[LetterSummary]) -> None:
-    """A line for each."""
+    """Print a table of dead letters."""
     rows = [
         (
             letter.id,
@@ -132,5 +132,5 @@ def print_letters(letters: Iterable[LetterSummary]) -> None:
         )
         for letter in letters
     ]
-    columns = ("id", "group", "key", "tries", "died", "reason")
-    print_cut(columns, rows, fold=("group", "key"), right=("tries",))
+    columns = ("id", "group", "key", "attempts", "died", "reason")
+    print_cut(columns, rows, fold=("group", "key"), right=("attempts",))

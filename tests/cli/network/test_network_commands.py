@@ -82,13 +82,15 @@ def test_the_commands_see_the_nodes_of_this_machine(realm: str) -> None:
         empty = new_realm()
         result = run_command("nodes", "--wait", "0.5", "--realm", empty)
         assert result.exit_code == 1
-        assert result.output.startswith(f"No node is heard in realm {empty}.\n")
+        assert result.output.startswith(f"No nodes found in realm {empty}.\n")
 
 
 def test_in_scope_host_no_other_host_is_asked() -> None:
     result = run_command("doctor", "--scope", "host", "--wait", "0.2", "192.0.2.7", "--json")
     (found,) = [each for each in json.loads(result.output)["findings"] if "192.0.2.7" in each["text"]]
-    assert found["text"] == "192.0.2.7 cannot be asked: the scope in force sends no packet to other machines"
+    assert (
+        found["text"] == "192.0.2.7 cannot be queried: the scope in force sends no packet to other machines"
+    )
     assert result.exit_code == 1
 
 
