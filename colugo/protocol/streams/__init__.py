@@ -1,1 +1,1 @@
-"""Frames and state machines of streams."""
+"""The frames and state machines of streams."""

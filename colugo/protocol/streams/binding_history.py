@@ -1,4 +1,4 @@
-"""Which keys a consumer group takes, now and when older messages were sent."""
+"""The bindings of a consumer group, now and at the time when older messages were sent."""
 
 from collections.abc import Iterable
 
@@ -6,23 +6,23 @@ from colugo.protocol.streams.bindings import MAX_BINDINGS, Bindings
 from colugo.protocol.word_patterns import ANY_WORDS
 
 MAX_EARLIER = 16
-"""If a group changes its bindings more often while messages wait, the oldest ones are united."""
+"""The most earlier bindings that are kept; beyond that, the two oldest are merged."""
 
 Earlier = tuple[tuple[int, tuple[str, ...]], ...]
-"""The number of the last message that bindings are for, and their patterns; in the order of the numbers."""
+"""The last message number that each earlier binding applies to, and its patterns; ascending."""
 
 
 class BindingHistory:
-    """The bindings of a group, and those that it had when messages were sent that it is not done with yet.
+    """The current bindings of a group, and the earlier ones that still apply to unfinished messages.
 
-    As with the queues of RabbitMQ, a message is for the group if it was bound to the key when that was sent.
+    As with RabbitMQ's queues, a message is routed by the bindings at the time when it was sent.
 
     Args:
-        patterns: of the bindings now.
-        earlier: of the bindings before.
+        patterns: the current bindings.
+        earlier: the earlier bindings.
 
     Attributes:
-        now: the bindings now.
+        now: the current bindings.
     """
 
     __slots__ = ("_earlier", "now")
@@ -33,20 +33,20 @@ class BindingHistory:
 
     @property
     def earlier(self) -> Earlier:
-        """The bindings before, as they are kept."""
+        """The earlier bindings, as they are stored."""
         return tuple((last, bindings.patterns) for last, bindings in self._earlier)
 
     @property
     def all(self) -> bool:
-        """Whether every message is for the group."""
+        """True if the group gets every message."""
         return self.now.all and not self._earlier
 
     def wants(self, seq: int, key: str) -> bool:
-        """Whether a message is for the group.
+        """Return True if the group gets a message.
 
         Args:
-            seq: its number.
-            key: its key.
+            seq: the message's number.
+            key: the message's key.
         """
         for last, bindings in self._earlier:
             if seq <= last:
@@ -54,14 +54,14 @@ class BindingHistory:
         return self.now.matches(key)
 
     def change(self, patterns: Iterable[str], last: int) -> bool:
-        """Take other bindings for what is sent from now on.
+        """Bind anew for messages that are sent from now on.
 
         Args:
-            patterns: of them.
-            last: the number of the last message that was sent; 0 if the new ones are for all messages.
+            patterns: the new bindings.
+            last: the number of the last message sent so far; 0 to apply the new bindings to all messages.
 
         Returns:
-            Whether they are others.
+            False if the bindings are the same as before.
         """
         bindings, before = Bindings(patterns), self.now
         if bindings.patterns == before.patterns:
@@ -69,19 +69,19 @@ class BindingHistory:
         self.now = bindings
         if not last:
             self._earlier.clear()
-        elif not self._earlier or self._earlier[-1][0] < last:  # else nothing was sent meanwhile
+        elif not self._earlier or self._earlier[-1][0] < last:  # else no message was sent meanwhile
             self._earlier.append((last, before))
             if len(self._earlier) > MAX_EARLIER:
                 (_, first), (until, second), *rest = self._earlier
-                self._earlier = [(until, _united(first, second)), *rest]
+                self._earlier = [(until, _merged(first, second)), *rest]
         return True
 
     def finish(self, seq: int) -> None:
-        """The group is done with all messages up to a number: bindings for these are no longer needed."""
+        """Forget earlier bindings that apply only up to a number: the group has finished those messages."""
         while self._earlier and self._earlier[0][0] <= seq:
             del self._earlier[0]
 
 
-def _united(one: Bindings, other: Bindings) -> Bindings:
+def _merged(one: Bindings, other: Bindings) -> Bindings:
     patterns = {*one.patterns, *other.patterns}
     return Bindings(sorted(patterns) if len(patterns) <= MAX_BINDINGS else [ANY_WORDS])

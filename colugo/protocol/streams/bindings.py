@@ -1,4 +1,4 @@
-"""Which keys a consumer group takes."""
+"""The bindings of a consumer group: patterns of message keys."""
 
 from collections.abc import Iterable
 
@@ -12,42 +12,42 @@ _CACHED = 1024
 
 
 def exact(name: str) -> str:
-    """The pattern that matches just this key, though it may have dots, `*` or `#` in it.
+    """Return the pattern that matches exactly this key, even if it contains dots, `*` or `#`.
 
     Args:
         name: the key, at most 255 bytes of UTF-8.
 
     Raises:
-        ConfigurationError: if it cannot be a key.
+        ConfigurationError: if it is not a valid key.
     """
     return _EXACT + check_size(name, "key", MAX_KEY_BYTES)
 
 
 class Bindings:
-    """Patterns of keys; a key that one of them matches is bound.
+    """Patterns of keys; a key is bound if one of them matches.
 
-    The rules are those of RabbitMQ's topic exchange: words divided by `.`, `*` for one word, `#` for any
-    number of words. A pattern that begins with `=` matches the rest as it is: see `exact`.
+    The rules are those of RabbitMQ's topic exchange: words separated by `.`, `*` for one word, `#` for
+    any number of words. A pattern that begins with `=` matches the rest literally: see `exact`.
 
     Args:
         patterns: 1 to 1,000, each of at most 255 bytes of UTF-8, a leading `=` not counted.
 
     Attributes:
-        all: whether every key is bound.
-        patterns: as they were given.
+        all: true if every key is bound.
+        patterns: the given patterns without duplicates, in their order.
 
     Raises:
-        ConfigurationError: if there are none or too many, or one breaks the rules.
+        ConfigurationError: if there are none or too many, or one is invalid.
     """
 
     __slots__ = ("_cache", "_keys", "_wild", "all", "patterns")
 
     def __init__(self, patterns: Iterable[str]) -> None:
         if isinstance(patterns, str):
-            raise ConfigurationError(f"bindings are a list of patterns; write [{patterns!r}]")
+            raise ConfigurationError(f"bindings must be a list of patterns; write [{patterns!r}]")
         given = list(patterns)
         if not 1 <= len(given) <= MAX_BINDINGS:
-            raise ConfigurationError(f"1 to {MAX_BINDINGS} bindings are possible, not {len(given)}")
+            raise ConfigurationError(f"there must be 1 to {MAX_BINDINGS} bindings, not {len(given)}")
         keys = set()
         wild = []
         for pattern in given:
@@ -64,7 +64,7 @@ class Bindings:
         self._cache: dict[str, bool] = {}
 
     def matches(self, key: str) -> bool:
-        """Whether the key is bound."""
+        """Return True if the key is bound."""
         if self.all or key in self._keys:
             return True
         found = self._cache.get(key)
@@ -81,5 +81,5 @@ def _wild(pattern: str) -> WordPattern:
         return WordPattern(pattern)
     except TopicError as error:
         raise ConfigurationError(
-            f"{error}; a key that has such a sign is bound by exact(…), that is with a leading ="
+            f"{error}; to bind a key that contains a wildcard, use exact(…), which adds a leading ="
         ) from None

@@ -1,4 +1,4 @@
-"""Frames of messages that a stream hands to a consumer, in batches."""
+"""The frames that deliver messages from a stream to a consumer, in batches."""
 
 import struct
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from colugo.protocol.streams.stream_message import FLAG_TEXT, StreamMessage
 FLAG_REDELIVERED = 2
 _FLAGS = bytes(range((FLAG_TEXT | FLAG_REDELIVERED) + 1))
 MAX_ATTEMPT = 255
-"""Later tries go as this one."""
+"""The highest attempt that a frame carries; later ones are sent as this."""
 
 _HEADER = struct.Struct("<BBBB8sI")
 _NUMBERS = struct.Struct("<QQIHHBB")
@@ -21,17 +21,17 @@ _seq, _key, _headers, _payload, _flags, _sent_ns = map(itemgetter, range(6))
 
 
 class Deliveries(NamedTuple):
-    """A decoded batch: all of a kind side by side, one of each for each message.
+    """A decoded batch, as columns with one value per message.
 
     Attributes:
-        stream_id: of the stream that it comes from.
+        stream_id: the id of the stream that sent it.
         seqs: the sequence numbers.
-        sent_ns: when the messages were sent, nanoseconds since 1970.
-        attempts: which try it is, from 1 on; MAX_ATTEMPT for that or a later one.
-        flags: FLAG_TEXT, FLAG_REDELIVERED.
+        sent_ns: the times when the messages were sent, nanoseconds since 1970.
+        attempts: the number of each delivery attempt, from 1; MAX_ATTEMPT stands for that or a later one.
+        flags: combinations of FLAG_TEXT and FLAG_REDELIVERED.
         keys: "" for none.
-        headers: msgpack maps; b"" for none. They have not been looked at.
-        payloads: the bytes.
+        headers: msgpack maps, not validated; b"" for none.
+        payloads: the encoded messages.
     """
 
     stream_id: bytes
@@ -54,9 +54,9 @@ def encode_deliveries(
 
     Args:
         stream_id: 8 bytes.
-        messages: one at least, at most MAX_COUNT.
-        attempts: which try each is, from 1 on; None: all are first ones.
-        redelivered: of each, whether a consumer may have had it before; None: of none.
+        messages: 1 to MAX_COUNT.
+        attempts: the number of each delivery attempt, from 1; None if all are first attempts.
+        redelivered: whether a consumer may have had each message before; None if no consumer has.
     """
     count = len(messages)
     payloads = list(map(_payload, messages))
@@ -70,21 +70,21 @@ def encode_deliveries(
     flags = bytes(map(_flags, messages))
     if redelivered is not None:
         flags = bytes(map(or_, flags, (FLAG_REDELIVERED if each else 0 for each in redelivered)))
-    tries = b"\x01" * count
+    tried = b"\x01" * count
     if attempts is not None:
-        tries = bytes(min(attempt, MAX_ATTEMPT) for attempt in attempts)
+        tried = bytes(min(attempt, MAX_ATTEMPT) for attempt in attempts)
     numbers = struct.pack(
         f"<{2 * count}Q{count}I", *map(_seq, messages), *map(_sent_ns, messages), *map(len, payloads)
     )
     header = _HEADER.pack(MAGIC, 0, VERSION, FrameKind.DELIVER, stream_id, count)
-    return b"".join([header, numbers, sizes, tries, flags, *keys, *headers, *payloads])
+    return b"".join([header, numbers, sizes, tried, flags, *keys, *headers, *payloads])
 
 
 def decode_deliveries(frame: bytes) -> Deliveries:
     """Read the frame of a batch.
 
     Raises:
-        FrameError: if it is anything else, or of another version.
+        FrameError: if it is malformed, or of another version.
     """
     try:
         magic, reserved, version, kind, stream_id, count = _HEADER.unpack_from(frame)
@@ -99,13 +99,13 @@ def decode_deliveries(frame: bytes) -> Deliveries:
         raise FrameError(f"{count} messages do not fit into {len(frame)} bytes")
     numbers = struct.unpack_from(f"<{2 * count}Q{count}I", frame, _HEADER.size)
     seqs, sent_ns, lengths = numbers[:count], numbers[count : 2 * count], numbers[2 * count :]
-    tries_at, flags_at = start - 2 * count, start - count
-    attempts, flags = frame[tries_at:flags_at], frame[flags_at:start]
+    attempts_at, flags_at = start - 2 * count, start - count
+    attempts, flags = frame[attempts_at:flags_at], frame[flags_at:start]
     if flags.translate(None, _FLAGS):
         raise FrameError(f"unknown flags among {set(flags)}")
     if 0 in attempts or 0 in seqs:
-        raise FrameError("a sequence number or a try is 0; they begin with 1")
-    names = frame[tries_at - 4 * count : tries_at]
+        raise FrameError("a sequence number or an attempt is 0; both begin with 1")
+    names = frame[attempts_at - 4 * count : attempts_at]
     keys, headers, payloads = _cut_parts(frame, start, names, lengths)
     return Deliveries(stream_id, seqs, sent_ns, attempts, flags, keys, headers, payloads)
 
@@ -117,9 +117,9 @@ def _cut_parts(
 
     Args:
         frame: the received bytes.
-        start: where the keys begin.
+        start: the offset of the keys.
         names: the sizes of the keys, then of the headers.
-        lengths: of the payloads.
+        lengths: the sizes of the payloads.
     """
     count = len(lengths)
     if names.count(0) == len(names):
@@ -128,7 +128,7 @@ def _cut_parts(
     sizes = struct.unpack(f"<{2 * count}H", names)
     key_sizes, header_sizes = sizes[:count], sizes[count:]
     if max(key_sizes) > MAX_KEY_BYTES:
-        raise FrameError(f"a key of {max(key_sizes)} bytes; there may be {MAX_KEY_BYTES}")
+        raise FrameError(f"a key of {max(key_sizes)} bytes; the limit is {MAX_KEY_BYTES}")
     headers_at = start + sum(key_sizes)
     payloads_at = headers_at + sum(header_sizes)
     check_end(payloads_at + sum(lengths), len(frame))
@@ -138,7 +138,7 @@ def _cut_parts(
 
 
 def _cut_keys(whole: bytes, sizes: tuple[int, ...]) -> list[str]:
-    """Cut the keys out of all of them."""
+    """Cut the keys out of their concatenation."""
     try:
         if whole.isascii():
             return cut(whole.decode(), 0, sizes)

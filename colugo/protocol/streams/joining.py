@@ -1,4 +1,4 @@
-"""How a consumer joins a group at a stream: control frames in JSON."""
+"""The control frames, in JSON, by which a consumer joins a group at a stream."""
 
 from typing import Annotated
 
@@ -17,22 +17,21 @@ _Text = Annotated[str, msgspec.Meta(max_length=256)]
 
 
 class Join(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a consumer sends when it is connected, and again after each reconnection.
+    """The request that a consumer sends after each connection, to join a group.
 
     Attributes:
-        consumer: its id, 16 hexadecimal digits, new each time one is made.
-        group: the group's name; of a consumer without one, a name that no other has.
+        consumer: its id, 16 hexadecimal digits, new for each consumer object.
+        group: the group's name; a unique name for a consumer without a group.
         named: whether the program gave that name.
-        durable: whether the stream is to remember the group when all its members are away.
-        bindings: patterns of keys; the group gets what one of them matches.
-        prefetch: how many messages the consumer takes before it has settled the first, 1 to 65,535.
+        durable: whether the stream remembers the group while it has no members.
+        bindings: patterns of keys; the group gets messages that one of them matches.
+        prefetch: the most messages that the consumer has in flight, 1 to 65,535.
         node: the name of its node, for people.
-        begun: of a consumer that has joined, and joins again to bind the group to other keys: numbers of
-            the messages that it is at work with. What else it is sent up to the answer it throws away, and
-            the stream takes that back.
+        begun: when a member joins again to change the group's bindings, the numbers of the messages that it
+            has started. It discards other messages until the answer comes, and the stream takes them back.
 
     Raises:
-        ConfigurationError: if the group's name or a binding breaks the rules.
+        ConfigurationError: if the group's name or a binding is invalid.
     """
 
     consumer: _Id
@@ -50,19 +49,18 @@ class Join(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Joined(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The stream's answer to a consumer that it has let in; else it sends a `Refusal`.
+    """The stream's answer to a consumer that it admits; otherwise it sends a `Refusal`.
 
     Attributes:
-        stream: its id, 16 hexadecimal digits: of the store, so the same after a restart.
-        ack_timeout_ms: milliseconds after which a message that is neither settled nor said to be worked
-            at is taken for failed.
-        topic: of the stream.
-        run: 16 hexadecimal digits, new each time the stream is started.
-        last: the highest number that it had used when it was started. If the consumer has had higher ones
-            from another run, the stream has forgotten these (a power failure, a file from a backup), and
-            uses the numbers again.
-        admitted: how often it has let a consumer in since then, this time included. If it has answered on
-            several connections of one consumer, that with the highest number is the one that counts.
+        stream: its id, 16 hexadecimal digits, kept in the store and thus the same after a restart.
+        ack_timeout_ms: milliseconds after which a message fails that is neither settled nor extended.
+        topic: the stream's topic.
+        run: 16 hexadecimal digits, new each time the stream starts.
+        last: the highest message number at the start of this run. If a consumer has had higher numbers from
+            an earlier run, the stream has lost those messages (in a power failure, or because its file comes
+            from a backup) and uses their numbers again.
+        admitted: the number of consumers admitted in this run, this one included. If a stream has answered
+            several connections of one consumer, the answer with the highest number counts.
     """
 
     stream: _Id

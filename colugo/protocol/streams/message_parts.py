@@ -1,4 +1,4 @@
-"""What a program gives beside the payload: the key and headers of a message, the name of a group."""
+"""The key and headers of a message, and the name of a group: limits and encodings."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import msgspec
 from colugo.errors import ConfigurationError, DecodeError, EncodeError
 
 MAX_KEY_BYTES = 255
-"""AMQP's limit of a routing key (a short string)."""
+"""AMQP's limit for a routing key (a short string)."""
 MAX_HEADERS_BYTES = 65535
 MAX_GROUP_BYTES = 100
 
@@ -17,10 +17,10 @@ _decoder = msgspec.msgpack.Decoder(dict[str, Any])
 
 
 def check_key(key: object) -> str:
-    """Return the key if it is one.
+    """Return the key if it is valid.
 
     Args:
-        key: any text that UTF-8 can carry, at most 255 bytes; "" for none.
+        key: any text that UTF-8 can encode, at most 255 bytes; "" for none.
 
     Raises:
         ConfigurationError: with the reason.
@@ -29,7 +29,7 @@ def check_key(key: object) -> str:
 
 
 def check_group(name: object) -> str:
-    """Return the name of a consumer group if it is one.
+    """Return the name of a consumer group if it is valid.
 
     Args:
         name: printable text, 1 to 100 bytes of UTF-8.
@@ -41,80 +41,82 @@ def check_group(name: object) -> str:
     if not text:
         raise ConfigurationError("a group's name must not be empty")
     if not text.isprintable():
-        raise ConfigurationError(f"a group's name is made of printable signs; {text!r} is not")
+        raise ConfigurationError(f"a group's name must be printable, not {text!r}")
     return text
 
 
 def check_size(text: object, what: str, most: int) -> str:
-    """Return the text if UTF-8 can carry it in so many bytes.
+    """Return the text if UTF-8 can encode it within a limit.
 
     Args:
-        text: anything.
-        what: what it is, for the error.
-        most: bytes.
+        text: any object.
+        what: its noun, for the error.
+        most: the limit in bytes.
 
     Raises:
         ConfigurationError: with the reason.
     """
     if not isinstance(text, str):
-        raise ConfigurationError(f"a {what} is a str, not {type(text).__name__}: {text!r}")
+        raise ConfigurationError(f"a {what} must be a str, not {type(text).__name__}: {text!r}")
     if text.isascii() and len(text) <= most:
         return text
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
-        raise ConfigurationError(f"UTF-8 cannot carry the {what} {text[:_SHOWN]!r}: {error.reason}") from None
+        raise ConfigurationError(
+            f"UTF-8 cannot encode the {what} {text[:_SHOWN]!r}: {error.reason}"
+        ) from None
     if size > most:
         raise ConfigurationError(
-            f"a {what} has at most {most} bytes of UTF-8, this has {size}: {text[:_SHOWN]!r}…"
+            f"a {what} must have at most {most} bytes of UTF-8, this has {size}: {text[:_SHOWN]!r}…"
         )
     return text
 
 
 def pack_headers(headers: dict[str, Any] | None) -> bytes:
-    """Write the headers of a message.
+    """Encode the headers of a message.
 
     Args:
-        headers: names and values; values are what msgpack carries. None or {} for none.
+        headers: names and values that msgpack can encode. None or {} for none.
 
     Returns:
         A msgpack map, or b"" for none.
 
     Raises:
-        EncodeError: if they are no dict with str keys, msgpack cannot carry a value, or they take more
-            than 65,535 bytes.
+        EncodeError: if the headers are not a dict with str keys, msgpack cannot encode a value, or they
+            take more than 65,535 bytes.
     """
     if not headers and (headers is None or isinstance(headers, dict)):
         return b""
     if not isinstance(headers, dict):
-        raise EncodeError(f"headers are a dict, not {type(headers).__name__}: {repr(headers)[:_SHOWN]}")
+        raise EncodeError(f"headers must be a dict, not {type(headers).__name__}: {repr(headers)[:_SHOWN]}")
     for name in headers:
         if not isinstance(name, str):
-            raise EncodeError(f"the name of a header is a str, not {type(name).__name__}: {name!r}")
+            raise EncodeError(f"the name of a header must be a str, not {type(name).__name__}: {name!r}")
     try:
         packed = _encoder.encode(headers)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise EncodeError(f"headers that msgpack cannot carry: {error}") from error
+        raise EncodeError(f"headers that msgpack cannot encode: {error}") from error
     if len(packed) > MAX_HEADERS_BYTES:
         raise EncodeError(
             f"the headers of a message take at most {MAX_HEADERS_BYTES} bytes, these take {len(packed)}: "
-            f"what is larger belongs into the message"
+            f"put larger data into the message"
         )
     return packed
 
 
 def unpack_headers(packed: bytes) -> dict[str, Any]:
-    """Read the headers of a message.
+    """Decode the headers of a message.
 
     Args:
         packed: a msgpack map with str keys, or b"" for none.
 
     Raises:
-        DecodeError: if it is anything else.
+        DecodeError: if it is malformed.
     """
     if not packed:
         return {}
     try:
         return _decoder.decode(packed)
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise DecodeError(f"{len(packed)} bytes that are no headers: {error}") from error
+        raise DecodeError(f"{len(packed)} bytes that are not headers: {error}") from error

@@ -1,4 +1,4 @@
-"""A set of numbers that mostly follow each other, kept as ranges. Pure."""
+"""A set of mostly consecutive numbers, kept as ranges."""
 
 import struct
 from bisect import bisect_left, bisect_right
@@ -12,25 +12,25 @@ from colugo.errors import FrameError
 MAX_NUMBER = 2**64 - 1
 
 Range = tuple[int, int]
-"""The first and the last number of it."""
+"""A first and a last number, both included."""
 
 _HEAD = struct.Struct("<BQQ")
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _NEXT = 2
-"""The least distance from the last number of a range to the first one of the next range."""
+"""The smallest distance between the end of a range and the beginning of the next one."""
 
 
 class RangeSet:
     """A set of numbers from 1 to 2**64 - 1, as ranges that neither overlap nor touch each other.
 
-    What it costs grows with the ranges, not with the numbers. Adding at either end, or to the first
-    range, takes the same time however many there are.
+    Time and memory grow with the number of ranges, not of numbers. Adding at either end, or to the first
+    range, takes constant time.
 
     Args:
-        ranges: what is in it from the beginning, in any order.
+        ranges: the initial ranges, in any order.
 
     Attributes:
-        count: how many numbers are in it.
+        count: the number of numbers in the set.
     """
 
     __slots__ = ("_firsts", "_lasts", "count")
@@ -44,29 +44,29 @@ class RangeSet:
 
     @property
     def floor(self) -> int:
-        """The largest number up to which all numbers from 1 on are in it; 0 if 1 is not."""
+        """The largest number up to which the set contains all numbers from 1; 0 if it does not contain 1."""
         return self._lasts[0] if self._firsts and self._firsts[0] == 1 else 0
 
     @property
     def last(self) -> int:
-        """The largest number in it; 0 if there is none."""
+        """The largest number in the set; 0 if it is empty."""
         return self._lasts[-1] if self._lasts else 0
 
     def add(self, first: int, last: int) -> list[Range]:
         """Add a range.
 
         Args:
-            first: its first number, from 1 on.
-            last: its last number, not below the first.
+            first: its first number, at least 1.
+            last: its last number, at least the first.
 
         Returns:
-            The parts of it that are new.
+            The parts of the range that are new.
 
         Raises:
-            ValueError: if that is no range.
+            ValueError: if the numbers are not a range.
         """
         if not 1 <= first <= last <= MAX_NUMBER:
-            raise ValueError(f"from {first} to {last} is no range of numbers from 1 to {MAX_NUMBER}")
+            raise ValueError(f"from {first} to {last} is not a range of numbers from 1 to {MAX_NUMBER}")
         firsts, lasts = self._firsts, self._lasts
         if not lasts or first > lasts[-1] + 1:
             firsts.append(first)
@@ -96,7 +96,7 @@ class RangeSet:
         return new
 
     def overlap(self, first: int, last: int) -> list[Range]:
-        """The parts of a range that are in the set."""
+        """Return the parts of a range that are in the set."""
         begin = bisect_left(self._lasts, first)
         end = bisect_right(self._firsts, last, begin)
         inside = list(zip(self._firsts[begin:end], self._lasts[begin:end], strict=True))
@@ -106,7 +106,7 @@ class RangeSet:
         return inside
 
     def gaps(self, first: int, last: int) -> list[Range]:
-        """The parts of a range that are not in the set."""
+        """Return the parts of a range that are not in the set."""
         missing = []
         for low, high in self.overlap(first, last):
             if first < low:
@@ -117,11 +117,11 @@ class RangeSet:
         return missing
 
     def encode(self) -> bytes:
-        """The set as bytes: one or two for each border as long as the ranges are short and near.
+        """Encode the set, in one or two bytes for each border while the ranges are short and close.
 
-        Nothing for the empty set. Else the width of a distance (1, 2, 4 or 8 bytes) and the first range,
-        then for each other one its distance from the one before, less the two that it has at least, and
-        from its first to its last number.
+        The empty set is empty bytes. Any other begins with the width of a distance (1, 2, 4 or 8 bytes) and
+        the first range. For each further range follow its distance from the range before, less the minimum
+        of two, and the distance from its first to its last number.
         """
         if not self._firsts:
             return b""
@@ -136,13 +136,13 @@ class RangeSet:
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Read a set.
+        """Decode a set.
 
         Args:
-            data: what `encode` gave.
+            data: the bytes that `encode` returned.
 
         Raises:
-            FrameError: if it cannot be that.
+            FrameError: if they are malformed.
         """
         found = cls()
         if not data:
@@ -152,7 +152,9 @@ class RangeSet:
         width, first, last = _HEAD.unpack_from(data)
         count, rest = divmod(len(data) - _HEAD.size, 2 * width) if width in _CODES else (0, 1)
         if rest or not 1 <= first <= last:
-            raise FrameError(f"no set of ranges: {len(data)} bytes of width {width}, from {first} to {last}")
+            raise FrameError(
+                f"not a set of ranges: {len(data)} bytes of width {width}, from {first} to {last}"
+            )
         distances = struct.unpack_from(f"<{2 * count}{_CODES[width]}", data, _HEAD.size)
         if last + sum(distances) + _NEXT * count > MAX_NUMBER:
             raise FrameError(f"a set of ranges of numbers above {MAX_NUMBER}")
@@ -169,7 +171,7 @@ class RangeSet:
         return at < len(self._firsts) and self._firsts[at] <= number
 
     def __iter__(self) -> Iterator[Range]:
-        """The ranges, in order."""
+        """Iterate over the ranges, in order."""
         return zip(self._firsts, self._lasts, strict=True)
 
     def __bool__(self) -> bool:
@@ -180,17 +182,17 @@ class RangeSet:
             return NotImplemented
         return self._firsts == other._firsts and self._lasts == other._lasts
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
         return f"RangeSet({list(self)})"
 
 
 def to_ranges(numbers: Iterable[int]) -> list[Range]:
-    """The ranges of some numbers, in order.
+    """Return numbers as ranges, in order.
 
     Args:
-        numbers: in any order, also more than once; fastest if they ascend.
+        numbers: in any order, duplicates allowed; fastest if ascending.
     """
     ordered = sorted(set(numbers))
     if not ordered:

@@ -1,4 +1,4 @@
-"""Frames by which a consumer says what has become of messages, in batches."""
+"""The frames by which a consumer settles messages, in batches."""
 
 import struct
 import traceback as tracebacks
@@ -16,15 +16,15 @@ from colugo.protocol.frames import MAGIC, MAX_COUNT, VERSION, FrameKind, check_e
 from colugo.protocol.streams.ranges import Range
 
 MAX_REPORT_CHARS = 10_000
-"""Of a failure's reason, and of its traceback."""
+"""The limit of a failure's reason, and of its traceback."""
 BY_RULES = 2**32 - 1
-"""As a delay: what the rules of the stream say."""
+"""The delay that stands for the backoff of the stream's rules."""
 MAX_DELAY_MS = BY_RULES - 1
 
 MAX_PART_BYTES = 56 * 1024
-"""Of a frame of several entries: whatever `max_message_bytes` a stream's node has, it takes 64 KiB more."""
+"""The size of a frame with several entries; a stream accepts 64 KiB above its `max_message_bytes`."""
 MAX_PART_RANGES = 3000
-"""As many as fit into that."""
+"""The number of ranges that fit into such a frame."""
 
 _HEADER = struct.Struct("<BBBB8sII")
 _OTHER = struct.Struct("<QBII")
@@ -34,11 +34,11 @@ _Text = Annotated[str, msgspec.Meta(max_length=MAX_REPORT_CHARS)]
 
 
 class SettlementOutcome(IntEnum):
-    """What has become of a message, other than that it was handled.
+    """The outcome of a message other than its acknowledgement.
 
-    NACK: it failed, and counts as a try. RETURN: it was not begun, and does not count. WORKING: it is
-    being handled still, and is not to be given to another member yet. ABANDONED: it was begun, and will not
-    be ended, since the consumer is about to leave.
+    NACK: it failed, which counts as an attempt. RETURN: it was not started, which does not count. WORKING: it
+    is in progress, and needs more time. ABANDONED: it was started and will not be finished, since the
+    consumer is about to leave.
     """
 
     NACK = 1
@@ -48,10 +48,10 @@ class SettlementOutcome(IntEnum):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why a message could not be handled.
+    """The reason why a message could not be handled.
 
     Attributes:
-        reason: the exception's class and text, or what the program gave.
+        reason: the exception's class and text, or the reason that the program gave.
         traceback: as Python prints it; "" for none.
     """
 
@@ -60,13 +60,13 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Settlement(NamedTuple):
-    """What has become of one message.
+    """The settlement of one message.
 
     Attributes:
-        seq: its sequence number.
-        outcome: an `SettlementOutcome`.
-        delay_ms: milliseconds until it may be tried again; BY_RULES for what the stream has been given.
-        failure: with NACK, why; None if nothing was said.
+        seq: the message's number.
+        outcome: its outcome.
+        delay_ms: milliseconds until the next attempt; BY_RULES for the stream's backoff.
+        failure: the reason of a NACK, if one was given.
     """
 
     seq: int
@@ -79,10 +79,10 @@ class Settle(NamedTuple):
     """A decoded batch.
 
     Attributes:
-        stream_id: of the stream that is meant.
-        ranges: the first and last numbers of what was handled, ascending. A stranger may give ranges of
-            any width: never count them out.
-        others: what has become of others.
+        stream_id: the id of the stream that it is for.
+        ranges: the first and last numbers of acknowledged messages, ascending. A peer may send ranges of any
+            width: never iterate over their numbers.
+        others: the other settlements.
     """
 
     stream_id: bytes
@@ -91,7 +91,7 @@ class Settle(NamedTuple):
 
 
 def report_failure(error: BaseException) -> Failure:
-    """Why a message could not be handled, of the exception that was raised."""
+    """Return the failure for an exception."""
     report = report_error(error)
     lines = tracebacks.format_exception(error)
     return Failure(f"{report.type_name}: {report.message}", "".join(lines))
@@ -102,8 +102,8 @@ def encode_settle(stream_id: bytes, ranges: Sequence[Range], others: Sequence[Se
 
     Args:
         stream_id: 8 bytes.
-        ranges: what was handled, ascending and without overlap; at most MAX_COUNT.
-        others: at most MAX_COUNT. Of long reasons the beginning is sent, of long tracebacks the end.
+        ranges: the acknowledged messages, ascending and without overlap; at most MAX_COUNT.
+        others: at most MAX_COUNT. Long reasons are cut at the end, long tracebacks at the beginning.
     """
     reports = [b"" if other.failure is None else _encode_failure(other.failure) for other in others]
     header = _HEADER.pack(MAGIC, 0, VERSION, FrameKind.SETTLE, stream_id, len(ranges), len(others))
@@ -116,7 +116,7 @@ def encode_settle(stream_id: bytes, ranges: Sequence[Range], others: Sequence[Se
 
 
 def in_parts(others: Sequence[Settlement]) -> Iterator[list[Settlement]]:
-    """What goes into a frame each, so that it is short."""
+    """Split settlements into the parts for one short frame each."""
     part: list[Settlement] = []
     total = 0
     for other in others:
@@ -137,7 +137,7 @@ def decode_settle(frame: bytes) -> Settle:
     """Read the frame of a batch.
 
     Raises:
-        FrameError: if it is anything else, or of another version.
+        FrameError: if it is malformed, or of another version.
     """
     try:
         magic, reserved, version, kind, stream_id, count, others = _HEADER.unpack_from(frame)
@@ -147,7 +147,7 @@ def decode_settle(frame: bytes) -> Settle:
     if kind != FrameKind.SETTLE or reserved or not (count or others):
         raise FrameError(f"not a SETTLE: kind {kind}, second byte {reserved}, {count} and {others} entries")
     if max(count, others) > MAX_COUNT:
-        raise FrameError(f"{count} ranges and {others} others in one frame; there may be {MAX_COUNT} of each")
+        raise FrameError(f"{count} ranges and {others} others in one frame; the limit is {MAX_COUNT} of each")
     others_at = _HEADER.size + 16 * count
     reports_at = others_at + _OTHER.size * others
     if reports_at > len(frame):
@@ -155,7 +155,7 @@ def decode_settle(frame: bytes) -> Settle:
     borders = struct.unpack_from(f"<{2 * count}Q", frame, _HEADER.size)
     firsts, lasts = borders[::2], borders[1::2]
     if not (all(map(le, firsts, lasts)) and all(map(lt, (0, *lasts), firsts))):
-        raise FrameError("ranges that do not ascend from 1 on, or that overlap")
+        raise FrameError("ranges that do not ascend from 1, or that overlap")
     entries = list(_OTHER.iter_unpack(frame[others_at:reports_at]))
     check_end(reports_at + sum(map(_report_size, entries)), len(frame))
     settlements = []
@@ -173,8 +173,8 @@ def _decode_settlement(seq: int, number: int, delay_ms: int, report: bytes) -> S
         raise FrameError(f"unknown outcome {number}") from None
     if not seq or (report and outcome is not SettlementOutcome.NACK):
         raise FrameError(
-            f"message {seq}, {outcome.name}, report of {len(report)} bytes: they begin with 1, and only "
-            f"NACK has a report"
+            f"message {seq}, {outcome.name}, report of {len(report)} bytes: numbers begin with 1, and "
+            f"only NACK has a report"
         )
     if not report:
         return Settlement(seq, outcome, delay_ms)
@@ -194,5 +194,5 @@ def _encode_failure(failure: Failure) -> bytes:
 
 
 def _utf8(text: str) -> str:
-    """As UTF-8 can carry it."""
+    """Replace what UTF-8 cannot encode."""
     return text.encode(errors="replace").decode()

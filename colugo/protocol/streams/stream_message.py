@@ -1,4 +1,4 @@
-"""A message that a stream keeps."""
+"""A message of a stream."""
 
 from typing import NamedTuple
 
@@ -9,13 +9,13 @@ class StreamMessage(NamedTuple):
     """One message of a stream.
 
     Attributes:
-        seq: its number in the stream, from 1 on.
-        key: `""` for none; at most 255 bytes of UTF-8 (AMQP's limit of routing keys).
+        seq: its number in the stream, from 1.
+        key: at most 255 bytes of UTF-8 (AMQP's limit for routing keys); `""` for none.
         headers: a msgpack map with `str` keys; `b""` for none; at most 65,535 bytes.
-        payload: what the codec made of it.
-        flags: `FLAG_TEXT` if it was sent as `str`.
-        sent_ns: when it was sent, in nanoseconds since 1970.
-        group: only this group gets it (a resurrected dead letter); `""` for all.
+        payload: the encoded message.
+        flags: `FLAG_TEXT` for a `str` without a codec.
+        sent_ns: the time when it was sent, nanoseconds since 1970.
+        group: the only group that gets it, for a resurrected dead letter; `""` for all groups.
     """
 
     seq: int

@@ -69,7 +69,7 @@ def test_an_empty_set_has_nothing() -> None:
 @pytest.mark.parametrize("bad", [(0, 3), (-1, 1), (3, 2), (1, MAX_NUMBER + 1)])
 def test_what_is_no_range_of_numbers_from_1_on_is_refused(bad: Range) -> None:
     found = RangeSet([(7, 8)])
-    with pytest.raises(ValueError, match=f"from {bad[0]} to {bad[1]} is no range"):
+    with pytest.raises(ValueError, match=f"from {bad[0]} to {bad[1]} is not a range"):
         found.add(*bad)
     assert list(found) == [(7, 8)]
 
