@@ -479,6 +479,6 @@ def test_a_coroutine_repeater_does_not_overlap_itself() -> None:
 @pytest.mark.parametrize("delay_ms", [0, -1, True, "5", float("inf"), float("nan")])
 def test_a_delay_that_is_none_is_refused(delay_ms: Any) -> None:
     node = Node("a")
-    with pytest.raises(ConfigurationError, match="a delay is a number of milliseconds"):
+    with pytest.raises(ConfigurationError, match="a delay must be a number of milliseconds"):
         node.add_repeater(delay_ms, print)
     node.stop()

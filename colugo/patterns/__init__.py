@@ -1,1 +1,1 @@
-"""The messaging patterns: publish/subscribe, request/reply, and the repeater."""
+"""The messaging patterns: publish/subscribe, requests and surveys, streams, and timers."""

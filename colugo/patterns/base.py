@@ -1,4 +1,4 @@
-"""What several patterns check and count in the same way."""
+"""The base of a node's parts, and checks that several patterns share."""
 
 import math
 import sys
@@ -12,10 +12,10 @@ _LOG_PERIOD_S = 60.0
 
 
 def check_size(payload: bytes, limit: int) -> None:
-    """Refuse a payload over the limit.
+    """Check that a payload is within the limit.
 
     Raises:
-        MessageTooLargeError: with both numbers.
+        MessageTooLargeError: with both sizes in bytes.
     """
     if len(payload) > limit:
         raise MessageTooLargeError(
@@ -25,33 +25,33 @@ def check_size(payload: bytes, limit: int) -> None:
 
 
 def check_count(what: str, value: object) -> int:
-    """Return the value if it is a whole number from 1 on.
+    """Return the value if it is an integer ≥ 1.
 
     Raises:
-        ConfigurationError: with name and value.
+        ConfigurationError: with the name and the value.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{what} is a whole number from 1 on, not {value!r}")
+        raise ConfigurationError(f"{what} must be an integer ≥ 1, not {value!r}")
     return value
 
 
 def check_delay_ms(delay_ms: object, *, least: int, what: str = "a delay") -> int | float:
-    """Return the delay if it is a number of milliseconds.
+    """Return the delay if it is a finite number of milliseconds.
 
     Raises:
-        ConfigurationError: with name and value.
+        ConfigurationError: with the name and the value.
     """
     if (
         isinstance(delay_ms, bool)
         or not isinstance(delay_ms, int | float)
         or not least <= delay_ms < math.inf
     ):
-        raise ConfigurationError(f"{what} is a number of milliseconds from {least} on, not {delay_ms!r}")
+        raise ConfigurationError(f"{what} must be a number of milliseconds ≥ {least}, not {delay_ms!r}")
     return delay_ms
 
 
 def check_timeout_ms(timeout_ms: object) -> None:
-    """Refuse what is no timeout; infinity is one, an int beyond all floats is not.
+    """Check a timeout. Infinity is valid; an int too large for a float is not.
 
     Raises:
         ConfigurationError: with the value.
@@ -62,14 +62,14 @@ def check_timeout_ms(timeout_ms: object) -> None:
         or not timeout_ms > 0
         or (isinstance(timeout_ms, int) and timeout_ms > sys.float_info.max)
     ):
-        raise ConfigurationError(f"a timeout is a number of milliseconds above 0, not {timeout_ms!r}")
+        raise ConfigurationError(f"a timeout must be a number of milliseconds > 0, not {timeout_ms!r}")
 
 
 def as_endpoints(connect: Iterable[str]) -> list[str]:
-    """The endpoints of a `connect=` argument.
+    """Return the endpoints of a `connect=` argument as a list.
 
     Raises:
-        ConfigurationError: if it is one str instead of several.
+        ConfigurationError: if the argument is a single str.
     """
     if isinstance(connect, str):
         raise ConfigurationError(f"connect= takes a list of endpoints, not the str {connect!r}")
@@ -77,10 +77,10 @@ def as_endpoints(connect: Iterable[str]) -> list[str]:
 
 
 class Part:
-    """The base of what is on a node: closed with it, or before by itself.
+    """The base of a node's parts, such as publishers and timers: closed with the node, or earlier.
 
     Args:
-        runtime: the node's.
+        runtime: the node's runtime.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -89,11 +89,11 @@ class Part:
 
     @property
     def closed(self) -> bool:
-        """Whether it has been closed."""
+        """True after `close()`, or after the node has stopped."""
         return self._closed
 
     def close(self) -> None:
-        """Close; a second time is a no-op. May be called from any thread."""
+        """Close; a no-op if already closed. May be called from any thread."""
         if not self._closed:
             self._runtime.submit(self.close_now)
 
@@ -102,13 +102,13 @@ class Part:
         return None
 
     def quiesce(self) -> None:
-        """Begin nothing new, while the node says goodbye and answers what is under way."""
+        """Start nothing new, while the node withdraws its sockets and finishes what is in progress."""
 
     async def finish(self) -> None:
-        """Wait, while the node stops, for what has to be done before `close_now`; not for long."""
+        """Wait briefly, while the node stops, for work that must be done before `close_now`."""
 
     def close_now(self) -> None:
-        """Close, on the node's thread; a second time is a no-op."""
+        """Close, on the node's thread; a no-op if already closed."""
         if not self._closed:
             self._closed = True
             self._runtime.parts.pop(self, None)
@@ -128,20 +128,26 @@ class Part:
             raise ClosedError(f"this {type(self).__name__} is closed: {why}")
 
     def _shut(self) -> None:
-        """Release what it holds; called once, on the node's thread."""
+        """Release all resources; called once, on the node's thread."""
         raise NotImplementedError
 
 
 class ThrottledWarnings:
-    """Warnings about what others send: once a minute for each subject, with how many were held back."""
+    """Warnings about messages of peers: at most one a minute for each subject.
+
+    Each warning gives the number of those that were suppressed before it.
+
+    Args:
+        runtime: the node's runtime.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._throttle = Throttle(_LOG_PERIOD_S)
 
     def warn(self, subject: Hashable, text: str, error: Exception) -> None:
-        """Log it, or count it if the subject was logged within the last minute."""
-        held = self._throttle.admit(subject, self._runtime.loop.time())
-        if held is not None:
-            more = f" ({held} more like it in the last minute)" if held else ""
+        """Log a warning, or count it if one about the subject was logged within the last minute."""
+        suppressed = self._throttle.admit(subject, self._runtime.loop.time())
+        if suppressed is not None:
+            more = f" ({suppressed} more like it in the last minute)" if suppressed else ""
             self._runtime.logger.warning("%s: %s%s", text, error, more)

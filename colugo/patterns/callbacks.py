@@ -1,4 +1,4 @@
-"""Calling user code: looked at once, never allowed to end the node."""
+"""Calls of user code. Its parameters are inspected once, and its exceptions never stop the node."""
 
 import asyncio
 import inspect
@@ -15,11 +15,11 @@ _UNUSUAL = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 _VALUES = frozenset({NoneType, bool, int, float, str, bytes, dict, list, tuple})
 
 CALLBACK_ERRORS = (Exception, asyncio.CancelledError)
-"""What must not end the node, whoever raises it: awaiting a cancelled task raises CancelledError too."""
+"""Exceptions of user code that must not stop the node; awaiting a cancelled task raises CancelledError."""
 
 
 def reraise_if_cancelled(error: BaseException) -> None:
-    """Let a cancellation go on if it is meant for this task, and not one that user code has met."""
+    """Raise a cancellation of this task again, but not one that user code got from a task it awaited."""
     task = asyncio.current_task()
     if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
         raise error
@@ -28,24 +28,23 @@ def reraise_if_cancelled(error: BaseException) -> None:
 class Handler:
     """A user's callback.
 
-    How many arguments it gets is told by its parameters without a default (`*args` counts as none),
-    looked at once. One that raises is logged with its traceback and counted in the node's
-    `callback_errors`.
+    It gets as many arguments as it has parameters without a default (`*args` counts as none), which are
+    inspected once. An exception is logged with its traceback and counted in the node's `callback_errors`.
 
     Args:
-        runtime: the node's.
+        runtime: the node's runtime.
         callback: a plain or a coroutine function.
-        label: what it is, for the log, such as `on_connect of lab.temperature`.
-        least: the fewest arguments it may take.
-        most: the most it can get.
+        label: its name in the log, such as `on_connect of lab.temperature`.
+        least: the fewest arguments that it may take.
+        most: the most arguments that it can get.
 
     Attributes:
-        callback: the same.
-        label: the same.
-        count: how many arguments the callback gets.
+        callback: the callback, as given.
+        label: the label, as given.
+        count: the number of arguments that the callback gets.
 
     Raises:
-        ConfigurationError: if it is not callable, or takes another number of arguments.
+        ConfigurationError: if the callback is not callable, or takes another number of arguments.
     """
 
     __slots__ = ("_runtime", "callback", "count", "label")
@@ -62,17 +61,17 @@ class Handler:
 
     @property
     def is_coroutine(self) -> bool:
-        """Whether it is a coroutine function, or an object whose call is one."""
+        """True if the callback is a coroutine function, or an object whose `__call__` is one."""
         return inspect.iscoroutinefunction(self.callback) or inspect.iscoroutinefunction(
             getattr(self.callback, "__call__", None)  # noqa: B004 - the method of a callable object
         )
 
     def __call__(self, *args: Any) -> Any:
-        """Call it and let it raise; a coroutine function returns its coroutine."""
+        """Call the callback and return its result; exceptions propagate."""
         return self.callback(*args[: self.count])
 
     def run(self, *args: Any) -> None:
-        """Call it; a coroutine runs as a task."""
+        """Call the callback; a coroutine runs as a task."""
         try:
             result = self.callback(*args[: self.count])
         except CALLBACK_ERRORS as error:
@@ -82,12 +81,12 @@ class Handler:
             self.finish(result)
 
     def finish(self, result: Any) -> None:
-        """Run what a plain function has returned as a task, if it is awaitable."""
+        """Run the result of a callback as a task, if it is awaitable."""
         if is_awaitable(result):
             self._runtime.spawn(self._finish(result), self.label)
 
     async def run_to_end(self, *args: Any) -> None:
-        """Call it and wait for it if it is a coroutine."""
+        """Call the callback, and wait for its result if that is awaitable."""
         try:
             result = self.callback(*args[: self.count])
             if inspect.isawaitable(result):
@@ -97,11 +96,11 @@ class Handler:
             self.failed(error)
 
     def failed(self, error: BaseException, at: str = "") -> None:
-        """Log and count what it raised.
+        """Log and count an exception that the callback raised.
 
         Args:
-            error: that.
-            at: what it was called with, for the log, such as `" at message 17"`.
+            error: the exception.
+            at: the arguments of the call, for the log, such as `" at message 17"`.
         """
         self._runtime.count_callback_error()
         self._runtime.logger.log(logging.ERROR, "%s raised%s", self.label, at, exc_info=error)
@@ -115,25 +114,25 @@ class Handler:
 
 
 def is_awaitable(result: object) -> TypeGuard[Awaitable[Any]]:
-    """`inspect.isawaitable`, quick for what is mostly returned."""
+    """Return `inspect.isawaitable(result)`, with a shortcut for the most common types."""
     return type(result) not in _VALUES and inspect.isawaitable(result)
 
 
 def optional_handler(
     runtime: Runtime, callback: Callable[..., Any] | None, label: str, *, most: int
 ) -> Handler | None:
-    """A handler for a callback that may be left out, and may take no argument."""
+    """Return a handler for an optional callback that may take no argument."""
     return None if callback is None else Handler(runtime, callback, label, least=0, most=most)
 
 
 def count_parameters(callback: Callable[..., Any], label: str, least: int, most: int) -> int:
-    """How many arguments a callback gets: as many as it needs.
+    """Count the arguments that a callback gets: one for each parameter without a default.
 
     Args:
         callback: the function.
-        label: what it is, for the error.
-        least: the fewest arguments it may take.
-        most: the most it can get.
+        label: its name, for the error.
+        least: the fewest arguments that it may take.
+        most: the most arguments that it can get.
 
     Raises:
         ConfigurationError: if it takes another number of arguments.
@@ -152,13 +151,17 @@ def _count_by_signature(callback: Callable[..., Any], label: str, least: int, mo
         parameters = inspect.signature(callback).parameters.values()
     except ValueError:  # a builtin without a signature
         return least
-    takes = [
+    positional = [
         parameter
         for parameter in parameters
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
-    required = sum(parameter.default is parameter.empty for parameter in takes)
-    room = most if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters) else len(takes)
+    required = sum(parameter.default is parameter.empty for parameter in positional)
+    capacity = (
+        most
+        if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+        else len(positional)
+    )
     keywords = [
         parameter.name
         for parameter in parameters
@@ -168,7 +171,7 @@ def _count_by_signature(callback: Callable[..., Any], label: str, least: int, mo
         raise ConfigurationError(
             f"{label} is called without keywords; {callback!r} needs {', '.join(keywords)}"
         )
-    if required > most or room < least:
+    if required > most or capacity < least:
         raise ConfigurationError(
             f"{label} is called with {least} to {most} arguments; {callback!r} takes {required}"
         )

@@ -1,4 +1,4 @@
-"""Waiting until a count is reached: what `ready()` stands on."""
+"""A count that coroutines wait for, behind `ready()`."""
 
 import asyncio
 
@@ -6,10 +6,10 @@ from colugo.errors import ClosedError
 
 
 class Gate:
-    """A number that goes up and down, and coroutines that wait for it.
+    """A count, and the coroutines that wait until it is reached.
 
     Args:
-        label: what is counted, for the error of those who wait when it closes.
+        label: the owner's name, for the error of coroutines that wait when it closes.
     """
 
     def __init__(self, label: str) -> None:
@@ -20,11 +20,11 @@ class Gate:
 
     @property
     def count(self) -> int:
-        """The number now."""
+        """The current count."""
         return self._count
 
     def set(self, count: int) -> None:
-        """Change the number; those who waited for it go on."""
+        """Change the count, and wake the coroutines that have waited for it."""
         self._count = count
         if self._waiting:
             for wanted, future in self._waiting:
@@ -33,10 +33,10 @@ class Gate:
             self._waiting = [entry for entry in self._waiting if not entry[1].done()]
 
     async def wait(self, count: int) -> None:
-        """Return when the number is at least this.
+        """Return when the count is at least this.
 
         Raises:
-            ClosedError: if it was closed meanwhile.
+            ClosedError: if the gate is closed, or is closed meanwhile.
         """
         if self._closed:
             raise ClosedError(f"{self._label} is closed")
@@ -47,11 +47,11 @@ class Gate:
             try:
                 await future
             finally:
-                if entry in self._waiting:  # given up: nobody has reached it
+                if entry in self._waiting:  # cancelled before the count was reached
                     self._waiting.remove(entry)
 
     def close(self) -> None:
-        """Let all who wait fail."""
+        """Make all waiting coroutines fail with `ClosedError`."""
         self._closed = True
         waiting, self._waiting = self._waiting, []
         for _, future in waiting:

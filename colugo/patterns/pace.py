@@ -1,4 +1,4 @@
-"""How many messages a plain callback gets before the loop's other work may have its turn."""
+"""The number of messages that a plain callback gets before the loop does other work."""
 
 import logging
 from collections.abc import Callable
@@ -6,57 +6,57 @@ from typing import Any
 
 from colugo.patterns.callbacks import Handler
 
-PATIENCE_S = 0.0005
-"""How long callbacks may take until what they have sent leaves, though more of them are to be called."""
+FLUSH_AFTER_S = 0.0005
+"""Time after which messages sent by callbacks are flushed, although more callbacks are due."""
 _LONG_S = 0.002
-_HELD_S = 0.1
-_MOST = 256
+_BLOCKED_S = 0.1
+_MAX_SIZE = 256
 
 
 class Pace:
-    """Learns how long a callback takes, and names one that holds the loop.
+    """The pace of a callback: learned from the time that it takes. One that blocks the loop is logged.
 
     Args:
-        label: what the callback is, for the log.
-        logger: where to name it.
+        label: the callback's name in the log.
+        logger: the node's logger.
 
     Attributes:
-        size: how many messages to hand over at a time.
+        size: the number of messages to pass to the callback in one turn of the loop.
     """
 
-    __slots__ = ("_label", "_logger", "_named", "size")
+    __slots__ = ("_label", "_logger", "_warned", "size")
 
     def __init__(self, label: str, logger: logging.Logger) -> None:
         self._label = label
         self._logger = logger
-        self._named = False
+        self._warned = False
         self.size = 1
 
-    def took(self, seconds: float, count: int, callback: Callable[..., Any] | None = None) -> None:
-        """Take in how long it has taken.
+    def record(self, seconds: float, count: int, callback: Callable[..., Any] | None = None) -> None:
+        """Adapt to the duration of calls.
 
         Args:
-            seconds: the time.
-            count: of how many messages.
-            callback: that of the last one.
+            seconds: the duration.
+            count: the number of messages.
+            callback: the callback of the last one.
         """
-        if seconds < PATIENCE_S:
+        if seconds < FLUSH_AFTER_S:
             if count >= self.size:
-                self.size = min(2 * self.size, _MOST)
+                self.size = min(2 * self.size, _MAX_SIZE)
         elif seconds > _LONG_S:
             self.size = max(1, self.size // 4)
-            if seconds > _HELD_S and not self._named:
-                self._name(seconds, count, callback)
+            if seconds > _BLOCKED_S and not self._warned:
+                self._warn(seconds, count, callback)
 
-    def _name(self, seconds: float, count: int, callback: Callable[..., Any] | None) -> None:
-        self._named = True
+    def _warn(self, seconds: float, count: int, callback: Callable[..., Any] | None) -> None:
+        self._warned = True
         handler = getattr(callback, "__self__", None)
         if isinstance(handler, Handler):
             callback = handler.callback
         self._logger.warning(
             "%s (%s) has held the loop for %.0f ms (messages: %d); nothing else ran meanwhile. "
-            "Let it be a coroutine function that awaits, or work on a thread (subscribers: executor=True). "
-            "Said once",
+            "Make it a coroutine function that awaits, or use a thread (subscribers: executor=True). "
+            "This is logged once",
             self._label,
             getattr(callback, "__qualname__", callback),
             seconds * 1000,

@@ -492,7 +492,7 @@ def test_counts_are_whole_numbers_from_1_on(number: Any) -> None:
         lambda: Echo("e", capacity=number),
         lambda: ResultListener(capacity=number),
     ):
-        with pytest.raises(ConfigurationError, match="whole number"):
+        with pytest.raises(ConfigurationError, match="must be an integer ≥ 1"):
             make()
 
 

@@ -357,9 +357,9 @@ def test_a_limit_that_is_none_is_refused(size: Any) -> None:
 @pytest.mark.parametrize("hwm", [0, -1, True, "10", 1.5])
 def test_a_high_water_mark_that_is_none_is_refused(hwm: Any) -> None:
     node = Node("a")
-    with pytest.raises(ConfigurationError, match="hwm is a whole number"):
+    with pytest.raises(ConfigurationError, match="hwm must be an integer ≥ 1"):
         node.add_publisher("t", hwm=hwm)
-    with pytest.raises(ConfigurationError, match="queue is a whole number"):
+    with pytest.raises(ConfigurationError, match="queue must be an integer ≥ 1"):
         node.add_subscriber("t", queue=hwm)
     node.stop()
 

@@ -123,7 +123,7 @@ class DirectCallbacks:
             return
         began = time.monotonic()
         self._call(messages, sequences, origin)
-        self._pace.took(time.monotonic() - began, len(messages), self._handler.callback)
+        self._pace.record(time.monotonic() - began, len(messages), self._handler.callback)
 
     def hand_in_turns(
         self, messages: list[Any], sequences: Sequences, origin: Origin, *, wait: bool

@@ -1,4 +1,4 @@
-"""A survey under way."""
+"""A survey in progress."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from colugo.protocol.requests.survey_tally import SurveyOutcome, SurveyTally
 
 
 class SurveyCallbacks(NamedTuple):
-    """Who hears of a survey.
+    """The callbacks of a survey.
 
     Attributes:
-        on_reply: gets each answer, as it comes; errors, too.
-        on_end: gets what it has come to.
-        on_error: called instead, when the surveyor is closed.
+        on_reply: called with each answer as it arrives, errors included; None if not needed.
+        on_end: called with the result.
+        on_error: called instead of `on_end` when the surveyor is closed.
     """
 
     on_reply: Callable[[SurveyReply], None] | None
@@ -28,42 +28,42 @@ class SurveyCallbacks(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class PendingSurvey:
-    """What there is of it so far.
+    """A survey in progress.
 
     Attributes:
-        call: what is sent to each.
-        timeout_ms: how long it waits, in milliseconds.
-        quorum: how many replies are enough; None for all.
-        callbacks: who hears of it.
-        roll: who was asked, and what became of each.
+        call: the call that is sent to each respondent.
+        timeout_ms: the timeout in milliseconds.
+        quorum: the number of replies that completes the survey; None to wait for all respondents.
+        callbacks: the callbacks of the survey.
+        tally: the respondents that were asked, and the outcome of each.
         values: the replies and errors.
-        began: when it was sent.
-        timer: its end, at the latest.
-        ended: whether it has.
+        began: the time when it was sent, in seconds of `time.monotonic`.
+        timer: the timer of its timeout.
+        ended: whether it has ended.
     """
 
     call: Call
     timeout_ms: float
     quorum: int | None
     callbacks: SurveyCallbacks
-    roll: SurveyTally[ServerLink] = field(default_factory=lambda: SurveyTally(()))
+    tally: SurveyTally[ServerLink] = field(default_factory=lambda: SurveyTally(()))
     values: dict[ServerLink, Any] = field(default_factory=dict)
     began: float = 0.0
     timer: asyncio.TimerHandle | None = None
     ended: bool = False
 
-    def account(self, now: float) -> Survey:
-        """What it has come to, at its end."""
-        outcomes, values = self.roll.outcomes, self.values
+    def result(self, now: float) -> Survey:
+        """Return the result of the survey at its end."""
+        outcomes, values = self.tally.outcomes, self.values
 
-        def those(outcome: SurveyOutcome) -> list[ServerLink]:
-            return [link for link, its in outcomes.items() if its is outcome]
+        def having(wanted: SurveyOutcome) -> list[ServerLink]:
+            return [link for link, outcome in outcomes.items() if outcome is wanted]
 
         return Survey(
-            replies={link.peer: values[link] for link in those(SurveyOutcome.REPLIED)},
-            failed={link.peer: values[link] for link in those(SurveyOutcome.FAILED)},
-            declined=tuple(link.peer for link in those(SurveyOutcome.DECLINED)),
-            silent=tuple(link.peer for link in self.roll.silent),
-            left=tuple(link.peer for link in those(SurveyOutcome.LEFT)),
+            replies={link.peer: values[link] for link in having(SurveyOutcome.REPLIED)},
+            failed={link.peer: values[link] for link in having(SurveyOutcome.FAILED)},
+            declined=tuple(link.peer for link in having(SurveyOutcome.DECLINED)),
+            silent=tuple(link.peer for link in self.tally.silent),
+            left=tuple(link.peer for link in having(SurveyOutcome.LEFT)),
             elapsed_ms=1000 * (now - self.began),
         )

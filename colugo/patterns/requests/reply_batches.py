@@ -1,4 +1,4 @@
-"""What leaves a reply server: replies to many clients, none of which may hold up the others."""
+"""Outgoing replies, in batches. A client that does not read does not delay the others."""
 
 import asyncio
 from collections import deque
@@ -21,7 +21,7 @@ _RETRY_S = 0.01
 
 @dataclass(eq=False, slots=True)
 class _Backlog:
-    """What waits for one client: messages, each with how many replies it is and its bytes."""
+    """The messages that wait for one client, each with its number of replies and its size in bytes."""
 
     messages: deque[tuple[list[bytes], int, int]] = field(default_factory=deque)
     count: int = 0
@@ -29,14 +29,14 @@ class _Backlog:
 
 
 class ReplyBatches:
-    """Replies on a ROUTER socket: those to one client in one turn of the loop leave together.
+    """Replies on a ROUTER socket: replies to one client in one turn of the loop leave together.
 
     Args:
-        socket: the server's; this object does not close it.
-        server: its id.
+        socket: the server's socket; the server closes it.
+        server: the server's id.
 
     Attributes:
-        dropped: replies whose client had gone or did not read.
+        dropped: replies whose client had disconnected or did not read.
     """
 
     def __init__(self, socket: zmq.Socket[bytes], server: bytes) -> None:
@@ -52,36 +52,36 @@ class ReplyBatches:
         self.dropped = 0
 
     def open(self, reader: SocketReader) -> None:
-        """Begin.
+        """Begin to send.
 
         Args:
-            reader: of the same socket.
+            reader: the reader of the same socket.
         """
         self._reader = reader
 
     def close(self) -> None:
-        """Send what has been gathered, as far as it can leave."""
+        """Send gathered replies, as far as the socket takes them."""
         self._flush()
         self._reader = None
         if self._retry_timer is not None:
             self._retry_timer.cancel()
 
     def hold(self) -> None:
-        """Gather what comes until `release()`."""
+        """Gather replies until `release()`."""
         self._held = True
 
     def release(self) -> None:
-        """Send what has been gathered."""
+        """Send gathered replies."""
         self._held = False
         if self._gathered:
             self._turn.begin()
             self._flush()
 
     def add(self, identity: bytes, call: Call) -> None:
-        """Send a reply to a client of ours: at once if it is the first of a turn of the loop.
+        """Send a reply to a colugo client: at once if it is the first in a turn of the loop.
 
         Args:
-            identity: of the client's connection.
+            identity: ZeroMQ's identity of the client's connection.
             call: the reply.
         """
         calls = self._gathered.get(identity)
@@ -94,11 +94,11 @@ class ReplyBatches:
             self._flush()
 
     def send(self, frames: list[bytes], count: int) -> None:
-        """Send a message, or keep it until the client takes it; of too many, the oldest are dropped.
+        """Send a message, or keep it until the client reads; if too many wait, drop the oldest.
 
         Args:
-            frames: the client's identity, then what it is to get.
-            count: how many replies these are.
+            frames: the identity of the client's connection, then the frames of the message.
+            count: the number of replies in the message.
         """
         self._turn.begin()
         identity = frames[0]
@@ -114,7 +114,7 @@ class ReplyBatches:
         waiting.size += size
         while len(waiting.messages) > 1 and (
             waiting.count > _MAX_BACKLOG or waiting.size > _MAX_BACKLOG_BYTES
-        ):  # the oldest first: their requests are the likeliest to have timed out
+        ):  # the oldest first: their requests are the most likely to have timed out
             _, oldest, oldest_size = waiting.messages.popleft()
             waiting.count -= oldest
             waiting.size -= oldest_size
@@ -134,7 +134,7 @@ class ReplyBatches:
                 self.send([identity, encode_calls(FrameKind.REPLY, self._server, part)], len(part))
 
     def _try_send(self, frames: list[bytes], count: int) -> bool:
-        """Send if the client takes it or is gone; False if its pipe is full."""
+        """Send a message; return False if the client's pipe is full, and True also if the client is gone."""
         try:
             for frame in frames[:-1]:
                 self._socket.send(frame, _NOBLOCK_MORE)
@@ -148,7 +148,7 @@ class ReplyBatches:
         return True
 
     def _retry_later(self) -> None:
-        """By a timer: a ROUTER is writable as soon as any of its peers is."""
+        """Set a timer. ZeroMQ gives no signal: a ROUTER is writable as soon as any of its peers is."""
         if self._retry_timer is None:
             self._retry_timer = asyncio.get_running_loop().call_later(_RETRY_S, self._retry)
 

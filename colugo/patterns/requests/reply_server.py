@@ -1,4 +1,4 @@
-"""The serving side of request/reply."""
+"""The reply server: answers requests."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from colugo.protocol.description.socket_descriptions import ReplyServerDescripti
 
 @dataclass(frozen=True, slots=True)
 class ReplyServerStats:
-    """What a reply server has done.
+    """The counters of a reply server.
 
     Attributes:
         requests: requests received.
         replies: replies sent, errors included.
         errors: of those, how many were errors.
-        dropped: replies whose client had gone or did not read.
+        dropped: replies whose client had disconnected or did not read.
         undecodable: requests that did not fit the codec.
-        malformed: messages that were neither ours nor of a REQ socket.
+        malformed: messages that were neither of the wire format nor of a REQ socket.
         refused: requests meant for a server that had this port before.
     """
 
@@ -31,7 +31,7 @@ class ReplyServerStats:
 
 
 class ReplyServer(ServerBase):
-    """Answers requests of a topic; made by `Node.add_reply_server`."""
+    """A reply server answers requests of a topic; made by `Node.add_reply_server`."""
 
     _kind = SocketKind.REPLY_SERVER
     _description = ReplyServerDescription

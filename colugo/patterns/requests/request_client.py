@@ -19,7 +19,7 @@ from colugo.net.runtime import Runtime
 from colugo.net.transport.socket_reader import MoreToRead
 from colugo.patterns.base import check_size, check_timeout_ms
 from colugo.patterns.callbacks import Handler, optional_handler
-from colugo.patterns.pace import PATIENCE_S, Pace
+from colugo.patterns.pace import FLUSH_AFTER_S, Pace
 from colugo.patterns.requests.client_base import ClientBase
 from colugo.patterns.requests.server_link import ServerLink
 from colugo.protocol.advertisement import Advertisement, SocketKind
@@ -327,8 +327,8 @@ class RequestClient(ClientBase):
             self._flush()  # the reader of a link that was closed meanwhile will not see to it
             raise
         took = time.monotonic() - began
-        self._pace.took(took, len(calls), request.on_reply if request else None)
-        if took > PATIENCE_S:
+        self._pace.record(took, len(calls), request.on_reply if request else None)
+        if took > FLUSH_AFTER_S:
             self._flush()
 
     def _flush(self) -> None:

@@ -1,4 +1,4 @@
-"""The side that answers surveys."""
+"""The respondent: answers surveys."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from colugo.protocol.description.socket_descriptions import RespondentDescriptio
 
 @dataclass(frozen=True, slots=True)
 class RespondentStats:
-    """What a respondent has done.
+    """The counters of a respondent.
 
     Attributes:
         surveys: surveys received.
         replies: answers sent, errors and declines included.
         errors: of those, how many were errors.
         declined: of those, how many took no part.
-        dropped: answers whose surveyor had gone or did not read.
+        dropped: answers whose surveyor had disconnected or did not read.
         undecodable: surveys that did not fit the codec.
-        malformed: messages that were neither ours nor of a REQ socket.
+        malformed: messages that were neither of the wire format nor of a REQ socket.
         refused: surveys meant for a respondent that had this port before.
     """
 
@@ -33,7 +33,7 @@ class RespondentStats:
 
 
 class Respondent(ServerBase):
-    """Answers surveys of a topic; made by `Node.add_respondent`."""
+    """A respondent answers surveys of a topic; made by `Node.add_respondent`."""
 
     _kind = SocketKind.RESPONDENT
     _description = RespondentDescription
@@ -41,4 +41,4 @@ class Respondent(ServerBase):
     @property
     def stats(self) -> RespondentStats:
         """Counters so far."""
-        return RespondentStats(surveys=self._requests, declined=self._declined, **self._counters())
+        return RespondentStats(surveys=self._requests, declined=self._sender.declined, **self._counters())

@@ -1,28 +1,25 @@
-"""What answers requests and surveys: a ROUTER whose callback gets each, and the answers to them."""
+"""The base of reply servers and respondents: a ROUTER socket whose callback gets the requests."""
 
 import os
 import time
 from collections.abc import Awaitable, Callable
 from itertools import islice
-from threading import get_ident
 from typing import Any, ClassVar
 
 from colugo.errors import Decline, FrameError, LifecycleError
 from colugo.net.binding import Binding
 from colugo.net.runtime import Runtime
 from colugo.net.transport.socket_reader import MoreToRead, SocketReader
-from colugo.patterns.base import Part, ThrottledWarnings, check_size
+from colugo.patterns.base import Part, ThrottledWarnings
 from colugo.patterns.callbacks import CALLBACK_ERRORS, Handler, is_awaitable, reraise_if_cancelled
-from colugo.patterns.pace import PATIENCE_S, Pace
-from colugo.patterns.requests.reply import Reply
+from colugo.patterns.pace import FLUSH_AFTER_S, Pace
+from colugo.patterns.requests.reply import Reply, ReplySender
 from colugo.patterns.requests.reply_batches import ReplyBatches
 from colugo.protocol.advertisement import SocketKind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description.socket_descriptions import ReplyServerDescription
 from colugo.protocol.frames import ID_BYTES, NO_ID, FrameKind
 from colugo.protocol.requests.calls import (
-    FLAG_DECLINED,
-    FLAG_ERROR,
     FLAG_REFUSED,
     FLAG_TEXT,
     Call,
@@ -33,17 +30,17 @@ from colugo.protocol.topics import check_topic
 
 _REFUSED_AT_ONCE = 256
 
-_UNUSED = LifecycleError("a value that nobody gets: with two parameters, it answers by reply(value)")
+_UNUSED = LifecycleError("a value that is ignored: a callback with two parameters answers with reply(value)")
 
 
 class ServerBase(Part):
     """The base of the reply server and the respondent.
 
     Args:
-        runtime: the node's.
+        runtime: the node's runtime.
         topic: its topic.
-        callback: of one or two parameters.
-        codec: for what comes and what is answered.
+        callback: called with each request: `callback(message)` or `callback(message, reply)`.
+        codec: the codec of requests and replies.
         port: TCP port; None for a free one.
     """
 
@@ -63,17 +60,17 @@ class ServerBase(Part):
         self.topic = check_topic(topic)
         super().__init__(runtime)
         self._codec = resolve_codec(codec)
-        self._may_decline = self._kind is SocketKind.RESPONDENT
         self._handler = Handler(runtime, callback, f"callback of {topic}", least=1, most=2)
         self._id = os.urandom(ID_BYTES)
-        self._limit = runtime.sockets.max_message_bytes
         self._reader: SocketReader | None = None
-        self._complaints = ThrottledWarnings(runtime)
+        self._warnings = ThrottledWarnings(runtime)
         self._pace = Pace(self._handler.label, runtime.logger)
-        self._requests = self._replies = self._errors = self._declined = 0
-        self._undecodable = self._malformed = self._refused = 0
+        self._requests = self._undecodable = self._malformed = self._refused = 0
         self._socket = runtime.sockets.router()
-        self._answers = ReplyBatches(self._socket, self._id)
+        self._batches = ReplyBatches(self._socket, self._id)
+        self._sender = ReplySender(
+            runtime, self._codec, self._batches, may_decline=self._kind is SocketKind.RESPONDENT
+        )
         try:
             self._binding = Binding(
                 runtime,
@@ -91,7 +88,7 @@ class ServerBase(Part):
 
     @property
     def endpoints(self) -> list[str]:
-        """Where it is bound, for peers that are given one instead of discovering it: tcp, then ipc."""
+        """The endpoints that it is bound to, for peers that do not discover it: tcp, then ipc."""
         return self._binding.endpoints
 
     @property
@@ -112,18 +109,19 @@ class ServerBase(Part):
     def _counters(self) -> dict[str, int]:
         """Return the counters that reply servers and respondents have in common."""
         return {
-            "replies": self._replies,
-            "errors": self._errors,
-            "dropped": self._answers.dropped,
+            "replies": self._sender.replies,
+            "errors": self._sender.errors,
+            "dropped": self._batches.dropped,
             "undecodable": self._undecodable,
             "malformed": self._malformed,
             "refused": self._refused,
         }
 
     def _shut(self) -> None:
-        """Withdraw and close; replies that were sent still leave, for half a second at most."""
+        """Withdraw and close; replies that were sent still leave, for at most half a second."""
         self._binding.close()
-        self._answers.close()
+        self._sender.close()
+        self._batches.close()
         if self._reader is not None:
             self._reader.close()
         self._socket.close()
@@ -131,43 +129,17 @@ class ServerBase(Part):
     def _open(self) -> None:
         if not self._closed:
             self._reader = SocketReader(
-                self._runtime.loop, self._socket, self._on_message, on_drained=self._answers.release
+                self._runtime.loop, self._socket, self._on_message, on_drained=self._batches.release
             )
-            self._answers.open(self._reader)
-
-    def _pack(self, message: Any) -> tuple[bytes, bool]:
-        """The payload of a reply, and whether it is text."""
-        payload, text = self._codec.pack(message)
-        if len(payload) > self._limit:
-            check_size(payload, self._limit)
-        return payload if type(payload) is bytes else bytes(payload), text
-
-    def _answer(
-        self, identity: bytes, correlation: int, envelope: list[bytes] | None, body: list[bytes], flags: int
-    ) -> None:
-        """Send the answer to a request, which is its only one: `Reply` sees to that. From any thread."""
-        if get_ident() != self._runtime.owner:
-            self._runtime.submit(self._answer, identity, correlation, envelope, body, flags)
-            return
-        if self._closed:
-            return
-        self._replies += 1
-        if flags & FLAG_ERROR:
-            self._errors += 1
-        elif flags & FLAG_DECLINED:
-            self._declined += 1
-        if envelope is None:
-            self._answers.add(identity, Call(correlation, flags, body[0]))
-        else:
-            self._answers.send([identity, *envelope, *body], 1)
+            self._batches.open(self._reader)
 
     def _on_message(self, frames: list[bytes]) -> MoreToRead | None:
         identity = frames[0]
         envelope, body = split_envelope(frames[1:])
         if envelope and len(body) == 1:
             began = time.monotonic()
-            self._serve(Reply(self, identity, 0, envelope), body[0], text=False)
-            self._pace.took(time.monotonic() - began, 1, self._handler.callback)
+            self._serve(Reply(self._sender, identity, 0, envelope), body[0], text=False)
+            self._pace.record(time.monotonic() - began, 1, self._handler.callback)
             return None
         try:
             if len(body) != 1:
@@ -175,9 +147,9 @@ class ServerBase(Part):
             requests = decode_calls(body[0], FrameKind.REQUEST)
         except FrameError as error:
             self._malformed += 1
-            self._complaints.warn("malformed", f"a request on {self.topic} is malformed", error)
-            if envelope:  # a plain REQ that sent several frames would wait for ever
-                Reply(self, identity, 0, envelope).error(error)
+            self._warnings.warn("malformed", f"a request on {self.topic} is malformed", error)
+            if envelope:  # a plain REQ socket that sent several frames would wait forever
+                Reply(self._sender, identity, 0, envelope).error(error)
             return None
         calls = requests.calls
         if requests.server not in (self._id, NO_ID):
@@ -196,23 +168,25 @@ class ServerBase(Part):
 
     def _refuse_in_turns(self, identity: bytes, calls: list[Call]) -> MoreToRead:
         for begin in range(0, len(calls), _REFUSED_AT_ONCE):
-            self._answers.hold()
+            self._batches.hold()
             for call in calls[begin : begin + _REFUSED_AT_ONCE]:
-                self._answers.add(identity, Call(call.correlation, FLAG_REFUSED, b""))
+                self._batches.add(identity, Call(call.correlation, FLAG_REFUSED, b""))
             yield False
 
     def _serve_some(self, identity: bytes, calls: list[Call]) -> None:
-        """Serve requests; what is answered at once leaves when all that are there have been read."""
+        """Serve requests; immediate replies leave together when the socket has been drained."""
         began = time.monotonic()
-        self._answers.hold()
+        self._batches.hold()
         for correlation, flags, payload in calls:
             if self._closed:  # by a callback
                 return
-            self._serve(Reply(self, identity, correlation, None), payload, text=bool(flags & FLAG_TEXT))
+            self._serve(
+                Reply(self._sender, identity, correlation, None), payload, text=bool(flags & FLAG_TEXT)
+            )
         took = time.monotonic() - began
-        self._pace.took(took, len(calls), self._handler.callback)
-        if took > PATIENCE_S:
-            self._answers.release()
+        self._pace.record(took, len(calls), self._handler.callback)
+        if took > FLUSH_AFTER_S:
+            self._batches.release()
 
     def _serve(self, reply: Reply, payload: bytes, *, text: bool) -> None:
         self._requests += 1
@@ -221,7 +195,7 @@ class ServerBase(Part):
             message = self._codec.unpack(payload, text=text)
         except ValueError as error:
             self._undecodable += 1
-            self._complaints.warn("undecodable", f"a request on {self.topic} does not decode", error)
+            self._warnings.warn("undecodable", f"a request on {self.topic} does not decode", error)
             reply.error(error)
             return
         try:
@@ -231,7 +205,7 @@ class ServerBase(Part):
             elif handler.count == 1:
                 reply(result)
             elif result is not None:
-                self._complaints.warn("unused", f"the callback of {self.topic} returned", _UNUSED)
+                self._warnings.warn("unused", f"the callback of {self.topic} returned", _UNUSED)
         except CALLBACK_ERRORS as error:
             self._failed(reply, error)
 
@@ -245,7 +219,7 @@ class ServerBase(Part):
             self._failed(reply, error)
 
     def _failed(self, reply: Reply, error: BaseException) -> None:
-        if isinstance(error, Decline) and self._may_decline:
+        if isinstance(error, Decline) and self._sender.may_decline:
             if not reply.answered:
                 reply.decline()
             return

@@ -1,4 +1,4 @@
-"""What a survey has come to, and a surveyor."""
+"""The result of a survey, and the stats of a surveyor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from colugo.protocol.advertisement import Advertisement
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The account of a survey: each respondent that was asked is in one of these.
+    """The result of a survey: each respondent that was asked is in one of its collections.
 
     Attributes:
-        replies: what they have replied, in the order of arrival; None is a reply, too.
-        failed: those whose callback raised (`RemoteError`), or whose reply did not decode.
-        declined: those that took no part.
-        silent: those that had not answered when it ended, by its timeout or its quorum.
-        left: those that were gone before they had answered.
-        elapsed_ms: how long it took, in milliseconds.
+        replies: the replies by respondent, in the order of arrival; None is a reply, too.
+        failed: respondents whose callback raised (`RemoteError`), or whose reply did not decode.
+        declined: respondents that took no part.
+        silent: respondents that had not answered when the survey ended, by its timeout or its quorum.
+        left: respondents that disconnected before they answered.
+        elapsed_ms: the duration of the survey in milliseconds.
     """
 
     replies: Mapping[Advertisement, Any]
@@ -30,18 +30,18 @@ class Survey:
 
     @property
     def asked(self) -> int:
-        """How many respondents were asked: those that were connected when it began."""
+        """The number of respondents that were asked: those connected when the survey began."""
         return sum(map(len, (self.replies, self.failed, self.declined, self.silent, self.left)))
 
 
 @dataclass(frozen=True, slots=True)
 class SurveyReply:
-    """One answer, as it comes.
+    """One answer to a survey that is still in progress.
 
     Attributes:
         peer: the respondent.
-        reply: what it has replied; None if it failed.
-        error: why it failed; None if it has replied.
+        reply: its reply; None if it failed.
+        error: the reason why it failed; None if it replied.
     """
 
     peer: Advertisement
@@ -51,7 +51,7 @@ class SurveyReply:
 
 @dataclass(frozen=True, slots=True)
 class SurveyorStats:
-    """What a surveyor has done.
+    """The counters of a surveyor.
 
     Attributes:
         surveys: surveys begun.
@@ -59,10 +59,10 @@ class SurveyorStats:
         failed: errors in time, and replies that did not decode.
         declined: respondents that took no part.
         silent: respondents that had not answered when their survey ended.
-        left: respondents that were gone before they had answered.
-        late: answers that came after their survey had ended, and were dropped.
+        left: respondents that disconnected before they answered.
+        late: answers that arrived after their survey had ended, and were dropped.
         malformed: frames that were not of the wire format.
-        pending: surveys under way.
+        pending: surveys in progress.
         respondents: respondents that are connected now.
     """
 

@@ -1,4 +1,4 @@
-"""The side that asks everyone, and gathers what they answer."""
+"""The surveyor: asks all respondents of a topic and collects their answers."""
 
 import asyncio
 import time
@@ -25,10 +25,10 @@ from colugo.protocol.requests.survey_tally import SurveyOutcome, SurveyTally
 
 
 class Surveyor(ClientBase):
-    """Asks all respondents of a topic; made by `Node.add_surveyor`.
+    """A surveyor asks all respondents of a topic; made by `Node.add_surveyor`.
 
-    A survey goes to those that are connected when it begins, and ends as soon as each of them has answered or
-    is gone, when enough have answered, or when its time is up. Any number may be under way.
+    A survey goes to the respondents that are connected when it begins. It ends as soon as each of them has
+    answered or disconnected, when its quorum is reached, or at its timeout. Any number may be in progress.
     """
 
     _description = SurveyorDescription
@@ -82,21 +82,21 @@ class Surveyor(ClientBase):
         )
 
     async def survey(self, message: Any, timeout_ms: float = 1000, quorum: int | None = None) -> Survey:
-        """Ask all that are connected, and return what they have answered. On any thread's loop.
+        """Ask all connected respondents, and return the result. May be awaited on any thread's loop.
 
-        Without any respondent it ends at once; `await surveyor.ready(n)` before it waits for them.
+        Without a respondent it ends at once. To wait for n respondents first, use `await surveyor.ready(n)`.
 
         Args:
-            message: str, bytes, or what the codec takes.
-            timeout_ms: milliseconds to wait for answers.
-            quorum: how many replies are enough; None to wait for all.
+            message: str, bytes, or an object that the codec encodes.
+            timeout_ms: time to wait for answers, in milliseconds.
+            quorum: the number of replies that ends the survey; None to wait for all respondents.
 
         Raises:
-            ConfigurationError: if timeout or quorum cannot work.
-            EncodeError: if the codec cannot take the message.
+            ConfigurationError: if timeout or quorum is invalid.
+            EncodeError: if the codec cannot encode the message.
             MessageTooLargeError: if it is over the node's `max_message_bytes`.
-            RequestError: the node stops meanwhile.
-            ClosedError: the node has stopped.
+            RequestError: if the node stops meanwhile.
+            ClosedError: if the node has stopped.
         """
         future: asyncio.Future[Survey] = asyncio.get_running_loop().create_future()
         on_end, on_error = self._settlers(future)
@@ -104,26 +104,26 @@ class Surveyor(ClientBase):
         try:
             return await future
         finally:
-            self._give_up(pending)
+            self._cancel(pending)
 
     async def ask(
         self, message: Any, timeout_ms: float = 1000, quorum: int | None = None
     ) -> AsyncIterator[SurveyReply]:
-        """Ask all that are connected, and yield each answer as it comes; errors, too.
+        """Ask all connected respondents, and yield each answer as it arrives, errors included.
 
-        It ends as `survey` does. Leaving the loop before that ends the survey.
+        The survey ends as with `survey`, or when you leave the `async for` loop.
 
         Args:
-            message: str, bytes, or what the codec takes.
-            timeout_ms: milliseconds to wait for answers.
-            quorum: how many replies are enough; None to wait for all.
+            message: str, bytes, or an object that the codec encodes.
+            timeout_ms: time to wait for answers, in milliseconds.
+            quorum: the number of replies that ends the survey; None to wait for all respondents.
 
         Raises:
-            ConfigurationError: if timeout or quorum cannot work.
-            EncodeError: if the codec cannot take the message.
+            ConfigurationError: if timeout or quorum is invalid.
+            EncodeError: if the codec cannot encode the message.
             MessageTooLargeError: if it is over the node's `max_message_bytes`.
-            RequestError: the node stops meanwhile.
-            ClosedError: the node has stopped.
+            RequestError: if the node stops meanwhile.
+            ClosedError: if the node has stopped.
         """
         answers: asyncio.Queue[SurveyReply | Survey | RequestError] = asyncio.Queue()
         put = partial(self._on_callers_loop(), answers.put_nowait)
@@ -134,7 +134,7 @@ class Surveyor(ClientBase):
                     raise answer
                 yield answer
         finally:
-            self._give_up(pending)
+            self._cancel(pending)
 
     def send(
         self,
@@ -144,22 +144,22 @@ class Surveyor(ClientBase):
         quorum: int | None = None,
         on_reply: Callable[..., Any] | None = None,
     ) -> None:
-        """Ask all that are connected; callbacks get the answers. May be called from any thread.
+        """Ask all connected respondents; callbacks get the answers. May be called from any thread.
 
-        When the node stops, none of the callbacks is called any more.
+        After the node has stopped, no callback is called.
 
         Args:
-            message: str, bytes, or what the codec takes.
-            callback: `callback(survey)`, at its end.
-            timeout_ms: milliseconds to wait for answers.
-            quorum: how many replies are enough; None to wait for all.
-            on_reply: `on_reply(reply)` or `on_reply(reply, peer)`, for each reply as it comes.
+            message: str, bytes, or an object that the codec encodes.
+            callback: `callback(survey)`, called with the result at the end.
+            timeout_ms: time to wait for answers, in milliseconds.
+            quorum: the number of replies that ends the survey; None to wait for all respondents.
+            on_reply: `on_reply(reply)` or `on_reply(reply, peer)`, called with each reply as it arrives.
 
         Raises:
-            ConfigurationError: if timeout or quorum cannot work.
-            EncodeError: if the codec cannot take the message.
+            ConfigurationError: if timeout or quorum is invalid.
+            EncodeError: if the codec cannot encode the message.
             MessageTooLargeError: if it is over the node's `max_message_bytes`.
-            ClosedError: after the node has stopped.
+            ClosedError: if the node has stopped.
         """
         at_end = optional_handler(self._runtime, callback, f"survey callback of {self.topic}", most=1)
         each = (
@@ -179,13 +179,13 @@ class Surveyor(ClientBase):
         self._submit(message, timeout_ms, quorum, SurveyCallbacks(take, end, lambda _: None))
 
     def _on_callers_loop(self) -> Callable[..., None]:
-        """What calls a function on the loop that runs now, from the node's thread."""
+        """Return a function that calls another one on the loop that runs now, from the node's thread."""
         if get_ident() == self._runtime.owner:
             return _call
         loop = asyncio.get_running_loop()
 
         def call(function: Callable[..., None], *args: Any) -> None:
-            with suppress(RuntimeError):  # that loop has been closed: nobody waits there any more
+            with suppress(RuntimeError):  # that loop is closed: nothing waits there any more
                 loop.call_soon_threadsafe(function, *args)
 
         return call
@@ -211,15 +211,15 @@ class Surveyor(ClientBase):
         if self._closed:
             self._fail_closed(pending)
             return
-        if not self._opened:  # the timeout runs from the start of the node on
+        if not self._opened:  # the timeout counts from the start of the node
             self._runtime.when_open(lambda: self._begin(pending))
             return
-        if pending.ended:  # given up meanwhile
+        if pending.ended:  # cancelled meanwhile
             return
         self._surveys += 1
         pending.began = time.monotonic()
         links = self._links.connected
-        pending.roll = SurveyTally(links, pending.quorum)
+        pending.tally = SurveyTally(links, pending.quorum)
         if not links:
             self._end(pending)
             return
@@ -230,11 +230,11 @@ class Surveyor(ClientBase):
             link.send(pending.call)
 
     def _end(self, pending: PendingSurvey) -> None:
-        """Everyone has answered or is gone, there are enough, or time is up."""
+        """End a survey that is complete, or at its timeout."""
         if pending.ended:
             return
         self._forget(pending)
-        survey = pending.account(time.monotonic())
+        survey = pending.result(time.monotonic())
         self._silent += len(survey.silent)
         pending.callbacks.on_end(survey)
 
@@ -243,11 +243,11 @@ class Surveyor(ClientBase):
         self._pending.pop(pending.call.correlation, None)
         if pending.timer is not None:
             pending.timer.cancel()
-        for link in pending.roll.silent:
+        for link in pending.tally.silent:
             link.forget(pending.call.correlation)
 
-    def _give_up(self, pending: PendingSurvey) -> None:
-        """Whoever asked does not wait any more."""
+    def _cancel(self, pending: PendingSurvey) -> None:
+        """End a survey that nothing waits for any more."""
         if not pending.ended and not self._runtime.closed:
             self._runtime.submit(self._forget, pending)
 
@@ -263,12 +263,12 @@ class Surveyor(ClientBase):
         answer: SurveyReply | None = None
         if call.flags & FLAG_DECLINED:
             outcome = SurveyOutcome.DECLINED
-        elif call.flags & FLAG_REFUSED:  # another one's port now
+        elif call.flags & FLAG_REFUSED:  # another respondent has its port now
             outcome = SurveyOutcome.LEFT
         else:
             answer = self._decode(link, call)
             outcome = SurveyOutcome.REPLIED if answer.error is None else SurveyOutcome.FAILED
-        if not pending.roll.note(link, outcome):
+        if not pending.tally.record(link, outcome):
             self._late += 1
             return
         self._outcomes[outcome] += 1
@@ -276,7 +276,7 @@ class Surveyor(ClientBase):
             pending.values[link] = answer.reply if answer.error is None else answer.error
             if pending.callbacks.on_reply is not None:
                 pending.callbacks.on_reply(answer)
-        if pending.roll.complete:
+        if pending.tally.complete:
             self._end(pending)
 
     def _decode(self, link: ServerLink, call: Call) -> SurveyReply:
@@ -289,14 +289,14 @@ class Surveyor(ClientBase):
 
     def _lost_one(self, link: ServerLink, reason: str) -> None:
         for pending in list(self._pending.values()):
-            if pending.roll.note(link, SurveyOutcome.LEFT):
+            if pending.tally.record(link, SurveyOutcome.LEFT):
                 self._outcomes[SurveyOutcome.LEFT] += 1
-                if pending.roll.complete:
+                if pending.tally.complete:
                     self._end(pending)
         super()._lost_one(link, reason)
 
     def _shut(self) -> None:
-        """Leave all respondents; surveys under way fail with `ClosedError` as the cause."""
+        """Disconnect from all respondents; pending surveys fail with `ClosedError` as the cause."""
         super()._shut()
         for pending in list(self._pending.values()):
             self._fail_closed(pending)

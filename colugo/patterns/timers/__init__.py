@@ -1,1 +1,1 @@
-"""Callbacks at a fixed rate, or once after a delay."""
+"""Timers: callbacks at a fixed rate, or once after a delay."""

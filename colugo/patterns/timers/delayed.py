@@ -1,4 +1,4 @@
-"""Calling back once, later."""
+"""A callback that is called once, after a delay."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from colugo.patterns.callbacks import Handler
 
 
 class DelayedCallback(Part):
-    """Calls back once after `delay_ms` milliseconds; made by `Node.add_delayed_callback`.
+    """A callback that is called once, after `delay_ms` milliseconds; made by `Node.add_delayed_callback`.
 
-    The delay counts from the start of the node if it is added before.
+    If you add it before the node starts, the delay counts from the start.
     """
 
     def __init__(self, runtime: Runtime, delay_ms: float, callback: Callable[..., Any]) -> None:
@@ -23,11 +23,11 @@ class DelayedCallback(Part):
         runtime.when_open(self._start)
 
     def cancel(self) -> None:
-        """Do not call back; the same as `close()`, and a no-op when it has been called."""
+        """Cancel the callback; the same as `close()`, and a no-op after the callback was called."""
         self.close()
 
     def quiesce(self) -> None:
-        """Call back no more."""
+        """Cancel the callback."""
         self.close()
 
     def _shut(self) -> None:

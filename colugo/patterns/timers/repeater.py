@@ -1,4 +1,4 @@
-"""Calling back at a fixed rate."""
+"""A callback that is called at a fixed rate."""
 
 import asyncio
 import math
@@ -11,13 +11,14 @@ from colugo.patterns.callbacks import Handler
 
 
 class Repeater(Part):
-    """Calls back every `delay_ms` milliseconds, first after one delay; made by `Node.add_repeater`.
+    """A callback that is called every `delay_ms` milliseconds; made by `Node.add_repeater`.
 
-    Ticks are at multiples of the delay from the start. Those that come while a coroutine callback
-    still runs, or that are late by a whole delay because the loop was held, are skipped and counted.
+    Ticks are at multiples of the delay from the start; the first is after one delay. A tick is skipped and
+    counted if a coroutine callback still runs, or if the tick is a whole delay late because the loop was
+    blocked.
 
     Attributes:
-        missed: how many ticks were skipped.
+        missed: the number of ticks that were skipped.
     """
 
     def __init__(self, runtime: Runtime, delay_ms: float, callback: Callable[..., Any]) -> None:
@@ -31,11 +32,11 @@ class Repeater(Part):
         runtime.when_open(self._start)
 
     def stop(self) -> None:
-        """Call back no more; the same as `close()`."""
+        """Stop the repeater; the same as `close()`."""
         self.close()
 
     def quiesce(self) -> None:
-        """Call back no more."""
+        """Stop the repeater."""
         self.close()
 
     def _shut(self) -> None:
@@ -63,7 +64,7 @@ class Repeater(Part):
         loop = asyncio.get_running_loop()
         self._next += self._delay_s
         late = loop.time() - self._next
-        if late >= self._delay_s:  # a tick that is less than one delay late still comes, at once
+        if late >= self._delay_s:  # a tick that is less than one delay late still fires, at once
             skipped = math.floor(late / self._delay_s)
             self.missed += skipped
             self._next += skipped * self._delay_s

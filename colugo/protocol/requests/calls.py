@@ -25,9 +25,9 @@ class Call(NamedTuple):
     """One request or reply within a batch.
 
     Attributes:
-        correlation: the number the client gave it.
+        correlation: the correlation number, chosen by the client.
         flags: FLAG_TEXT, and on replies FLAG_ERROR, FLAG_REFUSED or FLAG_DECLINED.
-        payload: the bytes.
+        payload: the encoded message.
     """
 
     correlation: int
@@ -40,7 +40,7 @@ class Calls(NamedTuple):
 
     Attributes:
         kind: REQUEST or REPLY.
-        server: id of the server it is meant for or comes from; NO_ID if the client does not know.
+        server: id of the server that it is for or from; NO_ID if the client does not know the id.
         calls: the requests or replies.
     """
 
@@ -71,10 +71,10 @@ def decode_calls(frame: bytes, kind: int) -> Calls:
 
     Args:
         frame: the received bytes.
-        kind: the only kind that is accepted here.
+        kind: the kind that is accepted, REQUEST or REPLY.
 
     Raises:
-        FrameError: if it is anything else, or of another version.
+        FrameError: if the frame is malformed, of another kind, or of another version.
     """
     try:
         magic, reserved, version, got, server, count = _HEADER.unpack_from(frame)
@@ -102,16 +102,16 @@ def decode_calls(frame: bytes, kind: int) -> Calls:
     if not _KNOWN.issuperset(flags):
         raise FrameError(f"unknown flags among {set(flags)}")
     payloads = cut(frame, payloads_at, lengths)
-    # what Call(…) does, without a call of Python code for each
+    # the same as Call(…), without running Python code for each
     calls = map(tuple.__new__, repeat(Call), zip(numbers[:count], flags, payloads, strict=True))
     return Calls(got, server, list(calls))
 
 
 def split_envelope(frames: list[bytes]) -> tuple[list[bytes], list[bytes]]:
-    """Divide what a ROUTER received, after the identity, into envelope and body.
+    """Divide the frames that a ROUTER received, without the identity, into envelope and body.
 
-    An empty frame present: all up to it is envelope, as REQ sends it (with `REQ_CORRELATE`, a
-    4-byte frame stands before the empty one). None: no envelope, the body is ours.
+    If one of the frames is empty, all frames up to it are the envelope, as REQ sends it (with
+    `REQ_CORRELATE`, a 4-byte frame precedes the empty one). Otherwise the envelope is empty.
     """
     if b"" not in frames:
         return [], frames

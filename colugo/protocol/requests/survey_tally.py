@@ -1,4 +1,4 @@
-"""Who was asked in a survey, and what became of each. Pure."""
+"""The tally of a survey: each respondent and its outcome. Pure."""
 
 from collections.abc import Iterable
 from enum import Enum
@@ -8,7 +8,7 @@ P = TypeVar("P")
 
 
 class SurveyOutcome(Enum):
-    """What became of one that was asked."""
+    """The outcome of a survey for one respondent."""
 
     REPLIED = "replied"
     FAILED = "failed"
@@ -17,11 +17,11 @@ class SurveyOutcome(Enum):
 
 
 class SurveyTally(Generic[P]):
-    """The account of one survey: each one that was asked has one outcome, or is silent.
+    """The outcomes of one survey: each respondent has one outcome, or is silent.
 
     Args:
-        asked: who is asked.
-        quorum: how many replies are enough; None for those of all.
+        asked: the respondents.
+        quorum: the number of replies that completes the survey; None to wait for all respondents.
     """
 
     def __init__(self, asked: Iterable[P], quorum: int | None = None) -> None:
@@ -29,24 +29,24 @@ class SurveyTally(Generic[P]):
         self._quorum = quorum
         self._replies = 0
         self.outcomes: dict[P, SurveyOutcome] = {}
-        """Of those that are no longer silent, in the order in which it came."""
+        """The outcome of each respondent that is no longer silent, in the order of arrival."""
 
     @property
     def silent(self) -> list[P]:
-        """Those that nothing has been heard of."""
+        """The respondents without an outcome."""
         return list(self._silent)
 
     @property
     def complete(self) -> bool:
-        """Whether there is nobody left to wait for, or the quorum is reached."""
+        """True if no respondent is silent, or the quorum is reached."""
         return not self._silent or (self._quorum is not None and self._replies >= self._quorum)
 
-    def note(self, one: P, outcome: SurveyOutcome) -> bool:
-        """Enter an outcome; False if it was not asked, or has one already."""
-        if one not in self._silent:
+    def record(self, respondent: P, outcome: SurveyOutcome) -> bool:
+        """Record the outcome of a respondent; return False if it was not asked, or has one already."""
+        if respondent not in self._silent:
             return False
-        del self._silent[one]
-        self.outcomes[one] = outcome
+        del self._silent[respondent]
+        self.outcomes[respondent] = outcome
         if outcome is SurveyOutcome.REPLIED:
             self._replies += 1
         return True

@@ -291,9 +291,9 @@ def test_without_a_copy_large_messages_and_small_ones_are_memoryviews_and_text_i
     [
         ({"retain": -1}, "retain is a number of messages from 0 on, not -1"),
         ({"retain": 1.5}, "retain is a number"),
-        ({"hwm": 0}, "hwm is a whole number from 1 on, not 0"),
-        ({"max_bytes": 0}, "max_bytes is a whole number from 1 on, not 0"),
-        ({"stall_ms": 0}, "stall_ms is a whole number"),
+        ({"hwm": 0}, "hwm must be an integer ≥ 1, not 0"),
+        ({"max_bytes": 0}, "max_bytes must be an integer ≥ 1, not 0"),
+        ({"stall_ms": 0}, "stall_ms must be an integer ≥ 1"),
         ({"flow": "block"}, "flow is one of drop, wait, not 'block'"),
         ({"flow": "wait", "conflate": True}, "conflate=True does not wait"),
         ({"framing": "raw", "retain": 1}, "need readers of ours"),

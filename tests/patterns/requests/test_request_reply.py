@@ -503,7 +503,7 @@ def test_a_forgotten_request_is_taken_from_what_has_been_gathered() -> None:
 def test_a_timeout_that_is_none_is_refused(timeout_ms: Any) -> None:
     async def main() -> None:
         async with Node("client") as asker:
-            with pytest.raises(ConfigurationError, match="a timeout is a number of milliseconds above 0"):
+            with pytest.raises(ConfigurationError, match="a timeout must be a number of milliseconds > 0"):
                 await asker.add_request_client("t").request("x", timeout_ms)
 
     run(main())
@@ -731,7 +731,7 @@ def test_what_waits_for_a_client_that_does_not_read_is_bounded_in_bytes_too(
         async with Node("server") as server:
             replier = server.add_reply_server("t", lambda message: b"x" * 20_000)
             async with lazy_client(replier, 8000) as lazy:
-                (waiting,) = replier._answers._backlog.values()
+                (waiting,) = replier._batches._backlog.values()
                 assert waiting.size <= 1_000_000
                 assert waiting.size == sum(len(part) for frames, _, _ in waiting.messages for part in frames)
                 dropped = replier.stats.dropped
@@ -740,7 +740,7 @@ def test_what_waits_for_a_client_that_does_not_read_is_bounded_in_bytes_too(
                 while received < 8000 - dropped:
                     await until(lambda: lazy.poll(0))
                     received += len(decode_calls(lazy.recv(), FrameKind.REPLY).calls)
-                await until(lambda: not replier._answers._backlog)
+                await until(lambda: not replier._batches._backlog)
                 assert replier.stats.dropped == dropped
                 assert not lazy.poll(0)
 

@@ -284,7 +284,7 @@ def test_who_is_cancelled_does_not_wait_and_a_stopped_node_says_so() -> None:
 def test_a_timeout_that_is_none_is_refused(timeout_ms: Any) -> None:
     async def main() -> None:
         async with Node("asker") as asker:
-            with pytest.raises(ConfigurationError, match="milliseconds above 0"):
+            with pytest.raises(ConfigurationError, match="milliseconds > 0"):
                 await asker.add_surveyor("t").survey("x", timeout_ms=timeout_ms)
 
     run(main())

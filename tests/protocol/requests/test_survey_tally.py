@@ -19,7 +19,7 @@ def test_each_one_that_was_asked_is_silent_or_has_its_first_outcome(
     roll = SurveyTally(asked, quorum)
     first: dict[int, SurveyOutcome] = {}
     for one, outcome in events:
-        assert roll.note(one, outcome) == (one in asked and one not in first)
+        assert roll.record(one, outcome) == (one in asked and one not in first)
         if one in asked:
             first.setdefault(one, outcome)
         replies = sum(its is SurveyOutcome.REPLIED for its in first.values())

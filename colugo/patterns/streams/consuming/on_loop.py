@@ -98,7 +98,7 @@ class OnLoop:
             self._calls.counts.acknowledged += len(seqs)
             source.acknowledge_all(seqs, to_ranges(seqs))
         if count:
-            self._pace.took(time.monotonic() - began, count, self._calls.handler.callback)
+            self._pace.record(time.monotonic() - began, count, self._calls.handler.callback)
         self._schedule()
 
     def _handle_simple(self, item: ReceivedMessage) -> bool:
