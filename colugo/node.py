@@ -29,8 +29,8 @@ from colugo.patterns.requests.request_client import Balance, RequestClient
 from colugo.patterns.requests.respondent import Respondent
 from colugo.patterns.requests.surveyor import Surveyor
 from colugo.patterns.streams.consuming.consumer import DEFAULT_PREFETCH, Consumer
-from colugo.patterns.streams.groups import AckPolicy
 from colugo.patterns.streams.intake import FullPolicy
+from colugo.patterns.streams.retention import AckPolicy
 from colugo.patterns.streams.stream import (
     DEFAULT_ACK_TIMEOUT_MS,
     DEFAULT_MAX_DELIVER,

@@ -610,11 +610,11 @@ def test_what_was_in_flight_is_still_known_if_the_producer_ends_before_it_has_re
     flight = RangeSet([(2, 3), (7, 7)])
     group = StreamGroup(GroupRecord("g", offered=9, flight=flight.encode()), DeliveryRules(2, 30.0, 1.0))
     assert group.record().flight == flight.encode()
-    assert not group.update_flight()
+    assert not group.update_in_flight()
     group.take([StreamMessage(seq, "", b"", b"x", 0, 1) for seq in (1, 2, 3)])
-    assert group.update_flight()
+    assert group.update_in_flight()
     assert RangeSet.decode(group.record().flight).count == 1
     assert 7 in RangeSet.decode(group.record().flight)
     group.take([StreamMessage(9, "", b"", b"x", 0, 1)])  # 7 is not there any more
-    assert group.update_flight()
+    assert group.update_in_flight()
     assert RangeSet.decode(group.record().flight).count == 0

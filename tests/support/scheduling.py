@@ -11,8 +11,8 @@ from typing import Any
 from colugo.errors import ClosedError, StoreError
 from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.group import StreamGroup
-from colugo.patterns.streams.groups import AckPolicy
 from colugo.patterns.streams.intake import StreamLimits
+from colugo.patterns.streams.retention import AckPolicy
 from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
 from colugo.protocol.streams.settlements import Settlement, SettlementOutcome
 from colugo.store import CommitOutcome, Committed, DeadQuery, OpenedStore, Read, ReadDead, Transaction
@@ -172,16 +172,17 @@ class Producer:
             ack=self._ack,
             limits=self._limits,
             rules=DeliveryRules(max_deliver=2, ack_timeout_s=30.0, retry_delay_s=1.0),
-            hand_out=self._hand_out,
-            nudge=lambda member: None,
         )
-        self.scheduler.open()
+        self.scheduler.open(self)
 
     def _on_commit(self, transaction: Transaction, outcome: CommitOutcome) -> None:
         self.transactions.append(transaction)
 
-    def _hand_out(self, group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
+    def deliver(self, member: GroupMember, entries: list[QueuedMessage]) -> None:
         self.got += [(member.identity, entry.message.seq, entry.redelivered) for entry in entries]
+
+    def ping(self, member: GroupMember) -> None:
+        """Say nothing: the time of these members passes without them."""
 
     def do(self, action: Callable[[], Any]) -> Any:
         """Do something on the loop, and what follows from it."""
@@ -217,7 +218,7 @@ class Producer:
     def send(self, count: int = 1, payload: bytes = b"x", key: str = "") -> list[int]:
         def act() -> list[int]:
             seqs = [self.scheduler.intake.add(key, b"", payload, 0) for _ in range(count)]
-            self.scheduler.begin()
+            self.scheduler.wake()
             return seqs
 
         seqs: list[int] = self.do(act)

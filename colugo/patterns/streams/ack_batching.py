@@ -1,37 +1,37 @@
-"""Acknowledgements wait for a moment, to be written with messages."""
+"""Pauses between transactions that write acknowledgements only."""
 
 import asyncio
 from collections.abc import Callable
 
-_TIMES = 2
-"""How many times as long as the last transaction took they wait: the next messages find the store free, and
-many acknowledgements are one transaction."""
+_FACTOR = 2
+"""The pause in durations of the last transaction: it leaves the store to the next messages, and lets one
+transaction write many acknowledgements."""
 _LONGEST_S = 0.01
 
 
 class AckBatching:
-    """The time after a transaction in which acknowledgements alone leave the store to messages.
+    """The pause after a transaction, in which acknowledgements alone are not written.
 
     Args:
-        on_over: called when it is over, if somebody has asked meanwhile.
+        on_end: called when the pause ends, if `active` was called during it.
     """
 
-    def __init__(self, on_over: Callable[[], None]) -> None:
-        self._on_over = on_over
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        self._on_end = on_end
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, now: float, took_s: float) -> None:
-        """A transaction is over.
+    def start(self, now: float, took_s: float) -> None:
+        """Start a pause, after a transaction.
 
         Args:
             now: the time of the loop, seconds.
-            took_s: how long it took, seconds.
+            took_s: the duration of the transaction, seconds.
         """
-        self._until = now + min(_TIMES * took_s, _LONGEST_S)
+        self._until = now + min(_FACTOR * took_s, _LONGEST_S)
 
-    def lasts(self) -> bool:
-        """Whether to wait still; whoever asks is called when it is over."""
+    def active(self) -> bool:
+        """Return True during a pause; `on_end` follows."""
         loop = asyncio.get_running_loop()
         if self._until <= loop.time():
             return False
@@ -40,10 +40,10 @@ class AckBatching:
         return True
 
     def close(self) -> None:
-        """Call nobody any more."""
+        """Cancel the call of `on_end`."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _end(self) -> None:
         self._timer = None
-        self._on_over()
+        self._on_end()

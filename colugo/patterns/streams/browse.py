@@ -1,4 +1,4 @@
-"""What a stream keeps, to be looked at."""
+"""Browsing of the messages that a stream keeps."""
 
 import asyncio
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from colugo.protocol.streams.stream_message import FLAG_TEXT, StreamMessage
 from colugo.store import Store
 
 PAGE_BYTES = 16 * 1024 * 1024
-"""Of the payloads that are looked at together."""
+"""The most bytes of payloads in a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class KeptMessage:
         id: its id.
         key: its key.
         headers: its headers.
-        message: decoded; its bytes, if the stream's codec cannot decode them.
+        message: the decoded message; its bytes if the stream's codec cannot decode them.
         payload: its bytes.
-        sent_ns: when it was sent, nanoseconds since 1970.
-        group: the only group that it is for, as with a dead letter that was resurrected; "" for all.
+        sent_ns: the time it was sent, nanoseconds since 1970.
+        group: the only group that receives it, if it is a resurrected dead letter; "" for all groups.
     """
 
     id: str
@@ -42,12 +42,12 @@ class KeptMessage:
 
 
 class MessageBrowser:
-    """The messages of one stream, dead letters not among them.
+    """The messages of one stream, without dead letters.
 
     Args:
-        scheduler: of the stream.
-        store: of it.
-        codec: of it.
+        scheduler: the stream's.
+        store: the stream's.
+        codec: the stream's.
     """
 
     def __init__(self, scheduler: DeliveryScheduler, store: Store, codec: Codec) -> None:
@@ -56,19 +56,19 @@ class MessageBrowser:
         self._codec = codec
 
     async def page(self, after: str | None, limit: int) -> list[KeptMessage]:
-        """Some of them, the oldest first (see `Stream.messages`)."""
+        """Return a page of messages; see `Stream.messages`."""
         seq = 0 if after is None else number_of(after, self._scheduler.stream_id)
         check_count("limit", limit)
         await self._scheduler.journal.synced()
-        return self._show(await reading(partial(self._store.read, seq, limit, PAGE_BYTES)))
+        return self._to_kept(await reading(partial(self._store.read, seq, limit, PAGE_BYTES)))
 
     async def get(self, id: str) -> KeptMessage | None:  # noqa: A002 - as it is called everywhere
-        """One of them (see `Stream.message`)."""
+        """Return one message; see `Stream.message`."""
         seq = number_of(id, self._scheduler.stream_id)
         await self._scheduler.journal.synced()
-        return next(iter(self._show(await reading(partial(self._store.get, [seq])))), None)
+        return next(iter(self._to_kept(await reading(partial(self._store.get, [seq])))), None)
 
-    def _show(self, messages: list[StreamMessage]) -> list[KeptMessage]:
+    def _to_kept(self, messages: list[StreamMessage]) -> list[KeptMessage]:
         return [
             KeptMessage(
                 id=message_id(self._scheduler.stream_id, message.seq),
@@ -84,13 +84,13 @@ class MessageBrowser:
 
 
 async def reading(read: Any) -> Any:
-    """Await what a method of a store calls back with.
+    """Return the result of a store's method.
 
     Args:
-        read: called with what takes the result.
+        read: the method, called with the function that takes the result.
 
     Raises:
-        StoreError: if that is the result.
+        StoreError: if the store fails.
     """
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -107,7 +107,7 @@ async def reading(read: Any) -> Any:
 
 
 def decoded(codec: Codec, message: StreamMessage) -> Any:
-    """The message as its sender has given it; its bytes, if the codec cannot decode them."""
+    """Return the message as it was sent; its bytes if the codec cannot decode them."""
     try:
         return codec.unpack(message.payload, text=bool(message.flags & FLAG_TEXT))
     except DecodeError:

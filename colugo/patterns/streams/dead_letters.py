@@ -1,4 +1,4 @@
-"""What the groups of a stream could not handle: to be looked at, tried again, or thrown away."""
+"""The dead letters of a stream: to be listed, resurrected and purged."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from colugo.store import DeadQuery, Store, StoredDeadLetter
 
 _PAGE = 500
 FIRST_ID_HEADER = "colugo-first-id"
-"""The header of a message that was a dead letter: the id that it had at first."""
+"""The header of a resurrected dead letter; its value is the id of the original message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,16 @@ class DeadLetter:
 
     Attributes:
         id: of the message.
-        group: of consumers.
+        group: the name of the group.
         key: its key.
         headers: its headers.
-        message: decoded; its bytes, if the stream's codec cannot decode them.
+        message: the decoded message; its bytes if the stream's codec cannot decode them.
         payload: its bytes.
-        attempts: how often it was tried.
-        reason: why the last try failed.
-        traceback: of what the callback raised; "" if it did not.
-        sent_ns: when it was sent, nanoseconds since 1970.
-        died_ns: when it was given up.
+        attempts: the number of attempts.
+        reason: the reason why the last attempt failed.
+        traceback: the traceback of the callback's exception; "" if it raised none.
+        sent_ns: the time it was sent, nanoseconds since 1970.
+        died_ns: the time it became a dead letter, nanoseconds since 1970.
     """
 
     id: str
@@ -58,13 +58,13 @@ class DeadLetters:
     """The dead letters of one stream.
 
     All methods take the same filters: `ids` of messages, the name of a `group`, and a pattern of keys (`*`
-    one word, `#` any number, words divided by `.`); a letter has to fit all that are given.
+    matches one word, `#` any number of words, words divided by `.`). A letter must match all that are given.
 
     Args:
-        scheduler: of the stream.
-        store: of it.
-        codec: of it.
-        logger: of the node.
+        scheduler: the stream's.
+        store: the stream's.
+        codec: the stream's.
+        logger: the node's.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class DeadLetters:
         self._store = store
         self._codec = codec
         self._logger = logger
-        self._changing = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     def __len__(self) -> int:
         return self._scheduler.intake.dead
@@ -89,18 +89,18 @@ class DeadLetters:
         max_bytes: int | None = None,
         after: tuple[str, str] | None = None,
     ) -> list[DeadLetter]:
-        """The dead letters that fit, the oldest first.
+        """Return the dead letters that match, the oldest first.
 
         Args:
             ids: of messages; None for all.
-            group: only those of this group.
-            key: only those whose key fits this pattern.
-            limit: how many at most.
-            max_bytes: how many bytes of payloads at most; the first one comes in any case. None for no limit.
-            after: only those after this id and group: the last ones of the page before.
+            group: the name of a group; None for all.
+            key: a pattern of keys; None for all.
+            limit: the highest number of letters.
+            max_bytes: the most bytes of payloads, though the first letter may exceed it. None for no limit.
+            after: id and group of the last letter of the page before; None for the first page.
 
         Raises:
-            ConfigurationError: if an id is none of this stream, or the pattern breaks the rules.
+            ConfigurationError: if an id is not one of this stream, or the pattern is not valid.
             StoreError: if the store cannot be read.
         """
         check_count("limit", limit)
@@ -111,17 +111,17 @@ class DeadLetters:
             for letter in page:
                 size += len(letter.message.payload)
                 if len(found) >= limit or (found and max_bytes is not None and size > max_bytes):
-                    return [self._show(one) for one in found]
+                    return [self._to_dead_letter(one) for one in found]
                 found.append(letter)
-        return [self._show(one) for one in found]
+        return [self._to_dead_letter(one) for one in found]
 
     async def resurrect(
         self, *, ids: Iterable[str] | None = None, group: str | None = None, key: str | None = None
     ) -> int:
-        """Let dead letters be tried again, by the group that could not handle them; with all tries.
+        """Deliver dead letters to their groups again, with all attempts.
 
-        Each is a new message, at the end of the stream; its header `colugo-first-id` has the id it had. Those
-        of groups that are not known any more stay, for nobody would get them; the log says how many.
+        Each becomes a new message at the end of the stream; its header `colugo-first-id` has the original id.
+        Letters of groups that no longer exist stay, which is logged with their number.
 
         Args:
             ids: as in `find`.
@@ -129,11 +129,11 @@ class DeadLetters:
             key: as in `find`.
 
         Returns:
-            How many.
+            The number of letters resurrected.
 
         Raises:
-            ConfigurationError: as in `find`, or if the given group is not known.
-            StoreError: if the store cannot be written to now.
+            ConfigurationError: as in `find`, or if the given group does not exist.
+            StoreError: if the store cannot be written to at present.
         """
         scheduler = self._scheduler
         if group is not None and check_group(group) not in scheduler.groups.known:
@@ -142,7 +142,7 @@ class DeadLetters:
                 "it first, or purge them"
             )
         number = unknown = 0
-        async with self._changing:  # else another call would resurrect the same ones
+        async with self._lock:  # else another call could resurrect the same letters
             async for page in self._pages(ids, group, key, (0, "")):
                 known = [letter for letter in page if letter.group in scheduler.groups.known]
                 numbers = [self._resurrect(letter) for letter in known]
@@ -151,7 +151,7 @@ class DeadLetters:
                 number += len(known)
                 unknown += len(page) - len(known)
         if unknown:
-            self._logger.warning("%d dead letters stay: their groups are not known any more", unknown)
+            self._logger.warning("%d dead letters stay, as their groups no longer exist", unknown)
         return number
 
     def _resurrect(self, letter: StoredDeadLetter) -> int:
@@ -160,18 +160,18 @@ class DeadLetters:
         headers.setdefault(FIRST_ID_HEADER, message_id(self._scheduler.stream_id, message.seq))
         try:
             packed = pack_headers(headers)
-        except EncodeError:  # they have no room for one more
+        except EncodeError:  # no room for one more header
             packed = message.headers
         flags = message.flags & FLAG_TEXT
         letter_id = letter.group, message.seq
         seq = self._scheduler.intake.add(message.key, packed, message.payload, flags, replaces=letter_id)
-        self._scheduler.begin()
+        self._scheduler.wake()
         return seq
 
     async def purge(
         self, *, ids: Iterable[str] | None = None, group: str | None = None, key: str | None = None
     ) -> int:
-        """Throw dead letters away.
+        """Delete dead letters.
 
         Args:
             ids: as in `find`.
@@ -179,17 +179,17 @@ class DeadLetters:
             key: as in `find`.
 
         Returns:
-            How many.
+            The number of letters deleted.
 
         Raises:
             ConfigurationError: as in `find`.
-            StoreError: if the store cannot be written to now.
+            StoreError: if the store cannot be written to at present.
         """
         number = 0
-        async with self._changing:
+        async with self._lock:
             async for page in self._pages(ids, group, key, (0, "")):
                 for letter in page:
-                    self._scheduler.journal.unbury(letter.group, letter.message.seq)
+                    self._scheduler.journal.remove_dead_letter(letter.group, letter.message.seq)
                 number += len(page)
                 await self._scheduler.journal.synced()
         return number
@@ -197,7 +197,7 @@ class DeadLetters:
     async def _pages(
         self, ids: Iterable[str] | None, group: str | None, key: str | None, after: tuple[int, str]
     ) -> AsyncIterator[list[StoredDeadLetter]]:
-        """Those that fit, and are there already, by and by: together they may be larger than memory."""
+        """Yield the present letters that match, in pages: together they may exceed the memory."""
         wanted = None if ids is None else {number_of(one, self._scheduler.stream_id) for one in ids}
         bindings = None if key is None else Bindings([key])
         if group is not None:
@@ -213,17 +213,17 @@ class DeadLetters:
             if not page:
                 return
             after = (page[-1].message.seq, page[-1].group)
-            fitting = [
+            matching = [
                 letter
                 for letter in page
                 if letter.message.seq <= last
                 and (wanted is None or letter.message.seq in wanted)
                 and (bindings is None or bindings.matches(letter.message.key))
             ]
-            if fitting:
-                yield fitting
+            if matching:
+                yield matching
 
-    def _show(self, letter: StoredDeadLetter) -> DeadLetter:
+    def _to_dead_letter(self, letter: StoredDeadLetter) -> DeadLetter:
         message = letter.message
         return DeadLetter(
             id=message_id(self._scheduler.stream_id, message.seq),

@@ -1,4 +1,4 @@
-"""How the streams of a topic tell each other which consumer groups there are, or are no more."""
+"""Exchange of the durable consumer groups between the streams of a topic."""
 
 import asyncio
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from colugo.net.directory import DirectoryChange
 from colugo.net.node_endpoint import ask
 from colugo.net.registry import Watch
 from colugo.net.runtime import Runtime
-from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
+from colugo.patterns.streams.groups import Groups
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.streams.bindings import Bindings
 from colugo.protocol.streams.message_parts import check_group
@@ -20,22 +20,22 @@ _ASK_MS = 2000
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _WARN_AT = 6
-"""After so many failures in a row somebody is told: at first, the other node may not be known or open yet."""
+"""Failures in a row before a warning: at first, the other node may not be known or open yet."""
 _GATHER_S = 0.05
-"""How long changes are gathered before others are told."""
+"""The time in which changes are gathered before they are sent."""
 _MAX_GROUPS = 10_000
 _PART_BYTES = 256 * 1024
-"""Of the names and bindings in one question."""
+"""The size of the groups in one question."""
 
 
 class GroupNews(msgspec.Struct, frozen=True):
-    """What one stream tells another of a durable group; JSON.
+    """A durable group as streams exchange it; JSON.
 
     Attributes:
         name: of the group.
-        bindings: patterns of the keys it wants.
-        forgotten: whether it has been retired.
-        changed_ms: since when that is so, milliseconds since 1970.
+        bindings: patterns of the keys that it receives.
+        forgotten: True if it has been retired.
+        changed_ms: the time of the last change, milliseconds since 1970.
     """
 
     name: str
@@ -45,128 +45,122 @@ class GroupNews(msgspec.Struct, frozen=True):
 
 
 class StreamGossip:
-    """Tells each other stream of the topic which groups this one knows, and hears which that knows.
+    """The exchange of groups with each other stream of the topic.
 
-    That is done when the other one appears, and again when something has changed here. So a message waits for
-    a group whose members are all away, though they have never met this stream. The newer word counts, but a
-    group that has members here is not forgotten: that it is there is the newest word.
+    It takes place when the other stream appears, and after each change here. So messages wait for a group
+    whose members are all away, even if none of them has ever joined this stream. The newer change wins, but a
+    group that has members here is not forgotten: their presence is newer.
 
     Args:
         runtime: the node's.
         topic: of the stream.
-        own: its advertisement.
-        scheduler: of the stream.
+        own: the stream's advertisement.
+        groups: the stream's.
     """
 
-    def __init__(
-        self, runtime: Runtime, topic: str, own: Advertisement, scheduler: DeliveryScheduler
-    ) -> None:
+    def __init__(self, runtime: Runtime, topic: str, own: Advertisement, groups: Groups) -> None:
         self._runtime = runtime
         self._topic = topic
         self._own = own
-        self._scheduler = scheduler
-        self._watch = Watch(own.kind, topic, self._on_change)
-        self._telling: dict[bytes, asyncio.Task[Any]] = {}
+        self._groups = groups
+        self._watch = Watch(own.kind, topic, self._on_peer)
+        self._tasks: dict[bytes, asyncio.Task[Any]] = {}
+        """The exchanges with other streams, by socket id."""
         self._changes = 0
         self._changed = asyncio.Event()
-        self._hearing = False
-        scheduler.groups.on_news = self._on_news
+        self._merging = False
+        groups.observe(self._on_change)
 
     def open(self) -> None:
-        """Begin, on the loop."""
+        """Start to exchange groups, on the loop."""
         self._runtime.registry.watch(self._watch)
 
     def close(self) -> None:
-        """Tell no more."""
+        """Stop."""
         self._runtime.registry.unwatch(self._watch)
-        for task in self._telling.values():
+        for task in self._tasks.values():
             task.cancel()
 
-    def tell(self) -> list[dict[str, Any]]:
-        """The durable groups that this stream knows, and those that it knows to be retired."""
-        scheduler = self._scheduler
+    def groups(self) -> list[dict[str, Any]]:
+        """Return the durable groups of this stream, and the retired ones."""
         known = [
             GroupNews(group.name, list(group.bindings.patterns), forgotten=False, changed_ms=group.changed_ms)
-            for group in scheduler.groups.known.values()
+            for group in self._groups.known.values()
             if group.durable
         ]
         known += [
             GroupNews(record.name, ["#"], forgotten=True, changed_ms=record.changed_ms)
-            for record in scheduler.groups.forgotten.values()
+            for record in self._groups.retired.values()
         ]
         plain: list[dict[str, Any]] = msgspec.to_builtins(known)
         return plain
 
-    def hear(self, news: Any) -> None:
-        """Take in what another stream knows.
+    def merge(self, news: Any) -> None:
+        """Merge the groups of another stream into those of this one.
 
         Raises:
-            FrameError: if that is none.
-            ConfigurationError: if a name or binding breaks the rules.
+            FrameError: if they cannot be decoded.
+            ConfigurationError: if a name or binding is not valid.
         """
         try:
             groups = msgspec.convert(news, list[GroupNews])
         except msgspec.ValidationError as error:
-            raise FrameError(f"no list of consumer groups: {error}") from error
+            raise FrameError(f"not a list of consumer groups: {error}") from error
         if len(groups) > _MAX_GROUPS:
-            raise FrameError(f"{len(groups)} consumer groups; a stream has at most {_MAX_GROUPS}")
+            raise FrameError(f"{len(groups)} consumer groups exceed the limit of {_MAX_GROUPS}")
         for one in groups:
             check_group(one.name)
             Bindings(one.bindings)
-        self._hearing = True
+        self._merging = True
         try:
-            alive = [one for one in groups if not self._hear_of(one)]
+            alive = [one for one in groups if not self._merge_one(one)]
         finally:
-            self._hearing = False
+            self._merging = False
         for one in alive:
-            self._scheduler.groups.revive(self._scheduler.groups.known[one.name], one.changed_ms + 1)
+            self._groups.revive(self._groups.known[one.name], one.changed_ms + 1)
 
-    def _hear_of(self, one: GroupNews) -> bool:
-        """Take in what is newer; False if it says that a group is gone whose members are here."""
-        scheduler = self._scheduler
-        group = scheduler.groups.known.get(one.name)
-        record = scheduler.groups.forgotten.get(one.name)
+    def _merge_one(self, one: GroupNews) -> bool:
+        """Take a newer change; return False if it retires a group that has members here."""
+        group = self._groups.known.get(one.name)
+        record = self._groups.retired.get(one.name)
         if group is not None:
-            if not (one.forgotten or group.durable):  # however old that word is: else messages would be lost
-                scheduler.groups.endure(group)
+            if not (one.forgotten or group.durable):  # even if that is older: else messages would be lost
+                self._groups.make_durable(group)
             if one.changed_ms <= group.changed_ms:
                 return True
             if group.present:
                 return not one.forgotten
             if one.forgotten:
-                scheduler.groups.forget(one.name, one.changed_ms)
+                self._groups.forget(one.name, one.changed_ms)
             else:
-                scheduler.groups.renew(group, one.bindings, one.changed_ms)
+                self._groups.renew(group, one.bindings, one.changed_ms)
         elif record is not None and record.changed_ms >= one.changed_ms:
             return True
         elif one.forgotten:
-            scheduler.groups.forget(one.name, one.changed_ms)
+            self._groups.forget(one.name, one.changed_ms)
         else:
-            scheduler.groups.renew(
-                scheduler.groups.make_group(one.name, one.bindings, durable=True),
-                one.bindings,
-                one.changed_ms,
-            )
+            group = self._groups.make_group(one.name, one.bindings, durable=True)
+            self._groups.renew(group, one.bindings, one.changed_ms)
         return True
 
-    def _on_news(self) -> None:
-        if not self._hearing:  # what others tell they tell to all
+    def _on_change(self) -> None:
+        if not self._merging:  # another stream sends its changes to all streams itself
             self._changes += 1
             self._changed.set()
             self._changed = asyncio.Event()
 
-    def _on_change(self, change: DirectoryChange, peer: Advertisement) -> None:
+    def _on_peer(self, change: DirectoryChange, peer: Advertisement) -> None:
         if peer.socket_id == self._own.socket_id:
             return
-        before = self._telling.pop(peer.socket_id, None)
+        before = self._tasks.pop(peer.socket_id, None)
         if before is not None:
             before.cancel()
         if change is DirectoryChange.UP:
             name = f"stream {self._topic} groups"
-            self._telling[peer.socket_id] = self._runtime.spawn(self._keep_told(peer), name)
+            self._tasks[peer.socket_id] = self._runtime.spawn(self._exchange_changes(peer), name)
 
-    async def _keep_told(self, peer: Advertisement) -> None:
-        """Exchange with another stream what there is, now and after each change, until it is gone."""
+    async def _exchange_changes(self, peer: Advertisement) -> None:
+        """Exchange groups with another stream now and after each change, until cancelled."""
         failures = 0
         while True:
             changed, changes = self._changed, self._changes
@@ -180,15 +174,15 @@ class StreamGossip:
             failures += 1
             if failures == _WARN_AT:
                 self._runtime.logger.warning(
-                    "%s and this stream do not tell each other which consumer groups they know: %s",
+                    "%s and this stream cannot exchange their consumer groups: %s",
                     peer,
                     error,
                 )
             await asyncio.sleep(min(_PAUSE_S * failures, _LONGEST_PAUSE_S))
 
     async def _exchange(self, peer: Advertisement) -> ColugoError | None:
-        """Tell, and hear what comes back; the reason if that was not possible."""
-        error = ColugoError("its node's own endpoint is not known")
+        """Send the groups of this stream and merge the answer; return the error if that fails."""
+        error = ColugoError("the endpoint of its node is not known")
         endpoints = [
             endpoint
             for node in self._runtime.registry.nodes
@@ -197,9 +191,9 @@ class StreamGossip:
         ]
         for endpoint in endpoints:
             try:
-                for part in _parts(self.tell()):
+                for part in _parts(self.groups()):
                     arguments = {"topic": self._topic, "socket": peer.socket_id.hex(), "groups": part}
-                    self.hear(await ask(self._runtime.sockets, endpoint, QUESTION, _ASK_MS, arguments))
+                    self.merge(await ask(self._runtime.sockets, endpoint, QUESTION, _ASK_MS, arguments))
             except ColugoError as failure:
                 error = failure
             else:
@@ -208,7 +202,7 @@ class StreamGossip:
 
 
 def _parts(news: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """At least one, and none so long that no question could carry it."""
+    """Split groups into parts that fit into a question; at least one part."""
     parts: list[list[dict[str, Any]]] = [[]]
     size = 0
     for one in news:

@@ -1,4 +1,4 @@
-"""What a stream knows of one consumer group."""
+"""One consumer group of a stream: its bindings, its progress and the messages that are ready for it."""
 
 from collections.abc import Iterable
 from operator import attrgetter
@@ -9,6 +9,7 @@ from colugo.protocol.streams.bindings import Bindings
 from colugo.protocol.streams.group_queue import GroupQueue
 from colugo.protocol.streams.ranges import RangeSet, to_ranges
 from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.protocol.streams.transitions import DeliveryState
 from colugo.store import GroupRecord
 
 WINDOW_BYTES = 16 * 1024 * 1024
@@ -16,139 +17,239 @@ _LEAST_WINDOW = 2048
 _group = attrgetter("group")
 
 Ranges = list[tuple[int, int]]
+Deliveries = list[tuple[GroupMember, list[QueuedMessage]]]
 
 
 class StreamGroup:
-    """A consumer group: which messages it is done with, and which are ready for its members.
+    """A consumer group: the messages that it is done with, and those that are ready for its members.
 
     Args:
-        record: what the store has of it.
-        rules: how often, and how fast, messages are handed out.
-        tries: how often messages are known to have been handed out, by number.
+        record: the group as the store has it.
+        rules: limits and times of deliveries.
+        attempts: stored numbers of attempts, by sequence number.
+
+    Attributes:
+        offered: the highest number that members may have received; persisted before delivery, so that after
+            a crash messages up to it are flagged as redelivered.
+        stored_offered: the value of `offered` in the store.
+        cursor: the number up to which all messages have been offered to the queue, or are done.
+        reading: True while messages are read from the store, or wait until `offered` has been stored.
+        epoch: the number of times the cursor has been moved back.
+        stored_attempts: numbers of messages whose attempts are in the store.
+        attempts: attempts at messages that the group does not want at present, by sequence number.
+        held: redeliveries that wait until their attempts have been stored.
     """
 
     def __init__(
-        self, record: GroupRecord, rules: DeliveryRules, tries: dict[int, int] | None = None
+        self, record: GroupRecord, rules: DeliveryRules, attempts: dict[int, int] | None = None
     ) -> None:
         self.name = record.name
         self.durable = record.durable
         self.changed_ms = record.changed_ms
-        self._bound = BindingHistory(record.bindings, record.earlier)
+        self._history = BindingHistory(record.bindings, record.earlier)
         self.done = RangeSet.decode(record.done)
-        self.offered = record.offered
-        self.marked = record.offered
-        """The highest number of which it has been written that members may have it."""
+        self.offered = self.stored_offered = record.offered
         self.queue = GroupQueue(rules)
         self.acknowledged = self.delivered = self.redelivered = self.dead = 0
         self.reading = False
-        """Whether messages are being read from the store for it, or wait for their mark to be written."""
         self.cursor = self.done.floor
-        """All up to this number have been offered to the queue, or are done."""
-        self.written = set(tries or ())
-        """Numbers of messages whose tries are in the store."""
-        self.unsent: dict[QueuedMessage, GroupMember] = {}
-        """Second tries that are handed to members when they have been written."""
         self.epoch = 0
-        """How often the group has begun to read from an earlier message again."""
-        self.strays: set[int] = set()
-        """Numbers of messages that members have, though the group does not want them any more."""
-        self.tried: dict[int, int] = {}
-        """How often messages have been handed out that are not wanted now, by number."""
+        self.stored_attempts = set(attempts or ())
+        self.attempts: dict[int, int] = {}
+        self.held: dict[QueuedMessage, GroupMember] = {}
+        self._unbound: set[int] = set()
+        """Numbers of messages in the queue that no longer match the bindings."""
         self._recovered = record.offered
-        self._had = 0
-        """The highest number that was offered to the queue when the group has begun to read again."""
-        self._tries = {
+        self._rewound_from = 0
+        """The highest cursor that was ever moved back."""
+        self._earlier_attempts = {
             seq: 1 for first, last in RangeSet.decode(record.flight) for seq in range(first, last + 1)
         }
-        self._tries.update(tries or {})
-        self._flight = sorted(self._unread)
+        """Attempts of before the producer was started, at messages that have not been read again."""
+        self._earlier_attempts.update(attempts or {})
+        self._in_flight = sorted(self._unread)
 
     @property
     def bindings(self) -> Bindings:
-        """Which keys it wants."""
-        return self._bound.now
+        """The patterns of the keys that the group receives."""
+        return self._history.now
 
     @property
     def present(self) -> bool:
-        """Whether it has members."""
+        """True if the group has members."""
         return bool(self.queue.members)
 
     @property
     def has_room(self) -> bool:
-        """Whether more messages may be made ready."""
+        """True if the queue can take more messages."""
         queue = self.queue
         window = max(_LEAST_WINDOW, 2 * sum(member.prefetch for member in queue.members.values()))
         return len(queue.messages) < window and queue.size < WINDOW_BYTES
 
+    @property
+    def _unread(self) -> list[int]:
+        """Numbers of messages in flight when the producer ended that have not been read again."""
+        return [seq for seq in self._earlier_attempts if seq not in self.stored_attempts]
+
     def record(self) -> GroupRecord:
-        """What the store keeps of it."""
+        """Return the group as the store keeps it."""
         return GroupRecord(
             name=self.name,
             durable=self.durable,
             bindings=self.bindings.patterns,
             done=self.done.encode(),
             offered=self.offered,
-            flight=RangeSet(to_ranges(self._flight)).encode(),
+            flight=RangeSet(to_ranges(self._in_flight)).encode(),
             changed_ms=self.changed_ms,
-            earlier=self._bound.earlier,
+            earlier=self._history.earlier,
         )
 
-    def update_flight(self) -> bool:
-        """See what members have for the first time; whether it is something else than the record says."""
-        if not (self.queue.in_flight or self._flight or self._tries):
+    def update_in_flight(self) -> bool:
+        """Take the first deliveries in flight into the record; return True if they differ from before."""
+        if not (self.queue.in_flight or self._in_flight or self._earlier_attempts):
             return False
-        before, self._flight = self._flight, sorted({*self.queue.first_deliveries(), *self._unread})
-        return before != self._flight
+        before, self._in_flight = self._in_flight, sorted({*self.queue.first_deliveries(), *self._unread})
+        return before != self._in_flight
 
-    def take_back_unsent(self, identity: bytes) -> None:
-        """A member is gone: tries that have not been sent to it do not count."""
-        mine = [entry for entry, member in self.unsent.items() if member.identity == identity]
-        for entry in mine:
-            del self.unsent[entry]
-        self.queue.requeue(identity, [entry.message.seq for entry in mine])
+    # --- durability and bindings
 
-    def extend_unsent(self, now: float) -> None:
-        """Time does not pass for tries that have not been sent yet.
+    def make_durable(self) -> None:
+        """Keep messages for the group while it has no members."""
+        self.durable = True
+
+    def set_changed(self, changed_ms: int) -> None:
+        """Set the time of the last change, which decides between the records of two streams.
 
         Args:
-            now: seconds.
+            changed_ms: milliseconds since 1970.
         """
-        for entry, member in self.unsent.items():
-            self.queue.extend_deadlines(member.identity, [entry.message.seq], now)
+        self.changed_ms = changed_ms
 
-    @property
-    def _unread(self) -> list[int]:
-        """Numbers of messages that were in flight when the producer ended, and have not been read yet."""
-        return [seq for seq in self._tries if seq not in self.written]
+    def wants(self, message: StreamMessage) -> bool:
+        """Return True if a message is for this group."""
+        if message.group:
+            return message.group == self.name
+        return self._history.wants(message.seq, message.key)
+
+    def bind(self, patterns: Iterable[str], last: int) -> bool:
+        """Replace the bindings.
+
+        Args:
+            patterns: the new ones.
+            last: the number of the last message that the bindings before apply to; 0 for none.
+
+        Returns:
+            True if they differ from those before.
+        """
+        return self._history.change(patterns, last)
+
+    def restart(self, deleted: Ranges) -> None:
+        """Match all messages of the stream again, against the present bindings.
+
+        Messages in flight, and queued ones that still match, stay as they are.
+
+        Args:
+            deleted: numbers that the stream no longer keeps, though the store may still have them.
+        """
+        self._unbound = {seq for seq, entry in self.queue.messages.items() if not self.wants(entry.message)}
+        self.drop_unbound()
+        finished = [seq for seq in self.queue.messages if seq in self.done]
+        self.done = RangeSet([*deleted, *to_ranges(finished)])
+        self._rewind(self.done.floor)
+
+    def drop_unbound(self) -> None:
+        """Remove messages from the queue that no longer match the bindings and are not in flight."""
+        if not self._unbound:
+            return
+        for entry in self.queue.discard_waiting(self._unbound):
+            if entry.redelivered or entry.attempt:
+                self.attempts[entry.message.seq] = entry.attempt
+        self._unbound &= self.queue.messages.keys()
+
+    # --- members
+
+    def rejoin(self, identity: bytes, begun: Iterable[int]) -> None:
+        """Requeue the messages of a member, except those that it has begun."""
+        self._cancel_held(identity)
+        self.queue.rejoin(identity, begun)
+
+    def leave(self, identity: bytes, reason: str) -> list[ExhaustedMessage]:
+        """Remove a member and redeliver its messages.
+
+        Args:
+            identity: its connection.
+            reason: for dead letters.
+
+        Returns:
+            The messages that become dead letters.
+        """
+        self._cancel_held(identity)
+        return self.queue.leave(identity, reason)
+
+    def _cancel_held(self, identity: bytes) -> None:
+        """Requeue redeliveries that have not been sent to a member; they do not count as attempts."""
+        mine = [entry for entry, member in self.held.items() if member.identity == identity]
+        for entry in mine:
+            del self.held[entry]
+        self.queue.requeue(identity, [entry.message.seq for entry in mine])
+
+    def unload(self) -> None:
+        """Remove undelivered messages from memory; they are read again when a member joins."""
+        lowest = self.queue.unload()
+        if lowest is not None:
+            self._rewind(min(self.cursor, lowest - 1))
+
+    # --- reading
+
+    def start_reading(self) -> None:
+        """Note that messages are being read, or wait until `offered` has been stored."""
+        self.reading = True
+
+    def stop_reading(self) -> None:
+        """Note that the next messages can be read."""
+        self.reading = False
+
+    def mark_offered(self, seq: int) -> None:
+        """Note that members may receive messages up to a number."""
+        self.offered = max(self.offered, seq)
+
+    def on_stored(self, record: GroupRecord) -> None:
+        """Note that a record has been stored; of this group, or of one of the same name before it."""
+        self.stored_offered = min(record.offered, self.offered)
+
+    def skip_to(self, seq: int) -> Ranges:
+        """Move the cursor to a number, as the store has no messages up to it; return the range skipped."""
+        cursor, self.cursor = self.cursor, max(self.cursor, seq)
+        return [(cursor + 1, self.cursor)] if self.cursor > cursor else []
 
     def take(
         self, messages: list[StreamMessage]
     ) -> tuple[Ranges, list[StreamMessage], list[ExhaustedMessage]]:
-        """Make messages ready, as they follow on the cursor.
+        """Queue the messages that follow the cursor.
 
         Args:
             messages: in the order of their numbers.
 
         Returns:
-            What is not for this group, or no longer there; of these, the messages that are there; and
-            dead letters among those that were in flight when the producer ended.
+            The numbers that are not for this group or no longer exist; the existing messages among them; and
+            dead letters among the messages that were in flight when the producer ended.
         """
         if not messages:
             return [], [], []
         cursor, self.cursor = self.cursor, messages[-1].seq
-        fresh = cursor >= self._recovered and cursor >= self._had and self._bound.all and not self.tried
-        if fresh and not self.done.overlap(cursor + 1, self.cursor):
+        new = cursor >= self._recovered and cursor >= self._rewound_from
+        if new and self._history.all and not self.attempts and not self.done.overlap(cursor + 1, self.cursor):
             consecutive = messages[0].seq == cursor + 1 and self.cursor - cursor == len(messages)
             if consecutive and not any(map(_group, messages)):
                 self.queue.offer(messages)
                 return [], [], []
-        taken = self._take_some(messages, cursor)
+        taken = self._take_each(messages, cursor)
         if self.cursor >= self._recovered:
-            self._tries.clear()
-        self._bound.finish(self.done.floor)
+            self._earlier_attempts.clear()
+        self._history.finish(self.done.floor)
         return taken
 
-    def _take_some(
+    def _take_each(
         self, messages: list[StreamMessage], cursor: int
     ) -> tuple[Ranges, list[StreamMessage], list[ExhaustedMessage]]:
         skipped: Ranges = []
@@ -165,60 +266,114 @@ class StreamGroup:
             if not self.wants(message):
                 skipped.append((seq, seq))
                 unwanted.append(message)
-            elif seq <= self._recovered or seq in self.tried:
-                before_end = self._tries.pop(seq, 0)
-                letter = self.queue.offer_redelivery(message, self.tried.pop(seq, before_end))
+            elif seq <= self._recovered or seq in self.attempts:
+                earlier = self._earlier_attempts.pop(seq, 0)
+                letter = self.queue.offer_redelivery(message, self.attempts.pop(seq, earlier))
                 if letter is not None:
                     dead.append(letter)
             else:
                 self.queue.offer([message])
         return skipped, unwanted, dead
 
-    def wants(self, message: StreamMessage) -> bool:
-        """Whether a message is for this group."""
-        if message.group:
-            return message.group == self.name
-        return self._bound.wants(message.seq, message.key)
-
-    def bind(self, patterns: Iterable[str], last: int) -> bool:
-        """Take other bindings.
-
-        Args:
-            patterns: of them.
-            last: the number of the last message that is judged by the ones before; 0 for none.
-
-        Returns:
-            Whether they are others.
-        """
-        return self._bound.change(patterns, last)
-
-    def begin_anew(self, gone: Ranges) -> None:
-        """Look again at all messages that are kept, by the bindings of now.
-
-        What members have, and what waits for them and is still wanted, stays as it is.
-
-        Args:
-            gone: what is not kept any more, as far as it has not been removed yet.
-        """
-        self.strays = {seq for seq, entry in self.queue.messages.items() if not self.wants(entry.message)}
-        self.drop_strays()
-        finished = [seq for seq in self.queue.messages if seq in self.done]
-        self.done = RangeSet([*gone, *to_ranges(finished)])
-        self._had = max(self._had, self.cursor)
-        self.cursor = self.done.floor
+    def _rewind(self, cursor: int) -> None:
+        self._rewound_from = max(self._rewound_from, self.cursor)
+        self.cursor = cursor
         self.epoch += 1
 
-    def unload(self) -> None:
-        """Keep nothing in memory that has not been handed out: it is read again when somebody comes."""
-        lowest = self.queue.unload()
-        if lowest is not None:
-            self._had = max(self._had, self.cursor)
-            self.cursor = min(self.cursor, lowest - 1)
-            self.epoch += 1
+    # --- deliveries
 
-    def drop_strays(self) -> None:
-        """Messages that are not wanted any more are handed out to nobody."""
-        for entry in self.queue.discard_waiting(self.strays):
-            if entry.redelivered or entry.attempt:
-                self.tried[entry.message.seq] = entry.attempt
-        self.strays &= self.queue.messages.keys()
+    def assign(self, now: float) -> tuple[Deliveries, Deliveries]:
+        """Choose the messages that members receive now.
+
+        Args:
+            now: seconds.
+
+        Returns:
+            First deliveries, which are counted; and redeliveries, to be given to `hold`.
+        """
+        first: Deliveries = []
+        redeliveries: Deliveries = []
+        for member, entries in self.queue.assign(now):
+            new = [entry for entry in entries if not entry.redelivered]
+            if len(new) < len(entries):
+                redeliveries.append((member, [entry for entry in entries if entry.redelivered]))
+            if new:
+                self.delivered += len(new)
+                first.append((member, new))
+        return first, redeliveries
+
+    def hold(self, redeliveries: Deliveries) -> list[tuple[str, int, int]]:
+        """Hold redeliveries until their attempts have been stored.
+
+        Returns:
+            The attempts to store: group, sequence number and number of attempts.
+        """
+        attempts = []
+        for member, entries in redeliveries:
+            for entry in entries:
+                seq = entry.message.seq
+                if seq not in self.done:  # else another group has handled it, and its attempts are deleted
+                    attempts.append((self.name, seq, entry.attempt))
+                    self.stored_attempts.add(seq)
+                self.held[entry] = member
+        return attempts
+
+    def release(self, member: GroupMember, entries: list[QueuedMessage]) -> list[QueuedMessage]:
+        """Stop holding redeliveries; return those that the member is still to receive."""
+        mine = [entry for entry in entries if self.held.get(entry) is member]
+        for entry in mine:
+            del self.held[entry]
+        return [entry for entry in mine if entry.member is member and entry.state is DeliveryState.IN_FLIGHT]
+
+    def redeliver(self, member: GroupMember, entries: list[QueuedMessage], now: float) -> None:
+        """Count redeliveries that are sent now, and start their acknowledgement timeouts."""
+        self.queue.extend_deadlines(member.identity, [entry.message.seq for entry in entries], now)
+        self.delivered += len(entries)
+        self.redelivered += len(entries)
+
+    def expire(self, now: float) -> tuple[list[ExhaustedMessage], list[GroupMember]]:
+        """Take back messages whose acknowledgement timeout is over; it does not run for held redeliveries.
+
+        Args:
+            now: seconds.
+
+        Returns:
+            The messages that become dead letters, and the members that have become silent.
+        """
+        for entry, member in self.held.items():
+            self.queue.extend_deadlines(member.identity, [entry.message.seq], now)
+        return self.queue.expire(now)
+
+    # --- progress
+
+    def acknowledge(self, ranges: Ranges) -> tuple[list[int], int]:
+        """Take the acknowledgement of messages.
+
+        Returns:
+            The numbers of the messages acknowledged, and how many others the group did not have in flight.
+        """
+        done, unknown = self.queue.acknowledge(ranges)
+        self.acknowledged += len(done)
+        return done, unknown
+
+    def count_dead(self, count: int) -> None:
+        """Count dead letters."""
+        self.dead += count
+
+    def finish(self, ranges: Ranges) -> Ranges:
+        """Note that the group is done with messages; return those that it was not done with before."""
+        new: Ranges = []
+        for first, last in ranges:
+            new += self.done.add(first, last)
+        return new
+
+    def forget_attempts(self, seqs: list[int]) -> set[int]:
+        """Forget the attempts at messages; return the numbers of those whose attempts are in the store."""
+        if self.attempts:
+            for seq in seqs:
+                self.attempts.pop(seq, None)
+        if not self.stored_attempts:
+            return set()
+        stored = self.stored_attempts.intersection(seqs)
+        self.stored_attempts -= stored
+        return stored

@@ -1,4 +1,4 @@
-"""What is sent to a stream, from any thread, until a transaction takes it."""
+"""Messages that a stream has accepted, from any thread, until a transaction writes them."""
 
 import threading
 import time
@@ -7,11 +7,11 @@ from typing import Literal
 
 from colugo.errors import ClosedError, StoreError, StreamFullError
 from colugo.protocol.streams.stream_message import StreamMessage
-from colugo.store import CommitOutcome, OpenedStore, size_of_all
+from colugo.store import CommitOutcome, OpenedStore, Trim, size_of_all
 
-_PENDING_BYTES = 64 * 1024 * 1024
-_PENDING = 250_000
-"""How much, and how many messages, may wait while others are written; a thread may send faster."""
+_MAX_PENDING_BYTES = 64 * 1024 * 1024
+_MAX_PENDING = 250_000
+"""Messages that may wait while a transaction is written; a thread may send faster than the store writes."""
 _new = tuple.__new__
 
 FullPolicy = Literal["reject", "wait", "drop-oldest"]
@@ -19,13 +19,13 @@ FullPolicy = Literal["reject", "wait", "drop-oldest"]
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """How much a stream keeps.
+    """Limits of the messages that a stream keeps.
 
     Attributes:
-        max_messages: how many messages, dead letters included.
-        max_bytes: how many bytes of them.
-        max_age_ms: how many milliseconds a message is kept; None for no limit.
-        full: what happens to a message beyond these.
+        max_messages: number of messages, dead letters included.
+        max_bytes: their bytes.
+        max_age_ms: the time that a message is kept, in milliseconds; None for no limit.
+        full: the treatment of messages beyond `max_messages` and `max_bytes`.
     """
 
     max_messages: int
@@ -33,26 +33,37 @@ class StreamLimits:
     max_age_ms: int | None
     full: FullPolicy
 
+    def trim(self, now_ns: int) -> Trim:
+        """Return the trim that enforces these limits.
+
+        Args:
+            now_ns: nanoseconds since 1970.
+        """
+        oldest = None if self.max_age_ms is None else now_ns - self.max_age_ms * 1_000_000
+        if self.full != "drop-oldest":
+            return Trim(oldest_ns=oldest)
+        return Trim(self.max_messages, self.max_bytes, oldest)
+
 
 class Intake:
-    """Numbers messages, and refuses those for which there is no room.
+    """Numbers messages, and rejects those that exceed the limits.
 
     Args:
-        limits: how much is kept.
-        opened: what was in the store.
+        limits: of the stream.
+        opened: the content of the store.
 
     Attributes:
-        limits: how much is kept.
-        count: how many messages the store has, without dead letters.
-        size: bytes of what it has.
-        dead: how many dead letters.
-        last: the number of the last message that was taken.
-        sent: how many were taken.
-        rejected: how many were refused.
-        error: why nothing can be written now.
-        closed: whether nothing more is taken.
-        writing: whether a transaction is under way, while which no more than a certain amount is taken.
-        short: whether a message was refused since the last transaction began: what makes room is wanted.
+        limits: of the stream.
+        count: messages in the store, without dead letters.
+        size: bytes in the store.
+        dead: dead letters in the store.
+        last: the number of the last message accepted.
+        sent: messages accepted.
+        rejected: messages rejected.
+        error: the reason why the store cannot be written to at present; None if it can.
+        closed: True after `close()`.
+        writing: True during a transaction, while the number of pending messages is limited.
+        short: True if a message was rejected since the last transaction began.
     """
 
     def __init__(self, limits: StreamLimits, opened: OpenedStore) -> None:
@@ -66,26 +77,26 @@ class Intake:
         self._pending: list[StreamMessage] = []
         self._pending_bytes = 0
         self._replaced: dict[int, tuple[str, int]] = {}
-        """Dead letters whose place is taken by messages that are not written yet, by their numbers."""
+        """Dead letters that pending messages replace, by the numbers of the messages."""
         self._unwritten = 0
         self._unwritten_bytes = 0
         self._held = self._held_bytes = 0
-        """How much counts towards the limits."""
+        """Messages and bytes that count towards the limits."""
         self._count_held()
 
     @property
     def pending(self) -> bool:
-        """Whether there are messages that no transaction has taken."""
+        """True if messages wait for a transaction."""
         return bool(self._pending)
 
     @property
     def unwritten(self) -> int:
-        """How many messages have not been written yet."""
+        """The number of messages that have not been written yet."""
         return self._unwritten + len(self._pending)
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is kept, but for dead letters."""
+        """True if the stream keeps nothing but dead letters."""
         return not (self.count or self.unwritten)
 
     def add(
@@ -97,23 +108,24 @@ class Intake:
         *,
         replaces: tuple[str, int] | None = None,
     ) -> int:
-        """Take a message; from any thread.
+        """Accept a message; from any thread.
 
         Args:
             key: its key.
             headers: packed.
             payload: encoded.
             flags: FLAG_TEXT.
-            replaces: group and number of the dead letter that it has been: only that group gets it, it is
-                taken though the stream is full, and the letter goes in the transaction that writes it.
+            replaces: group and number of a dead letter that is resurrected as this message: only that group
+                receives it, it is accepted by a full stream, too, and the letter is deleted in the
+                transaction that writes the message.
 
         Returns:
             Its number.
 
         Raises:
-            StreamFullError: if there is no room.
-            StoreError: if the store cannot be written to now.
-            ClosedError: after it has been closed.
+            StreamFullError: if it exceeds the limits.
+            StoreError: if the store cannot be written to at present.
+            ClosedError: after `close()`.
         """
         size = len(payload) + len(headers) + (len(key.encode()) if key else 0)
         sent_ns = time.time_ns()
@@ -140,7 +152,7 @@ class Intake:
             if replaces is not None:
                 self._replaced[seq] = replaces
                 group = replaces[0]
-            # a named tuple's own way takes twice as long
+            # a named tuple's own constructor takes twice as long
             self._pending.append(_new(StreamMessage, (seq, key, headers, payload, flags, sent_ns, group)))
             self._pending_bytes += size
             self._held += 1
@@ -149,7 +161,7 @@ class Intake:
         return seq
 
     def has_room(self, size: int) -> bool:
-        """Whether there is room, or `add` refuses whatever room there is.
+        """Return False if `add` rejects a message for now, and later may not.
 
         Args:
             size: bytes of payload, headers and key.
@@ -158,14 +170,18 @@ class Intake:
             return True
         limits = self.limits
         with self._lock:
-            if size > limits.max_bytes:  # it will never have
+            if size > limits.max_bytes:  # always rejected
                 return True
             if self.writing and self._has_too_much():
                 return False
             return self._held < limits.max_messages and self._held_bytes + size <= limits.max_bytes
 
+    def clear_shortage(self) -> None:
+        """Forget rejections, as a transaction begins."""
+        self.short = False
+
     def take(self) -> tuple[list[StreamMessage], list[tuple[str, int]]]:
-        """The messages for the next transaction, and the dead letters whose place they take."""
+        """Return the messages for the next transaction, and the dead letters that they replace."""
         with self._lock:
             messages, self._pending = self._pending, []
             self._unwritten, self._unwritten_bytes = len(messages), self._pending_bytes
@@ -173,29 +189,41 @@ class Intake:
             replaced, self._replaced = self._replaced, {}
         return messages, list(replaced.values())
 
-    def written(self, outcome: CommitOutcome) -> None:
-        """A transaction has been written, with the messages that it has taken."""
+    def start_writing(self) -> None:
+        """Limit the number of pending messages until `stop_writing`."""
+        self.writing = True
+
+    def stop_writing(self) -> None:
+        """Note that the transaction has ended."""
+        self.writing = False
+
+    def on_committed(self, outcome: CommitOutcome) -> None:
+        """Take the counts of the store, after a transaction that wrote the messages of `take`."""
         with self._lock:
             self._unwritten = self._unwritten_bytes = 0
             self.count, self.size, self.dead = outcome.count, outcome.size, outcome.dead
             self._count_held()
 
     def put_back(self, messages: list[StreamMessage]) -> None:
-        """A transaction could not be written: what it has taken and is given here is to be taken again."""
+        """Let `take` return these messages again, after a transaction that failed."""
         with self._lock:
             self._pending = messages + self._pending
             self._pending_bytes = size_of_all(self._pending)
             self._unwritten = self._unwritten_bytes = 0
             self._count_held()
 
+    def set_error(self, error: StoreError | None) -> None:
+        """Reject messages with this error; None to accept them again."""
+        self.error = error
+
     def close(self) -> None:
-        """Take nothing more."""
+        """Reject all further messages."""
         with self._lock:
             self.closed = True
 
     def _has_too_much(self) -> bool:
-        """Whether so much waits to be written that nothing more is taken before the next transaction."""
-        return self._pending_bytes > _PENDING_BYTES or len(self._pending) > _PENDING
+        """Return True if no more messages are accepted before the next transaction."""
+        return self._pending_bytes > _MAX_PENDING_BYTES or len(self._pending) > _MAX_PENDING
 
     def _rejection(self) -> StreamFullError:
         limits = self.limits

@@ -1,9 +1,9 @@
-"""What a stream writes to its store: messages, and what has become of them, in transactions."""
+"""The transactions that a stream writes to its store: messages, and the progress of the groups."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from colugo.errors import ClosedError, ColugoError, StoreError, StreamFullError
@@ -12,87 +12,142 @@ from colugo.patterns.base import ThrottledWarnings
 from colugo.patterns.streams.ack_batching import AckBatching
 from colugo.patterns.streams.group import Ranges, StreamGroup
 from colugo.patterns.streams.intake import Intake, StreamLimits
-from colugo.patterns.streams.waiters import Waiters, tell
+from colugo.patterns.streams.waiters import Waiters, Waiting, resolve, wait_in
 from colugo.protocol.streams.stream_message import StreamMessage
-from colugo.store import CommitOutcome, OpenedStore, Store, Transaction, Trim
+from colugo.store import CommitOutcome, GroupRecord, OpenedStore, Store, StoredDeadLetter, Transaction
 
 _RETRY_S = 1.0
 
 
-class Author(Protocol):
-    """Who has something to write."""
+class JournalListener(Protocol):
+    """The owner of a journal."""
 
-    def begin(self) -> None:
-        """Let `write` be called when this turn of the loop is over."""
+    def on_pending(self) -> None:
+        """Call `Journal.write` at the end of this turn of the loop."""
 
-    def prepare(self, inserts: list[StreamMessage]) -> None:
-        """Messages are about to be written: enter which groups may have them then."""
+    def on_inserting(self, messages: list[StreamMessage]) -> None:
+        """Mark the groups that may receive these messages once the transaction is committed."""
 
-    def written(self, transaction: Transaction, outcome: CommitOutcome) -> None:
-        """A transaction has been written."""
+    def on_committed(self, transaction: Transaction, outcome: CommitOutcome) -> None:
+        """Deliver messages that have been written."""
 
 
 class Journal:
-    """Writes messages with everything else that comes up, one transaction after another.
+    """Collects changes, and writes them to the store, one transaction after another.
 
-    Everything of one turn of the loop, or of the time while a transaction is written, goes into the next.
+    All changes of one turn of the loop, or of the duration of a transaction, share the next transaction.
 
     Args:
         runtime: the node's.
-        store: where to write; open.
-        opened: what was in it.
-        limits: how much is kept.
-        author: who else has something to write.
+        store: the open store.
+        opened: the content of the store.
+        limits: of the stream.
+        listener: the owner.
 
     Attributes:
-        intake: takes messages.
-        next: what the next transaction does, besides messages and records of groups.
-        dirty: groups whose records are to be written.
-        after: what to do when the next transaction has been written.
+        intake: the messages that are to be written.
+        committed: the number of the last message written.
+        began_at: the number of the last message in the store when it was opened.
     """
 
     def __init__(
-        self, runtime: Runtime, store: Store, opened: OpenedStore, *, limits: StreamLimits, author: Author
+        self,
+        runtime: Runtime,
+        store: Store,
+        opened: OpenedStore,
+        *,
+        limits: StreamLimits,
+        listener: JournalListener,
     ) -> None:
         self._runtime = runtime
         self._store = store
-        self._author = author
-        self._complaints = ThrottledWarnings(runtime)
+        self._listener = listener
+        self._warnings = ThrottledWarnings(runtime)
         self.intake = Intake(limits, opened)
-        self.next = Transaction()
-        self.dirty: dict[str, StreamGroup] = {}
-        self.after: list[Callable[[], None]] = []
         self.committed = self.began_at = opened.last_seq
-        """The numbers of the last message that was written, and of that in the beginning."""
+        self._next = Transaction()
+        self._dirty: dict[str, StreamGroup] = {}
+        """Groups whose records the next transaction writes."""
+        self._after_commit: list[Callable[[], None]] = []
         self._deleting: Ranges = []
-        """What the transaction deletes that is being written."""
-        self._waiters = Waiters()
-        self._rest = AckBatching(self.begin)
+        """The deletions of the transaction that is being written."""
+        self._batching = AckBatching(self.request_write)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._blocked = False
-        self._relieved = False
-        """Whether what makes room has been written since messages could not be."""
-        self._drained: list[asyncio.Future[None]] = []
-        self._finishing: list[asyncio.Future[None]] = []
-        self._syncing: list[asyncio.Future[None]] = []
+        self._room_made = False
+        """True if a transaction without messages has succeeded since one with messages failed."""
         self._retry_timer: asyncio.TimerHandle | None = None
+        self._inserts = Waiters()
+        self._commits: Waiting = []
+        self._syncs: Waiting = []
+        self._drains: Waiting = []
+
+    # --- changes
+
+    def mark_dirty(self, group: StreamGroup) -> None:
+        """Write the record of a group with the next transaction."""
+        self._dirty[group.name] = group
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Call something when the next transaction has been committed."""
+        self._after_commit.append(action)
+
+    def record_attempts(self, attempts: list[tuple[str, int, int]]) -> None:
+        """Store attempts: group, sequence number, and number of attempts."""
+        self._next.attempts += attempts
+
+    def delete_attempts(self, group: StreamGroup, seqs: Iterable[int]) -> None:
+        """Delete stored attempts of a group."""
+        self._next.settled += [(group.name, seq) for seq in seqs]
+
+    def delete(self, ranges: Ranges) -> None:
+        """Delete messages."""
+        self._next.deletes += ranges
+
+    def add_dead_letters(self, letters: list[StoredDeadLetter]) -> None:
+        """Store dead letters."""
+        self._next.dead += letters
+
+    def remove_dead_letter(self, group: str, seq: int) -> None:
+        """Delete a dead letter."""
+        self._next.undead.append((group, seq))
+        self.request_write()
+
+    def delete_group(self, name: str) -> None:
+        """Delete the record of a group."""
+        self._dirty.pop(name, None)
+        self._next.gone.append(name)
+
+    def retire_group(self, tombstone: GroupRecord) -> None:
+        """Store a record that says that a group was retired, instead of the group's own."""
+        self._dirty.pop(tombstone.name, None)
+        self._next.groups[tombstone.name] = tombstone
+        self.request_write()
+
+    def trim_old(self) -> None:
+        """Delete messages that are older than `max_age_ms`."""
+        if self.intake.count:
+            self._next.trim = self.intake.limits.trim(time.time_ns())
+            self.write()
+
+    def request_write(self) -> None:
+        """Write at the end of this turn of the loop."""
+        self._listener.on_pending()
 
     @property
     def deletes(self) -> Ranges:
         """Numbers of messages that are to be deleted, and may still be in the store."""
-        return self._deleting + self.next.deletes
+        return self._deleting + self._next.deletes
 
     @property
-    def at_rest(self) -> bool:
-        """Whether there is nothing to write, or it cannot be."""
-        return (
-            self.intake.closed
-            or self.intake.error is not None
-            or not (self.intake.writing or self.intake.pending or self._is_due())
-        )
+    def idle(self) -> bool:
+        """True if everything has been written, or cannot be."""
+        return self.intake.closed or self.intake.error is not None or not self._has_work()
 
-    async def room(self, size: int) -> None:
-        """Return when a message is taken, or refused for another reason than that there is no room.
+    # --- waiting
+
+    async def wait_for_room(self, size: int) -> None:
+        """Wait until a message is accepted, or rejected for another reason than the limits.
 
         Args:
             size: bytes of payload, headers and key.
@@ -100,89 +155,95 @@ class Journal:
         while not self.intake.has_room(size):
             if self.intake.empty:
                 reason = StreamFullError(f"purge or resurrect them: there are {self.intake.dead}")
-                self._complaints.warn("room", "a send_wait waits, for dead letters have all the room", reason)
-            await _wait_in(self._finishing)
+                self._warnings.warn("room", "a send_wait waits, for dead letters have all the room", reason)
+            await wait_in(self._commits)
 
     def written(self, seq: int) -> asyncio.Future[None]:
-        """A future that is done when a message has been written, and fails if it cannot be."""
-        return self._waiters.add(seq, written=seq <= self.committed)
+        """Return a future that resolves when a message has been written, and fails if it cannot be."""
+        return self._inserts.add(seq, written=seq <= self.committed)
 
     async def synced(self) -> None:
-        """Return when everything that has come up so far has been written.
+        """Wait until all changes so far have been written.
 
         Raises:
-            StoreError: if it cannot be.
-            ClosedError: if the stream has been closed.
+            StoreError: if that fails.
+            ClosedError: if the stream is closed.
         """
         if self.intake.closed:
             raise ClosedError("the stream is closed")
-        if not (self.intake.writing or self.intake.pending or self._is_due()):
+        if not self._has_work():
             return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._syncing.append(future)
-        self.begin()
+        self.request_write()
+        self._syncs.append(future := asyncio.get_running_loop().create_future())
         await future
 
-    def unbury(self, group: str, seq: int) -> None:
-        """A dead letter is no longer one."""
-        self.next.undead.append((group, seq))
-        self.begin()
-
     async def drained(self) -> None:
-        """Return when nothing is kept, but for dead letters.
+        """Wait until the stream keeps nothing but dead letters.
 
         Raises:
             ClosedError: if the stream is closed first.
         """
         if self.intake.empty:
             return
-        self.begin()
-        await _wait_in(self._drained)
-
-    def begin(self) -> None:
-        """Something has come up: write when this turn of the loop is over."""
-        self._author.begin()
+        self.request_write()
+        await wait_in(self._drains)
 
     async def next_write(self, until: float) -> None:
-        """Return when something has been written.
+        """Wait for the end of a transaction.
 
         Args:
-            until: the time of the loop when to return at the latest.
+            until: the time of the loop at which to return in any case.
         """
-        self.begin()
+        self.request_write()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                await _wait_in(self._finishing)
+                await wait_in(self._commits)
 
     def close(self, error: ColugoError) -> None:
-        """Write what there is, and take nothing more; whoever waits gets the error."""
+        """Write all changes, accept no more, and fail all waiters with the error."""
         self.intake.close()
         if not self.intake.writing:
             self._write_last()
-        tell(self._finishing)
-        self._rest.close()
+        resolve(self._commits)
+        self._batching.close()
         if self._retry_timer is not None:
             self._retry_timer.cancel()
-        self._waiters.close(error)
-        tell(self._drained, error)
-        tell(self._syncing, error)
+        self._inserts.close(error)
+        resolve(self._drains, error)
+        resolve(self._syncs, error)
 
-    def trim_old(self) -> None:
-        """Let what is too old go with the next transaction."""
-        if self.intake.count:
-            self.next.trim = self._trim()
-            self.write()
+    # --- transactions
 
-    def _is_due(self) -> bool:
-        """Whether there is something to write, besides messages."""
-        return bool(self.dirty or self.next.deletes or self.next.settled) or self._is_more_due()
+    def write(self) -> None:
+        """Begin a transaction, unless one is being written or there is nothing to write."""
+        if self.intake.writing or self.intake.closed or self._blocked:
+            return
+        inserts = self._may_insert()
+        if not inserts and (not self._has_changes() or self._should_batch()):
+            return
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._commit(inserts=inserts)
 
-    def _is_more_due(self) -> bool:
-        """Whether that is more than what groups are done with."""
-        following = self.next
+    def _write_last(self) -> None:
+        """Hand all changes to the store, which writes them when it is closed."""
+        if self.intake.error is None and (self.intake.pending or self._has_changes()):
+            self._commit(inserts=self.intake.pending)
+
+    def _has_work(self) -> bool:
+        """Return True during a transaction, and if there is something for the next."""
+        return self.intake.writing or self.intake.pending or self._has_changes()
+
+    def _has_changes(self) -> bool:
+        """Return True if there is something to write besides messages."""
+        return bool(self._dirty or self._next.deletes or self._next.settled) or self._has_urgent_changes()
+
+    def _has_urgent_changes(self) -> bool:
+        """Return True if there are other changes than acknowledgements."""
+        following = self._next
         return bool(
-            self.after
-            or self._syncing
+            self._after_commit
+            or self._syncs
             or following.gone
             or following.groups
             or following.attempts
@@ -191,164 +252,133 @@ class Journal:
             or following.trim
         )
 
-    def _rests(self) -> bool:
-        """Whether acknowledgements, which is all there is, leave the store to messages for a moment."""
-        if self._is_more_due() or self._finishing or self.intake.short:
+    def _should_batch(self) -> bool:
+        """Return True if acknowledgements, the only changes, are to wait for more."""
+        if self._has_urgent_changes() or self._commits or self.intake.short:
             return False
-        if self._drained and _length(self.next.deletes) >= self.intake.count:
+        if self._drains and _length(self._next.deletes) >= self.intake.count:
             return False
-        return self._rest.lasts()
-
-    def write(self) -> None:
-        """Write what there is, if nothing is being written."""
-        if self.intake.writing or self.intake.closed or self._blocked:
-            return
-        takes = self._may_insert()
-        if not takes and (not self._is_due() or self._rests()):
-            return
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        self._commit(takes=takes)
-
-    def _write_last(self) -> None:
-        """Write what has come up before the end, which the store does when it is closed."""
-        if self.intake.error is None and (self.intake.pending or self._is_due()):
-            self._commit(takes=bool(self.intake.pending))
-
-    def _commit(self, *, takes: bool) -> None:
-        """Give the store a transaction; with the messages, if it takes them."""
-        self.intake.short = False
-        began = self._now()
-        transaction, self.next = self.next, Transaction()
-        if takes:
-            self._take_pending(transaction)
-        recorded, self.dirty = self.dirty, {}
-        for name, group in recorded.items():
-            transaction.groups[name] = group.record()
-        after, self.after = self.after, []
-        syncing, self._syncing = self._syncing, []
-        self.intake.writing = True
-        self._deleting = transaction.deletes
-
-        def done(outcome: CommitOutcome | StoreError) -> None:
-            self.intake.writing = False
-            self._deleting = []
-            now = self._now()
-            self._rest.begin(now, now - began)
-            tell(self._finishing)
-            if isinstance(outcome, StoreError):
-                tell(syncing, outcome)
-                self._not_written(transaction, recorded, after, outcome)
-            else:
-                tell(syncing)
-                self._wrote(transaction, after, outcome)
-
-        self._store.commit(transaction, done)
-
-    def _now(self) -> float:
-        """The time of the loop; one that is never run has none."""
-        return 0.0 if self._loop is None else self._loop.time()
+        return self._batching.active()
 
     def _may_insert(self) -> bool:
-        """Whether messages are to be written now; if that has failed, first what makes room for them."""
+        """Return True if messages are to be written; after a failure, first come changes that make room."""
         if not self.intake.pending:
             return False
         return self.intake.error is None or (
-            self._retry_timer is None and (self._relieved or not self._is_due())
+            self._retry_timer is None and (self._room_made or not self._has_changes())
         )
 
-    def _take_pending(self, transaction: Transaction) -> None:
+    def _commit(self, *, inserts: bool) -> None:
+        """Give the store a transaction, with or without the pending messages."""
+        self.intake.clear_shortage()
+        began = self._now()
+        transaction, self._next = self._next, Transaction()
+        if inserts:
+            self._insert_pending(transaction)
+        dirty, self._dirty = self._dirty, {}
+        for name, group in dirty.items():
+            transaction.groups[name] = group.record()
+        actions, self._after_commit = self._after_commit, []
+        syncs, self._syncs = self._syncs, []
+        self.intake.start_writing()
+        self._deleting = transaction.deletes
+
+        def done(outcome: CommitOutcome | StoreError) -> None:
+            self.intake.stop_writing()
+            self._deleting = []
+            now = self._now()
+            self._batching.start(now, now - began)
+            resolve(self._commits)
+            if isinstance(outcome, StoreError):
+                resolve(syncs, outcome)
+                self._on_failed(transaction, dirty, actions, outcome)
+            else:
+                resolve(syncs)
+                self._on_committed(transaction, actions, outcome)
+
+        self._store.commit(transaction, done)
+
+    def _insert_pending(self, transaction: Transaction) -> None:
         transaction.inserts, replaced = self.intake.take()
         transaction.undead += replaced
-        self._author.prepare(transaction.inserts)
+        self._listener.on_inserting(transaction.inserts)
         if self.intake.limits.full == "drop-oldest":
-            transaction.trim = self._trim()
+            transaction.trim = self.intake.limits.trim(time.time_ns())
 
-    def _trim(self) -> Trim:
-        limits = self.intake.limits
-        oldest = None if limits.max_age_ms is None else time.time_ns() - limits.max_age_ms * 1_000_000
-        if limits.full != "drop-oldest":
-            return Trim(oldest_ns=oldest)
-        return Trim(limits.max_messages, limits.max_bytes, oldest)
-
-    def _wrote(
-        self, transaction: Transaction, after: list[Callable[[], None]], outcome: CommitOutcome
+    def _on_committed(
+        self, transaction: Transaction, actions: list[Callable[[], None]], outcome: CommitOutcome
     ) -> None:
         if self.intake.error is not None and (transaction.inserts or not self.intake.pending):
-            self.intake.error = None
+            self.intake.set_error(None)
             self._runtime.logger.warning("the stream's store can be written to again")
-        self._relieved = not transaction.inserts
-        self.intake.written(outcome)
+        self._room_made = not transaction.inserts
+        self.intake.on_committed(outcome)
         if transaction.inserts:
             self.committed = transaction.inserts[-1].seq
-        self._author.written(transaction, outcome)
-        self._waiters.succeed(self.committed)
+        self._listener.on_committed(transaction, outcome)
+        self._inserts.succeed(self.committed)
         if self.intake.closed:
             self._write_last()
             return
-        for action in after:
+        for action in actions:
             action()
-        self._look_drained()
-        self.begin()
+        self._check_drained()
+        self.request_write()
 
-    def _look_drained(self) -> None:
-        if self._drained and self.intake.empty and not self._is_due():
-            tell(self._drained)
+    def _check_drained(self) -> None:
+        if self._drains and self.intake.empty and not self._has_changes():
+            resolve(self._drains)
 
-    def _not_written(
+    def _on_failed(
         self,
         transaction: Transaction,
-        recorded: dict[str, StreamGroup],
-        after: list[Callable[[], None]],
+        dirty: dict[str, StreamGroup],
+        actions: list[Callable[[], None]],
         error: StoreError,
     ) -> None:
-        """Try again later; only whoever waits for a message of it gets the error, and sends it again."""
+        """Retry later, without the messages whose senders wait: they get the error, and may send again."""
         last = transaction.inserts[-1].seq if transaction.inserts else 0
-        waited = self._waiters.fail(last, error)
-        # what was to be resurrected stays a dead letter, which whoever wanted it is told
+        waited = self._inserts.fail(last, error)
+        # one that was to replace a dead letter is dropped: the letter stays, and the caller gets the error
         self.intake.put_back([one for one in transaction.inserts if one.seq not in waited and not one.group])
-        following = self.next
+        self._restore(transaction, dirty)
+        self._after_commit = actions + self._after_commit
+        self._room_made = False
+        self.intake.set_error(error)
+        self._warnings.warn("write", "the stream's store fails", error)
+        self._blocked = not transaction.inserts  # else changes that make room may be written meanwhile
+        if not self.intake.closed:
+            self._retry_timer = asyncio.get_running_loop().call_later(_RETRY_S, self._retry)
+
+    def _restore(self, transaction: Transaction, dirty: dict[str, StreamGroup]) -> None:
+        """Take the changes of a transaction that failed into the next."""
+        following = self._next
         for name, record in transaction.groups.items():
             if name in following.gone or name in following.groups:
                 continue
-            if name in recorded:
-                self.dirty.setdefault(name, recorded[name])
-            elif name not in self.dirty:
+            if name in dirty:
+                self._dirty.setdefault(name, dirty[name])
+            elif name not in self._dirty:
                 following.groups[name] = record
         following.gone = transaction.gone + following.gone
         following.deletes = transaction.deletes + following.deletes
         following.attempts = transaction.attempts + following.attempts
         following.settled = transaction.settled + following.settled
         following.dead = transaction.dead + following.dead
-        self.after = after + self.after
-        self._relieved = False
-        self.intake.error = error
-        self._complaints.warn("write", "the stream's store fails", error)
-        self._blocked = not transaction.inserts  # else what makes room may be written meanwhile
-        if not self.intake.closed:
-            self._retry_timer = asyncio.get_running_loop().call_later(_RETRY_S, self._retry)
 
     def _retry(self) -> None:
-        """Try again what could not be written; if nothing is left of it, whoever sends next tries."""
+        """Retry after a failure; if nothing is left to write, the next message is the test of the store."""
         self._retry_timer = None
         self._blocked = False
-        if self.intake.error is not None and not self.intake.pending and not self._is_due():
-            self.intake.error = None
-            self._look_drained()
-        self.begin()
+        if self.intake.error is not None and not self.intake.pending and not self._has_changes():
+            self.intake.set_error(None)
+            self._check_drained()
+        self.request_write()
+
+    def _now(self) -> float:
+        """Return the time of the loop; 0 before the loop runs."""
+        return 0.0 if self._loop is None else self._loop.time()
 
 
-async def _wait_in(waiting: list[asyncio.Future[None]]) -> None:
-    """Return when those are told who wait in a list, or raise what they are told."""
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    waiting.append(future)
-    try:
-        await future
-    finally:
-        if future in waiting:  # given up: nobody may be told for long
-            waiting.remove(future)
-
-
-def _length(ranges: list[tuple[int, int]]) -> int:
-    """How many numbers are in ranges."""
+def _length(ranges: Ranges) -> int:
     return sum(last - first + 1 for first, last in ranges)

@@ -1,7 +1,7 @@
-"""The consumers at a stream's ROUTER: who they are, what they say, and when they are gone."""
+"""The consumers at a stream's ROUTER socket: they join, settle their deliveries, and leave or are lost."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -11,6 +11,7 @@ from colugo.errors import ColugoError, FrameError
 from colugo.net.runtime import Runtime
 from colugo.net.transport.socket_reader import SocketReader
 from colugo.patterns.base import ThrottledWarnings
+from colugo.patterns.gate import Gate
 from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.error_report import report_error
@@ -26,11 +27,11 @@ from colugo.store import size_of, size_of_all
 _NOBLOCK = int(zmq.NOBLOCK)
 _NOBLOCK_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _PROBE_S = (0.0, 0.02, 0.2)
-"""When to look who has gone, after a connection has ended: ZeroMQ forgets its identity a little later."""
+"""Delays of the probes after a disconnection: ZeroMQ forgets the identity of a connection a little later."""
 _FRAME_BYTES = 60 * 1024
-"""Of several messages together: whatever `max_message_bytes` a consumer has, it takes 64 KiB more."""
+"""The size of a frame of several messages; consumers accept 64 KiB whatever their `max_message_bytes`."""
 _MESSAGE_BYTES = 32
-"""What a message takes in a frame, besides its parts."""
+"""The overhead of a message in a frame."""
 _SETTLE = bytes([MAGIC, 0, VERSION, FrameKind.SETTLE])
 _PING = bytes([MAGIC, 0, VERSION, FrameKind.PING])
 _JOIN = bytes([MAGIC, 0, VERSION, FrameKind.JOIN])
@@ -38,10 +39,10 @@ _JOIN = bytes([MAGIC, 0, VERSION, FrameKind.JOIN])
 
 @dataclass(eq=False, frozen=True, slots=True)
 class Session:
-    """A consumer that has joined.
+    """A consumer that has joined by one of its connections.
 
     Attributes:
-        join: what it has said of itself.
+        join: the frame that it joined with.
         group: its group.
     """
 
@@ -50,14 +51,18 @@ class Session:
 
 
 class Sessions:
-    """Reads what consumers send, and sends them messages.
+    """The sessions of a stream; also the transport of its `DeliveryScheduler`.
 
     Args:
         runtime: the node's.
         topic: of the stream.
         socket: the stream's ROUTER; its owner closes it.
+        scheduler: the stream's.
+        gate: set to the number of sessions.
         run_id: 8 bytes, new each time the stream is started.
-        on_change: called when the number of consumers has changed.
+
+    Attributes:
+        malformed: frames that could not be decoded or had no place.
     """
 
     def __init__(
@@ -65,44 +70,40 @@ class Sessions:
         runtime: Runtime,
         topic: str,
         socket: zmq.Socket[bytes],
+        scheduler: DeliveryScheduler,
         *,
+        gate: Gate,
         run_id: bytes,
-        on_change: Callable[[], None],
     ) -> None:
         self._runtime = runtime
         self._topic = topic
         self._socket = socket
+        self._scheduler = scheduler
+        self._gate = gate
         self._run_id = run_id
-        self._on_change = on_change
-        self._scheduler: DeliveryScheduler | None = None
         self._sessions: dict[bytes, Session] = {}
+        """The sessions, by the identity of the connection."""
         self._former: dict[bytes, Session] = {}
-        """Consumers at connections that they have left for newer ones of theirs."""
-        self._complaints = ThrottledWarnings(runtime)
+        """Sessions of older connections, whose consumers have joined again by newer ones."""
+        self._warnings = ThrottledWarnings(runtime)
         self._reader: SocketReader | None = None
         self._monitor: zmq.Socket[bytes] | None = None
         self._monitor_reader: SocketReader | None = None
         self._probes: list[asyncio.TimerHandle] = []
         self._admitted = 0
         self.malformed = 0
-        """Frames that were not understood."""
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, scheduler: DeliveryScheduler) -> None:
-        """Begin, on the loop.
-
-        Args:
-            scheduler: what has the messages.
-        """
-        self._scheduler = scheduler
+    def open(self) -> None:
+        """Begin to read, on the loop."""
         self._monitor = self._runtime.sockets.monitor(self._socket, zmq.EVENT_DISCONNECTED)
         self._monitor_reader = SocketReader(self._runtime.loop, self._monitor, self._on_disconnected)
         self._reader = SocketReader(self._runtime.loop, self._socket, self._on_message)
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         for probe in self._probes:
             probe.cancel()
         if self._reader is not None:
@@ -113,42 +114,37 @@ class Sessions:
             self._socket.disable_monitor()
             self._monitor.close()
 
-    def hand_out(self, group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
-        """Send messages to a member of a group; if it has gone, they are taken back."""
-        del group
+    # --- to consumers
+
+    def deliver(self, member: GroupMember, entries: list[QueuedMessage]) -> None:
+        """Send messages to a member; if its connection has ended, the group takes them back."""
+        stream_id = self._scheduler.stream_id
         for part in _parts(entries):
             messages = [entry.message for entry in part]
             if part[0].redelivered:
                 attempts = [entry.attempt for entry in part]
-                frame = encode_deliveries(self._stream_id, messages, attempts, [True] * len(part))
+                frame = encode_deliveries(stream_id, messages, attempts, [True] * len(part))
             else:
-                frame = encode_deliveries(self._stream_id, messages)
+                frame = encode_deliveries(stream_id, messages)
             if not self._send(member.identity, frame):
-                self._gone(member.identity)
+                self._on_lost(member.identity)
                 return
 
-    def nudge(self, member: GroupMember) -> None:
-        """Ask a member to say something; what it had in hand for too long is redelivered."""
+    def ping(self, member: GroupMember) -> None:
+        """Ask for a sign of life of a member whose messages are redelivered to others."""
         session = self._sessions.get(member.identity)
-        if session is not None and self._scheduler is not None:
+        if session is not None:
             join, limit_s = session.join, self._scheduler.rules.ack_timeout_s
-            self._complaints.warn(
+            self._warnings.warn(
                 ("late", join.consumer),
                 f"the consumer of {self._topic} at node {join.node}, group {join.group!r}, is late",
-                ColugoError(
-                    f"nothing said within ack_timeout_ms, {limit_s * 1000:g}: others get what it has"
-                ),
+                ColugoError(f"silent for ack_timeout_ms, {limit_s * 1000:g}; its messages are redelivered"),
             )
         if not self._send(member.identity, _PING):
-            self._gone(member.identity)
-
-    @property
-    def _stream_id(self) -> bytes:
-        assert self._scheduler is not None
-        return self._scheduler.stream_id
+            self._on_lost(member.identity)
 
     def _send(self, identity: bytes, frame: bytes) -> bool:
-        """Send to a connection; False if it has ended. Prefetch bounds what waits in its queue."""
+        """Send to a connection; return False if it has ended. Prefetch bounds the frames in its queue."""
         try:
             self._socket.send(identity, _NOBLOCK_MORE)
             self._socket.send(frame, _NOBLOCK)
@@ -158,12 +154,15 @@ class Sessions:
             return False
         finally:
             if self._reader is not None:
-                self._reader.kick()  # one that fails has consumed the signal of the descriptor, too
+                self._reader.kick()  # a send that fails consumes the signal of the descriptor, too
         return True
 
+    def _refuse(self, identity: bytes, reason: str, *, again: bool) -> bool:
+        return self._send(identity, encode_control(FrameKind.REFUSAL, Refusal(reason, again=again)))
+
+    # --- from consumers
+
     def _on_message(self, frames: list[bytes]) -> None:
-        scheduler = self._scheduler
-        assert scheduler is not None
         identity, *body = frames
         session = self._sessions.get(identity)
         try:
@@ -171,28 +170,28 @@ class Sessions:
                 raise FrameError(f"a message of {len(body)} frames")  # noqa: TRY301 - one place counts them
             frame = body[0]
             if session is not None:
-                scheduler.hear(session.group, identity)
+                self._scheduler.mark_alive(session.group, identity)
                 if frame.startswith(_SETTLE):
-                    self._settle(scheduler, session, identity, decode_settle(frame))
+                    self._on_settle(session, identity, decode_settle(frame))
                     return
             elif identity in self._former and not frame.startswith(_JOIN):
-                self._hear_former(scheduler, identity, frame)
+                self._on_former(identity, frame)
                 return
-            self._control(scheduler, identity, session, frame)
+            self._on_control(identity, session, frame)
         except FrameError as error:
             self.malformed += 1
             text = f"a message to the stream {self._topic} is malformed"
-            self._complaints.warn("malformed", text, error)
+            self._warnings.warn("malformed", text, error)
 
-    def _hear_former(self, scheduler: DeliveryScheduler, identity: bytes, frame: bytes) -> None:
-        """What a consumer says by a connection that is not its newest: what it has handled counts.
+    def _on_former(self, identity: bytes, frame: bytes) -> None:
+        """Take acknowledgements that come by an older connection of a consumer.
 
-        Everything else it had there has been taken back. It is not to join here again as long as the newer
-        one is there, which it would take that from.
+        The consumer's other deliveries there have been taken back. It is not asked to join there again, which
+        would take the session from its newest connection.
         """
         group = self._former[identity].group
         if frame.startswith(_SETTLE):
-            settle = decode_settle(frame)
+            settle, scheduler = decode_settle(frame), self._scheduler
             if settle.ranges and settle.stream_id == scheduler.stream_id and scheduler.groups.has(group):
                 scheduler.acknowledge(group, settle.ranges)
             return
@@ -200,91 +199,82 @@ class Sessions:
         if kind is FrameKind.LEAVE:
             del self._former[identity]
         elif kind is not FrameKind.PING:
-            raise FrameError(f"a frame of the kind {kind.name} has no place here")
+            raise _misplaced(kind)
 
-    def _control(
-        self, scheduler: DeliveryScheduler, identity: bytes, session: Session | None, frame: bytes
-    ) -> None:
+    def _on_control(self, identity: bytes, session: Session | None, frame: bytes) -> None:
         kind, body = decode_control(frame)
         if kind is FrameKind.JOIN:
-            self._join(scheduler, identity, session, body)
-        elif session is None:
-            # it joined before this stream was there, or takes another one for it
-            self._send(identity, encode_control(FrameKind.REFUSAL, Refusal("join first", again=True)))
+            self._on_join(identity, session, body)
+        elif session is None:  # it joined an earlier run of this stream, or mistakes it for another
+            self._refuse(identity, "join first", again=True)
             if kind not in (FrameKind.SETTLE, FrameKind.LEAVE, FrameKind.PING):
-                raise FrameError(f"a frame of the kind {kind.name} has no place here")
-        elif kind is FrameKind.LEAVE:
-            # of what it has begun it has said what became of it
-            scheduler.give_back(session.group, identity, session.group.queue.in_flight_of(identity))
+                raise _misplaced(kind)
+        elif kind is FrameKind.LEAVE:  # it has settled all messages that it began
+            group = session.group
+            self._scheduler.requeue(group, identity, group.queue.in_flight_of(identity))
             self._leave(identity, "it left", lost=False)
-            self._call_back(session.join.consumer)
+            self._resume_former(session.join.consumer)
         elif kind is not FrameKind.PING:
-            raise FrameError(f"a frame of the kind {kind.name} has no place here")
+            raise _misplaced(kind)
 
-    def _join(
-        self, scheduler: DeliveryScheduler, identity: bytes, session: Session | None, body: bytes
-    ) -> None:
+    def _on_join(self, identity: bytes, session: Session | None, body: bytes) -> None:
         try:
             join = decode_body(body, Join)
         except FrameError as error:
-            reason = report_error(error).message
-            self._send(identity, encode_control(FrameKind.REFUSAL, Refusal(reason[:200])))
+            self._refuse(identity, report_error(error).message[:200], again=False)
             self._leave(identity, "it was refused", lost=True)
             raise
+        groups = self._scheduler.groups
         if session is not None:
-            if _rebinds(session.join, join) and scheduler.groups.has(session.group):
-                self._rebind(scheduler, identity, session.group, join)
+            if _rebinds(session.join, join) and groups.has(session.group):
+                self._rebind(identity, session.group, join)
                 return
             self._leave(identity, "it joined again", lost=True)
         self._former.pop(identity, None)
         for other, before in list(self._sessions.items()):
-            if before.join.consumer == join.consumer:  # that has not been missed yet, or is there still
+            if before.join.consumer == join.consumer:
                 self._leave(other, "it has another connection", lost=True)
                 if self._send(other, _PING):
                     self._former[other] = before
-        if not self._say_joined(scheduler, identity):
-            self._call_back(join.consumer)
+        if not self._send_joined(identity):
+            self._resume_former(join.consumer)
             return
         durable = join.durable and join.named
-        group = scheduler.groups.join(join.group, identity, join.prefetch, join.bindings, durable=durable)
+        group = groups.join(join.group, identity, join.prefetch, join.bindings, durable=durable)
         self._sessions[identity] = Session(join, group)
-        self._on_change()
+        self._gate.set(len(self._sessions))
 
-    def _rebind(self, scheduler: DeliveryScheduler, identity: bytes, group: StreamGroup, join: Join) -> None:
-        if self._say_joined(scheduler, identity):  # before anything that it gets by the new bindings
-            scheduler.groups.rebind(group, identity, join.bindings, join.begun)
+    def _rebind(self, identity: bytes, group: StreamGroup, join: Join) -> None:
+        if self._send_joined(identity):  # before any delivery by the new bindings
+            self._scheduler.groups.rebind(group, identity, join.bindings, join.begun)
             self._sessions[identity] = Session(join, group)
         else:
-            self._gone(identity)
+            self._on_lost(identity)
 
-    def _say_joined(self, scheduler: DeliveryScheduler, identity: bytes) -> bool:
+    def _send_joined(self, identity: bytes) -> bool:
         self._admitted += 1
         joined = Joined(
-            scheduler.stream_id.hex(),
-            round(scheduler.rules.ack_timeout_s * 1000),
+            self._scheduler.stream_id.hex(),
+            round(self._scheduler.rules.ack_timeout_s * 1000),
             self._topic,
             self._run_id.hex(),
-            scheduler.journal.began_at,
+            self._scheduler.journal.began_at,
             self._admitted,
         )
         return self._send(identity, encode_control(FrameKind.JOINED, joined))
 
-    def _settle(
-        self, scheduler: DeliveryScheduler, session: Session, identity: bytes, settle: Settle
-    ) -> None:
+    def _on_settle(self, session: Session, identity: bytes, settle: Settle) -> None:
+        scheduler = self._scheduler
         if settle.stream_id != scheduler.stream_id:
-            scheduler.unknown += len(settle.ranges) + len(settle.others)
+            scheduler.count_unknown(len(settle.ranges) + len(settle.others))
             return
-        group = session.group
         if settle.ranges:
-            scheduler.acknowledge(group, settle.ranges)
+            scheduler.acknowledge(session.group, settle.ranges)
         if settle.others:
-            self._settle_others(scheduler, session, identity, settle)
+            self._settle_others(session, identity, settle)
 
-    def _settle_others(
-        self, scheduler: DeliveryScheduler, session: Session, identity: bytes, settle: Settle
-    ) -> None:
-        group = session.group
+    def _settle_others(self, session: Session, identity: bytes, settle: Settle) -> None:
+        scheduler, group = self._scheduler, session.group
         working, returned, abandoned = [], [], []
         for other in settle.others:
             if other.outcome is SettlementOutcome.WORKING:
@@ -296,15 +286,17 @@ class Sessions:
             else:
                 scheduler.nack(group, identity, other)
         if working:
-            scheduler.working(group, identity, working)
+            scheduler.extend_deadlines(group, identity, working)
         if returned:
-            scheduler.give_back(group, identity, returned)
+            scheduler.requeue(group, identity, returned)
         if abandoned:
             reason = f"the consumer left before it had ended (node {session.join.node})"
             scheduler.abandon(group, identity, abandoned, reason)
 
+    # --- ends of sessions
+
     def _on_disconnected(self, frames: list[bytes]) -> None:
-        """Some connection has ended; the event does not say whose it was, but sending to it fails."""
+        """Probe all connections: the monitor's event does not name the one that has ended."""
         del frames
         loop = asyncio.get_running_loop()
         for probe in self._probes:
@@ -314,42 +306,46 @@ class Sessions:
     def _probe(self) -> None:
         for identity in [*self._sessions, *self._former]:
             if identity in self._sessions and not self._send(identity, _PING):
-                self._gone(identity)
+                self._on_lost(identity)
             elif identity in self._former and not self._send(identity, _PING):
                 del self._former[identity]
 
-    def _gone(self, identity: bytes) -> None:
+    def _on_lost(self, identity: bytes) -> None:
         session = self._sessions.get(identity)
         self._leave(identity, "the consumer was lost", lost=True)
         if session is not None:
-            self._call_back(session.join.consumer)
+            self._resume_former(session.join.consumer)
 
-    def _call_back(self, consumer: str) -> None:
-        """The newest connection of a consumer is over: if it has another one, it is to join there.
+    def _resume_former(self, consumer: str) -> None:
+        """Ask a consumer that has lost its newest connection to join by an older one.
 
-        It may not know, if it has never read that it was let in by the newest.
+        It may not know of the loss, if it has never read the answer by the newest one.
         """
         for identity, former in list(self._former.items()):
             if former.join.consumer == consumer:
                 del self._former[identity]
-                if self._send(identity, encode_control(FrameKind.REFUSAL, Refusal("join first", again=True))):
+                if self._refuse(identity, "join first", again=True):
                     return
 
     def _leave(self, identity: bytes, reason: str, *, lost: bool) -> None:
         session = self._sessions.pop(identity, None)
-        if session is not None and self._scheduler is not None:
-            who = f"{reason} (node {session.join.node})"
-            self._scheduler.groups.leave(session.group, identity, who, lost=lost)
-            self._on_change()
+        if session is not None:
+            text = f"{reason} (node {session.join.node})"
+            self._scheduler.groups.leave(session.group, identity, text, lost=lost)
+            self._gate.set(len(self._sessions))
+
+
+def _misplaced(kind: FrameKind) -> FrameError:
+    return FrameError(f"a frame of the kind {kind.name} has no place here")
 
 
 def _rebinds(before: Join, join: Join) -> bool:
-    """Whether a consumer that has joined is the same one, but for its bindings."""
+    """Return True if two joins differ in their bindings only."""
     return msgspec.structs.replace(join, bindings=before.bindings, begun=before.begun) == before
 
 
 def _parts(entries: list[QueuedMessage]) -> Iterator[list[QueuedMessage]]:
-    """What goes into a frame each: one message, however large, or several that are small together."""
+    """Split messages into frames: several that are small together, or one of any size."""
     messages = [entry.message for entry in entries]
     if _MESSAGE_BYTES * len(messages) + size_of_all(messages) <= _FRAME_BYTES:
         yield entries

@@ -1,4 +1,4 @@
-"""The producing side of streams: messages that are kept until somebody has them."""
+"""The producing side of streams: messages that are kept until they are acknowledged."""
 
 import asyncio
 import logging
@@ -28,8 +28,8 @@ from colugo.patterns.streams.browse import KeptMessage, MessageBrowser
 from colugo.patterns.streams.dead_letters import DeadLetters
 from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.gossip import StreamGossip
-from colugo.patterns.streams.groups import AckPolicy
 from colugo.patterns.streams.intake import FullPolicy, StreamLimits
+from colugo.patterns.streams.retention import AckPolicy
 from colugo.patterns.streams.sessions import Sessions
 from colugo.patterns.streams.stream_stats import GroupStats, StreamStats, group_stats
 from colugo.protocol.advertisement import SocketKind
@@ -49,17 +49,17 @@ DEFAULT_STREAM_BYTES = 1024 * 1024 * 1024
 DEFAULT_ACK_TIMEOUT_MS = 30_000
 DEFAULT_MAX_DELIVER = 2
 DEFAULT_RETRY_DELAY_MS = 1_000
-_SETTLE_S = 0.5
-"""How long a stream that closes waits for acknowledgements of what consumers have."""
-_REFUSED_S = 0.0002
-"""How long a thread pauses whose message is refused. One that tried again without a pause would have Python's
-lock for 5 ms (`sys.setswitchinterval`) whenever the loop gives it up, which is several times a statement."""
+_FINISH_S = 0.5
+"""The longest time that a closing stream waits for acknowledgements of messages in flight."""
+_REJECTED_S = 0.0002
+"""The pause of a thread whose message is rejected. Without it, one that retries at once would hold the GIL
+for 5 ms (`sys.setswitchinterval`) whenever the loop releases it, which is several times a statement."""
 
 Durability = Literal["full", "os"]
 
 
 class Stream(Part):
-    """Keeps messages until the consumer groups have acknowledged them; made by `Node.add_stream`."""
+    """A stream keeps messages until consumer groups have acknowledged them; made by `Node.add_stream`."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Stream(Part):
         _check_choice("full", full, FullPolicy)
         _check_choice("durability", durability, Durability)
         if check_count("ack_timeout_ms", ack_timeout_ms) > MAX_ACK_TIMEOUT_MS:
-            raise ConfigurationError(f"ack_timeout_ms is at most {MAX_ACK_TIMEOUT_MS}, not {ack_timeout_ms}")
+            raise ConfigurationError(f"ack_timeout_ms must be ≤ {MAX_ACK_TIMEOUT_MS}, not {ack_timeout_ms}")
         check_delay_ms(retry_delay_ms, least=0, what="retry_delay_ms")
         if max_age_ms is not None:
             check_count("max_age_ms", max_age_ms)
@@ -99,11 +99,11 @@ class Stream(Part):
         )
         self.ack = ack
         self._codec = resolve_codec(codec)
-        self._limit = runtime.sockets.max_message_bytes
-        kept = _store_at(store, topic, durability, runtime.logger)
-        self._path = None if isinstance(kept, MemoryStore) else os.fspath(kept.path)
-        self._poked = threading.Event()
-        self._entrance = asyncio.Lock() if full == "wait" else None
+        self._limit = min(runtime.sockets.max_message_bytes, limits.max_bytes)
+        self._store = _store_at(store, topic, durability, runtime.logger)
+        self._path = None if isinstance(self._store, MemoryStore) else os.fspath(self._store.path)
+        self._wake_requested = threading.Event()
+        self._room_lock = asyncio.Lock() if full == "wait" else None
         self._gate = Gate(f"the stream {topic}")
         self._socket = runtime.sockets.router()
         self._socket.set(zmq.SNDHWM, 0)  # prefetch bounds what waits for each consumer
@@ -117,37 +117,27 @@ class Stream(Part):
                 codec=self._codec.name,
                 port=port,
             )
-            opened = kept.open()
+            opened = self._store.open()
         except BaseException:
             self._socket.close()
             if "_binding" in self.__dict__:
                 self._binding.close()
             raise
-        self._store = kept
+        self._scheduler = DeliveryScheduler(runtime, self._store, opened, ack=ack, limits=limits, rules=rules)
         self._sessions = Sessions(
-            runtime, topic, self._socket, run_id=self.socket_id, on_change=self._on_sessions
-        )
-        self._scheduler = DeliveryScheduler(
-            runtime,
-            kept,
-            opened,
-            ack=ack,
-            limits=limits,
-            rules=rules,
-            hand_out=self._sessions.hand_out,
-            nudge=self._sessions.nudge,
+            runtime, topic, self._socket, self._scheduler, gate=self._gate, run_id=self.socket_id
         )
         for name in declared:
             if name not in self._scheduler.groups.known:
                 self._scheduler.groups.make_group(name, ("#",), durable=True)
         self._prefix = f"{opened.stream_id.hex()}-"
-        self.dead_letters = DeadLetters(self._scheduler, kept, self._codec, runtime.logger)
-        """What nobody could handle: to be listed, resurrected and purged."""
-        self._browser = MessageBrowser(self._scheduler, kept, self._codec)
-        self._gossip = StreamGossip(runtime, topic, self._binding.advertisement, self._scheduler)
+        self.dead_letters = DeadLetters(self._scheduler, self._store, self._codec, runtime.logger)
+        """The dead letters of all groups: to be listed, resurrected and purged."""
+        self._browser = MessageBrowser(self._scheduler, self._store, self._codec)
+        self._gossip = StreamGossip(runtime, topic, self._binding.advertisement, self._scheduler.groups)
         if opened.corrupt:
             runtime.logger.error(
-                "the store %s: %d messages were damaged; they are set aside, see colugo stream salvage",
+                "the store %s has set aside %d damaged messages; see colugo stream salvage",
                 self._path,
                 opened.corrupt,
             )
@@ -155,32 +145,32 @@ class Stream(Part):
 
     @property
     def socket_id(self) -> bytes:
-        """As in its advertisement: 8 bytes, new each time a stream is made, also with the same store."""
+        """The id in its advertisement: 8 bytes, new each time a stream is made, even with the same store."""
         return self._binding.advertisement.socket_id
 
     @property
     def endpoints(self) -> list[str]:
-        """Where it is bound, for consumers that are given one instead of discovering it: tcp, then ipc."""
+        """The endpoints that it is bound to, tcp first, then ipc; for a consumer's `connect=`."""
         return self._binding.endpoints
 
     @property
     def stream_id(self) -> str:
-        """What the ids of its messages begin with; the same as long as its store is there."""
+        """The prefix of the ids of its messages; it stays the same as long as the store exists."""
         return self._scheduler.stream_id.hex()
 
     @property
     def consumers(self) -> int:
-        """How many consumers are connected."""
+        """The number of consumers that are connected."""
         return len(self._sessions)
 
     @property
     def store(self) -> str | None:
-        """The path of the store's file; None if messages are kept in memory only."""
+        """The path of the store's file; None if messages are kept in memory."""
         return self._path
 
     @property
     def stats(self) -> StreamStats:
-        """Counters so far, and what is kept now."""
+        """The counters since the stream was made, and the sizes now."""
         scheduler = self._scheduler
         return StreamStats(
             sent=scheduler.intake.sent,
@@ -190,7 +180,7 @@ class Stream(Part):
             rejected=scheduler.intake.rejected,
             dropped=scheduler.dropped,
             expired=scheduler.expired,
-            unrouted=scheduler.groups.unrouted,
+            unrouted=scheduler.groups.retention.unrouted,
             malformed=self._sessions.malformed,
             unknown=scheduler.unknown,
             consumers=self.consumers,
@@ -198,7 +188,7 @@ class Stream(Part):
 
     @property
     def groups(self) -> dict[str, GroupStats]:
-        """The consumer groups that are known, by name."""
+        """The known consumer groups, by name."""
         scheduler = self._scheduler
         return {name: group_stats(group, scheduler) for name, group in scheduler.groups.known.items()}
 
@@ -222,14 +212,15 @@ class Stream(Part):
         )
 
     async def messages(self, after: str | None = None, limit: int = 100) -> list[KeptMessage]:
-        """Some of the messages that are kept, the oldest first; dead letters are not among them.
+        """Return a page of the messages that are kept, the oldest first, without dead letters.
 
         Args:
-            after: the id of the last one of the page before; None for the first page.
-            limit: how many at most; they are fewer if they are large, but for the last page never none.
+            after: the id of the last message of the page before; None for the first page.
+            limit: the highest number of messages. A page of large messages has fewer, but at least one; an
+                empty page is the end.
 
         Raises:
-            ConfigurationError: if that is no id of this stream.
+            ConfigurationError: if `after` is not an id of this stream.
             StoreError: if the store cannot be read.
         """
         self._check_open()
@@ -237,13 +228,13 @@ class Stream(Part):
         return await self._browser.page(after, limit)
 
     async def message(self, id: str) -> KeptMessage | None:  # noqa: A002 - as it is called everywhere
-        """One of the messages that are kept; None if it is not, such as after everybody has had it.
+        """Return one of the messages that are kept; None if it is not, such as after its acknowledgement.
 
         Args:
             id: its id.
 
         Raises:
-            ConfigurationError: if that is no id of this stream.
+            ConfigurationError: if that is not an id of this stream.
             StoreError: if the store cannot be read.
         """
         self._check_open()
@@ -251,38 +242,39 @@ class Stream(Part):
         return await self._browser.get(id)
 
     def send(self, message: Any, key: str = "", headers: dict[str, Any] | None = None) -> str:
-        """Take a message, to be stored and handed out; from any thread.
+        """Send a message, which is stored and delivered; from any thread.
 
-        Everything that is sent in one turn of the loop is one transaction of the store. If the program ends
-        before that is done, the message is lost: `send_wait` returns when it is safe.
+        All messages sent in one turn of the loop share one transaction of the store. If the program ends
+        before it is committed, they are lost. Use `send_wait` to wait for it.
 
         Args:
-            message: str, bytes, or what the codec takes.
-            key: words divided by `.`, at most 255 bytes: consumers bind to patterns of it, and messages of
-                one key are handled in their order within a group. "" for none.
-            headers: more to be known of it; what msgpack carries.
+            message: str, bytes, or an object that the codec can encode.
+            key: words divided by `.`, at most 255 bytes. Consumers bind to patterns of keys, and each group
+                handles the messages of one key in order. "" for none.
+            headers: further values; any that msgpack can encode.
 
         Returns:
-            The message's id, which consumers see, too.
+            The message's id, as consumers see it.
 
         Raises:
-            EncodeError: if the codec cannot take the message, or msgpack the headers.
-            MessageTooLargeError: if it is over the node's `max_message_bytes`, or the stream's `max_bytes`.
-            ConfigurationError: if the key is too long, or no text.
-            StreamFullError: if there is no room, but with `full="drop-oldest"`; or if too much waits to be
-                written. This and the next come after 0.2 ms on another thread than the node's: it may try
-                again at once.
-            StoreError: if the store cannot be written to now.
+            EncodeError: if the codec cannot encode the message, or msgpack the headers.
+            MessageTooLargeError: if it exceeds the node's `max_message_bytes`, or the stream's `max_bytes`.
+            ConfigurationError: if the key is too long, or not a str.
+            StreamFullError: if the stream is full, except with `full="drop-oldest"`; or if too many messages
+                wait to be written. On other threads than the node's, this and `StoreError` are raised after a
+                pause of 0.2 ms, so that a thread can retry at once.
+            StoreError: if the store cannot be written to at present.
             ClosedError: after the stream has been closed.
         """
         return f"{self._prefix}{self._take(message, key, headers)}"
 
     async def send_wait(self, message: Any, key: str = "", headers: dict[str, Any] | None = None) -> str:
-        """Take a message, and return when it is safely stored.
+        """Send a message, and wait until it is stored.
 
-        With `full="wait"`, those that call it while there is no room wait for it, first come, first served;
-        one that is cancelled meanwhile (`asyncio.timeout`) has not been taken.
-        With `store=`, and `durability="full"`, it has been synced to disk then (SQLite, `synchronous=FULL`).
+        With `full="wait"`, callers wait in order while the stream is full (backpressure). If you cancel the
+        call meanwhile, for instance with `asyncio.timeout`, the message is not sent.
+        With `store=` and `durability="full"`, the message has been synced to disk on return (SQLite,
+        `synchronous=FULL`).
 
         Args:
             message: as in `send`.
@@ -293,22 +285,22 @@ class Stream(Part):
             The message's id.
 
         Raises:
-            StoreError: if it could not be stored: it is not sent later, either.
-            ClosedError: also if the stream is closed while this waits.
-            Exception: what `send` raises.
+            StoreError: if it could not be stored; it is not sent later.
+            ClosedError: if the stream is closed, also during the wait.
+            Exception: the others of `send`.
         """
         if threading.get_ident() != self._runtime.owner:
             self._check_thread()
-        if self._entrance is None:
+        if self._room_lock is None:
             seq = self._take(message, key, headers)
         else:
-            async with self._entrance:
+            async with self._room_lock:
                 seq = await self._take_with_room(message, key, headers)
         await self._scheduler.journal.written(seq)
         return f"{self._prefix}{seq}"
 
     async def drained(self) -> None:
-        """Return when every message has been acknowledged (or is a dead letter).
+        """Wait until every message has been acknowledged or become a dead letter.
 
         Raises:
             ClosedError: if the stream is closed first.
@@ -318,10 +310,10 @@ class Stream(Part):
         await self._scheduler.journal.drained()
 
     async def ready(self, n: int = 1) -> None:
-        """Return when n consumers are connected.
+        """Wait until at least n consumers are connected.
 
         Args:
-            n: how many.
+            n: the number of consumers.
 
         Raises:
             ClosedError: if the stream is closed first.
@@ -330,7 +322,7 @@ class Stream(Part):
         await self._gate.wait(n)
 
     def listeners(self, key: str = "") -> int:
-        """How many groups that have a consumer here now want messages of a key.
+        """Return the number of groups with a connected consumer that are bound to a key.
 
         Args:
             key: as in `send`.
@@ -339,19 +331,19 @@ class Stream(Part):
         return sum(group.present and group.bindings.matches(key) for group in groups)
 
     def forget(self, group: str) -> bool:
-        """Forget a consumer group that is gone for good: nothing is kept for it any more.
+        """Forget a consumer group: keep no more messages for it.
 
-        The streams of this topic tell each other. If a consumer of the group comes, it is known again.
+        The other streams of the topic forget it, too. A consumer that joins the group makes it known again.
 
         Args:
             group: its name.
 
         Returns:
-            Whether it was known here.
+            True if this stream knew the group.
 
         Raises:
-            LifecycleError: if it has consumers that are connected: it is not gone.
-            ConfigurationError: if that is no name of a group.
+            LifecycleError: if consumers of the group are connected.
+            ConfigurationError: if that is not a valid name of a group.
         """
         self._check_open()
         self._check_thread()
@@ -359,35 +351,35 @@ class Stream(Part):
         if known is not None and known.present:
             raise LifecycleError(
                 f"the group {group!r} has {len(known.queue.members)} consumers at the stream {self.topic}: "
-                "it can be forgotten when they are closed"
+                "close them before you forget it"
             )
         return self._scheduler.groups.forget(group)
 
     def exchange_groups(self, news: Any) -> list[dict[str, Any]]:
-        """Take in what another stream of the topic knows of consumer groups.
+        """Merge the durable groups that another stream of the topic knows into those of this one.
 
         Args:
-            news: what its `exchange_groups` has returned.
+            news: the return value of its `exchange_groups`.
 
         Returns:
-            What this one knows then; as JSON has it.
+            The groups that this stream knows then, as JSON values.
 
         Raises:
-            ConfigurationError: if that is no list of groups, or a name or binding breaks the rules.
+            ConfigurationError: if that is not a list of groups, or a name or binding is not valid.
         """
         try:
-            self._gossip.hear(news)
+            self._gossip.merge(news)
         except FrameError as error:
             raise ConfigurationError(str(error)) from error
-        return self._gossip.tell()
+        return self._gossip.groups()
 
     def quiesce(self) -> None:
-        """Take nothing more, hand out nothing more."""
+        """Stop delivering, as the node is about to stop."""
         self._scheduler.quiesce()
 
     async def finish(self) -> None:
-        """Write what has been sent, and take the acknowledgements of what consumers have."""
-        await self._scheduler.finish(_SETTLE_S)
+        """Write all changes, and wait briefly for acknowledgements of messages in flight."""
+        await self._scheduler.finish(_FINISH_S)
 
     def _take(self, message: Any, key: str, headers: dict[str, Any] | None) -> int:
         if self._closed:
@@ -397,9 +389,9 @@ class Stream(Part):
             seq = self._scheduler.intake.add(*parts)
         except (StreamFullError, StoreError):
             if threading.get_ident() != self._runtime.owner:
-                time.sleep(_REFUSED_S)
+                time.sleep(_REJECTED_S)
             raise
-        self._begin()
+        self._request_write()
         return seq
 
     async def _take_with_room(self, message: Any, key: str, headers: dict[str, Any] | None) -> int:
@@ -407,49 +399,46 @@ class Stream(Part):
         intake = self._scheduler.intake
         size = sum(map(len, (key.encode(), *parts[1:3])))
         while True:
-            await self._scheduler.journal.room(size)
+            await self._scheduler.journal.wait_for_room(size)
             self._check_open()
             try:
                 seq = intake.add(*parts)
             except StreamFullError:
                 if size > intake.limits.max_bytes:
                     raise
-            else:  # no other thread has taken the room meanwhile
-                self._begin()
+            else:  # else another thread took the room first
+                self._request_write()
                 return seq
 
     def _pack(self, message: Any, key: str, headers: dict[str, Any] | None) -> tuple[str, bytes, bytes, int]:
-        """What is kept of a message: key, headers, payload and flags."""
+        """Return the key, packed headers, encoded payload and flags of a message."""
         payload, text = self._codec.pack(message)
         packed = pack_headers(headers) if headers else b""
         size = len(payload) + len(packed)
-        if size > self._limit or size > self._scheduler.intake.limits.max_bytes:
-            check_size(payload, min(self._limit, self._scheduler.intake.limits.max_bytes) - len(packed))
+        if size > self._limit:
+            check_size(payload, self._limit - len(packed))
         if key or key != "":
             check_key(key)
         data = payload if type(payload) is bytes else bytes(payload)
         return key, packed, data, FLAG_TEXT if text else 0
 
-    def _begin(self) -> None:
-        """Let what was taken be written; from any thread."""
+    def _request_write(self) -> None:
+        """Have the scheduler write; from any thread."""
         if threading.get_ident() == self._runtime.owner:
-            self._scheduler.begin()
-        elif not self._poked.is_set():
-            self._poked.set()
-            self._runtime.submit(self._poke)
+            self._scheduler.wake()
+        elif not self._wake_requested.is_set():
+            self._wake_requested.set()
+            self._runtime.submit(self._wake)
 
-    def _poke(self) -> None:
-        self._poked.clear()
-        self._scheduler.begin()
+    def _wake(self) -> None:
+        self._wake_requested.clear()
+        self._scheduler.wake()
 
     def _open(self) -> None:
         if not self._closed:
-            self._sessions.open(self._scheduler)
-            self._scheduler.open()
+            self._sessions.open()
+            self._scheduler.open(self._sessions)
             self._gossip.open()
-
-    def _on_sessions(self) -> None:
-        self._gate.set(len(self._sessions))
 
     def _shut(self) -> None:
         self._gossip.close()
@@ -461,23 +450,19 @@ class Stream(Part):
         self._socket.close()
         unwritten = self._scheduler.intake.unwritten
         if self._path is None and (self._scheduler.intake.count or unwritten):
-            self._say_lost("what not everybody has had", self._scheduler.intake.count + unwritten)
+            self._warn_lost("not acknowledged by all groups", self._scheduler.intake.count + unwritten)
         elif unwritten:
-            self._say_lost("what could not be stored", unwritten)
+            self._warn_lost("not stored", unwritten)
 
-    def _say_lost(self, what: str, number: int) -> None:
-        self._runtime.logger.warning(
-            "the stream %s is closed, and %s goes with it: %d message%s",
-            self.topic,
-            what,
-            number,
-            "" if number == 1 else "s",
-        )
+    def _warn_lost(self, why: str, number: int) -> None:
+        plural = "" if number == 1 else "s"
+        text = "the stream %s is closed; %d message%s %s: lost"
+        self._runtime.logger.warning(text, self.topic, number, plural, why)
 
 
 def _as_groups(groups: Iterable[str]) -> list[str]:
     if isinstance(groups, str):
-        raise ConfigurationError(f"groups= takes a list of names; write [{groups!r}]")
+        raise ConfigurationError(f"groups= takes a list of names: write [{groups!r}]")
     return list(groups)
 
 
@@ -492,11 +477,11 @@ def _store_at(
     if isinstance(place, SqliteStore):
         return place
     if os.fspath(place) == "":
-        raise ConfigurationError("store= is the path of a file, not ''; None keeps messages in memory")
+        raise ConfigurationError("store= must be the path of a file, not ''; None keeps messages in memory")
     return SqliteStore(place, topic=topic, durability=durability, logger=logger)
 
 
 def _check_choice(what: str, value: object, choices: Any) -> None:
     if value not in get_args(choices):
         known = " or ".join(map(repr, get_args(choices)))
-        raise ConfigurationError(f"{what} is {known}, not {value!r}")
+        raise ConfigurationError(f"{what} must be {known}, not {value!r}")

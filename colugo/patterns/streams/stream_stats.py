@@ -1,4 +1,4 @@
-"""What a stream has done, and what waits in it for which group."""
+"""The counters of a stream and of its consumer groups."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,19 @@ from colugo.patterns.streams.group import StreamGroup
 
 @dataclass(frozen=True, slots=True)
 class GroupStats:
-    """What a stream knows of a consumer group.
+    """The state and the counters of a consumer group at a stream.
 
     Attributes:
         name: of the group.
-        durable: whether messages are kept for it when it has no members.
-        members: how many consumers it has now.
-        in_flight: messages that they have now.
-        waiting: messages that wait for it; among them are those that it has not looked at yet, though it
-            may have no binding for their keys.
-        done: how many messages it is done with, those included that are not for it.
+        durable: True if messages are kept for it while it has no members.
+        members: connected consumers.
+        in_flight: messages that have been delivered and not settled.
+        waiting: messages that wait for it, including those not yet matched with its bindings.
+        done: messages that it is done with, including those that do not match its bindings.
         acknowledged: messages that its members have acknowledged, since the stream was made.
-        delivered: messages that were handed to its members, each time counted.
-        redelivered: of those, second and later times.
-        dead: messages that have become dead letters.
+        delivered: deliveries to its members, since the stream was made.
+        redelivered: those of them that were redeliveries.
+        dead: messages that have become dead letters, since the stream was made.
     """
 
     name: str
@@ -38,20 +37,20 @@ class GroupStats:
 
 @dataclass(frozen=True, slots=True)
 class StreamStats:
-    """What a stream has done since it was made, and what it keeps now.
+    """The counters of a stream since it was made, and its sizes now.
 
     Attributes:
-        sent: messages that were taken.
-        messages: how many are kept now.
-        bytes: of their payloads, keys and headers, those of dead letters included.
-        dead: dead letters that are kept now.
-        rejected: messages that were refused because the stream was full.
-        dropped: messages that were dropped to make room (`full="drop-oldest"`).
-        expired: messages that were dropped because of their age.
-        unrouted: messages that left because no known group had a binding for their key.
-        malformed: frames that were not understood.
-        unknown: acknowledgements of messages that the consumer's group did not have: twice, or too late.
-        consumers: how many are connected.
+        sent: messages accepted.
+        messages: messages kept now, without dead letters.
+        bytes: their payloads, keys and headers, dead letters included.
+        dead: dead letters kept now.
+        rejected: messages rejected because the stream was full.
+        dropped: messages dropped to make room (`full="drop-oldest"`).
+        expired: messages dropped because of `max_age_ms`.
+        unrouted: messages deleted because no known group had a binding for their key.
+        malformed: frames that could not be decoded or had no place.
+        unknown: acknowledgements of messages that the group did not have in flight: repeated, or too late.
+        consumers: connected consumers.
     """
 
     sent: int
@@ -68,14 +67,14 @@ class StreamStats:
 
 
 def group_stats(group: StreamGroup, scheduler: DeliveryScheduler) -> GroupStats:
-    """What a stream knows of a group.
+    """Return the state and the counters of a group.
 
     Args:
         group: one of the scheduler's.
         scheduler: the stream's.
     """
     queue = group.queue
-    # what was let go before the group was known is not among what it is done with, nor among what is kept
+    # messages deleted before the group existed are neither done nor kept
     left = min(scheduler.intake.count, scheduler.journal.committed - group.done.count)
     return GroupStats(
         name=group.name,

@@ -1,36 +1,36 @@
-"""Those who wait until messages have been written."""
+"""Coroutines that wait until something has been written to a store."""
 
 import asyncio
 from bisect import bisect_right
 
 from colugo.errors import ColugoError
 
-_AT_ONCE = 200
-"""How many who wait for messages are woken in a turn of the loop: between, consumers are heard and served."""
+_BATCH = 200
+"""The number of futures that are resolved in one turn of the loop; consumers are served in between."""
 
 Waiting = list[asyncio.Future[None]]
 
 
 class Waiters:
-    """Who waits for which message, in the order of the numbers."""
+    """Futures that wait until messages have been written, in the order of the messages' numbers."""
 
     def __init__(self) -> None:
         self._futures: Waiting = []
         self._numbers: list[int] = []
-        """Of the messages that these wait for."""
-        self._told: Waiting = []
-        """Who is about to be told that its message has been written."""
+        """The numbers of the messages that `_futures` wait for."""
+        self._written: Waiting = []
+        """Futures whose messages have been written, but that are still to be resolved."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, seq: int, *, written: bool) -> asyncio.Future[None]:
-        """One more waits.
+        """Return a future that resolves when a message has been written.
 
         Args:
             seq: number of the message, the highest so far.
-            written: whether it has been written already.
+            written: True if it has been written already.
         """
         loop = self._loop
-        if loop is None:  # kept: asking for it each time is a call of the system
+        if loop is None:  # kept, as each get_running_loop() is a system call
             loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         if written:
@@ -41,43 +41,43 @@ class Waiters:
         return future
 
     def succeed(self, last: int) -> None:
-        """All messages up to a number have been written: wake who waits, some in each turn of the loop."""
-        busy = bool(self._told)
-        self._told += self._take(last)[1]
+        """Resolve the futures of all messages up to a number, in batches of one turn of the loop each."""
+        busy = bool(self._written)
+        self._written += self._pop(last)[1]
         if not busy:
-            self._tell_some()
+            self._resolve_batch()
 
     def fail(self, last: int, error: ColugoError) -> set[int]:
-        """Messages up to a number could not be written.
+        """Fail the futures of all messages up to a number.
 
         Returns:
-            The numbers of those that somebody had waited for.
+            The numbers of the messages that had a future.
         """
-        numbers, futures = self._take(last)
-        tell(futures, error)
+        numbers, futures = self._pop(last)
+        resolve(futures, error)
         return set(numbers)
 
     def close(self, error: ColugoError) -> None:
-        """Nothing more is written."""
-        tell(self._told)
-        tell(self._futures, error)
+        """Fail the futures of messages that have not been written."""
+        resolve(self._written)
+        resolve(self._futures, error)
 
-    def _take(self, last: int) -> tuple[list[int], Waiting]:
-        """Who waits for messages up to a number, and for which; they wait no more."""
+    def _pop(self, last: int) -> tuple[list[int], Waiting]:
+        """Remove all messages up to a number; return their numbers and futures."""
         count = bisect_right(self._numbers, last)
         numbers, futures = self._numbers[:count], self._futures[:count]
         del self._numbers[:count], self._futures[:count]
         return numbers, futures
 
-    def _tell_some(self) -> None:
-        some, self._told = self._told[:_AT_ONCE], self._told[_AT_ONCE:]
-        tell(some)
-        if self._told:
-            asyncio.get_running_loop().call_soon(self._tell_some)
+    def _resolve_batch(self) -> None:
+        batch, self._written = self._written[:_BATCH], self._written[_BATCH:]
+        resolve(batch)
+        if self._written:
+            asyncio.get_running_loop().call_soon(self._resolve_batch)
 
 
-def tell(waiting: Waiting, error: ColugoError | None = None) -> None:
-    """Wake all who wait and have not gone; each gets an error of its own, for its traceback is its own."""
+def resolve(waiting: Waiting, error: ColugoError | None = None) -> None:
+    """Resolve all futures of a list, and empty it; with an error, each gets a copy of its own to raise."""
     for future in waiting:
         if future.done():
             continue
@@ -86,3 +86,14 @@ def tell(waiting: Waiting, error: ColugoError | None = None) -> None:
         else:
             future.set_exception(type(error)(str(error)))
     waiting.clear()
+
+
+async def wait_in(waiting: Waiting) -> None:
+    """Wait until the futures of a list are resolved, as one of them."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting.append(future)
+    try:
+        await future
+    finally:
+        if future in waiting:  # cancelled; the list may not be resolved for long
+            waiting.remove(future)

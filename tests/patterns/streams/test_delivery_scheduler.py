@@ -17,11 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import tests.support.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.errors import ClosedError, StoreError, StreamFullError
 from colugo.patterns.streams import groups as stream_groups
-from colugo.patterns.streams import journal
+from colugo.patterns.streams import journal, retention
 from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.group import StreamGroup
-from colugo.patterns.streams.groups import AckPolicy
 from colugo.patterns.streams.intake import FullPolicy, StreamLimits
+from colugo.patterns.streams.retention import AckPolicy
 from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
 from colugo.protocol.streams.binding_history import MAX_EARLIER
 from colugo.protocol.streams.bindings import Bindings
@@ -55,7 +55,7 @@ class Keeping(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.loop = OwnTimeLoop()
         clock = SimpleNamespace(time_ns=lambda: int(self.loop.now * NS))
-        for module in (stream_groups, journal):
+        for module in (stream_groups, journal, retention):
             self.patch.setattr(module, "time", clock)
         self.disk = Disk()
         self.owed: dict[str, set[int]] = defaultdict(set)
@@ -136,15 +136,13 @@ class Keeping(RuleBasedStateMachine):
             ack=self.ack,
             limits=self.limits,
             rules=self.ruling,
-            hand_out=self.on_hand_out,
-            nudge=lambda member: None,
         )
         for name in DECLARED:
             if name not in self.scheduler.groups.known:
                 self.scheduler.groups.make_group(name, BINDINGS[name], durable=True)
         for name, group in self.scheduler.groups.known.items():
             self.bound[name] = group.bindings.patterns
-        self.scheduler.open()
+        self.scheduler.open(self)
 
     # --- what the scheduler does
 
@@ -160,8 +158,12 @@ class Keeping(RuleBasedStateMachine):
             self.buried[letter.group].add(letter.message.seq)
         self.let_go.update(outcome.trimmed, outcome.expired)
 
-    def on_hand_out(self, group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
+    def ping(self, member: GroupMember) -> None:
+        pass
+
+    def deliver(self, member: GroupMember, entries: list[QueuedMessage]) -> None:
         consumer = self.consumers[member.identity]
+        group = consumer.group
         assert entries
         if consumer.broken:
             self.lose(consumer)
@@ -217,7 +219,7 @@ class Keeping(RuleBasedStateMachine):
             self.audience[seq] = listening & set(DECLARED)
             for name in scheduler.groups.known.keys() - listening:
                 self.unwanted[name].add(seq)
-            scheduler.begin()
+            scheduler.wake()
             if wait:
                 self.waiting.append((seq, scheduler.journal.written(seq)))
 
@@ -385,7 +387,7 @@ class Keeping(RuleBasedStateMachine):
             if entry is not None and not entry.redelivered:
                 self.begun[group.name].discard(seq)
         consumer.held -= seqs
-        self.in_loop(lambda: self.scheduler.give_back(group, consumer.identity, sorted(seqs)))
+        self.in_loop(lambda: self.scheduler.requeue(group, consumer.identity, sorted(seqs)))
 
     @rule(fates=st.lists(st.sampled_from(["ack", "ack", "nack", "return", "die", "keep"]), min_size=5))
     def everybody_does_something(self, fates: list[str]) -> None:
@@ -410,8 +412,8 @@ class Keeping(RuleBasedStateMachine):
         consumer = self.some_consumer(data)
 
         def speak() -> None:
-            self.scheduler.hear(consumer.group, consumer.identity)
-            self.scheduler.working(consumer.group, consumer.identity, sorted(consumer.held))
+            self.scheduler.mark_alive(consumer.group, consumer.identity)
+            self.scheduler.extend_deadlines(consumer.group, consumer.identity, sorted(consumer.held))
 
         self.in_loop(speak)
 
@@ -426,7 +428,7 @@ class Keeping(RuleBasedStateMachine):
 
     def count_graves(self, group: StreamGroup, before: set[int]) -> None:
         """What has left the queue by a failure is dead, but for what is not wanted now and may be again."""
-        self.dead_now[group.name] |= before - group.queue.messages.keys() - group.tried.keys()
+        self.dead_now[group.name] |= before - group.queue.messages.keys() - group.attempts.keys()
 
     # --- what users do
 
@@ -462,10 +464,10 @@ class Keeping(RuleBasedStateMachine):
                 number = self.scheduler.intake.add(message.key, b"", message.payload, 0, replaces=(name, seq))
                 self.rising[number] = seq, name
                 self.audience[number] = {name} & set(DECLARED)  # another one may be gone by then
-                self.scheduler.begin()
+                self.scheduler.wake()
             else:
                 self.purged.add((seq, name))
-                self.scheduler.journal.unbury(name, seq)
+                self.scheduler.journal.remove_dead_letter(name, seq)
 
         self.in_loop(act)
 
@@ -528,8 +530,8 @@ class Keeping(RuleBasedStateMachine):
     def consumers_have_no_more_than_the_scheduler_counts(self) -> None:
         for group in self.scheduler.groups.known.values() if "scheduler" in self.__dict__ else ():
             assert group.queue.in_flight == sum(member.in_flight for member in group.queue.members.values())
-            if not (self.store.jobs or self.scheduler.journal.after):
-                assert len(group.unsent) == 0
+            if not (self.store.jobs or self.scheduler.journal._after_commit):
+                assert len(group.held) == 0
 
     def teardown(self) -> None:
         """Consumers that do what they should get everything, and then nothing is left."""
@@ -550,7 +552,7 @@ class Keeping(RuleBasedStateMachine):
             await self._join(name, 3)
         await self.work_until(self.scheduler.journal.drained())
         for seq, name in list(self.disk._dead):
-            self.scheduler.journal.unbury(name, seq)
+            self.scheduler.journal.remove_dead_letter(name, seq)
         await self.work_until(self.scheduler.journal.synced())
 
     async def work_until(self, end: Coroutine[Any, Any, None]) -> None:
@@ -594,7 +596,7 @@ class Keeping(RuleBasedStateMachine):
         assert counts == (0, 0, 0, 0)
         assert scheduler.intake.error is None
         for group in scheduler.groups.known.values():
-            assert (len(group.queue.messages), group.queue.size, len(group.unsent)) == (0, 0, 0)
+            assert (len(group.queue.messages), group.queue.size, len(group.held)) == (0, 0, 0)
         for name, owed in self.owed.items():
             missing = owed - self.handled[name] - self.buried[name] - self.let_go
             if self.ack == "any":

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from colugo.patterns.streams.gossip import StreamGossip
-from colugo.patterns.streams.groups import AckPolicy
+from colugo.patterns.streams.retention import AckPolicy
 from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.streams.ranges import Range, RangeSet
 from tests.support.scheduling import OwnTimeLoop, Producer, runtime_on
@@ -99,13 +99,15 @@ def test_a_group_is_durable_as_soon_as_another_stream_says_so_however_old_that_w
 ) -> None:
     producer = Producer(loop)
     advertisement = SimpleNamespace(kind=SocketKind.STREAM, socket_id=b"12345678")
-    gossip = StreamGossip(runtime_on(loop), "jobs", cast("Advertisement", advertisement), producer.scheduler)
+    gossip = StreamGossip(
+        runtime_on(loop), "jobs", cast("Advertisement", advertisement), producer.scheduler.groups
+    )
     producer.join("other", b"o")
     group = producer.join("g", b"a", ("x",), durable=False)
     if not present:
         producer.leave(group, b"a", lost=True)
     news = [{"name": "g", "bindings": ["y"], "forgotten": False, "changed_ms": 1}]
-    producer.do(lambda: gossip.hear(news))
+    producer.do(lambda: gossip.merge(news))
     if present:
         producer.leave(group, b"a", lost=False)
     producer.pass_time(11)
@@ -132,7 +134,7 @@ def test_a_message_that_a_group_did_not_want_for_a_while_keeps_its_tries_also_af
     assert producer.got == [(b"b", 1, True)] * 2
     producer.nack(group, b"b", 1)
     assert producer.scheduler.intake.dead == 1
-    assert group.tried == {}
+    assert group.attempts == {}
     producer.end()
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from colugo.errors import ClosedError, StoreError, StreamFullError
-from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.streams.attempts import GroupMember, QueuedMessage
 from colugo.protocol.streams.settlements import Settlement, SettlementOutcome
 from colugo.protocol.streams.stream_message import StreamMessage
@@ -40,16 +39,16 @@ def test_consumers_are_served_before_senders_wake_and_between_some_of_them_and_o
     waiting: list[Any] = []
     served: list[tuple[int, int]] = []
 
-    def on_hand_out(group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
+    def deliver(member: GroupMember, entries: list[QueuedMessage]) -> None:
         served.append((entries[0].message.seq, sum(one.done() for one in waiting)))
         last = entries[-1].message.seq
         loop.call_soon(producer.scheduler.acknowledge, group, [(entries[0].message.seq, last)])
 
-    producer.scheduler._hand_out = on_hand_out
+    producer.deliver = deliver  # type: ignore[method-assign]
 
     def send() -> None:
         waiting.extend(journal.written(intake.add("", b"", b"x", 0)) for _ in range(1000))
-        producer.scheduler.begin()
+        producer.scheduler.wake()
 
     producer.do(send)
     loop.turns(20)
@@ -72,7 +71,7 @@ def test_senders_whose_messages_are_written_are_told_so_though_the_stream_is_clo
 
     def send() -> None:
         waiting.extend(journal.written(intake.add("", b"", b"x", 0)) for _ in range(1000))
-        producer.scheduler.begin()
+        producer.scheduler.wake()
 
     async def write_and_close() -> None:
         producer.store.step()
@@ -274,7 +273,7 @@ def test_a_consumer_that_was_silent_gets_messages_again_as_soon_as_it_says_somet
     producer.send()
     producer.pass_time(31)
     assert producer.got == [(b"a", 1, False)]
-    producer.do(lambda: producer.scheduler.hear(group, b"a"))
+    producer.do(lambda: producer.scheduler.mark_alive(group, b"a"))
     assert producer.got == [(b"a", 1, False), (b"a", 1, True)]
     producer.end()
 
@@ -328,7 +327,7 @@ def test_when_a_message_could_not_be_stored_the_next_one_can(loop: OwnTimeLoop) 
 
     def send() -> None:
         waiting.append(producer.scheduler.journal.written(producer.scheduler.intake.add("", b"", b"x", 0)))
-        producer.scheduler.begin()
+        producer.scheduler.wake()
 
     producer.do(send)
     assert isinstance(waiting[0].exception(), StoreError)
@@ -368,7 +367,7 @@ def test_a_dead_letter_goes_with_the_message_that_takes_its_place_or_not_at_all(
 
     def resurrect() -> None:
         producer.scheduler.intake.add("", b"", b"x", 0, replaces=("g", 1))
-        producer.scheduler.begin()
+        producer.scheduler.wake()
 
     producer.do(resurrect)
     producer.do(lambda: producer.store.step(fail=True))
@@ -419,7 +418,7 @@ def test_the_number_of_a_message_that_could_not_be_stored_holds_nothing_up(loop:
     def send() -> None:
         number = producer.scheduler.intake.add("", b"", b"x", 0)
         producer.scheduler.journal.written(number).add_done_callback(lambda future: future.exception())
-        producer.scheduler.begin()
+        producer.scheduler.wake()
 
     producer.do(send)
     producer.failing = False
@@ -558,9 +557,7 @@ def test_max_bytes_counts_keys_headers_and_what_is_being_written(loop: OwnTimeLo
 
 def test_what_is_dropped_to_make_room_is_not_handed_out_any_more(loop: OwnTimeLoop) -> None:
     producer = Producer(loop, max_messages=2, full="drop-oldest")
-    group: StreamGroup = producer.do(
-        lambda: producer.scheduler.groups.join("g", b"a", 1, ("#",), durable=True)
-    )
+    group = producer.do(lambda: producer.scheduler.groups.join("g", b"a", 1, ("#",), durable=True))
     producer.send(2)
     producer.send(2)
     assert (producer.got, list(producer.disk._messages)) == ([(b"a", 1, False), (b"a", 3, False)], [3, 4])

@@ -15,8 +15,8 @@ import pytest
 from colugo.errors import ClosedError
 from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.group import StreamGroup
-from colugo.patterns.streams.groups import AckPolicy
 from colugo.patterns.streams.intake import StreamLimits
+from colugo.patterns.streams.retention import AckPolicy
 from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
 from colugo.protocol.streams.ranges import to_ranges
 from colugo.protocol.streams.settlements import Settlement, SettlementOutcome
@@ -46,13 +46,11 @@ class Life:
             ack=world.ack,
             limits=LIMITS,
             rules=RULES,
-            hand_out=self._hand_out,
-            nudge=lambda member: None,
         )
         for name in GROUPS:
             if name not in self.scheduler.groups.known:
                 self.scheduler.groups.make_group(name, ("#",), durable=True)
-        self.scheduler.open()
+        self.scheduler.open(self)
         self._groups: dict[bytes, StreamGroup] = {}
         self._born = 0
         for name in GROUPS * 2:
@@ -63,13 +61,16 @@ class Life:
         identity = b"%d" % self._born
         self._groups[identity] = self.scheduler.groups.join(name, identity, 20, ("#",), durable=True)
 
-    def _hand_out(self, group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
-        world = self._world
+    def deliver(self, member: GroupMember, entries: list[QueuedMessage]) -> None:
+        world, group = self._world, self._groups[member.identity]
         for entry in entries:
             payload = entry.message.payload
             assert entry.redelivered or payload not in world.handed_out[group.name]
             world.handed_out[group.name].add(payload)
         asyncio.get_running_loop().call_soon(self._handle, group, member, entries)
+
+    def ping(self, member: GroupMember) -> None:
+        pass
 
     def _handle(self, group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]) -> None:
         """A consumer handles messages, refuses or returns some, or dies with them."""
@@ -93,7 +94,7 @@ class Life:
         for seq in fates["nack"]:
             self.scheduler.nack(group, member.identity, Settlement(seq, SettlementOutcome.NACK, 0))
         if fates["return"]:  # as a consumer does that is about to leave
-            self.scheduler.give_back(group, member.identity, fates["return"])
+            self.scheduler.requeue(group, member.identity, fates["return"])
             del self._groups[member.identity]
             self.scheduler.groups.leave(group, member.identity, "left", lost=False)
             self._join(group.name)
@@ -104,7 +105,7 @@ class Life:
             payload = b"%d" % len(self._world.sent)
             self._world.sent.append(payload)
             seq = self.scheduler.intake.add(self._chance.choice(["", "a", "b"]), b"", payload, 0)
-            self.scheduler.begin()
+            self.scheduler.wake()
             if self._chance.random() < 0.3:
                 await self.scheduler.journal.written(seq)
                 self._world.confirmed.add(payload)

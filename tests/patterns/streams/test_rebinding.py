@@ -145,7 +145,7 @@ def test_a_stream_that_forgets_a_consumer_while_it_binds_lets_it_join_by_the_new
             got = Collector()
             consumer = c.add_consumer("jobs", got, bindings=["a"], durable=False)
             await consumer.ready()
-            stream._sessions._gone(next(iter(stream._sessions._sessions)))
+            stream._sessions._on_lost(next(iter(stream._sessions._sessions)))
             consumer.rebind(["b"])
             stream.send("x", key="b")
             assert await got.reach(1) == ["x"]
@@ -346,7 +346,7 @@ def test_a_group_that_joins_when_a_message_has_just_been_acknowledged_does_not_g
             for n in range(50):
                 stream.send(f"old {n}")
             await first.reach(50)
-            await until(lambda: stream._scheduler.journal.next.deletes or stream.stats.messages == 0)
+            await until(lambda: stream._scheduler.journal.deletes or stream.stats.messages == 0)
             stream._scheduler.groups.make_group("late", ["#"], durable=False)
             c.add_consumer("jobs", second, group="late", durable=False)
             consumer.close()  # else it might have the new one acknowledged before the late one has joined

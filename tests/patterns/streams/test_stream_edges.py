@@ -15,7 +15,6 @@ import pytest
 import zmq
 
 from colugo import ClosedError, Delivery, Node, StoreError, Stream, StreamFullError
-from colugo.patterns.streams.group import StreamGroup
 from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
 from colugo.protocol.streams.group_queue import GroupQueue
 from colugo.protocol.streams.stream_message import StreamMessage
@@ -220,22 +219,20 @@ def test_what_is_on_its_way_to_a_consumer_that_leaves_has_not_been_tried(leave: 
             stream = p.add_stream("t", max_deliver=1)
             first = c.add_consumer("t", lambda _: None, group="g", prefetch=5)
             await stream.ready()
-            hand_out = stream._scheduler._hand_out
+            deliver = stream._sessions.deliver
 
-            def hand_out_and_leave(
-                group: StreamGroup, member: GroupMember, entries: list[QueuedMessage]
-            ) -> None:
-                stream._scheduler._hand_out = hand_out
-                hand_out(group, member, entries)
+            def deliver_and_leave(member: GroupMember, entries: list[QueuedMessage]) -> None:
+                stream._sessions.deliver = deliver  # type: ignore[method-assign]
+                deliver(member, entries)
                 if leave == "close":
                     first.close()
                 else:
                     first.rebind(["#"])
 
-            stream._scheduler._hand_out = hand_out_and_leave
+            stream._sessions.deliver = deliver_and_leave  # type: ignore[method-assign]
             for n in range(20):
                 stream.send(str(n))
-            await until(lambda: stream._scheduler._hand_out is hand_out)
+            await until(lambda: stream._sessions.deliver is deliver)
             tries: list[tuple[int, bool]] = []
 
             def take(message: str, delivery: Delivery) -> None:
@@ -342,17 +339,17 @@ def test_messages_are_stored_as_soon_as_they_can_be_though_acknowledgements_neve
             group = stream._scheduler.groups.known["g"]
 
             def go_on() -> None:
-                stream._scheduler.journal.dirty[group.name] = group  # as acknowledgements do
+                stream._scheduler.journal.mark_dirty(group)  # as acknowledgements do
 
-            written = stream._scheduler.written
-            stream._scheduler.written = _before(written, go_on)  # type: ignore[method-assign]
+            written = stream._scheduler.on_committed
+            stream._scheduler.on_committed = _before(written, go_on)  # type: ignore[method-assign]
             go_on()
-            stream._scheduler.begin()
+            stream._scheduler.wake()
             try:
                 await until(lambda: stream.stats.messages == 2, within=5)
                 assert stream._scheduler.intake.error is None
             finally:
-                stream._scheduler.written = written  # type: ignore[method-assign]
+                stream._scheduler.on_committed = written  # type: ignore[method-assign]
 
     run(main())
 
@@ -408,7 +405,7 @@ def test_what_is_asked_of_a_closed_stream_is_an_error() -> None:
         async with Node("p") as p:
             stream = p.add_stream("t")
             stream.close()
-            stream._scheduler.journal.dirty["g"] = None  # type: ignore[assignment]  # what could not be written
+            stream._scheduler.journal._dirty["g"] = None  # type: ignore[assignment]  # what could not be written
             with pytest.raises(ClosedError):
                 await stream.dead_letters.find()
 
@@ -434,7 +431,9 @@ def test_large_headers_count_for_what_is_in_memory_as_large_payloads_do(tmp_path
             queue = stream._scheduler.groups.known["g"].queue
             await until(lambda: queue.in_flight)
             assert sum(len(entry.message.headers) for entry in queue.messages.values()) < 90e6
-            newest = stream._scheduler._tail.following(stream._scheduler._tail.after, 10_000)
+            newest = stream._scheduler._read_ahead._tail.following(
+                stream._scheduler._read_ahead._tail.after, 10_000
+            )
             assert 10e6 < sum(len(message.headers) for message in newest) < 33e6
             go_on.set()
             await drained(stream, within=30)
@@ -565,7 +564,7 @@ def test_what_could_not_be_stored_when_a_stream_closes_is_named_in_the_log(
             stream.send("lost")
             await until(lambda: stream._scheduler.intake.error is not None)
             stream.close()
-        assert "is closed, and what could not be stored goes with it: 1 message" in caplog.text
+        assert "is closed; 1 message not stored: lost" in caplog.text
 
     run(main())
 
@@ -581,7 +580,7 @@ def test_nothing_is_kept_of_those_who_have_given_up_waiting() -> None:
                         async with asyncio.timeout(0.001):
                             await wait()
             journal = stream._scheduler.journal
-            assert (journal._drained, journal._finishing) == ([], [])
+            assert (journal._drains, journal._commits) == ([], [])
 
     logging.getLogger("p").setLevel(logging.CRITICAL)
     run(main())

@@ -1,0 +1,157 @@
+"""The progress of a stream's groups, and the messages that the stream can delete because of it."""
+
+import time
+from collections.abc import Iterable
+from typing import Literal
+
+from colugo.errors import ColugoError
+from colugo.net.runtime import Runtime
+from colugo.patterns.base import ThrottledWarnings
+from colugo.patterns.streams.group import Ranges, StreamGroup
+from colugo.patterns.streams.journal import Journal
+from colugo.protocol.streams.attempts import ExhaustedMessage
+from colugo.protocol.streams.message_ids import message_id
+from colugo.protocol.streams.ranges import RangeSet, to_ranges
+from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.store import StoredDeadLetter
+
+AckPolicy = Literal["all", "any"]
+
+
+class Retention:
+    """Records which messages each group is done with, and deletes those that no group needs.
+
+    With "all", a message is deleted when every group is done with it; with "any", when one has handled it.
+
+    Args:
+        runtime: the node's.
+        journal: the stream's.
+        groups: the known groups, by name; their owner adds and removes them.
+        stream_id: 8 bytes, for warnings.
+        ack: "all" or "any".
+
+    Attributes:
+        unrouted: messages deleted because no group had wanted them.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        journal: Journal,
+        groups: dict[str, StreamGroup],
+        *,
+        stream_id: bytes,
+        ack: AckPolicy,
+    ) -> None:
+        self._journal = journal
+        self._groups = groups
+        self._stream_id = stream_id
+        self._any = ack == "any"
+        self._warnings = ThrottledWarnings(runtime)
+        self.unrouted = 0
+
+    def finish(self, group: StreamGroup, seqs: list[int]) -> None:
+        """Note that a group is done with messages."""
+        self._forget_attempts(group, seqs)
+        new = self._advance(group, to_ranges(seqs))
+        if self._any:
+            self._finish_for_others(group, new)
+        self._journal.delete(self._done_by_all(new))
+
+    def skip(self, group: StreamGroup, ranges: Ranges, unwanted: Iterable[StreamMessage]) -> None:
+        """Note that messages are not for a group, or no longer exist.
+
+        Args:
+            group: the group.
+            ranges: their numbers.
+            unwanted: those that exist.
+        """
+        new = self._advance(group, ranges)
+        if self._any:  # kept for groups that want them
+            return
+        deleted = self._done_by_all(new)
+        self._journal.delete(deleted)
+        if deleted:
+            self._count_unrouted(RangeSet(deleted), unwanted)
+
+    def dead_letter(self, group: StreamGroup, exhausted: list[ExhaustedMessage]) -> None:
+        """Make messages dead letters of a group, which is done with them."""
+        if not exhausted:
+            return
+        letters = []
+        for entry, reason, traceback in exhausted:
+            seq = entry.message.seq
+            if self._any and seq in group.done:  # another group has handled it
+                continue
+            letters.append(
+                StoredDeadLetter(entry.message, group.name, entry.attempt, reason, traceback, time.time_ns())
+            )
+            self._warnings.warn(
+                group.name,
+                f"message {message_id(self._stream_id, seq)} is a dead letter of the group {group.name!r} "
+                f"after {entry.attempt} {'try' if entry.attempt == 1 else 'tries'}",
+                ColugoError(reason),
+            )
+        group.count_dead(len(letters))
+        self._journal.add_dead_letters(letters)
+        self.finish(group, [entry.message.seq for entry, _, _ in exhausted])
+
+    def discard(self, seqs: list[int]) -> None:
+        """Note that the store has dropped messages.
+
+        No records are written: a group that does not know of the gap finds it when it reads on.
+        """
+        ranges = to_ranges(seqs)
+        for group in self._groups.values():
+            if group.queue.messages:
+                group.queue.discard(seqs)
+            self._forget_attempts(group, seqs)
+            group.finish(ranges)
+        self._journal.request_write()
+
+    def remove(self, group: StreamGroup) -> None:
+        """Delete what only this group had waited for, after it has been removed from the known groups."""
+        self._journal.delete_attempts(group, group.stored_attempts)
+        committed = self._journal.committed
+        if self._groups and committed and not self._any:  # with "any", a later group may want it
+            self._journal.delete(self._done_by_all([(1, committed)]))
+
+    def _forget_attempts(self, group: StreamGroup, seqs: list[int]) -> None:
+        stored = group.forget_attempts(seqs)
+        if stored:
+            self._journal.delete_attempts(group, stored)
+
+    def _advance(self, group: StreamGroup, ranges: Ranges) -> Ranges:
+        """Record the progress of a group; return the part of the ranges that is new."""
+        self._journal.mark_dirty(group)
+        return group.finish(ranges)
+
+    def _finish_for_others(self, group: StreamGroup, ranges: Ranges) -> None:
+        """Note that all groups are done with messages. Those of which they have deliveries still get them."""
+        for other in self._groups.values():
+            if other is group:
+                continue
+            self._advance(other, ranges)
+            if other.stored_attempts or other.attempts or not other.present:
+                seqs = [seq for first, last in ranges for seq in range(first, last + 1)]
+                self._forget_attempts(other, seqs)
+                if not other.present:
+                    other.queue.discard(seqs)
+
+    def _done_by_all(self, ranges: Ranges) -> Ranges:
+        """Return the parts of ranges that all groups are done with.
+
+        Groups receive messages in the order in which they are known; so the last one is likely to be behind.
+        """
+        for group in reversed(self._groups.values()):
+            if not ranges:
+                break
+            ranges = [part for first, last in ranges for part in group.done.overlap(first, last)]
+        return ranges
+
+    def _count_unrouted(self, deleted: RangeSet, unwanted: Iterable[StreamMessage]) -> None:
+        """Count the messages among those deleted that no group wanted."""
+        self.unrouted += sum(
+            message.seq in deleted and not any(group.wants(message) for group in self._groups.values())
+            for message in unwanted
+        )
