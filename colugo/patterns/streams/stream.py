@@ -193,7 +193,7 @@ class Stream(Part):
         return {name: group_stats(group, scheduler) for name, group in scheduler.groups.known.items()}
 
     def describe(self) -> object:
-        """Describe it for the node's description."""
+        """Return the description of the stream for its node's description."""
         totals = self._scheduler.groups.totals
         return StreamDescription.of(
             self.stats,

@@ -168,7 +168,7 @@ def test_a_consumer_that_says_nothing_more_is_named_gets_nothing_more_and_is_hea
                 first = decode_deliveries(await receive(socket))
                 await pinged(socket, lambda: stream.groups["g"].in_flight == 0)
                 (said,) = [text for text in caplog.messages if "is late" in text]
-                assert said.startswith("the consumer of t at node stranger, group 'g', is late: nothing said")
+                assert said.startswith("the consumer of t at node stranger, group 'g', is late: silent")
                 stream.send("y")
                 assert stream.groups["g"].in_flight == 0
                 await socket.send(PING)
