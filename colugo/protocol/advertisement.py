@@ -1,4 +1,4 @@
-"""What a node tells the network about one of its sockets, and its form as a DNS-SD TXT record."""
+"""The advertisement of a socket, and its form as a DNS-SD TXT record."""
 
 import base64
 import binascii
@@ -18,19 +18,19 @@ WIRE_VERSION = "2"
 MAX_NAME_BYTES = 63
 MAX_REALM_BYTES = 24
 MAX_LABEL_BYTES = 32
-"""Of a codec's name or a host id in the TXT record."""
+"""The limit of a codec's name and of a host id in the TXT record."""
 _CUT = ".."
 _UUID_BYTES = 16
 _LABEL_TOPIC_CHARS = 50
 _MAX_PORT = 65535
 UNKNOWN = "unknown"
-"""How the reason begins if a record names a kind or framing that only a newer version may have."""
+"""The beginning of the error for a kind or framing that only a newer version may have."""
 DISCARD_PORT = 9
-"""RFC 863; a record that names it is not one of a ZeroMQ socket."""
+"""The port of RFC 863; a record that names it is not a ZeroMQ socket's."""
 
 
 class SocketKind(StrEnum):
-    """What kind of socket is advertised."""
+    """The kind of an advertised socket."""
 
     PUBLISHER = "pub"
     REPLY_SERVER = "rep"
@@ -40,7 +40,7 @@ class SocketKind(StrEnum):
 
 
 NODE_TOPIC = "node"
-"""The topic of each node's own endpoint, for there is one in every TXT record."""
+"""The topic of each node's own endpoint, since every TXT record has a topic."""
 _NOUNS = {
     SocketKind.PUBLISHER: "publisher",
     SocketKind.REPLY_SERVER: "reply server",
@@ -50,7 +50,7 @@ _NOUNS = {
 
 
 class Framing(StrEnum):
-    """What its messages look like: our frames, or one plain ZeroMQ message each."""
+    """The form of a socket's messages: colugo frames, or plain ZeroMQ messages."""
 
     COLUGO = "colugo"
     RAW = "raw"
@@ -61,18 +61,18 @@ class Advertisement:
     """A bound socket that others may connect to; callbacks get it as their `peer`.
 
     Attributes:
-        socket_id: 8 random bytes, new each time a socket is made: a restart is another socket.
+        socket_id: 8 random bytes, new for each socket: after a restart it is another socket.
         kind: publisher, reply server, respondent, stream, or the node's own endpoint.
-        topic: its topic; empty for a plain ZeroMQ endpoint given by `connect=`.
-        node: name of its node.
-        node_id: UUID of its node, 16 bytes.
-        realm: only sockets of one realm connect.
-        codec: name of its codec and type; one that is discovered has at most 32 bytes of it.
+        topic: the topic; empty for a plain ZeroMQ endpoint given by `connect=`.
+        node: the name of its node.
+        node_id: the UUID of its node, 16 bytes.
+        realm: the realm; sockets connect only within one.
+        codec: the name of its codec and type; cut to 32 bytes if the socket was discovered.
         framing: colugo or raw.
-        host_id: tells whether two sockets are on one host; empty if unknown.
-        addresses: IP addresses it is bound to.
-        port: TCP port.
-        linked: of a node's endpoint, whether the node has links to others that mDNS does not reach.
+        host_id: the same for all sockets of one host; empty if unknown.
+        addresses: the IP addresses that it is bound to.
+        port: the TCP port.
+        linked: for a node's endpoint, whether the node is linked to nodes that mDNS does not reach.
     """
 
     socket_id: bytes
@@ -103,23 +103,23 @@ class Advertisement:
 
 
 def endpoint(address: str, port: int) -> str:
-    """The tcp endpoint of an address, with the brackets that IPv6 needs."""
+    """Return the tcp endpoint of an address, with the brackets that IPv6 needs."""
     return f"tcp://[{address}]:{port}" if ":" in address else f"tcp://{address}:{port}"
 
 
 def check_name(name: object) -> str:
-    """Return the node name if it is one: 1 to 63 bytes of printable UTF-8.
+    """Return the node name if it is valid: 1 to 63 bytes of printable UTF-8.
 
     Raises:
         ConfigurationError: with the reason.
     """
     if not isinstance(name, str) or not name or not name.isprintable() or len(name.encode()) > MAX_NAME_BYTES:
-        raise ConfigurationError(f"a node name has 1 to {MAX_NAME_BYTES} bytes, all printable: {name!r}")
+        raise ConfigurationError(f"a node name has 1 to {MAX_NAME_BYTES} bytes, all printable; not {name!r}")
     return name
 
 
 def check_realm(realm: object) -> str:
-    """Return the realm if it is one: a topic of at most 24 bytes.
+    """Return the realm if it is valid: a topic of at most 24 bytes.
 
     Raises:
         ConfigurationError: with the reason.
@@ -129,20 +129,20 @@ def check_realm(realm: object) -> str:
             return str(realm)
     except TopicError:
         pass
-    raise ConfigurationError(f"a realm has 1 to {MAX_REALM_BYTES} letters, digits or ./-_ : {realm!r}")
+    raise ConfigurationError(f"a realm has 1 to {MAX_REALM_BYTES} letters, digits or ./-_ ; not {realm!r}")
 
 
 def instance_label(advertisement: Advertisement) -> str:
-    """The DNS-SD instance label, at most 63 bytes: topic and socket id.
+    """Return the DNS-SD instance label: topic and socket id, at most 63 bytes.
 
-    Dots become dashes: RFC 6763 §4.3 allows them, but not every resolver splits such names well.
+    Dots become dashes: RFC 6763 §4.3 allows them, but some resolvers split such names wrongly.
     """
     topic = advertisement.topic.replace(".", "-").replace("/", "-")
     return f"{topic[:_LABEL_TOPIC_CHARS]}-{advertisement.socket_id[:6].hex()}"
 
 
 def to_txt(advertisement: Advertisement) -> dict[str, str]:
-    """The TXT record's keys and values, under 400 bytes together (RFC 6763 §6)."""
+    """Return the TXT record's keys and values, together under 400 bytes (RFC 6763 §6)."""
     fields = {
         "v": WIRE_VERSION,
         "t": advertisement.topic,
@@ -162,7 +162,7 @@ def to_txt(advertisement: Advertisement) -> dict[str, str]:
 
 
 def from_txt(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: int | None) -> Advertisement:
-    """Read what another host has advertised, trusting nothing.
+    """Decode and validate the advertisement of another host.
 
     Args:
         txt: the TXT record's keys and values.
@@ -170,7 +170,7 @@ def from_txt(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: in
         port: from the SRV record.
 
     Raises:
-        AdvertisementError: if anything needed is missing, malformed or of another version.
+        AdvertisementError: if a required value is missing, malformed or of another version.
     """
     values = {key: value or "" for key, value in txt.items()}
     if values.get("v") != WIRE_VERSION:
@@ -199,9 +199,9 @@ def from_txt(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: in
 
 
 def cut_codec(name: str) -> str:
-    """A codec's name as it is advertised, at most 32 bytes.
+    """Shorten a codec's name to the 32 bytes that an advertisement has for it.
 
-    Of a type, the end is kept, which tells more than its package: `protobuf ..room.v1.Temperature`.
+    A type keeps its end, which says more than its package: `protobuf ..room.v1.Temperature`.
     """
     printable = "".join(sign for sign in name if sign.isprintable())
     encoded = printable.encode()

@@ -23,20 +23,20 @@ Buffer = bytes | bytearray | memoryview
 
 
 def as_payload(buffer: bytearray | memoryview) -> bytes | memoryview:
-    """What to send for a buffer that may change: a copy, or if it is large, a view of it.
+    """Return a copy of a mutable buffer to send, or a view if it is large.
 
     Args:
-        buffer: of any items and dimensions.
+        buffer: any items and dimensions.
     """
     view = memoryview(buffer)
     return view.cast("B") if view.nbytes > LARGE_BYTES and view.c_contiguous else bytes(view)
 
 
 class Codec:
-    """Base of codecs; subclass it for a serialization of your own.
+    """The base of codecs; subclass it for a serialization of your own.
 
     A subclass sets `name` (shown in advertisements, so that `colugo why` can name a mismatch)
-    and implements `encode` and `decode`, which may raise whatever they like.
+    and implements `encode` and `decode`, which may raise any exception.
     """
 
     name = ""
@@ -45,11 +45,11 @@ class Codec:
         """Turn a message into bytes.
 
         Args:
-            message: what was given to `send`.
+            message: the argument of `send`.
 
         Returns:
-            bytes, or a bytearray or contiguous memoryview; over 32 KiB it is sent without a copy, and must
-            not be changed then.
+            bytes, or a bytearray or contiguous memoryview. Above 32 KiB it is sent without a copy, so you
+            must not change it afterwards.
         """
         raise NotImplementedError
 
@@ -57,16 +57,16 @@ class Codec:
         """Turn bytes into a message.
 
         Args:
-            data: what `encode` made at the other side, or a stranger's bytes; a memoryview if the
-                subscriber was made with `copy=False`.
+            data: the result of the sender's `encode`, or arbitrary bytes of an untrusted peer; a memoryview
+                if the subscriber was made with `copy=False`.
         """
         raise NotImplementedError
 
     def pack(self, message: Any) -> tuple[Any, bool]:
-        """Return the payload and whether it is text.
+        """Return the payload, and true if it is text.
 
         Args:
-            message: what was given to `send`.
+            message: the argument of `send`.
 
         Raises:
             EncodeError: a `TypeError` that names the message's type and the codec.
@@ -83,22 +83,22 @@ class Codec:
             return payload, False
         if isinstance(payload, bytearray | memoryview):
             return as_payload(payload), False
-        raise EncodeError(f"the codec {self.name} has encoded to a {type(payload).__name__}, not to bytes")
+        raise EncodeError(f"the codec {self.name} must encode to bytes, not to a {type(payload).__name__}")
 
     def unpack(self, data: bytes, *, text: bool) -> Any:
-        """Return the message that a payload stands for.
+        """Return the decoded message.
 
         Args:
             data: the payload.
-            text: whether it was sent as a str without a codec.
+            text: whether it was sent as a `str` without a codec.
 
         Raises:
-            DecodeError: a `ValueError`, whatever the codec raised.
+            DecodeError: a `ValueError`, for any exception of the codec.
         """
         del text
         try:
             return self.decode(data)
-        except Exception as error:  # a codec may raise anything on foreign bytes, MemoryError included
+        except Exception as error:  # on arbitrary bytes, a codec may raise anything, even MemoryError
             raise DecodeError(f"{len(data)} bytes are not {self.name}: {error}") from error
 
 
@@ -108,7 +108,7 @@ class PlainCodec(Codec):
     name = "plain"
 
     def pack(self, message: Any) -> tuple[Any, bool]:
-        """Return the payload and whether it is text."""
+        """Return the payload, and true if it is text."""
         if type(message) is bytes:
             return message, False
         if isinstance(message, str):
@@ -136,7 +136,7 @@ class PlainCodec(Codec):
 
 
 class _FunctionCodec(Codec):
-    """A codec of two functions."""
+    """A codec made of two functions."""
 
     def __init__(self, name: str, encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]) -> None:
         self.name = name
@@ -144,16 +144,16 @@ class _FunctionCodec(Codec):
         self._decode = decode
 
     def encode(self, message: Any) -> bytes:
-        """Call the one."""
+        """Call the encoding function."""
         return self._encode(message)
 
     def decode(self, data: bytes) -> Any:
-        """Call the other."""
+        """Call the decoding function."""
         return self._decode(data)
 
 
 class ProtobufCodec(Codec):
-    """Messages of one protobuf class.
+    """The codec of one protobuf class.
 
     Args:
         message_class: the generated class.
@@ -175,10 +175,10 @@ class ProtobufCodec(Codec):
 
 
 class TypedCodec(Codec):
-    """Instances of one `msgspec.Struct` or dataclass, as msgpack, checked against the type on arrival.
+    """The codec of one `msgspec.Struct` or dataclass: msgpack, checked against the type on arrival.
 
     Args:
-        message_class: the class; unknown fields of the other side are ignored, missing ones take
+        message_class: the class; it ignores unknown fields of the other side, and fills missing ones with
             their defaults.
     """
 
@@ -217,7 +217,7 @@ def _cbor_codec() -> Codec:
 
 
 def _pickle_codec() -> Codec:
-    """Any Python object. Whoever can send to a pickle socket can run any code in the receiver."""
+    """Any Python object; every sender can run code in the receiver."""
     return _FunctionCodec("pickle", pickle.dumps, pickle.loads)
 
 
@@ -230,7 +230,7 @@ _BY_NAME: dict[str, Callable[[], Codec]] = {
 
 
 def resolve_codec(spec: Any) -> Codec:
-    """Return the codec that a `codec=` argument asks for.
+    """Return the codec for a `codec=` argument.
 
     Args:
         spec: None (str and bytes as they are), `"json"`, `"msgpack"`, `"cbor"`, `"pickle"` (lets every
@@ -247,7 +247,7 @@ def resolve_codec(spec: Any) -> Codec:
     if isinstance(spec, str):
         if spec in _BY_NAME:
             return _BY_NAME[spec]()
-        raise ConfigurationError(f"no codec is called {spec!r}; there are {CODEC_NAMES}")
+        raise ConfigurationError(f"no codec is called {spec!r}; use {CODEC_NAMES}")
     if isinstance(spec, type):
         if issubclass(spec, Message):
             return ProtobufCodec(spec)

@@ -1,4 +1,4 @@
-"""How an exception travels back to who asked."""
+"""The form in which an exception travels back to the client."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ class ErrorReport(msgspec.Struct, frozen=True):
     """An exception at the other side; on the wire as msgpack.
 
     Attributes:
-        type_name: name of its class.
+        type_name: the name of its class.
         message: its text.
     """
 
@@ -20,12 +20,12 @@ class ErrorReport(msgspec.Struct, frozen=True):
 
 
 def encode_error(error: BaseException) -> bytes:
-    """The payload of an error reply."""
+    """Return the payload of an error reply."""
     return msgspec.msgpack.encode(report_error(error))
 
 
 def decode_error(payload: bytes) -> RemoteError:
-    """The error that an error reply stands for; never raises."""
+    """Return the error in an error reply, even if the payload is malformed."""
     try:
         report = msgspec.msgpack.decode(payload, type=ErrorReport)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -34,13 +34,13 @@ def decode_error(payload: bytes) -> RemoteError:
 
 
 def encode_plain_error(error: BaseException) -> list[bytes]:
-    """The frames of an error for a plain ZeroMQ REQ, which knows no errors: an empty one, then the text."""
+    """Return an error's frames for a plain ZeroMQ REQ, which knows no errors: an empty one, then text."""
     report = report_error(error)
     return [b"", f"{report.type_name}: {report.message}".encode()]
 
 
 def decode_plain_error(frames: list[bytes]) -> RemoteError | None:
-    """The error that the frames of a plain reply stand for, or None if they are a reply."""
+    """Return the error in the frames of a plain reply, or None if they are a successful reply."""
     if len(frames) != 2 or frames[0]:  # noqa: PLR2004
         return None
     type_name, _, message = frames[1].decode(errors="replace").partition(": ")
@@ -48,7 +48,7 @@ def decode_plain_error(frames: list[bytes]) -> RemoteError | None:
 
 
 def report_error(error: BaseException) -> ErrorReport:
-    """What travels of any exception: also of one whose text UTF-8 cannot carry, or that raises."""
+    """Return the report of any exception, even if its text raises or UTF-8 cannot encode it."""
     if isinstance(error, RemoteError):
         return ErrorReport(_utf8(error.type_name), _utf8(error.message))
     try:
@@ -59,7 +59,7 @@ def report_error(error: BaseException) -> ErrorReport:
 
 
 def _utf8(text: str) -> str:
-    """As UTF-8 can carry it, and not so long that the reply exceeds the client's limit."""
+    """Replace what UTF-8 cannot encode, and cut the text to stay below the client's limit."""
     if len(text) > _MAX_CHARS:
         text = text[:_MAX_CHARS] + "…"
     return text.encode(errors="replace").decode()

@@ -1,8 +1,8 @@
-"""What all frames of the wire format have in common; `docs/wire.md` gives them byte by byte.
+"""The common parts of all frames of the wire format; `docs/wire.md` describes them byte by byte.
 
 All numbers are little-endian. A frame is a fixed header, then numbers for each of its messages, then
 their payloads one after another. Decoders check every length against the frame before they slice it,
-and raise nothing but `FrameError`.
+and raise only `FrameError`.
 """
 
 import struct
@@ -17,11 +17,11 @@ VERSION = 2
 ID_BYTES = 8
 NO_ID = bytes(ID_BYTES)
 MAX_COUNT = 65536
-"""Messages in one frame: so that what a frame of many empty ones becomes in memory has a bound."""
+"""The most messages in one frame; bounds the memory that a frame of many empty messages takes."""
 BATCH_BYTES = 64 * 1024
-"""A batch leaves when its payloads have reached this, before the loop's turn is over."""
+"""The payload bytes at which a batch is sent before the loop's turn ends."""
 LARGE_BYTES = 32 * 1024
-"""A publication of more bytes goes as a frame of its own, which is not copied."""
+"""The size above which a publication is sent in a frame of its own, without a copy."""
 
 _BLOCK = 64
 
@@ -29,7 +29,7 @@ Sliced = TypeVar("Sliced", bytes, str, memoryview)
 
 
 class FrameKind(IntEnum):
-    """What a frame is."""
+    """The kind of a frame."""
 
     DATA = 1
     WELCOME = 2
@@ -52,10 +52,10 @@ class FrameKind(IntEnum):
 
 
 def check_header(magic: int, version: int) -> None:
-    """Refuse what is not ours, or of another version.
+    """Reject a frame that is not colugo's, or of another version.
 
     Raises:
-        FrameError: which of the two.
+        FrameError: in either case.
     """
     if magic != MAGIC:
         raise FrameError(f"the first byte is {magic:#04x}, not {MAGIC:#04x}: not a colugo peer")
@@ -64,17 +64,17 @@ def check_header(magic: int, version: int) -> None:
 
 
 def check_count(count: int) -> None:
-    """Refuse a frame of too many messages.
+    """Reject a frame of too many messages.
 
     Raises:
         FrameError: with both numbers.
     """
     if count > MAX_COUNT:
-        raise FrameError(f"{count} messages in one frame; there may be {MAX_COUNT}")
+        raise FrameError(f"{count} messages in one frame; the limit is {MAX_COUNT}")
 
 
 def check_end(end: int, size: int) -> None:
-    """Refuse a frame whose lengths do not end where it does.
+    """Reject a frame whose lengths do not add up to its size.
 
     Raises:
         FrameError: with both numbers.
@@ -84,12 +84,12 @@ def check_end(end: int, size: int) -> None:
 
 
 def cut(whole: Sliced, start: int, lengths: tuple[int, ...]) -> list[Sliced]:
-    """Cut checked lengths out of a frame, or out of its text.
+    """Slice a frame, or its text, by validated lengths.
 
     Args:
-        whole: what to slice.
-        start: where the first slice begins.
-        lengths: of the slices.
+        whole: the frame or text.
+        start: the offset of the first slice.
+        lengths: the lengths of the slices.
     """
     if len(lengths) == 1:
         return [whole[start:]]
@@ -99,10 +99,10 @@ def cut(whole: Sliced, start: int, lengths: tuple[int, ...]) -> list[Sliced]:
 
 
 def _cut_equal(whole: bytes, start: int, size: int, count: int) -> list[bytes]:
-    """The same for messages of one size, which are common: it takes a third of the time.
+    """Slice messages of one size, which are common, in a third of the time.
 
-    In blocks, since `struct` keeps each format that it was given: one of all messages of a frame would be
-    many times the frame.
+    It works in blocks, since `struct` caches each format: a format for all messages of a frame would take
+    many times the memory of the frame.
     """
     slices: list[bytes] = []
     if count >= _BLOCK:

@@ -1,4 +1,4 @@
-"""At most one log line a period for each subject. Pure: `now` is passed in."""
+"""A throttle of log lines: at most one per period for each subject."""
 
 from collections.abc import Hashable
 
@@ -6,10 +6,10 @@ _MAX_SUBJECTS = 1024
 
 
 class Throttle:
-    """Lets each subject through once a period, and tells how many were held back since.
+    """Admits each subject once per period, and counts the suppressed ones in between.
 
     Args:
-        period_s: seconds of any monotonic clock.
+        period_s: the period, seconds of any monotonic clock.
     """
 
     def __init__(self, period_s: float) -> None:
@@ -17,13 +17,13 @@ class Throttle:
         self._subjects: dict[Hashable, tuple[float, int]] = {}
 
     def admit(self, subject: Hashable, now: float) -> int | None:
-        """Return how many were held back before this one, or None if this one is held back too."""
-        last, held = self._subjects.get(subject, (None, 0))
+        """Return the number suppressed since the last admission, or None to suppress this one too."""
+        last, suppressed = self._subjects.get(subject, (None, 0))
         if last is not None and now - last < self._period_s:
-            self._subjects[subject] = (last, held + 1)
+            self._subjects[subject] = (last, suppressed + 1)
             return None
         self._subjects.pop(subject, None)
-        if len(self._subjects) >= _MAX_SUBJECTS:  # the oldest one: subjects may be strangers' names
+        if len(self._subjects) >= _MAX_SUBJECTS:  # drop the oldest: untrusted peers may choose the subjects
             del self._subjects[next(iter(self._subjects))]
         self._subjects[subject] = (now, 0)
-        return held
+        return suppressed

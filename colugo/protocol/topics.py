@@ -11,7 +11,7 @@ _SIGNS = re.compile(r"[A-Za-z0-9./_*#-]+")
 
 
 def check_topic(topic: object) -> str:
-    """Return the topic if it is one.
+    """Return the topic if it is valid.
 
     Args:
         topic: letters, digits, `.`, `/`, `-` and `_` (ASCII), 1 to 200 bytes.
@@ -21,17 +21,17 @@ def check_topic(topic: object) -> str:
     """
     text = _check_text(topic, "topic")
     if is_pattern(text):
-        raise TopicError(f"wildcards may stand in a subscriber's pattern only, not in the topic {text!r}")
+        raise TopicError(f"wildcards are allowed in a subscriber's pattern only, not in the topic {text!r}")
     return text
 
 
 def is_pattern(text: str) -> bool:
-    """Whether the text has a wildcard, `*` or `#`."""
+    """Return True if the text has a wildcard, `*` or `#`."""
     return isinstance(text, str) and has_wildcard(text)
 
 
 class TopicPattern:
-    """A pattern of topics: words divided by `.`, `*` for one word, `#` for any number of words.
+    """A pattern of topics: words separated by `.`, `*` for one word, `#` for any number of words.
 
     The rules are those of RabbitMQ's topic exchange: `lab.*` matches `lab.door` and not
     `lab.door.open`; `lab.#` matches `lab`, `lab.door` and `lab.door.open`.
@@ -40,7 +40,7 @@ class TopicPattern:
         text: the pattern, at most 200 bytes; a plain topic is a pattern that matches itself.
 
     Raises:
-        TopicError: if a word mixes a wildcard with other signs, or breaks the rules of topics.
+        TopicError: if a word mixes a wildcard with other characters, or is not valid in a topic.
     """
 
     __slots__ = ("_words", "text")
@@ -50,7 +50,7 @@ class TopicPattern:
         self.text = text
 
     def matches(self, topic: str) -> bool:
-        """Whether the topic fits; each of its words takes one step."""
+        """Return True if the topic matches, in one step for each of its words."""
         return self._words.matches(topic)
 
     def __repr__(self) -> str:
@@ -58,18 +58,18 @@ class TopicPattern:
 
 
 def _check_text(text: object, what: str) -> str:
-    """What topics and patterns have in common."""
+    """Return the text if it is valid in both topics and patterns."""
     if not isinstance(text, str):
-        raise TopicError(f"a {what} is a str, not {type(text).__name__}: {text!r}")
+        raise TopicError(f"a {what} must be a str, not {type(text).__name__}: {text!r}")
     if not text:
         raise TopicError(f"a {what} must not be empty")
     if len(text) > MAX_TOPIC_BYTES:
         raise TopicError(
-            f"a {what} has at most {MAX_TOPIC_BYTES} bytes, this has {len(text)}: {text[:40]!r}…"
+            f"a {what} must have at most {MAX_TOPIC_BYTES} bytes, this has {len(text)}: {text[:40]!r}…"
         )
     if not _SIGNS.fullmatch(text):
         wrong = sorted(set(_SIGNS.sub("", text)))
         raise TopicError(
-            f"a {what} is made of letters, digits and ./-_ ; {text!r} has {', '.join(map(repr, wrong))}"
+            f"a {what} may contain only letters, digits and ./-_ ; {text!r} has {', '.join(map(repr, wrong))}"
         )
     return text

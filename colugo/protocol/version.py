@@ -1,3 +1,3 @@
-"""The version of colugo, also for those who ask a node over the network."""
+"""The version of colugo."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Matching of words divided by dots, by the rules of RabbitMQ's topic exchange."""
+"""Patterns of words separated by dots, by the rules of RabbitMQ's topic exchange."""
 
 from colugo.errors import TopicError
 
@@ -7,15 +7,15 @@ ANY_WORDS = "#"
 
 
 class WordPattern:
-    """Words divided by `.`: `*` for any one word, `#` for any number of words; others for themselves.
+    """A pattern of words separated by `.`: `*` matches one word, `#` any number of words.
 
-    Words may have any signs. As in RabbitMQ the empty text has no word, and `a.` has two.
+    Words may contain any characters. As in RabbitMQ, the empty text has no words, and `a.` has two.
 
     Args:
         text: the pattern.
 
     Raises:
-        TopicError: if a word mixes a wildcard with other signs.
+        TopicError: if a word mixes a wildcard with other characters.
     """
 
     __slots__ = ("_any_words", "_end", "_literals", "_one_word")
@@ -28,7 +28,7 @@ class WordPattern:
         for word in _split(text):
             if word == ANY_WORDS:
                 if self._any_words & state >> 1:
-                    continue  # one after another says nothing new
+                    continue  # a repeated # matches the same
                 self._any_words |= state
             elif word == ONE_WORD:
                 self._one_word |= state
@@ -42,10 +42,10 @@ class WordPattern:
         self._end = state
 
     def matches(self, text: str) -> bool:
-        """Whether the text fits.
+        """Return True if the text matches.
 
-        A bit stands for each word of the pattern that may come next, so that a word of the text is one
-        step for all of them.
+        It tracks a bit for each word of the pattern that may come next, so that each word of the text takes
+        one step.
         """
         literals, one_word, any_words = self._literals, self._one_word, self._any_words
         states = 1 | (1 & any_words) << 1
@@ -58,7 +58,7 @@ class WordPattern:
 
 
 def has_wildcard(text: str) -> bool:
-    """Whether the text has a wildcard, `*` or `#`."""
+    """Return True if the text has a wildcard, `*` or `#`."""
     return ONE_WORD in text or ANY_WORDS in text
 
 

@@ -36,7 +36,7 @@ def test_of_first_bytes_and_versions_just_ours_pass() -> None:
 
 def test_counts_pass_up_to_the_most_messages_of_a_frame() -> None:
     check_count(MAX_COUNT)
-    with pytest.raises(FrameError, match="65537 messages in one frame; there may be 65536"):
+    with pytest.raises(FrameError, match="65537 messages in one frame; the limit is 65536"):
         check_count(MAX_COUNT + 1)
 
 

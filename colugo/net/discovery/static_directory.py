@@ -175,7 +175,7 @@ class StaticDirectory:
             known = self._nodes.get(node)
             dead = known is not None and await is_dead(self._runtime, known)
             if dead and self._membership is not None and self._exchange is not None:
-                self._membership.accuse(node, asyncio.get_running_loop().time())
+                self._membership.report_dead(node, asyncio.get_running_loop().time())
                 self._exchange.flush()
         finally:
             self._probing.discard(node)

@@ -1,1 +1,1 @@
-"""Which nodes are there, as linked nodes tell each other."""
+"""Membership: the nodes that are present, as linked nodes gossip it."""

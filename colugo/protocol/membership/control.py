@@ -1,6 +1,6 @@
-"""The frames that nodes' own endpoints exchange: a short header, then JSON; `docs/wire.md` gives them.
+"""The control frames between nodes' own endpoints: a short header, then JSON (see `docs/wire.md`).
 
-They are few and small, so they are written for people and other languages to read.
+Such frames are few and small, so they are easy to read for people and other languages.
 """
 
 import struct
@@ -13,9 +13,9 @@ from colugo.protocol.error_report import ErrorReport
 from colugo.protocol.frames import MAGIC, VERSION, FrameKind, check_header
 
 MAX_CONTROL_BYTES = 1024 * 1024
-"""The longest frame that an endpoint takes."""
+"""The size of the largest frame that an endpoint accepts."""
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
-"""The longest answer to a question."""
+"""The size of the largest answer to a question."""
 _MAX_QUESTION_CHARS = 200
 _MAX_ARGUMENTS = 100
 
@@ -24,12 +24,12 @@ T = TypeVar("T")
 
 
 class Question(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a tool asks a node.
+    """A question of a tool to a node.
 
     Attributes:
-        number: comes back with the answer.
-        question: such as `node`.
-        arguments: by name; each is anything that JSON has.
+        number: the number that the answer repeats.
+        question: the name of the question, such as `node`.
+        arguments: arguments by name, any JSON values.
     """
 
     number: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -41,9 +41,9 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer to a question.
 
     Attributes:
-        number: of the question.
-        result: anything that JSON has.
-        error: what went wrong instead.
+        number: the number of the question.
+        result: any JSON value.
+        error: the error, if the question failed.
     """
 
     number: int
@@ -52,27 +52,27 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def encode_control(kind: FrameKind, body: Any) -> bytes:
-    """Write a frame.
+    """Encode a frame.
 
     Raises:
-        TypeError: if the body is not what JSON can carry.
+        TypeError: if JSON cannot encode the body.
     """
     return _HEADER.pack(MAGIC, 0, VERSION, kind) + msgspec.json.encode(body)
 
 
 def encode_bare(kind: FrameKind) -> bytes:
-    """Write a frame without a body."""
+    """Encode a frame without a body."""
     return _HEADER.pack(MAGIC, 0, VERSION, kind)
 
 
 def decode_control(frame: bytes) -> tuple[FrameKind, bytes]:
-    """Read the header of a frame.
+    """Decode the header of a frame.
 
     Returns:
-        Its kind and its body.
+        The kind and the body.
 
     Raises:
-        FrameError: if it is not ours, or of another version.
+        FrameError: if the frame is not colugo's, or of another version.
     """
     if len(frame) < _HEADER.size:
         raise FrameError(f"a frame of {len(frame)} bytes is shorter than its header")
@@ -87,19 +87,19 @@ def decode_control(frame: bytes) -> tuple[FrameKind, bytes]:
 
 
 def is_of_other_version(frame: bytes) -> bool:
-    """Whether it is a frame of ours but for its version: the sender can be told so."""
+    """Return True for a colugo frame of another version, whose sender can be informed."""
     return len(frame) >= _HEADER.size and frame[:2] == bytes([MAGIC, 0]) and frame[2] != VERSION
 
 
 def decode_body(body: bytes, form: type[T]) -> T:
-    """Read the body of a frame.
+    """Decode the body of a frame.
 
     Args:
         body: JSON.
         form: a `msgspec.Struct`.
 
     Raises:
-        FrameError: if it is not that.
+        FrameError: if the body does not match the form.
     """
     try:
         return msgspec.json.decode(body, type=form)

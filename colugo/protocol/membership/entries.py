@@ -1,4 +1,4 @@
-"""What nodes tell each other of nodes, as it travels; `docs/wire.md` gives it."""
+"""The messages of the membership protocol; `docs/wire.md` describes them."""
 
 from collections.abc import Iterable
 from typing import Annotated, Self
@@ -10,11 +10,11 @@ from colugo.protocol.advertisement import Advertisement, from_txt, to_txt
 
 MAX_BEAT = 2**53 - 1
 MAX_ENTRIES = 1000
-"""Entries in one message."""
+"""The most entries in one message."""
 MAX_SOCKETS = 4000
-"""Sockets of one node."""
+"""The most sockets of one node."""
 MAX_SOCKET_BYTES = 800_000
-"""Sockets of one node, and of one message, in JSON: so that it is shorter than an endpoint takes."""
+"""The JSON bytes of sockets in one message, and of one node; keeps frames below an endpoint's limit."""
 _MAX_ADDRESSES = 32
 MAX_AGE_MS = 3_600_000
 _MAX_CHARS = 256
@@ -27,7 +27,7 @@ class Greeting(msgspec.Struct, frozen=True):
     """The first message on a link, in both directions.
 
     Attributes:
-        node: id of the node, 32 hexadecimal digits.
+        node: the sender's id, 32 hexadecimal digits.
         name: its name.
         realm: its realm.
     """
@@ -38,10 +38,10 @@ class Greeting(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to a greeting, or to anything else, of one who is not linked; or to a consumer.
+    """The rejection of a greeting, of a message on no link, or of a consumer.
 
     Attributes:
-        reason: for people.
+        reason: the reason, for people.
         again: whether to greet, or to join, once more.
     """
 
@@ -50,17 +50,17 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, reason: str) -> Self:
-        """A refusal for a reason that may be too long for one, such as the text of an error."""
+        """Return a refusal with a reason of any length, such as the text of an error."""
         return cls(reason if len(reason) <= _MAX_CHARS else reason[: _MAX_CHARS - 1] + "…")
 
 
 class SocketRecord(msgspec.Struct, frozen=True):
-    """A socket.
+    """An advertised socket.
 
     Attributes:
-        txt: what its TXT record has over mDNS.
-        addresses: IP addresses.
-        port: TCP port.
+        txt: the contents of its TXT record.
+        addresses: its IP addresses.
+        port: its TCP port.
     """
 
     txt: Annotated[dict[Annotated[str, msgspec.Meta(max_length=9)], _Text], msgspec.Meta(max_length=20)]
@@ -71,20 +71,20 @@ class SocketRecord(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, advertisement: Advertisement) -> Self:
-        """The record of a socket."""
+        """Return the record of a socket."""
         return cls(to_txt(advertisement), list(advertisement.addresses[:_MAX_ADDRESSES]), advertisement.port)
 
 
 class NodeEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is known of a node.
+    """The state of a node.
 
     Attributes:
         node: its id.
-        beat: its count.
+        beat: its heartbeat count.
         revision: the beat at which its sockets last changed.
-        age_ms: milliseconds since it counted that beat, or since it was marked gone.
+        age_ms: milliseconds since that beat, or since the node was marked as gone.
         gone: whether it has left or is dead.
-        sockets: its sockets; left out if the other side has them.
+        sockets: its sockets; omitted if the other side has them.
     """
 
     node: _NodeId
@@ -96,11 +96,11 @@ class NodeEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NodeEntries(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a link carries, and that it is still there.
+    """A message on a link; an empty one keeps the link alive.
 
     Attributes:
-        entries: what is new.
-        wanted: ids of nodes whose sockets the sender does not have.
+        entries: the new states of nodes.
+        wanted: the ids of nodes whose sockets the sender needs.
     """
 
     entries: Annotated[list[NodeEntry], msgspec.Meta(max_length=MAX_ENTRIES)] = []
@@ -108,12 +108,12 @@ class NodeEntries(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def size_of(records: list[SocketRecord]) -> int:
-    """How many bytes they take in a message."""
+    """Return the bytes that records take in a message."""
     return len(msgspec.json.encode(records))
 
 
-def as_many_as_fit(advertisements: Iterable[Advertisement]) -> list[SocketRecord]:
-    """The records of as many sockets, from the first one on, as one node may tell of."""
+def fitting_records(advertisements: Iterable[Advertisement]) -> list[SocketRecord]:
+    """Return the records of the first sockets, as many as one node may have in a message."""
     records: list[SocketRecord] = []
     room = MAX_SOCKET_BYTES
     for advertisement in advertisements:
@@ -128,15 +128,15 @@ def as_many_as_fit(advertisements: Iterable[Advertisement]) -> list[SocketRecord
 def read_sockets(
     node: str, realm: str, records: list[SocketRecord]
 ) -> tuple[dict[bytes, Advertisement], int]:
-    """The sockets of a node, trusting nothing.
+    """Validate the sockets of a node.
 
     Args:
-        node: its id.
-        realm: others are malformed.
-        records: as they travelled.
+        node: the node's id.
+        realm: the realm; sockets of another one are malformed.
+        records: the received records.
 
     Returns:
-        The advertisements by socket id, and how many were malformed.
+        The advertisements by socket id, and the number of malformed records.
     """
     found: dict[bytes, Advertisement] = {}
     malformed = 0

@@ -1,4 +1,4 @@
-"""What is known of a node, and what the other side of a link knows of it already."""
+"""The known state of a node, and the part of it that the other side of a link has already."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from colugo.protocol.membership.entries import (
 
 
 def version_of(beat: int, *, gone: bool) -> int:
-    """Which of two entries is newer: the one of the higher beat, and of equal ones that which says gone."""
+    """Return the rank of an entry: a higher beat is newer, and with equal beats the one marked gone."""
     return 2 * beat + gone
 
 
 class MemberState(Enum):
-    """What is known of a node."""
+    """The state of a node in the membership table."""
 
     ALIVE = "alive"
     GONE = "gone"
@@ -30,21 +30,21 @@ class MemberState(Enum):
 
 @dataclass(slots=True)
 class KnownNode:
-    """What is known of a node.
+    """A row of the membership table.
 
     Attributes:
-        beat: the highest one that was heard.
+        beat: the highest known heartbeat of the node.
         revision: the beat at which its sockets last changed.
-        heard_at: when that beat began.
-        state: whether it is there.
-        sockets: as they travel.
-        advertisements: the same, by socket id.
-        size: bytes that the sockets take in a message.
+        beat_at: the time of that heartbeat, seconds.
+        state: whether it is alive.
+        sockets: its sockets, in their form on the wire.
+        advertisements: the same sockets, by socket id.
+        size: the bytes that the sockets take in a message.
     """
 
     beat: int
     revision: int
-    heard_at: float
+    beat_at: float
     state: MemberState
     sockets: list[SocketRecord]
     advertisements: dict[bytes, Advertisement]
@@ -52,49 +52,49 @@ class KnownNode:
 
     @property
     def version(self) -> int:
-        """That of its entry."""
+        """The rank of its entry, as `version_of` returns it."""
         return 2 * self.beat + (self.state is MemberState.GONE)
 
 
 class MemberLink:
-    """What the other side of one link knows, so that sockets travel once and beats not back.
+    """The knowledge of the other side of a link, so that it gets nothing twice, nor its own entries.
 
     Args:
-        nodes: what there is to tell.
+        nodes: the ids of the known nodes.
     """
 
     def __init__(self, nodes: Iterable[str]) -> None:
         self.pending: dict[str, None] = dict.fromkeys(nodes)
-        """Nodes of which there may be something to tell."""
+        """The nodes whose state may be new to the other side."""
         self._versions: dict[str, int] = {}
         self._revisions: dict[str, int] = {}
         self._wanted: dict[str, None] = {}
 
     def offer(self, node: str, version: int) -> None:
-        """There is this of a node to tell, unless the other side has it."""
+        """Queue a node's state, unless the other side has that version."""
         if self._versions.get(node, 0) < version:
             self.pending[node] = None
 
-    def learned(self, entry: NodeEntry, version: int) -> None:
-        """The other side has sent this entry, so it has it."""
+    def note_received(self, entry: NodeEntry, version: int) -> None:
+        """Note that the other side has an entry, since it sent it."""
         if self._versions.get(entry.node, 0) < version:
             self._versions[entry.node] = version
         if entry.sockets is not None:
             self._revisions[entry.node] = entry.revision
 
     def want(self, node: str) -> None:
-        """Ask the other side for the sockets of a node."""
+        """Request a node's sockets with the next message."""
         if len(self._wanted) < MAX_ENTRIES:
             self._wanted[node] = None
 
     def forget(self, node: str) -> None:
-        """Remember nothing of a node."""
+        """Forget everything about a node."""
         self._versions.pop(node, None)
         self._revisions.pop(node, None)
         self.pending.pop(node, None)
 
     def outgoing(self, members: Mapping[str, KnownNode], now: float) -> NodeEntries | None:
-        """The next message, or None if there is nothing to tell."""
+        """Return the next message, or None if there is nothing to send."""
         message = NodeEntries(list(self._entries(members, now)), list(self._wanted))
         self._wanted.clear()
         return message if message.entries or message.wanted else None
@@ -109,7 +109,7 @@ class MemberLink:
                 continue
             new = member.state is MemberState.ALIVE and self._revisions.get(node) != member.revision
             if count >= MAX_ENTRIES or (new and room < member.size and room < MAX_SOCKET_BYTES):
-                return  # one that is larger came in one message, and leaves in one
+                return  # a node with more sockets arrived in one message, and fits into one
             del self.pending[node]
             self._versions[node] = version
             if new:
@@ -119,7 +119,7 @@ class MemberLink:
                 node,
                 member.beat,
                 member.revision,
-                min(max(0, round((now - member.heard_at) * 1000)), MAX_AGE_MS),
+                min(max(0, round((now - member.beat_at) * 1000)), MAX_AGE_MS),
                 gone=member.state is MemberState.GONE,
                 sockets=member.sockets if new else None,
             )

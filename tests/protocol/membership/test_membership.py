@@ -235,7 +235,7 @@ def test_who_is_refused_is_accused_and_everyone_knows() -> None:
     peers = line(net, 5)
     dead = peers[-1]
     net.kill(dead)
-    assert peers[0].table.accuse(dead.id, net.now)
+    assert peers[0].table.report_dead(dead.id, net.now)
     net.exchange()
     net.check_agreement()
 
@@ -244,24 +244,24 @@ def test_who_only_seems_dead_comes_back_and_is_not_accused_for_that_again() -> N
     net = Net()
     peers = line(net, 4)
     accuser, accused = peers[0], peers[-1]
-    assert accuser.table.accuse(accused.id, net.now)
+    assert accuser.table.report_dead(accused.id, net.now)
     assert accused.id not in accuser.table.alive
     net.exchange()
     net.check_agreement()
-    assert not accuser.table.accuse(accused.id, net.now)
+    assert not accuser.table.report_dead(accused.id, net.now)
     net.kill(accused)
     net.now += FRESH_S
-    assert accuser.table.accuse(accused.id, net.now)
+    assert accuser.table.report_dead(accused.id, net.now)
 
 
 def test_nobody_accuses_itself_or_who_is_not_there() -> None:
     net = Net()
     one, two = line(net, 2)
-    assert not one.table.accuse(one.id, net.now)
-    assert not one.table.accuse("0" * 32, net.now)
+    assert not one.table.report_dead(one.id, net.now)
+    assert not one.table.report_dead("0" * 32, net.now)
     net.kill(two)
-    assert one.table.accuse(two.id, net.now)
-    assert not one.table.accuse(two.id, net.now)
+    assert one.table.report_dead(two.id, net.now)
+    assert not one.table.report_dead(two.id, net.now)
 
 
 def test_who_leaves_is_told_from_who_is_silent() -> None:
@@ -279,7 +279,7 @@ def test_old_news_from_a_part_that_was_cut_off_does_not_bring_back_the_dead() ->
     one, two, three = line(net, 3)
     net.cut(one, two)
     net.kill(three)
-    two.table.accuse(three.id, net.now)
+    two.table.report_dead(three.id, net.now)
     net.exchange()
     assert three.id in one.table.alive
     net.connect(one, two)
@@ -456,7 +456,7 @@ class Story:
     def accuse(self) -> None:
         accuser = self.peer()
         accused = self.draw(st.sampled_from(sorted(accuser.table.alive)))
-        accuser.table.accuse(accused, self.net.now)
+        accuser.table.report_dead(accused, self.net.now)
 
     def publish(self) -> None:
         peer = self.peer()

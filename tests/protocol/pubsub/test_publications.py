@@ -236,7 +236,7 @@ NO_PUBLICATIONS = [
     (with_bytes(MESSAGES["cut"].frame, FLAGS_AT, b"\x04"), "not a publication: kind 5, flags 4"),
     (with_bytes(WELCOME, FLAGS_AT, b"\x02"), "not a publication: kind 2, flags 2"),
     (with_bytes(WELCOME, KIND_AT, b"\x01"), "not a publication: kind 1, flags 0, 0 messages"),
-    (with_bytes(PUBLICATION, COUNT_AT, b"\xff" * 4), "4294967295 messages in one frame; there may be 65536"),
+    (with_bytes(PUBLICATION, COUNT_AT, b"\xff" * 4), "4294967295 messages in one frame; the limit is 65536"),
     (with_bytes(PUBLICATION, COUNT_AT, b"\x01\x00\x01\x00"), "65537 messages in one frame"),
     (with_bytes(PUBLICATION, COUNT_AT, b"\x00\x00\x01\x00"), "65536 lengths do not fit into 58 bytes"),
     (with_bytes(PUBLICATION, COUNT_AT, b"\x05"), "5 lengths do not fit into 58 bytes"),

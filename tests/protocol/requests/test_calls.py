@@ -94,7 +94,7 @@ NO_REQUESTS = [
     (REPLY, "not a REQUEST: kind 17, second byte 0, 2 messages"),
     (PUBLICATION, "wire format version 255"),
     (with_bytes(REQUEST, 12, b"\x00")[:16], "not a REQUEST: kind 16, second byte 0, 0 messages"),
-    (with_bytes(REQUEST, 12, b"\xff\xff\xff\xff"), "4294967295 messages in one frame; there may be 65536"),
+    (with_bytes(REQUEST, 12, b"\xff\xff\xff\xff"), "4294967295 messages in one frame; the limit is 65536"),
     (with_bytes(REQUEST, 12, b"\x01\x00\x01\x00"), "65537 messages in one frame"),
     (with_bytes(REQUEST, 12, b"\x00\x00\x01\x00"), "65536 entries do not fit into 46 bytes"),
     (with_bytes(REQUEST, 40, b"\x10"), r"unknown flags among \{.*16.*\}"),

@@ -135,7 +135,7 @@ NO_DELIVERIES = [
     (with_bytes(PLAIN, 1, b"\x01"), "not a DELIVER: kind 52, second byte 1, 2 messages"),
     (REQUEST, "not a DELIVER: kind 16, second byte 0, 1 messages"),
     (with_bytes(PLAIN, 12, bytes(4)), "not a DELIVER: kind 52, second byte 0, 0 messages"),
-    (with_bytes(PLAIN, 12, b"\x01\x00\x01\x00"), "65537 messages in one frame; there may be 65536"),
+    (with_bytes(PLAIN, 12, b"\x01\x00\x01\x00"), "65537 messages in one frame; the limit is 65536"),
     (with_bytes(PLAIN, 12, b"\x09"), "9 messages do not fit into 72 bytes"),
     (PLAIN[:-1], "the lengths add up to 72 bytes, the frame has 71"),
     (KEYS + b"x", "the lengths add up to"),
