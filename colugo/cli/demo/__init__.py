@@ -1,1 +1,1 @@
-"""`colugo demo`: real processes that find each other, talk, fail and return, on this machine only."""
+"""The command `colugo demo`: processes on this machine that find each other, communicate and fail."""

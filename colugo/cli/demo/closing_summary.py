@@ -1,4 +1,4 @@
-"""The end of the demo: each expectation, what was seen of it, and the verdict."""
+"""The summary at the end of the demo: each expectation with its outcome, and the verdict."""
 
 from rich import box
 from rich.console import Console
@@ -13,12 +13,12 @@ _STYLES = {ExpectationState.OK: "green", ExpectationState.FAILED: "bold red"}
 
 
 def print_summary(record: Record, console: Console, now_ns: int) -> bool:
-    """Print it and return whether everything was as expected.
+    """Print the summary; return True if all expectations were met.
 
     Args:
-        record: what was seen; nothing more will come.
-        console: where to print.
-        now_ns: the time, nanoseconds since 1970.
+        record: the complete record.
+        console: the console to print to.
+        now_ns: the time in nanoseconds since 1970.
     """
     found = findings(record, final=True)
     failed = [finding for finding in found if finding.state is not ExpectationState.OK]

@@ -1,4 +1,4 @@
-"""`colugo demo`."""
+"""The command `colugo demo`."""
 
 import asyncio
 import signal
@@ -37,10 +37,10 @@ class _View(Protocol):
 @click.command(
     epilog="""\b
 Exit status:
-  0    everything happened as expected
-  1    something did not; the last lines say what
-  2    wrong usage
-  130  ended by Ctrl-C
+  0    all expectations were met
+  1    at least one was not; the last lines name it
+  2    usage error
+  130  interrupted by Ctrl-C
 
 \b
 Examples:
@@ -54,20 +54,18 @@ Examples:
     type=click.FloatRange(_SHORTEST_S, _LONGEST_S),
     default=_DEFAULT_S,
     show_default=True,
-    help="How long to show it.",
+    help="How long the demo runs.",
 )
-@click.option("--plain", is_flag=True, help="Print lines instead of drawing a screen, also on a terminal.")
+@click.option("--plain", is_flag=True, help="Print lines instead of drawing a screen, even on a terminal.")
 def demo(*, seconds: float, plain: bool) -> None:
-    """Show real processes that find each other and talk.
+    """Run a demonstration with real processes.
 
-    Starts five nodes as processes on this machine (no packet leaves it), lets them exchange readings of
-    this machine and requests, kills one, adds one, and ends with a table of what was expected and what
-    was seen.
+    Starts five nodes as processes on this machine; no packet leaves it. They exchange readings of this
+    machine and requests. Then the demo kills one, adds another, and ends with a table of expectations and
+    results.
     """
     if not can_read():
-        raise click.ClickException(
-            'to read this machine, the demo needs psutil here: pip install "colugo[demo]"'
-        )
+        raise click.ClickException('on this system, the demo needs psutil: pip install "colugo[demo]"')
     length_ms = round(seconds * 1000)
     realm = f"demo-{uuid.uuid4().hex[:8]}"
     record = Record(time.time_ns())
@@ -77,9 +75,9 @@ def demo(*, seconds: float, plain: bool) -> None:
         with view:
             ended_by = asyncio.run(_until_signal(_show(record, realm, view, length_ms)))
     except ColugoError as error:
-        raise click.ClickException(f"the demo's own node cannot run: {error}") from error
+        raise click.ClickException(f"cannot run the demo's own node: {error}") from error
     if ended_by is not None:
-        click.echo(f"Ended by {ended_by.name}; {len(record.exits)} processes ended with it.", err=True)
+        click.echo(f"Stopped by {ended_by.name}, with {len(record.exits)} processes.", err=True)
         sys.exit(_BY_SIGNAL + ended_by)
     sys.exit(0 if print_summary(record, console, time.time_ns()) else 1)
 
@@ -115,7 +113,7 @@ async def _show(record: Record, realm: str, view: _View, length_ms: int) -> None
 
 
 async def _until_signal(main: Coroutine[Any, Any, None]) -> signal.Signals | None:
-    """Run a coroutine; a signal cancels it, and is returned when that is done."""
+    """Run a coroutine; cancel it on a signal, and return that signal."""
     loop = asyncio.get_running_loop()
     task = asyncio.create_task(main, name="demo")
     received: list[signal.Signals] = []

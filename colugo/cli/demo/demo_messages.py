@@ -1,4 +1,4 @@
-"""What the processes of the demo are called, and what they send each other."""
+"""The names of the demo's processes, and the messages they exchange."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,9 +7,9 @@ MONITOR = "monitor"
 CLIENT = "client"
 FIRST_SERVERS = ("server-a", "server-b", "server-c")
 VICTIM = "server-b"
-"""The server that is killed."""
+"""The server that the demo kills."""
 LATE_SERVER = "server-d"
-"""The server that is added when all others talk already."""
+"""The server that the demo adds last."""
 FIRST_NODES = (MONITOR, *FIRST_SERVERS, CLIENT)
 
 LOAD = "machine.load"
@@ -20,11 +20,11 @@ SLOW_REQUEST = "client.slow"
 
 SLOW_TIMEOUT_MS = 400
 NAP_MS = 900
-"""How long a server takes over the slow request: longer than its client waits."""
+"""How long a server takes for the slow request: longer than its client waits."""
 
 
 def report_topic(name: str) -> str:
-    """The topic on which a node of the demo reports."""
+    """Return the topic on which a node of the demo reports."""
     return f"report.{name}"
 
 
@@ -33,7 +33,7 @@ ALL_REPORTS = report_topic("*")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many processes wanted to run, on average over the last minutes."""
+    """The load averages of the machine over the last 1, 5 and 15 minutes."""
 
     one: float
     five: float
@@ -50,14 +50,14 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class NetworkLoad:
-    """Bytes that all network interfaces have received and sent since the machine started."""
+    """Bytes received and sent on all network interfaces since the machine started."""
 
     received: int
     sent: int
 
 
 class DemoEvent(StrEnum):
-    """What a node reports."""
+    """The kind of event that a node reports."""
 
     JOINED = "joined"
     CONNECTED = "connected"
@@ -68,15 +68,15 @@ class DemoEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a node of the demo has seen.
+    """A report from a node of the demo.
 
     Attributes:
-        event: what happened.
-        about: the node it happened to, or the one that did it.
-        at_ns: when, nanoseconds since 1970.
+        event: the kind of event.
+        about: the other node involved.
+        at_ns: the time in nanoseconds since 1970.
         elapsed_ms: how long it took.
-        detail: what a person may want to read.
-        late: of the client: how many replies have come too late so far.
+        detail: more, for the user.
+        late: the client's number of late replies so far.
     """
 
     event: DemoEvent
@@ -89,14 +89,14 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class SlowOutcome:
-    """How the slow request ended, and the one after it.
+    """The outcome of the slow request and of the next one.
 
     Attributes:
-        error: name of the exception's class; empty if there was a reply.
+        error: the name of the exception's class; empty if there was a reply.
         detail: the exception's text.
-        elapsed_ms: how long it took.
-        next_server: who answered the next request.
-        next_elapsed_ms: how long that took.
+        elapsed_ms: how long the slow request took.
+        next_server: the server that answered the next request.
+        next_elapsed_ms: how long the next request took.
     """
 
     error: str

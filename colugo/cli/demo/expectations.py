@@ -1,4 +1,4 @@
-"""What the demo promises to show, and whether the record shows it."""
+"""The expectations of the demo, and their check against the record."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -22,13 +22,13 @@ from colugo.cli.demo.record import NS_PER_MS, Record, milliseconds
 from colugo.errors import PeerLostError, RequestTimeoutError
 
 _FEW = 6
-"""So many of a thing are enough to call it a flow."""
+"""Enough messages to judge by."""
 _TIMER_MS = 1.0
-"""asyncio may fire a timer one tick of its clock early."""
+"""Tolerance: asyncio may fire a timer one clock tick early."""
 
 
 class ExpectationState(StrEnum):
-    """What became of an expectation."""
+    """The state of an expectation."""
 
     WAITING = "waiting"
     OK = "ok"
@@ -37,13 +37,13 @@ class ExpectationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExpectationResult:
-    """An expectation and what was seen.
+    """The result of checking an expectation.
 
     Attributes:
-        what: what should happen.
-        expected: the measure of it.
-        seen: what was seen of it so far; empty if nothing.
-        state: whether that is it.
+        what: the expected event, in a few words.
+        expected: the expected value.
+        seen: the value so far; empty if there is none.
+        state: whether the expectation is met.
     """
 
     what: str
@@ -53,17 +53,17 @@ class ExpectationResult:
 
 
 Check = Callable[[Record], tuple[bool | None, str]]
-"""Whether it holds (None: cannot be told yet), and what was seen."""
+"""A function that returns whether the expectation holds (None: undecided), and the value so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Something that should happen.
+    """An event that should happen.
 
     Attributes:
-        what: in a few words.
-        expected: the measure of it.
-        check: looks it up in the record.
+        what: the event, in a few words.
+        expected: the expected value.
+        check: checks the record.
     """
 
     what: str
@@ -71,11 +71,11 @@ class Expectation:
     check: Check
 
     def find(self, record: Record, *, final: bool = False) -> ExpectationResult:
-        """Compare with the record.
+        """Check the expectation against the record.
 
         Args:
-            record: what was seen.
-            final: whether nothing more will come, so that what has not happened has failed.
+            record: the record.
+            final: True if the record is complete, so that an undecided expectation has failed.
         """
         holds, seen = self.check(record)
         if holds is None and not final:
@@ -88,7 +88,7 @@ class Expectation:
         )
 
     def holds(self, record: Record) -> bool:
-        """Whether it has happened."""
+        """Return True if the expectation is met."""
         return self.check(record)[0] is True
 
 
@@ -159,17 +159,17 @@ def _kill_noticed(record: Record) -> tuple[bool | None, str]:
     return _by_both(record.killed_ns, record.gone_by_client_ns.get(VICTIM), record.gone_ns.get(VICTIM))
 
 
-def _requests_went_on(record: Record) -> tuple[bool | None, str]:
+def _requests_continued(record: Record) -> tuple[bool | None, str]:
     since, until = record.gone_by_client_ns.get(VICTIM), record.found_by_client_ns.get(LATE_SERVER)
     requests = list(record.within(since, until)) if record.killed_ns else []
     answers = record.answers(since, until) if record.killed_ns else Counter()
-    told = sum(report.about == PeerLostError.__name__ for report in requests)
-    asked = len(requests) - told
+    failed = sum(report.about == PeerLostError.__name__ for report in requests)
+    asked = len(requests) - failed
     if not asked:
         return None, ""
     seen = f"{answers.total()} of {asked}"
-    if told:
-        seen += f"; {told} told at once"
+    if failed:
+        seen += f"; {failed} failed immediately"
     if answers.total() < asked or VICTIM in answers:
         return False, seen
     return True if asked >= _FEW else None, seen
@@ -192,14 +192,14 @@ def _late_shares(record: Record) -> tuple[bool | None, str]:
 def _all_ended(record: Record) -> tuple[bool | None, str]:
     if record.closing_ns is None:
         return None, ""
-    told = [name for name in record.pids if name != VICTIM or record.killed_ns is None]
-    well = sum(record.exits.get(name) == 0 for name in told)
-    all_there = set(told) == {*FIRST_NODES, LATE_SERVER} - {VICTIM}
-    return True if all_there and well == len(told) else None, f"{well} of {len(told)}"
+    survivors = [name for name in record.pids if name != VICTIM or record.killed_ns is None]
+    well = sum(record.exits.get(name) == 0 for name in survivors)
+    all_there = set(survivors) == {*FIRST_NODES, LATE_SERVER} - {VICTIM}
+    return True if all_there and well == len(survivors) else None, f"{well} of {len(survivors)}"
 
 
 def _even(answers: Counter[str], servers: tuple[str, ...] | list[str]) -> tuple[bool | None, str]:
-    """Whether each of the servers has answered the same number of requests ± 1, and no other any."""
+    """Check that each server has answered the same number of requests ± 1, and that no others answered."""
     if not answers:
         return None, ""
     counts = [answers[server] for server in servers]
@@ -212,7 +212,7 @@ def _even(answers: Counter[str], servers: tuple[str, ...] | list[str]) -> tuple[
 def _by_both(
     since_ns: int | None, by_client_ns: int | None, by_demo_ns: int | None
 ) -> tuple[bool | None, str]:
-    """Whether both have seen it, and how long after it happened."""
+    """Check that both the client and the demo have seen an event, and how long after it happened."""
     if since_ns is None:
         return None, ""
     seen = [
@@ -232,11 +232,11 @@ REQUESTS_ANSWERED = Expectation("Requests are answered", "all", _requests_answer
 TURNS_TAKEN = Expectation("Servers take turns", _SHARES, _turns_taken)
 SLOW_TIMED_OUT = Expectation("A timeout is handled", f"after {SLOW_TIMEOUT_MS} ms", _slow_timed_out)
 NEXT_WORKED = Expectation("Next request works", "late reply dropped", _next_worked)
-KILL_NOTICED = Expectation("A kill is noticed", _BY_BOTH, _kill_noticed)
-REQUESTS_WENT_ON = Expectation("Requests go on", "all, by the others", _requests_went_on)
+KILL_NOTICED = Expectation("A kill is detected", _BY_BOTH, _kill_noticed)
+REQUESTS_CONTINUED = Expectation("Requests continue", "all, by the others", _requests_continued)
 LATE_FOUND = Expectation("A late node is found", _BY_BOTH, _late_found)
-LATE_SHARES = Expectation("It takes its turn", _SHARES, _late_shares)
-ALL_ENDED = Expectation("All end when told", "exit status 0", _all_ended)
+LATE_SHARES = Expectation("It gets its share", _SHARES, _late_shares)
+ALL_ENDED = Expectation("All exit when asked", "exit status 0", _all_ended)
 
 EXPECTATIONS = (
     NODES_FOUND,
@@ -246,7 +246,7 @@ EXPECTATIONS = (
     SLOW_TIMED_OUT,
     NEXT_WORKED,
     KILL_NOTICED,
-    REQUESTS_WENT_ON,
+    REQUESTS_CONTINUED,
     LATE_FOUND,
     LATE_SHARES,
     ALL_ENDED,
@@ -254,5 +254,5 @@ EXPECTATIONS = (
 
 
 def findings(record: Record, *, final: bool = False) -> list[ExpectationResult]:
-    """What became of each expectation, in the order in which they are shown."""
+    """Check all expectations, in the order of the display."""
     return [expectation.find(record, final=final) for expectation in EXPECTATIONS]

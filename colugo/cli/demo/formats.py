@@ -1,4 +1,4 @@
-"""How the demo's values read."""
+"""Formatting of the demo's values."""
 
 from collections.abc import Callable
 from statistics import median
@@ -16,7 +16,7 @@ _LAST = 20
 
 
 def amount(count: float) -> str:
-    """A number of bytes, such as `1.2 kB` or `104 kB`."""
+    """Format a number of bytes, such as `1.2 kB` or `104 kB`."""
     unit = _UNITS[0]
     for larger in _UNITS[1:]:
         if count < _STEP:
@@ -54,11 +54,11 @@ READINGS: dict[str, tuple[str, Callable[[MessageFlow], str]]] = {
     MEMORY: ("memory", _memory),
     NETWORK: ("network", _network),
 }
-"""By topic: what the reading is called, and how its latest value reads."""
+"""By topic: the name of the reading, and the format of its latest value."""
 
 
 def readings(record: Record) -> list[tuple[str, str, MessageFlow]]:
-    """Name, value and flow of each reading that has arrived."""
+    """List the name, value and flow of each reading that has arrived."""
     return [
         (name, value(record.flows[topic]), record.flows[topic])
         for topic, (name, value) in READINGS.items()
@@ -67,5 +67,5 @@ def readings(record: Record) -> list[tuple[str, str, MessageFlow]]:
 
 
 def typical_ms(times_ms: list[Any]) -> str:
-    """The median of the last of some times, such as `0.4 ms`."""
+    """Format the median of the latest times, such as `0.4 ms`."""
     return milliseconds(median(times_ms[-_LAST:])) if times_ms else ""

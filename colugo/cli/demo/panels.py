@@ -1,4 +1,4 @@
-"""The parts of the demo's screen, each drawn from the record."""
+"""The panels of the demo's screen, each drawn from the record."""
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -33,7 +33,7 @@ _NAME_CELLS = 8
 
 
 def header(record: Record, now_ns: int, title: str, *, length_ms: int) -> RenderableType:
-    """Two rows: what this is, and how far it has come."""
+    """Draw the title and the progress bar, in two rows."""
     elapsed_s, length_s = (now_ns - record.started_ns) / NS_PER_S, length_ms / 1000
     line = Table.grid(expand=True, padding=(0, 1))
     line.add_column(ratio=1, no_wrap=True)
@@ -47,7 +47,7 @@ def header(record: Record, now_ns: int, title: str, *, length_ms: int) -> Render
 
 
 def nodes(record: Record, *, tall: bool) -> Panel:
-    """The processes and what they advertise; at most nine rows."""
+    """Draw the processes and their sockets, in at most nine rows."""
     table = _grid()
     table.add_column(width=1)
     table.add_column(no_wrap=True, min_width=_NAME_CELLS)
@@ -67,16 +67,16 @@ def nodes(record: Record, *, tall: bool) -> Panel:
 
 
 def flows(record: Record, *, wide: bool, tall: bool) -> Panel:
-    """The readings and the shares of the servers; at most nine rows, seven if it is not tall."""
+    """Draw the readings and the servers' shares, in at most nine rows; seven on a low screen."""
     content: tuple[RenderableType, ...] = (_readings(record, wide=wide), _shares(record))
     if tall:
         heads = (Text("readings of this machine", "dim"), Text("requests, round robin", "dim"))
         content = (heads[0], content[0], heads[1], content[1])
-    return _panel(Group(*content), "What flows")
+    return _panel(Group(*content), "Messages")
 
 
 def checklist(record: Record, *, wide: bool) -> Panel:
-    """What should happen and what has; one row each."""
+    """Draw the expectations and their results, one row each."""
     table = _grid()
     table.add_column(width=1)
     table.add_column(no_wrap=True, ratio=None if wide else 1)
@@ -92,11 +92,11 @@ def checklist(record: Record, *, wide: bool) -> Panel:
 
 
 def events(record: Record, rows: int) -> Panel:
-    """The last of what happened.
+    """Draw the latest events.
 
     Args:
-        record: what was seen.
-        rows: how many there is room for.
+        record: the record.
+        rows: the number of rows available.
     """
     table = _grid()
     table.add_column(justify="right", no_wrap=True, style="dim")

@@ -1,4 +1,4 @@
-"""The demo as lines of text: for pipes, logs and small terminals."""
+"""The demo as lines of text, for pipes, logs and small terminals."""
 
 from types import TracebackType
 from typing import Self
@@ -10,10 +10,10 @@ from colugo.cli.demo.record import Record
 
 
 class PlainView:
-    """Prints a line for each event, and once a second what flows.
+    """A view that prints a line for each event, and a summary of the messages once a second.
 
     Args:
-        record: what is shown.
+        record: the record to show.
     """
 
     period_ms = 100
@@ -21,17 +21,17 @@ class PlainView:
     def __init__(self, record: Record) -> None:
         self._record = record
         self._printed = 0
-        self._summed_up_ns = record.started_ns
+        self._summary_ns = record.started_ns
 
     def show(self, now_ns: int) -> None:
-        """Print what is new."""
+        """Print the new events."""
         notes = self._record.notes[self._printed :]
         self._printed += len(notes)
         for note in notes:
             self._line(note.at_ns, note.kind, note.text.replace("\n", "\n" + " " * 24))
-        if now_ns - self._summed_up_ns >= NS_PER_S and self._record.closing_ns is None:
-            self._summed_up_ns = now_ns
-            self._sum_up(now_ns)
+        if now_ns - self._summary_ns >= NS_PER_S and self._record.closing_ns is None:
+            self._summary_ns = now_ns
+            self._print_summary(now_ns)
 
     def __enter__(self) -> Self:
         return self
@@ -41,7 +41,7 @@ class PlainView:
     ) -> None:
         pass
 
-    def _sum_up(self, now_ns: int) -> None:
+    def _print_summary(self, now_ns: int) -> None:
         values = [f"{name} {value}" for name, value, _ in readings(self._record)]
         if values:
             self._line(now_ns, "readings", "; ".join(values))

@@ -1,4 +1,4 @@
-"""The demo's processes: started, watched, killed, ended."""
+"""The demo's processes: their start, supervision and end."""
 
 import asyncio
 import os
@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import Self
 
 OnEnd = Callable[[str, int, str], None]
-"""`on_end(name, status, last words)`."""
+"""A callback: `on_end(name, exit status, last lines of standard error)`."""
 
-PATIENCE_MS = 3000
-"""How long processes may take to end when they are told to."""
-HASTE_MS = 500
-"""The same when the demo was interrupted."""
-_LAST_WORDS = 20
+STOP_MS = 3000
+"""How long processes may take to exit when asked."""
+INTERRUPTED_STOP_MS = 500
+"""The same when the user interrupts the demo."""
+_LAST_LINES = 20
 _ROLES_MODULE = "colugo.cli.demo.roles"
 
 
@@ -27,19 +27,19 @@ class _Child:
 
 
 class Processes:
-    """Nodes of the demo, each a process; leaving the `async with` block leaves none behind.
+    """The processes of the demo's nodes; all have exited when the `async with` block ends.
 
-    A process holds a pipe from here as its standard input, and ends when it is closed. So it ends too
-    when this one is gone, whatever the reason.
+    The standard input of each process is a pipe from here, and the process exits when it closes. So it exits
+    even if the demo is killed.
 
     Args:
-        environment: more of their environment.
-        on_end: called when one has ended, with its exit status (negative for a signal) and the last
-            lines of its standard error.
+        environment: additional environment variables for them.
+        on_end: called when a process exits, with its exit status (negative for a signal) and the last lines
+            of its standard error.
     """
 
     def __init__(self, environment: Mapping[str, str], on_end: OnEnd) -> None:
-        # The path too: whatever made colugo importable here (Bazel, a zip file) does so there.
+        # Pass on the path, so that colugo is importable however it is here (Bazel, a zip file).
         path = os.pathsep.join(entry for entry in sys.path if entry)
         self._environment = {**os.environ, "PYTHONPATH": path, **environment}
         self._on_end = on_end
@@ -49,7 +49,7 @@ class Processes:
         """Start a node in a process of its own and return its process id.
 
         Raises:
-            OSError: if the system does not start it.
+            OSError: if the system cannot start it.
         """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -62,23 +62,23 @@ class Processes:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             env=self._environment,
-            process_group=0,  # Ctrl-C is for the demo alone, which then ends them
+            process_group=0,  # Ctrl-C goes to the demo only, which stops them
         )
         watch = asyncio.create_task(self._watch(name, process), name=f"watch {name}")
         self._children[name] = _Child(process, watch)
         return process.pid
 
     def kill(self, name: str) -> None:
-        """Kill one by SIGKILL, if it still runs."""
+        """Send SIGKILL to a process, if it still runs."""
         process = self._children[name].process
         if process.returncode is None:
             process.kill()
 
-    async def close(self, *, patience_ms: int = PATIENCE_MS) -> None:
-        """Tell all to end, wait for them, and kill those that don't.
+    async def close(self, *, timeout_ms: int = STOP_MS) -> None:
+        """Stop all processes, and kill those that do not exit in time.
 
         Args:
-            patience_ms: how long to wait.
+            timeout_ms: how long to wait for them, in milliseconds.
         """
         watches = [child.watch for child in self._children.values()]
         try:
@@ -86,7 +86,7 @@ class Processes:
                 if child.process.stdin is not None:
                     child.process.stdin.close()
             if watches:
-                await asyncio.wait(watches, timeout=patience_ms / 1000)
+                await asyncio.wait(watches, timeout=timeout_ms / 1000)
         finally:
             for name in self._children:
                 self.kill(name)
@@ -99,12 +99,12 @@ class Processes:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.close(patience_ms=PATIENCE_MS if error is None else HASTE_MS)
+        await self.close(timeout_ms=STOP_MS if error is None else INTERRUPTED_STOP_MS)
 
     async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
-        words: deque[str] = deque(maxlen=_LAST_WORDS)
+        lines: deque[str] = deque(maxlen=_LAST_LINES)
         async for line in process.stderr:
-            words.append(line.decode(errors="replace").rstrip())
+            lines.append(line.decode(errors="replace").rstrip())
         status = await process.wait()
-        self._on_end(name, status, "\n".join(words))
+        self._on_end(name, status, "\n".join(lines))

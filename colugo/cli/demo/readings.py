@@ -1,4 +1,4 @@
-"""Readings of this machine: by psutil where it is installed, else by what Linux shows under /proc."""
+"""Readings of this machine, from psutil if it is installed, else from Linux's /proc."""
 
 import os
 from pathlib import Path
@@ -17,19 +17,19 @@ _SENT_COLUMN = 8
 
 
 def can_read() -> bool:
-    """Whether this machine can be read with what is installed."""
+    """Return True if psutil is installed or /proc has the files."""
     return psutil is not None or (
         hasattr(os, "getloadavg") and _MEMORY_FILE.exists() and _NETWORK_FILE.exists()
     )
 
 
 def read_load() -> Load:
-    """The load now."""
+    """Read the current load."""
     return Load(*(psutil.getloadavg() if psutil is not None else os.getloadavg()))
 
 
 def read_memory() -> Memory:
-    """The memory now; what could be freed at once does not count as used."""
+    """Read the current use of memory, without caches that the system can free."""
     if psutil is None:
         return parse_meminfo(_MEMORY_FILE.read_text())
     memory = psutil.virtual_memory()
@@ -37,7 +37,7 @@ def read_memory() -> Memory:
 
 
 def read_network() -> NetworkLoad:
-    """The network counters now."""
+    """Read the current network counters."""
     if psutil is None:
         return parse_net_dev(_NETWORK_FILE.read_text())
     counters = psutil.net_io_counters()
@@ -45,14 +45,14 @@ def read_network() -> NetworkLoad:
 
 
 def parse_meminfo(text: str) -> Memory:
-    """Read the form of Linux's /proc/meminfo (proc_meminfo(5)), which counts in KiB."""
+    """Parse Linux's /proc/meminfo (proc_meminfo(5)), which counts in KiB."""
     fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     total, available = (int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
     return Memory(used=total - available, total=total)
 
 
 def parse_net_dev(text: str) -> NetworkLoad:
-    """Read the form of Linux's /proc/net/dev (proc_pid_net(5)): two lines of head, then one an interface."""
+    """Parse Linux's /proc/net/dev (proc_pid_net(5)): two header lines, then one per interface."""
     rows = [line.split(":", 1)[1].split() for line in text.splitlines()[_HEAD_LINES:] if ":" in line]
     return NetworkLoad(
         received=sum(int(row[0]) for row in rows), sent=sum(int(row[_SENT_COLUMN]) for row in rows)

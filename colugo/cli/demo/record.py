@@ -1,4 +1,4 @@
-"""What the demo has seen so far: facts only, no clock and no sockets."""
+"""The record of everything the demo has observed, without clock or sockets."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _PRECISE_MS = 100
 
 
 def milliseconds(value: float) -> str:
-    """How a time of that many milliseconds reads, such as `0.4 ms` or `1012 ms`."""
+    """Format a time in milliseconds, such as `0.4 ms` or `1012 ms`."""
     return f"{value:.1f} ms" if value < _PRECISE_MS else f"{value:.0f} ms"
 
 
@@ -23,13 +23,13 @@ class MessageFlow:
     """The readings of one topic that have arrived.
 
     Attributes:
-        received: how many.
-        lost: how many of the publisher's numbers were skipped.
-        delays_ms: how long each was on its way.
-        latest: the last one.
-        before: the one before that.
-        at_ns: when the last one was sent, nanoseconds since 1970.
-        before_ns: when the one before that was.
+        received: the number of readings.
+        lost: the number of skipped sequence numbers.
+        delays_ms: the time that each reading took to arrive.
+        latest: the latest reading.
+        before: the one before the latest.
+        at_ns: when the latest was sent, in nanoseconds since 1970.
+        before_ns: when the one before was sent.
     """
 
     received: int = 0
@@ -42,7 +42,7 @@ class MessageFlow:
     _next: int | None = None
 
     def add(self, reading: Any, sequence: int, sent_ns: int, now_ns: int) -> None:
-        """Take in a reading."""
+        """Add a reading."""
         if self._next is not None:
             self.lost += max(0, sequence - self._next)
         self._next = sequence + 1
@@ -54,12 +54,12 @@ class MessageFlow:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something to tell the person who watches.
+    """An event to show to the user.
 
     Attributes:
-        at_ns: when it happened, nanoseconds since 1970.
-        kind: one word.
-        text: the rest.
+        at_ns: the time in nanoseconds since 1970.
+        kind: the kind of event, in one word.
+        text: the description.
     """
 
     at_ns: int
@@ -69,27 +69,27 @@ class Note:
 
 @dataclass(slots=True)
 class Record:
-    """Everything the demo knows; all times in nanoseconds since 1970.
+    """All observations of the demo; times are in nanoseconds since 1970.
 
     Attributes:
-        started_ns: when the demo began.
-        pids: process id of each node that was started.
-        born_ns: when each node was made, by its own account.
-        found_ns: when the demo was connected to each node.
-        found_by_client_ns: when the client was connected to each server.
-        gone_ns: when the demo saw the connection to each node end.
-        gone_by_client_ns: when the client saw the connection to each server end.
-        sockets: what is advertised now, by socket id.
+        started_ns: when the demo started.
+        pids: the process id of each started node.
+        born_ns: when each node was created, as it reports.
+        found_ns: when the demo connected to each node.
+        found_by_client_ns: when the client connected to each server.
+        gone_ns: when the demo lost the connection to each node.
+        gone_by_client_ns: when the client lost the connection to each server.
+        sockets: the sockets that are advertised now, by socket id.
         flows: the readings, by topic.
-        requests: how each of the client's requests ended.
-        late_replies: the client's replies that came too late.
-        slow: how the slow request ended.
-        slow_asked_ns: when it was asked for.
+        requests: the outcome of each of the client's requests.
+        late_replies: the number of replies that the client received too late.
+        slow: the outcome of the slow request.
+        slow_asked_ns: when the slow request was sent.
         killed_ns: when the victim was killed.
-        closing_ns: when the nodes were told to end.
-        exits: exit status of each process that has ended, negative for a signal.
-        troubles: what went wrong, in sentences.
-        notes: what there is to tell, oldest first.
+        closing_ns: when the demo began to stop the nodes.
+        exits: the exit status of each process that has exited, negative for a signal.
+        troubles: the failures, in sentences.
+        notes: the events to show, oldest first.
     """
 
     started_ns: int
@@ -112,28 +112,28 @@ class Record:
     notes: list[Note] = field(default_factory=list)
 
     def note(self, at_ns: int, kind: str, text: str) -> None:
-        """Add something to tell; beyond a bound it is left out, so that a flood cannot fill the memory."""
+        """Add an event to show; beyond a bound, drop it to limit memory."""
         if len(self.notes) < _MAX_NOTES:
             self.notes.append(Note(at_ns, kind, text))
 
     def trouble(self, at_ns: int, text: str) -> None:
-        """Add something that went wrong."""
+        """Add a failure."""
         self.troubles.append(text)
         self.note(at_ns, "trouble", text)
 
-    def see_sockets(self, advertised: list[Advertisement], now_ns: int) -> None:
-        """Take in what is advertised now."""
+    def update_sockets(self, advertised: list[Advertisement], now_ns: int) -> None:
+        """Replace the advertised sockets, and note the changes."""
         now = {socket.socket_id: socket for socket in advertised}
         for key, socket in now.items():
             if key not in self.sockets:
                 self.note(now_ns, "discovered", _describe(socket))
         for key, socket in self.sockets.items():
             if key not in now and self.closing_ns is None:
-                self.note(now_ns, "forgotten", _describe(socket))
+                self.note(now_ns, "withdrawn", _describe(socket))
         self.sockets = now
 
     def on_report(self, sender: str, report: Report) -> None:
-        """Take in what a node says."""
+        """Add a report from a node."""
         about, at_ns = report.about, report.at_ns
         match report.event:
             case DemoEvent.JOINED:
@@ -152,24 +152,24 @@ class Record:
                 self._on_request(report)
 
     def on_gone(self, name: str, now_ns: int) -> None:
-        """Take in that the demo's connection to a node has ended."""
+        """Note that the demo has lost its connection to a node."""
         if name not in self.gone_ns:
             self.gone_ns[name] = now_ns
             self._note_end(name, "demo", now_ns)
 
     def answers(self, since_ns: int | None = 0, until_ns: int | None = None) -> Counter[str]:
-        """How many requests each server has answered in a span of time.
+        """Count the requests that each server answered in a period.
 
         Args:
-            since_ns: None if the span has not begun.
-            until_ns: None if it has not ended.
+            since_ns: the start; None if the period has not started.
+            until_ns: the end; None if the period has not ended.
         """
         return Counter(
             report.about for report in self.within(since_ns, until_ns) if report.event is DemoEvent.ANSWERED
         )
 
     def within(self, since_ns: int | None = 0, until_ns: int | None = None) -> Iterator[Report]:
-        """The requests that ended in a span of time, those after the nodes were told to end left out."""
+        """Yield the requests that ended in a period, and before the demo began to stop the nodes."""
         ends = [end for end in (until_ns, self.closing_ns) if end is not None]
         if since_ns is not None:
             for report in self.requests:
@@ -185,13 +185,13 @@ class Record:
         first = not any(before.about == report.about for before in self.requests)
         self.requests.append(report)
         if report.event is DemoEvent.FAILED:
-            self.note(report.at_ns, "failed", f"a request of the {CLIENT}: {report.detail}")
+            self.note(report.at_ns, "failed", f"a request from the {CLIENT}: {report.detail}")
             return
         if first:
             self.note(report.at_ns, "answer", f"{report.about}: {report.detail} ({report.elapsed_ms:.1f} ms)")
         if report.late > self.late_replies:
             self.late_replies = report.late
-            self.note(report.at_ns, "dropped", "the slow reply, which came too late")
+            self.note(report.at_ns, "dropped", "the late reply to the slow request")
 
 
 def _describe(socket: Advertisement) -> str:

@@ -1,6 +1,6 @@
 """The nodes of the demo, each a process: `python -m colugo.cli.demo.roles monitor|server|client NAME`.
 
-They end when their standard input ends: when the demo closes it, and also when the demo is gone.
+They exit when their standard input ends: when the demo closes it, and also when the demo is killed.
 """
 
 import asyncio
@@ -39,10 +39,10 @@ _LARGEST = 10_000_000
 
 
 class Role:
-    """A node that reports what it sees.
+    """A node that reports events to the demo.
 
     Args:
-        name: its name.
+        name: the node's name.
     """
 
     def __init__(self, name: str) -> None:
@@ -51,17 +51,17 @@ class Role:
         self.reports: Publisher = self.node.add_publisher(report_topic(name), codec=Report)
 
     async def run(self) -> None:
-        """Take part until the demo is over."""
+        """Run the node until standard input ends."""
         async with self.node, asyncio.TaskGroup() as tasks:
             joining = tasks.create_task(self._join(), name="join")
             await input_ended()
             joining.cancel()
 
     async def begin(self) -> None:
-        """What the role does once the demo listens to its reports."""
+        """Start the role's work; called once the demo has subscribed to its reports."""
 
     def report(self, event: DemoEvent, about: str, **more: Any) -> None:
-        """Tell the demo."""
+        """Send a report to the demo."""
         self.reports.send(Report(event, about, **{"at_ns": time.time_ns(), **more}))
 
     async def _join(self) -> None:
@@ -71,7 +71,7 @@ class Role:
 
 
 class Monitor(Role):
-    """Publishes readings of this machine."""
+    """A node that publishes readings of this machine."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -82,7 +82,7 @@ class Monitor(Role):
         )
 
     async def begin(self) -> None:
-        """Publish from now on, so that the first reading has its reader already."""
+        """Start to publish, once there are subscribers for the first readings."""
         for publisher, _ in self._readings:
             await publisher.ready()
         self.node.add_repeater(READING_MS, self._publish)
@@ -93,7 +93,7 @@ class Monitor(Role):
 
 
 class Server(Role):
-    """Answers with the prime factors of a number; several of it share the work."""
+    """A node that replies with the prime factors of a number; several servers share the work."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -105,7 +105,7 @@ class Server(Role):
 
 
 class Client(Role):
-    """Asks the servers ten times a second, and on request once for something that takes too long."""
+    """A node that sends ten requests a second, and on demand one that takes too long."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -116,8 +116,8 @@ class Client(Role):
         self.node.add_reply_server(SLOW_REQUEST, self._slow_request, codec="json")
 
     async def begin(self) -> None:
-        """Ask as soon as all servers are there, so that each gets its share from the first request on."""
-        for server, at_ns in self._found_ns.items():  # found before anyone listened
+        """Start requests once all servers are connected, so that they share all requests."""
+        for server, at_ns in self._found_ns.items():  # found before the demo subscribed
             self.report(DemoEvent.CONNECTED, server, at_ns=at_ns)
         await self._factors.ready(len(FIRST_SERVERS))
         self.node.add_repeater(REQUEST_MS, self._ask)
@@ -140,7 +140,9 @@ class Client(Role):
         elapsed_ms = (time.perf_counter() - started) * 1000
         if math.prod(answer["factors"]) != number:
             self.report(
-                DemoEvent.FAILED, "wrong answer", detail=f"{answer['factors']} are no factors of {number}"
+                DemoEvent.FAILED,
+                "wrong answer",
+                detail=f"{answer['factors']} are not the factors of {number}",
             )
             return
         product = " * ".join(map(str, answer["factors"]))
@@ -170,7 +172,7 @@ ROLES: dict[str, type[Role]] = {"monitor": Monitor, "server": Server, "client": 
 
 
 def prime_factors(number: int) -> list[int]:
-    """The primes whose product is the number, by trial division."""
+    """Factor a number into primes, by trial division."""
     factors, divisor = [], 2
     while divisor * divisor <= number:
         while number % divisor == 0:
@@ -181,17 +183,17 @@ def prime_factors(number: int) -> list[int]:
 
 
 async def input_ended() -> None:
-    """Return when standard input ends."""
+    """Wait until standard input ends."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     descriptor = sys.stdin.fileno()
 
-    def look() -> None:
+    def on_readable() -> None:
         if not os.read(descriptor, 4096):
             loop.remove_reader(descriptor)
             ended.set()
 
-    loop.add_reader(descriptor, look)
+    loop.add_reader(descriptor, on_readable)
     await ended.wait()
 
 

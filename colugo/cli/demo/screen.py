@@ -1,4 +1,4 @@
-"""The demo on a terminal: one screen that changes."""
+"""The demo as a full-screen display on a terminal."""
 
 import logging
 from types import TracebackType
@@ -23,13 +23,13 @@ _FRAME_ROWS = 2
 
 
 class ScreenView:
-    """Draws the record on the whole terminal.
+    """A view that draws the record on the whole terminal.
 
     Args:
-        record: what is shown.
+        record: the record to show.
         console: the terminal.
-        title: what stands on top.
-        length_ms: how long the demo shall take.
+        title: the title at the top.
+        length_ms: the length of the demo in milliseconds.
     """
 
     period_ms = 125
@@ -42,14 +42,14 @@ class ScreenView:
         self._live = Live(
             console=console,
             screen=True,
-            auto_refresh=False,  # no thread: the demo says when
+            auto_refresh=False,  # no thread: the demo refreshes
             redirect_stdout=False,
             redirect_stderr=False,
         )
         self._handlers: list[logging.Handler] = []
 
     def show(self, now_ns: int) -> None:
-        """Draw it."""
+        """Draw the screen."""
         self._live.update(self._draw(now_ns), refresh=True)
 
     def __enter__(self) -> Self:
@@ -84,12 +84,12 @@ class ScreenView:
 
 
 class _LogNotes(logging.Handler):
-    """Shows log messages among the events, because printing them would break the screen."""
+    """A handler that shows log messages among the events, because printing them would break the screen."""
 
     def __init__(self, record: Record) -> None:
         super().__init__()
         self._record = record
 
     def emit(self, message: logging.LogRecord) -> None:
-        """Make a note of it."""
+        """Add a log message to the events."""
         self._record.note(int(message.created * NS_PER_S), "log", f"{message.name}: {message.getMessage()}")

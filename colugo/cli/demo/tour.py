@@ -1,4 +1,4 @@
-"""What happens in the demo, one step after another."""
+"""The steps of the demo, one after another."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ from colugo.cli.demo.expectations import (
     NODES_FOUND,
     READINGS_FLOW,
     REQUESTS_ANSWERED,
-    REQUESTS_WENT_ON,
+    REQUESTS_CONTINUED,
     TURNS_TAKEN,
 )
 from colugo.cli.demo.processes import Processes
@@ -41,24 +41,24 @@ from colugo.cli.demo.record import MessageFlow, Record, milliseconds
 START_LIMIT_MS = 15_000
 STEP_LIMIT_MS = 5000
 _SLOW_REQUEST_LIMIT_MS = 5000
-_LOOK_MS = 50
+_SOCKETS_MS = 50
 _SLOW_NUMBER = 8_675_309
 
-# When each step begins, as parts of the whole time; a step waits for the one before in any case.
+# When each step begins, as a fraction of the whole time; a step also waits for the one before.
 _SLOW_AT, _KILL_AT, _LATE_AT, _END_AT = 0.3, 0.5, 0.7, 0.95
 
 
 class StepFailedError(Exception):
-    """Something did not happen in time; the record's troubles say what."""
+    """A step of the demo did not complete in time; the record's `troubles` name it."""
 
 
 class Tour:
-    """The demo's own node, and what it makes the others do.
+    """The demo's own node, which runs and observes the others.
 
     Args:
-        record: where everything seen is written.
-        realm: only the demo's nodes are in it.
-        length_ms: how long it shall take.
+        record: the record to write to.
+        realm: a realm for the demo's nodes only.
+        length_ms: the length of the demo in milliseconds.
     """
 
     def __init__(self, record: Record, realm: str, *, length_ms: int) -> None:
@@ -74,12 +74,12 @@ class Tour:
             ALL_REPORTS, self._on_report, self._found, codec=Report, on_disconnect=self._gone
         )
         self._slow_requests = self._node.add_request_client(SLOW_REQUEST, codec="json")
-        self._node.add_repeater(_LOOK_MS, self._look)
+        self._node.add_repeater(_SOCKETS_MS, self._update_sockets)
 
     async def run(self) -> None:
-        """Go through all steps; returns early if one fails.
+        """Run all steps; return early if one fails.
 
-        Whatever happens, no process is left when it returns.
+        No process is left when it returns or raises.
         """
         async with self._node, self._processes:
             try:
@@ -88,10 +88,10 @@ class Tour:
                 self._logger.debug("the tour ends early", exc_info=True)
             finally:
                 self._record.closing_ns = time.time_ns()
-                self._note("closing", "all nodes are told to end")
+                self._note("closing", "stopping all nodes")
         if self._node.callback_errors:
             errors = self._node.callback_errors
-            self._record.trouble(time.time_ns(), f"{errors} callbacks of the demo's own node have raised")
+            self._record.trouble(time.time_ns(), f"{errors} callbacks of the demo's own node raised")
 
     # --- steps
 
@@ -119,7 +119,7 @@ class Tour:
         await self._until(
             lambda: all(flow.holds(self._record) for flow in (READINGS_FLOW, REQUESTS_ANSWERED, TURNS_TAKEN)),
             STEP_LIMIT_MS,
-            "readings or requests do not flow",
+            "too few readings or replies arrived",
         )
 
     async def _ask_for_something_slow(self) -> None:
@@ -128,7 +128,9 @@ class Tour:
         try:
             outcome = await self._slow_requests.request({"number": _SLOW_NUMBER}, _SLOW_REQUEST_LIMIT_MS)
         except RequestError as error:
-            raise self._failed(f"the client does not tell how the slow request ended: {error}") from error
+            raise self._failed(
+                f"the client did not report the outcome of the slow request: {error}"
+            ) from error
         slow = self._record.slow = SlowOutcome(**outcome)
         self._note("timeout", f"{slow.error}: {slow.detail}" if slow.error else slow.detail)
         self._note("answer", f"{slow.next_server}: the next request, in {milliseconds(slow.next_elapsed_ms)}")
@@ -146,12 +148,12 @@ class Tour:
         await self._until(
             lambda: KILL_NOTICED.holds(self._record),
             STEP_LIMIT_MS,
-            f"the end of {VICTIM} was not noticed",
+            f"the end of {VICTIM} was not detected",
         )
         await self._until(
-            lambda: REQUESTS_WENT_ON.holds(self._record),
+            lambda: REQUESTS_CONTINUED.holds(self._record),
             STEP_LIMIT_MS,
-            f"the requests did not go on without {VICTIM}",
+            f"the requests did not continue without {VICTIM}",
         )
 
     async def _add_one(self) -> None:
@@ -170,19 +172,19 @@ class Tour:
         try:
             pid = await self._processes.start(role, name)
         except OSError as error:
-            raise self._failed(f"{name} cannot be started: {error}") from error
+            raise self._failed(f"cannot start {name}: {error}") from error
         self._record.pids[name] = pid
         self._note("started", f"{name}, process {pid}")
 
     # --- waiting
 
     async def _reach(self, part: float) -> None:
-        """Wait for a moment of the whole time, unless there is trouble before."""
+        """Wait until a fraction of the whole time has passed, or a failure occurs."""
         elapsed_ms = (time.time_ns() - self._record.started_ns) / 1_000_000
         await self._wait(lambda: False, part * self._length_ms - elapsed_ms)
 
     async def _until(self, condition: Callable[[], bool], limit_ms: int, otherwise: str) -> None:
-        """Wait until something has happened."""
+        """Wait for a condition; fail the step if it is not met in time."""
         if not await self._wait(condition, limit_ms):
             raise self._failed(f"{otherwise} within {limit_ms} ms")
 
@@ -209,7 +211,7 @@ class Tour:
     # --- what is seen
 
     def _found(self, peer: Advertisement) -> None:
-        self._look()  # so that its sockets are shown before it
+        self._update_sockets()  # show the node's sockets before its connection
         self._record.found_ns.setdefault(peer.node, time.time_ns())
         self._changed.set()
 
@@ -228,27 +230,27 @@ class Tour:
             flow.add(reading, info.sequence, info.sent_ns, time.time_ns())
             self._changed.set()
 
-    def _look(self) -> None:
-        self._record.see_sockets(self._node.advertisements, time.time_ns())
+    def _update_sockets(self) -> None:
+        self._record.update_sockets(self._node.advertisements, time.time_ns())
 
-    def _ended(self, name: str, status: int, last_words: str) -> None:
+    def _ended(self, name: str, status: int, last_lines: str) -> None:
         self._record.exits[name] = status
-        words = f":\n{last_words}" if last_words else ""
+        output = f":\n{last_lines}" if last_lines else ""
         if name == VICTIM and status == -signal.SIGKILL and self._record.killed_ns is not None:
             self._note("ended", f"{name}, {status_text(status)}")
         elif self._record.closing_ns is None:
-            self._record.trouble(time.time_ns(), f"{name} has ended by itself, {status_text(status)}{words}")
+            self._record.trouble(time.time_ns(), f"{name} ended unexpectedly, {status_text(status)}{output}")
         elif status == 0:
             self._note("ended", f"{name}, {status_text(status)}")
         else:
             self._record.trouble(
-                time.time_ns(), f"{name} was told to end and has not ended well, {status_text(status)}{words}"
+                time.time_ns(), f"{name} did not exit cleanly when asked, {status_text(status)}{output}"
             )
         self._changed.set()
 
 
 def status_text(status: int) -> str:
-    """What an exit status means; negative ones are signals."""
+    """Describe an exit status; negative ones are signals."""
     if status >= 0:
         return f"exit status {status}"
     try:

@@ -57,7 +57,7 @@ def assert_gone(pids: dict[str, int]) -> None:
 
 
 def rows(lines: list[str]) -> dict[str, str]:
-    """What the summary says of each expectation."""
+    """Return the result of each expectation in the summary."""
     found = {what: line for line in lines for what in ROWS if line.strip().startswith(what)}
     return {what: line.split()[-1] for what, line in found.items()}
 
@@ -94,7 +94,7 @@ def test_a_signal_ends_the_demo_and_its_processes(realm: str, number: signal.Sig
         demo.expect("client by demo")
         demo.signal(number)
         assert demo.wait() == 128 + number
-    assert demo.lines[-1] == f"Ended by {number.name}; 5 processes ended with it."
+    assert demo.lines[-1] == f"Stopped by {number.name}, with 5 processes."
     assert_gone(started(demo.lines))
 
 
@@ -134,7 +134,7 @@ def test_a_node_that_is_killed_early_fails_the_demo_with_the_reason(realm: str) 
         demo.expect("client by demo")
         os.kill(started(demo.lines)["monitor"], signal.SIGKILL)
         assert demo.wait() == 1
-    assert "- monitor has ended by itself, killed by SIGKILL" in demo.lines
+    assert "- monitor ended unexpectedly, killed by SIGKILL" in demo.lines
     assert rows(demo.lines)["A late node is found"] == "failed"
     assert_gone(started(demo.lines))
 
@@ -146,7 +146,7 @@ def test_a_node_that_does_not_start_fails_the_demo_with_its_last_words(
     code = "if 'server-b' in sys.orig_argv: print('no luck today', file=sys.stderr, flush=True); os._exit(7)"
     with Program(DEMO, realm=realm, env=sabotage(code)) as demo:
         assert demo.wait() == 1
-    assert "- server-b has ended by itself, exit status 7:" in demo.lines
+    assert "- server-b ended unexpectedly, exit status 7:" in demo.lines
     assert "no luck today" in demo.lines
     assert rows(demo.lines)["Nodes find each other"] == "failed"
     assert_gone({name: pid for name, pid in started(demo.lines).items() if name != "server-b"})
@@ -173,8 +173,8 @@ def test_a_node_that_does_not_end_when_told_is_killed_and_named(realm: str) -> N
         demo.expect("server-d by demo")
         os.kill(started(demo.lines)["monitor"], signal.SIGSTOP)
         assert demo.wait(within=40) == 1
-    assert rows(demo.lines) == dict.fromkeys(ROWS, "ok") | {"All end when told": "failed"}
-    assert "- monitor was told to end and has not ended well, killed by SIGKILL" in demo.lines
+    assert rows(demo.lines) == dict.fromkeys(ROWS, "ok") | {"All exit when asked": "failed"}
+    assert "- monitor did not exit cleanly when asked, killed by SIGKILL" in demo.lines
     assert_gone(started(demo.lines))
 
 
@@ -254,7 +254,7 @@ def test_ctrl_c_on_a_terminal_gives_the_screen_back(terminal: Callable[..., Term
     assert demo.process.wait(seconds(10)) == 130
     assert ENTER_SCREEN in demo.output
     after = demo.output.split(LEAVE_SCREEN)[1]
-    assert b"Ended by SIGINT; 5 processes ended with it." in after
+    assert b"Stopped by SIGINT, with 5 processes." in after
     assert SHOW_CURSOR in demo.output
 
 

@@ -49,7 +49,7 @@ def answered(record: Record, servers: tuple[str, ...], from_ms: int) -> None:
 
 
 def complete_record() -> Record:
-    """What a demo sees that goes well: all that the expectations ask for, and little more."""
+    """Return the record of a demo that goes well: all that the expectations ask for, and little more."""
     start = 1_000 * MS
     record = Record(start)
     remaining = (*(server for server in FIRST_SERVERS if server != VICTIM), LATE_SERVER)
@@ -169,11 +169,11 @@ def a_node_ends_badly(record: Record) -> None:
         (the_slow_request_is_answered, "A timeout is handled"),
         (the_slow_request_fails_too_soon, "A timeout is handled"),
         (the_late_reply_is_not_counted, "Next request works"),
-        (only_the_client_notices_the_kill, "A kill is noticed"),
-        (a_request_times_out_after_the_kill, "Requests go on"),
+        (only_the_client_notices_the_kill, "A kill is detected"),
+        (a_request_times_out_after_the_kill, "Requests continue"),
         (the_late_node_is_found_by_the_client_only, "A late node is found"),
-        (the_late_node_gets_too_little, "It takes its turn"),
-        (a_node_ends_badly, "All end when told"),
+        (the_late_node_gets_too_little, "It gets its share"),
+        (a_node_ends_badly, "All exit when asked"),
     ],
 )
 def test_what_did_not_happen_fails_and_nothing_else_does(spoil: Callable[[Record], None], what: str) -> None:
@@ -186,7 +186,7 @@ def test_a_request_that_the_killed_server_had_may_fail_with_peer_lost() -> None:
     record = complete_record()
     at_ns = record.started_ns + 3001 * MS
     record.on_report(CLIENT, Report(DemoEvent.FAILED, "PeerLostError", at_ns, detail="it is gone"))
-    assert states(record)["Requests go on"] is ExpectationState.OK
+    assert states(record)["Requests continue"] is ExpectationState.OK
 
 
 def test_what_comes_after_the_end_is_not_judged() -> None:
