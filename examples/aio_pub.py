@@ -1,7 +1,7 @@
-"""A publisher in asyncio: waits for a subscriber, then sends a message a second.
+"""An asyncio publisher: waits for a subscriber, then sends a message every second.
 
 python examples/aio_pub.py
-python examples/aio_sub.py      in a second terminal; examples/sub.py will do as well
+python examples/aio_sub.py      in a second terminal; examples/sub.py works, too
 """
 
 import asyncio

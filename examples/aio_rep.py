@@ -1,9 +1,9 @@
-"""A reply server in asyncio: the callback is a coroutine, and what it returns is the reply.
+"""An asyncio reply server: the callback is a coroutine that returns the reply.
 
     python examples/aio_rep.py
-    python examples/aio_req.py      in a second terminal; examples/req.py will do as well
+    python examples/aio_req.py      in a second terminal; examples/req.py works, too
 
-Each request takes a tenth of a second here, and they are answered side by side.
+Each request takes a tenth of a second; the server handles requests concurrently.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""A request client in asyncio: awaits the replies to five requests at once, every second.
+"""An asyncio request client: sends five concurrent requests every second and awaits the replies.
 
 python examples/aio_req.py
-python examples/aio_rep.py      in a second terminal; examples/rep.py will do as well
+python examples/aio_rep.py      in a second terminal; examples/rep.py works, too
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""A subscriber in asyncio: iterates over the messages of a topic.
+"""An asyncio subscriber: iterates over the messages of a topic.
 
 python examples/aio_sub.py
-python examples/aio_pub.py      in a second terminal; examples/pub.py will do as well
+python examples/aio_pub.py      in a second terminal; examples/pub.py works, too
 """
 
 import asyncio

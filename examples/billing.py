@@ -1,10 +1,11 @@
-"""Bills the orders of orders.py: each is billed by one of those who run this.
+"""A stream consumer: bills the orders from orders.py. Several instances share the work.
 
-python examples/orders.py            in another terminal, before or after
-python examples/billing.py           several of them share the work; kill some, and others go on with theirs
-python examples/billing.py tea       fails with tea: each such order is tried again, then is a dead letter
+    python examples/orders.py            in another terminal, before or after
+    python examples/billing.py           start several; if you kill some, the others take over their orders
+    python examples/billing.py tea       fails on tea: each such order is redelivered, then a dead letter
 
-What cannot be billed: colugo stream dead shop.orders; and again: colugo stream resurrect shop.orders --all
+`colugo stream dead shop.orders` lists the failed orders; `colugo stream resurrect shop.orders --all` retries
+them.
 """
 
 import logging
@@ -15,7 +16,7 @@ from colugo import Delivery, Node
 
 
 class Billing(Node):
-    """Bills orders."""
+    """A node that bills orders."""
 
     def __init__(self, cannot: str = "") -> None:
         super().__init__("billing")
@@ -25,7 +26,7 @@ class Billing(Node):
     def bill(self, order: dict[str, Any], delivery: Delivery) -> None:
         if delivery.key == self.cannot:
             raise ValueError(f"no price for {self.cannot}")
-        again = f", try {delivery.attempt}" if delivery.redelivered else ""
+        again = f", attempt {delivery.attempt}" if delivery.redelivered else ""
         number = delivery.id.rpartition("-")[2]
         print(f"billed order {number}: {order['pieces']} x {order['goods']}{again}")
 

@@ -1,9 +1,9 @@
-"""Publishes pictures, 20 a second: numpy arrays of 0.9 MB, all of whose points have the picture's number.
+"""A publisher of pictures: 20 numpy arrays a second, 0.9 MB each, filled with the picture's number.
 
     python examples/camera.py
     python examples/viewer.py      in a second terminal, on this or another machine
 
-A viewer that does not keep up gets the newest picture (conflate=True). Needs numpy.
+A slow viewer skips pictures and gets the newest one (conflate=True). Needs numpy.
 """
 
 import logging
@@ -22,7 +22,7 @@ class Camera(Node):
         self.add_repeater(50, self.take)
 
     def take(self) -> None:
-        picture = np.full(SHAPE, self.number % 256, np.uint8)  # a new one: what is sent must not be changed
+        picture = np.full(SHAPE, self.number % 256, np.uint8)  # a new array: a sent one must not change
         if self.number % 20 == 0:
             print(f"sending picture {self.number} to {self.publisher.subscribers} viewer(s)")
         self.publisher.send(picture)

@@ -1,9 +1,9 @@
-"""The tour of `colugo demo`, for those who start it with `bazel run //examples:demo`.
+"""The `colugo demo` command as an example, for `bazel run //examples:demo`.
 
     python examples/demo.py
     python examples/demo.py --seconds 30
 
-Needs nothing else to run, and ends by itself.
+It starts all processes that it needs, and ends after 15 seconds.
 """
 
 import sys

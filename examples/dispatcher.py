@@ -1,10 +1,10 @@
-"""A dispatcher: a request goes to all that can answer it, and the answers to all that listen.
+"""A dispatcher: sends each request to all producers, and their results to all listeners.
 
-    python examples/dispatcher.py               all in this process
-    python examples/dispatcher.py one           over the network: the same program, with a node of that name;
-    python examples/dispatcher.py two           and in another terminal: each asks the meters of both
+    python examples/dispatcher.py               everything in this process
+    python examples/dispatcher.py one           over the network, with a node named "one"
+    python examples/dispatcher.py two           in a second terminal: both query the meters of both
 
-It asks once a second, and waits 300 ms for answers, so that the slow meter is never in time.
+It sends a request every second and waits 300 ms for results, so the slow meter always misses the deadline.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from colugo.dispatcher import ATEDispatcher, DispatchSummary, Producer, ResultLi
 
 
 class Meter(Producer):
-    """Measures, which takes its time."""
+    """A producer that takes some time to measure."""
 
     def __init__(self, label: str, takes_ms: int) -> None:
         super().__init__(daemon=True)
@@ -31,7 +31,7 @@ class Meter(Producer):
 
 
 class Display(ResultListener):
-    """Shows what comes."""
+    """A listener that prints results and errors."""
 
     def process_dispatcher_result(self, topic: str, response: str) -> None:
         print(f"{topic}: {response}")
@@ -44,7 +44,7 @@ class Display(ResultListener):
 
 
 def main(name: str | None) -> None:
-    dispatcher = ATEDispatcher(node=name)  # this is all that is different on the network
+    dispatcher = ATEDispatcher(node=name)  # the only difference on the network
     dispatcher.start()
     where = name or "here"
     for meter in (Meter(f"quick meter {where}", 50), Meter(f"slow meter {where}", 700)):

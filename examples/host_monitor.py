@@ -1,4 +1,4 @@
-"""Publishes real readings of this machine, one a second: processor, memory and network.
+"""A publisher of real readings of this machine: processor, memory and network, once a second.
 
     python examples/host_monitor.py
     python examples/host_viewer.py      in a second terminal, on this or another machine
@@ -17,7 +17,7 @@ from examples.host_reading import TOPIC, HostReading
 try:
     import psutil
 except ImportError:
-    sys.exit("host_monitor reads this machine with psutil, which is missing: pip install psutil")
+    sys.exit("host_monitor needs psutil: pip install psutil")
 
 
 class HostMonitor(Node):
@@ -25,7 +25,7 @@ class HostMonitor(Node):
         super().__init__(name)
         self.publisher = self.add_publisher(TOPIC, codec=HostReading)
         self.before = network_counters()
-        psutil.cpu_percent()  # the first call only marks the moment that the next one measures from
+        psutil.cpu_percent()  # the first call only starts the measurement
         self.add_repeater(1000, self.tick)
 
     def tick(self) -> None:
@@ -50,7 +50,7 @@ class HostMonitor(Node):
 
 
 def network_counters() -> tuple[float, int, int]:
-    """The time in seconds, and the bytes received and sent on all interfaces until now."""
+    """Return the time in seconds, and the bytes received and sent so far on all interfaces."""
     counters = psutil.net_io_counters()
     if counters is None:  # a machine without any interface
         return time.monotonic(), 0, 0

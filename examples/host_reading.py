@@ -1,6 +1,6 @@
-"""The message of host_monitor and host_viewer, which both import; no program of its own.
+"""The message type that host_monitor and host_viewer import; not a program of its own.
 
-A msgspec.Struct given as the codec travels as msgpack, and is checked against these types on arrival.
+A msgspec.Struct as the codec is sent as msgpack, and validated against these types on arrival.
 """
 
 import msgspec
@@ -9,16 +9,16 @@ TOPIC = "host.reading"
 
 
 class HostReading(msgspec.Struct, frozen=True):
-    """What a machine was doing at one moment.
+    """The state of a machine at one moment.
 
     Attributes:
-        host: its name.
-        load: tasks that ran or waited to run, the mean of one minute.
-        cpu_percent: of all its processors, since the reading before.
-        memory_used_bytes: what programs hold.
-        memory_total_bytes: what is built in.
-        received_bytes_per_s: over all network interfaces, since the reading before.
-        sent_bytes_per_s: the same.
+        host: the host's name.
+        load: the load average over one minute.
+        cpu_percent: the use of all processors since the last reading.
+        memory_used_bytes: the memory in use.
+        memory_total_bytes: the installed memory.
+        received_bytes_per_s: the rate on all network interfaces since the last reading.
+        sent_bytes_per_s: the same for sent bytes.
     """
 
     host: str
@@ -30,7 +30,7 @@ class HostReading(msgspec.Struct, frozen=True):
     sent_bytes_per_s: float
 
     def texts(self) -> dict[str, str]:
-        """The values with their units, for people."""
+        """Format the values with their units."""
         return {
             "load": f"{self.load:.2f}",
             "cpu": f"{self.cpu_percent:.0f} %",

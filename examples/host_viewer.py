@@ -1,9 +1,9 @@
-"""Shows the readings of all machines that run host_monitor: a live table, or lines if not on a terminal.
+"""A subscriber to the readings of all machines that run host_monitor: a live table, or lines in a pipe.
 
     python examples/host_viewer.py
     python examples/host_monitor.py      in a second terminal, on this or other machines
 
-The readings are typed messages (examples/host_reading.py), so the callback gets checked objects.
+The readings are typed messages (examples/host_reading.py), so the callback gets validated objects.
 """
 
 import logging
@@ -40,7 +40,7 @@ class HostViewer(Node):
 
 
 def table(readings: Iterable[HostReading]) -> Table:
-    result = Table("host", caption="Ctrl-C ends")
+    result = Table("host", caption="Press Ctrl-C to stop")
     for name in ("load", "cpu", "memory", "received", "sent"):
         result.add_column(name, justify="right")
     for reading in readings:
@@ -54,7 +54,7 @@ def main() -> None:
         logging.basicConfig(level=logging.INFO)
         HostViewer("host_viewer", None).start()
         return
-    # Through rich, which keeps the table below what is logged.
+    # rich keeps the table below the log messages
     logging.basicConfig(
         level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )

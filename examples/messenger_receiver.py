@@ -1,9 +1,9 @@
-"""A messenger that listens; its callbacks run one after another on a thread of its own.
+"""A messenger that receives: its callbacks run one after another on their own thread.
 
     python examples/messenger_receiver.py
     python examples/messenger_sender.py        in a second terminal
 
-Returning from a callback acknowledges a message with ack=1; if it raises, the message comes again.
+Returning from a callback acknowledges a message with ack=1; if it raises, the message is redelivered.
 Ctrl-C stops it.
 """
 

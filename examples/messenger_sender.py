@@ -1,11 +1,11 @@
-"""A messenger that sends: scripts send named messages without a loop in sight.
+"""A messenger that sends: a plain script, without an event loop.
 
     python examples/messenger_sender.py
     python examples/messenger_receiver.py      in a second terminal, now or later
 
-What is sent with ack=1 waits until somebody has had it: start the receiver late, and it gets the orders that
-were sent before. With `colugo relay` in a third terminal, it gets them though the sender has ended.
-Ctrl-C stops either.
+A message with ack=1 is kept until a receiver acknowledges it: start the receiver late, and it still gets all
+orders. With `colugo relay` in a third terminal, it gets them even after the sender has exited. Ctrl-C stops
+either.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ def main() -> None:
             messenger.send_message("weather", {"celsius": 20 + number % 5})
             messenger.send_message("orders", {"number": number, "item": "a pot of tea"}, ack=1)
             stats = messenger.stats
-            print(f"sent order {number}; {stats.kept} wait here, {stats.relays} relay(s)", flush=True)
+            print(f"sent order {number}; {stats.kept} pending here, {stats.relays} relay(s)", flush=True)
             time.sleep(1)
 
 

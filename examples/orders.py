@@ -1,9 +1,9 @@
-"""A shop whose orders are kept until they have been billed, whatever happens meanwhile.
+"""A stream with a store: keeps orders until they are billed, even if a program is killed.
 
-python examples/orders.py            takes an order a second; Ctrl-C it, kill it, start it again
-python examples/billing.py           in another terminal, before or after; start several, kill some
+    python examples/orders.py            takes an order a second; stop it, kill it, start it again
+    python examples/billing.py           in another terminal, before or after; start several, kill some
 
-The orders are kept in the file orders.db in this folder. To look into it: colugo stream ls
+The stream stores the orders in the file orders.db in this folder. `colugo stream ls` lists its contents.
 """
 
 import logging
@@ -16,7 +16,7 @@ GOODS = ("tea", "coffee", "cake")
 
 
 class Shop(Node):
-    """Takes orders."""
+    """A node that takes orders."""
 
     def __init__(self, store: str = "orders.db") -> None:
         super().__init__("shop")
@@ -24,7 +24,7 @@ class Shop(Node):
         self.add_repeater(1000, self.take_order)
 
     async def take_order(self) -> None:
-        goods = random.choice(GOODS)  # noqa: S311 - no secret
+        goods = random.choice(GOODS)  # noqa: S311 - not security-relevant
         try:
             order = await self.orders.send_wait({"goods": goods, "pieces": random.randint(1, 9)}, key=goods)  # noqa: S311
         except StreamFullError as error:

@@ -1,4 +1,4 @@
-"""What camera sends and viewer receives: numpy arrays of one shape, as the bytes that they are."""
+"""The codec that camera and viewer import: numpy arrays of one shape, sent as raw bytes."""
 
 from typing import Any
 
@@ -18,4 +18,4 @@ class Pictures(Codec):
         return np.asarray(message, np.uint8).data  # the array's own memory
 
     def decode(self, data: Any) -> NDArray[np.uint8]:
-        return np.frombuffer(data, np.uint8).reshape(SHAPE)  # a view of what has been received
+        return np.frombuffer(data, np.uint8).reshape(SHAPE)  # a view of the received bytes

@@ -1,9 +1,9 @@
-"""A publisher: sends a message a second to whoever subscribes.
+"""A publisher: sends a message every second to all subscribers.
 
     python examples/pub.py
     python examples/sub.py      in a second terminal; start as many as you like
 
-Whichever starts first, they find each other. Ctrl-C stops either.
+They find each other in whatever order you start them. Ctrl-C stops either.
 """
 
 import logging

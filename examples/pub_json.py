@@ -1,9 +1,9 @@
-"""A publisher of JSON: how full this machine's disk is, every second.
+"""A publisher of JSON: the disk usage of this machine, every second.
 
     python examples/pub_json.py
     python examples/sub_json.py      in a second terminal
 
-With codec="json" one sends what JSON can hold: dicts, lists, str, numbers, booleans and None.
+With codec="json" you send any JSON value: dicts, lists, strings, numbers, booleans and None.
 """
 
 import logging

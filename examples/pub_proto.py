@@ -3,8 +3,8 @@
     python examples/pub_proto.py
     python examples/sub_proto.py      in a second terminal
 
-The message is described in proto/lab.proto; `make proto` generates proto/lab_pb2.py from it. The
-codec is the message class, and send() refuses any other.
+proto/lab.proto defines the message; `make proto` generates proto/lab_pb2.py from it. The codec is the message
+class, and send() accepts no other.
 """
 
 import logging

@@ -1,10 +1,10 @@
-"""Writes readings to a SQLite database, as many at once as have come meanwhile.
+"""A subscriber that writes readings to a SQLite database, in batches.
 
     python examples/recorder.py readings.db
     python examples/meter.py      in a second terminal
 
-Without a file it writes to memory. batch=True gives it lists, and executor=True a thread, so that the
-database does not hold up what else the node does.
+Without a file it writes to memory. batch=True delivers lists of messages, and executor=True runs the callback
+on a thread, so that the database does not block the node.
 """
 
 import logging
@@ -19,7 +19,7 @@ READING = tuple[int, float]
 class Recorder(Node):
     def __init__(self, name: str, file: str) -> None:
         super().__init__(name)
-        self.database = sqlite3.connect(file, check_same_thread=False)  # one thread at a time has it
+        self.database = sqlite3.connect(file, check_same_thread=False)  # only one thread uses it at a time
         self.database.execute("CREATE TABLE IF NOT EXISTS readings (number INTEGER, celsius REAL)")
         self.rows = 0
         self.add_subscriber(
@@ -31,10 +31,10 @@ class Recorder(Node):
             self.database.executemany("INSERT INTO readings VALUES (?, ?)", readings)
         before, self.rows = self.rows, self.rows + len(readings)
         if before // 1000 != self.rows // 1000:
-            print(f"wrote {self.rows} rows, the last one number {readings[-1][0]}")
+            print(f"wrote {self.rows} rows, the last with number {readings[-1][0]}")
 
     def lost(self, info: MessageInfo, count: int) -> None:
-        self.logger.warning("%d readings of %s are lost", count, info.peer)
+        self.logger.warning("lost %d readings from %s", count, info.peer)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""A relay as a part of a program: it is a node, and says each second what it keeps.
+"""A relay inside a program: a node that prints its counters every second.
 
     python examples/relay_in_a_program.py
     python examples/messenger_sender.py        in a second terminal; stop it after a while
-    python examples/messenger_receiver.py      in a third one
+    python examples/messenger_receiver.py      in a third terminal
 
-`colugo relay` is the same as a command, with a file in which the messages survive the relay. Ctrl-C stops it.
+`colugo relay` is the same as a command; with a file, its messages survive a restart. Ctrl-C stops it.
 """
 
 import logging
@@ -19,7 +19,7 @@ class Counting(Relay):
 
     def tick(self) -> None:
         stats = self.stats
-        print(f"{stats.taken} taken over, {stats.stream.messages} wait for somebody", flush=True)
+        print(f"{stats.taken} accepted, {stats.stream.messages} undelivered", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A reply server: answers each request with its text in capitals.
+"""A reply server: replies to each request with its text in capitals.
 
     python examples/rep.py
     python examples/req.py      in a second terminal
 
-Start a second server, and the clients share their requests out between the two.
+If you start a second server, clients send their requests to the two in turn.
 """
 
 import logging

@@ -1,9 +1,9 @@
-"""A request client: asks a question a second, and says so when there is no answer.
+"""A request client: sends a request every second and reports failures.
 
     python examples/req.py
     python examples/rep.py      in a second terminal
 
-Stop the server: what is asked then waits for another one, for two seconds at most.
+If you stop the server, requests wait up to two seconds for another one.
 """
 
 import logging

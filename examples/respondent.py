@@ -1,8 +1,8 @@
-"""Answers a survey: how much of the disk of this machine is free.
+"""A respondent: answers surveys with the free disk space of this machine.
 
 python examples/respondent.py
-python examples/respondent.py 90    another one, that takes part only if more than 90 % are used
-python examples/surveyor.py         in one more terminal: asks all of them
+python examples/respondent.py 90    another one, which declines unless more than 90 % is used
+python examples/surveyor.py         in another terminal: surveys all of them
 """
 
 import logging
@@ -13,7 +13,7 @@ from colugo import Decline, Node
 
 
 class Respondent(Node):
-    """Answers with the free space in GB, or takes no part if there is enough of it."""
+    """A node that answers with the free space in GB, or declines if there is enough."""
 
     def __init__(self, least_used: float = 0.0) -> None:
         super().__init__("respondent")

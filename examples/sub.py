@@ -1,9 +1,9 @@
-"""A subscriber: prints what the publishers of a topic send.
+"""A subscriber: prints the messages of a topic.
 
     python examples/sub.py
     python examples/pub.py      in a second terminal; start as many as you like
 
-Stop the publisher and start it again: the subscriber says that it is gone, and goes on with the new one.
+If you stop the publisher and start it again, the subscriber logs the loss and connects to the new one.
 """
 
 import logging

@@ -1,9 +1,9 @@
-"""A subscriber of JSON: gets the dicts that the publisher has sent.
+"""A subscriber of JSON: prints the dicts from pub_json.
 
     python examples/sub_json.py
     python examples/pub_json.py      in a second terminal
 
-What arrives and is not JSON never reaches the callback; it is counted and logged.
+A message that is not JSON never reaches the callback; the subscriber counts and logs it.
 """
 
 import logging

@@ -1,9 +1,9 @@
-"""A subscriber of protobuf messages: gets them as objects of the generated class.
+"""A subscriber of protobuf messages: receives objects of the generated class.
 
     python examples/sub_proto.py
     python examples/pub_proto.py      in a second terminal
 
-The message is described in proto/lab.proto; `make proto` generates proto/lab_pb2.py from it.
+proto/lab.proto defines the message; `make proto` generates proto/lab_pb2.py from it.
 """
 
 import logging

@@ -1,10 +1,10 @@
-"""A subscriber of many topics: prints what is published on all that fit a pattern.
+"""A subscriber of many topics: prints the messages of all topics that match a pattern.
 
-    python examples/sub_wildcard.py             every topic
-    python examples/sub_wildcard.py 'host.*'    those of two words, the first of which is host
-    python examples/pub.py                      in more terminals: this one, pub_json.py, pub_proto.py
+    python examples/sub_wildcard.py             all topics
+    python examples/sub_wildcard.py 'host.*'    topics of two words, the first of which is host
+    python examples/pub.py                      in more terminals, like pub_json.py and pub_proto.py
 
-In a pattern `*` stands for one word and `#` for any number of words; dots divide words.
+In a pattern, `*` matches one word and `#` any number of words; dots separate words.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Asks everyone, every second, and says who answered, failed, declined, stayed silent or left.
+"""A surveyor: surveys all respondents every second and counts who replied, failed, declined or left.
 
 python examples/surveyor.py
 python examples/respondent.py      in other terminals, as many as you like

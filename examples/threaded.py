@@ -1,10 +1,11 @@
-"""A node on a thread of its own: for scripts and notebooks, which have no loop and may block.
+"""A node on its own thread, for scripts and notebooks that block.
 
     python examples/threaded.py
-    python examples/rep.py           in a second terminal: it is asked
-    python examples/sub.py           in a third one: it gets what is published
+    python examples/rep.py           in a second terminal: replies to its requests
+    python examples/sub.py           in a third terminal: receives what it publishes
 
-`node.run()` waits for a coroutine of the node; `send()` may be called from any thread.
+`node.run()` runs a coroutine on the node's loop and waits for the result.
+You may call `send()` from any thread.
 """
 
 import contextlib

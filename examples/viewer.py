@@ -1,4 +1,4 @@
-"""Receives pictures as numpy arrays, without copying them, and says each second what it has got.
+"""A subscriber to pictures as numpy arrays, without a copy; prints a summary every second.
 
     python examples/viewer.py
     python examples/camera.py      in a second terminal, on this or another machine
@@ -19,13 +19,13 @@ class Viewer(Node):
         self.pictures = 0
         self.latest: tuple[Any, int | None] | None = None
         self.add_subscriber(TOPIC, self.received, codec=Pictures(), copy=False)
-        self.add_repeater(1000, self.tell)
+        self.add_repeater(1000, self.report)
 
     def received(self, picture: Any, info: MessageInfo) -> None:
         self.pictures += 1
         self.latest = picture, info.sequence
 
-    def tell(self) -> None:
+    def report(self) -> None:
         if self.latest is None:
             return
         picture, number = self.latest

@@ -18,11 +18,11 @@ NO_PROGRAMS = {"host_reading", "picture"}
 ELSEWHERE = {"demo"}
 """Tested with the command that it calls."""
 WITHOUT_NODE = {"dispatcher"}
-"""Has one only if it is told its name; has tests of its own."""
+"""A node is optional here; it has tests of its own."""
 PROGRAMS = {path.stem for path in (ROOT / "examples").glob("*.py")} - NO_PROGRAMS - ELSEWHERE - WITHOUT_NODE
 
 FILES = {"orders": ["orders.db"]}
-"""What an example is told of the files it makes, so that it makes none in the folder it is started in."""
+"""Arguments that keep an example's files out of the folder it is started in."""
 
 QUICK = {"sub", "req", "billing"}
 """Tested each time; the others are slow tests."""
@@ -86,16 +86,16 @@ CONVERSATIONS: list[Expected] = [
         "viewer": r"[1-9]\d* pictures a second; picture (\d+): \(480, 640, 3\), mean \1\.0",
     },
     {
-        "meter": r"sent \d+000 readings to 1 reader\(s\)",
-        "recorder": r"wrote \d+ rows, the last one number \d+",
+        "meter": r"sent \d+000 readings to 1 subscriber\(s\)",
+        "recorder": r"wrote \d+ rows, the last with number \d+",
     },
     {
-        "messenger_sender": r"sent order \d+; \d+ wait here, \d relay\(s\)",
+        "messenger_sender": r"sent order \d+; \d+ pending here, \d relay\(s\)",
         "messenger_receiver": r"order \d+: a pot of tea, sent [\d.]+ s ago",
     },
     {
-        "messenger_sender": r"sent order \d+; 0 wait here, 1 relay\(s\)",
-        "relay_in_a_program": r"[1-9]\d* taken over, \d+ wait for somebody",
+        "messenger_sender": r"sent order \d+; 0 pending here, 1 relay\(s\)",
+        "relay_in_a_program": r"[1-9]\d* accepted, \d+ undelivered",
     },
 ]
 

@@ -62,7 +62,7 @@ def test_the_help_names_the_exit_statuses_and_ends_with_examples(command: str) -
 
 
 def test_the_commands_see_the_nodes_of_this_machine(realm: str) -> None:
-    # the commands hear of what else there is on this host, too: nodes of one name get apart
+    # the commands also find other tests' nodes on this host, so nodes need unique names
     topic, one, two = f"t.{realm}", f"a.{realm}", f"b.{realm}"
     with Node(one).running() as a, Node(two).running() as b:
         publisher = a.add_publisher(topic)
