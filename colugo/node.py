@@ -25,7 +25,8 @@ from colugo.patterns.pubsub.publisher import (
 )
 from colugo.patterns.pubsub.subscriber import DEFAULT_QUEUE, Subscriber
 from colugo.patterns.requests.reply_server import ReplyServer
-from colugo.patterns.requests.request_client import Balance, RequestClient
+from colugo.patterns.requests.request_client import RequestClient
+from colugo.patterns.requests.request_sender import Balance
 from colugo.patterns.requests.respondent import Respondent
 from colugo.patterns.requests.surveyor import Surveyor
 from colugo.patterns.streams.consuming.consumer import DEFAULT_PREFETCH, Consumer

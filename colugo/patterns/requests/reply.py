@@ -135,6 +135,6 @@ class Reply:
 
     def _send(self, body: list[bytes], flags: int) -> None:
         if self._answered:
-            raise LifecycleError("this request has already been answered")
+            raise LifecycleError("this request has been answered already")
         self._answered = True
         self._sender.send(self._identity, self._correlation, self._envelope, body, flags)

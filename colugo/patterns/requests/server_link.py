@@ -1,6 +1,6 @@
-"""A request client's connection to one server."""
+"""The connection of a request client or surveyor to one server."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import zmq
 
@@ -19,17 +19,38 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _CORRELATION_BYTES = 8
 
 
+class ReplyListener(Protocol):
+    """The sender of requests, which gets the replies."""
+
+    def on_usable_changed(self) -> None:
+        """Act when more or fewer servers can be used."""
+
+    def on_lost(self, link: "ServerLink") -> None:
+        """Fail the requests that a lost server has."""
+
+    def on_replies(self, link: "ServerLink", calls: list[Call]) -> MoreToRead | None:
+        """Take replies that arrived together, and return the rest of the work."""
+
+    def on_drained(self) -> None:
+        """Act when no more replies are read for now."""
+
+
+class ServerLinkOwner(ConnectionListener["ServerLink"], Protocol):
+    """The owner of links to servers."""
+
+    def on_malformed(self, link: "ServerLink", error: FrameError) -> None:
+        """Count and log a malformed frame."""
+
+
 class ServerLink(PeerConnection):
-    """One server, and the requests for it.
+    """The connection to one server, with the requests that wait to be sent to it.
 
     Args:
-        runtime: the node's.
+        runtime: the node's runtime.
         peer: the server.
-        endpoint: where it is.
-        listener: the owner of the connection.
-        on_replies: gets replies that arrived together; may return what is left to do.
-        on_drained: called when no more replies are read for now.
-        on_malformed: gets the error of each frame that is none.
+        endpoint: the server's endpoint.
+        owner: the owner of the connection.
+        listener: the sender, which gets the replies.
     """
 
     def __init__(
@@ -37,37 +58,34 @@ class ServerLink(PeerConnection):
         runtime: Runtime,
         peer: Advertisement,
         endpoint: str,
-        listener: ConnectionListener["ServerLink"],
-        *,
-        on_replies: Callable[["ServerLink", list[Call]], MoreToRead | None],
-        on_drained: Callable[[], None],
-        on_malformed: Callable[["ServerLink", FrameError], None],
+        owner: ServerLinkOwner,
+        listener: ReplyListener,
     ) -> None:
         self._raw = peer.framing is Framing.RAW
-        self._on_replies = on_replies
-        self._on_all_read = on_drained
-        self._on_malformed = on_malformed
+        self._on_replies = listener.on_replies
+        self._on_all_read = listener.on_drained
+        self._on_malformed = owner.on_malformed
         self._gathered: dict[int, Call] = {}
         self._gathered_bytes = 0
         self._backlog: dict[int, Call] = {}
         self._turn = Turn(self._end_turn)
-        super().__init__(runtime, peer, endpoint, listener)
+        super().__init__(runtime, peer, endpoint, owner)
 
     def send(self, call: Call) -> None:
-        """Send a request: at once if it is the first of a turn of the loop, else at the turn's end."""
+        """Send a request: at once if it is the first in a turn of the loop, else at the turn's end."""
         self.gather(call)
         if self._gathered and self._turn.begin():
             self.flush()
 
     def gather(self, call: Call) -> None:
-        """Send a request with the next `flush()`, if it is not more than a batch before that."""
+        """Send a request at the next `flush()`, or earlier if a batch is full."""
         self._gathered[call.correlation] = call
         self._gathered_bytes += len(call.payload)
         if self._gathered_bytes >= BATCH_BYTES:
             self.flush()
 
-    def forget(self, number: int) -> None:
-        """Do not send this request any more, if it has not been."""
+    def discard(self, number: int) -> None:
+        """Discard a request that has not been sent yet."""
         self._backlog.pop(number, None)
         call = self._gathered.pop(number, None)
         if call is not None:
@@ -92,7 +110,7 @@ class ServerLink(PeerConnection):
             self._connector.drain()  # sending may have consumed the signal of the descriptor
 
     def flush(self) -> None:
-        """Send what has been gathered."""
+        """Send gathered requests."""
         if not self._gathered or self._closed:
             return
         self._turn.begin()
@@ -109,7 +127,7 @@ class ServerLink(PeerConnection):
         self._send_backlog()
 
     def _send_backlog(self) -> None:
-        """Send what waits, as far as the socket takes it."""
+        """Send waiting requests, as far as the socket takes them."""
         while self._backlog:
             calls = self._next_batch()
             try:
@@ -132,7 +150,7 @@ class ServerLink(PeerConnection):
     def _send(self, calls: list[Call]) -> None:
         socket = self._connector.socket
         if self._raw:
-            # the number as an envelope of its own: REP echoes what stands before the empty frame
+            # the number is the envelope: REP echoes the frames before the empty one
             number = calls[0].correlation.to_bytes(_CORRELATION_BYTES, "little")
             socket.send_multipart([number, b"", calls[0].payload], _NOBLOCK)
         else:

@@ -1,7 +1,6 @@
 """The surveyor: asks all respondents of a topic and collects their answers."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
@@ -15,22 +14,23 @@ from colugo.patterns.base import check_count, check_size, check_timeout_ms
 from colugo.patterns.callbacks import Handler, optional_handler
 from colugo.patterns.requests.client_base import ClientBase
 from colugo.patterns.requests.pending_survey import PendingSurvey, SurveyCallbacks
-from colugo.patterns.requests.server_link import ServerLink
 from colugo.patterns.requests.survey import Survey, SurveyorStats, SurveyReply
+from colugo.patterns.requests.survey_sender import SurveySender
 from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.description.socket_descriptions import SurveyorDescription
-from colugo.protocol.error_report import decode_error
-from colugo.protocol.requests.calls import FLAG_DECLINED, FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
-from colugo.protocol.requests.survey_tally import SurveyOutcome, SurveyTally
+from colugo.protocol.requests.calls import FLAG_TEXT, Call
+from colugo.protocol.requests.survey_tally import SurveyOutcome
 
 
-class Surveyor(ClientBase):
+class Surveyor(ClientBase[SurveySender]):
     """A surveyor asks all respondents of a topic; made by `Node.add_surveyor`.
 
     A survey goes to the respondents that are connected when it begins. It ends as soon as each of them has
     answered or disconnected, when its quorum is reached, or at its timeout. Any number may be in progress.
     """
 
+    _kind = SocketKind.RESPONDENT
+    _noun = "surveyor"
     _description = SurveyorDescription
 
     def __init__(
@@ -45,19 +45,14 @@ class Surveyor(ClientBase):
     ) -> None:
         super().__init__(
             runtime,
-            SocketKind.RESPONDENT,
             topic,
-            on_connect,
-            noun="surveyor",
+            SurveySender,
             codec=codec,
+            on_connect=on_connect,
             on_disconnect=on_disconnect,
             own=own,
         )
         self._numbers = count(1)
-        self._pending: dict[int, PendingSurvey] = {}
-        self._surveys = self._silent = self._late = 0
-        self._outcomes = dict.fromkeys(SurveyOutcome, 0)
-        runtime.when_open(self._open)
 
     @property
     def respondents(self) -> list[Advertisement]:
@@ -67,17 +62,18 @@ class Surveyor(ClientBase):
     @property
     def stats(self) -> SurveyorStats:
         """Counters so far."""
-        outcomes = self._outcomes
+        sender = self._sender
+        outcomes = sender.outcomes
         return SurveyorStats(
-            surveys=self._surveys,
+            surveys=sender.surveys,
             replies=outcomes[SurveyOutcome.REPLIED],
             failed=outcomes[SurveyOutcome.FAILED],
             declined=outcomes[SurveyOutcome.DECLINED],
-            silent=self._silent,
+            silent=sender.silent,
             left=outcomes[SurveyOutcome.LEFT],
-            late=self._late,
-            malformed=self._malformed,
-            pending=len(self._pending),
+            late=sender.late,
+            malformed=self._links.malformed,
+            pending=sender.pending,
             respondents=self._gate.count,
         )
 
@@ -202,108 +198,15 @@ class Surveyor(ClientBase):
         call = Call(next(self._numbers), FLAG_TEXT if text else 0, bytes(payload))
         pending = PendingSurvey(call, timeout_ms, quorum, callbacks)
         if get_ident() == self._runtime.owner:
-            self._begin(pending)
+            self._sender.begin(pending)
         else:
-            self._runtime.submit(self._begin, pending)
+            self._runtime.submit(self._sender.begin, pending)
         return pending
-
-    def _begin(self, pending: PendingSurvey) -> None:
-        if self._closed:
-            self._fail_closed(pending)
-            return
-        if not self._opened:  # the timeout counts from the start of the node
-            self._runtime.when_open(lambda: self._begin(pending))
-            return
-        if pending.ended:  # cancelled meanwhile
-            return
-        self._surveys += 1
-        pending.began = time.monotonic()
-        links = self._links.connected
-        pending.tally = SurveyTally(links, pending.quorum)
-        if not links:
-            self._end(pending)
-            return
-        number = pending.call.correlation
-        self._pending[number] = pending
-        pending.timer = asyncio.get_running_loop().call_later(pending.timeout_ms / 1000, self._end, pending)
-        for link in links:
-            link.send(pending.call)
-
-    def _end(self, pending: PendingSurvey) -> None:
-        """End a survey that is complete, or at its timeout."""
-        if pending.ended:
-            return
-        self._forget(pending)
-        survey = pending.result(time.monotonic())
-        self._silent += len(survey.silent)
-        pending.callbacks.on_end(survey)
-
-    def _forget(self, pending: PendingSurvey) -> None:
-        pending.ended = True
-        self._pending.pop(pending.call.correlation, None)
-        if pending.timer is not None:
-            pending.timer.cancel()
-        for link in pending.tally.silent:
-            link.forget(pending.call.correlation)
 
     def _cancel(self, pending: PendingSurvey) -> None:
         """End a survey that nothing waits for any more."""
         if not pending.ended and not self._runtime.closed:
-            self._runtime.submit(self._forget, pending)
-
-    def _on_replies(self, link: ServerLink, calls: list[Call]) -> None:
-        for call in calls:
-            pending = self._pending.get(call.correlation)
-            if pending is None:
-                self._late += 1
-            else:
-                self._take(pending, link, call)
-
-    def _take(self, pending: PendingSurvey, link: ServerLink, call: Call) -> None:
-        answer: SurveyReply | None = None
-        if call.flags & FLAG_DECLINED:
-            outcome = SurveyOutcome.DECLINED
-        elif call.flags & FLAG_REFUSED:  # another respondent has its port now
-            outcome = SurveyOutcome.LEFT
-        else:
-            answer = self._decode(link, call)
-            outcome = SurveyOutcome.REPLIED if answer.error is None else SurveyOutcome.FAILED
-        if not pending.tally.record(link, outcome):
-            self._late += 1
-            return
-        self._outcomes[outcome] += 1
-        if answer is not None:
-            pending.values[link] = answer.reply if answer.error is None else answer.error
-            if pending.callbacks.on_reply is not None:
-                pending.callbacks.on_reply(answer)
-        if pending.tally.complete:
-            self._end(pending)
-
-    def _decode(self, link: ServerLink, call: Call) -> SurveyReply:
-        if call.flags & FLAG_ERROR:
-            return SurveyReply(link.peer, None, decode_error(call.payload))
-        try:
-            return SurveyReply(link.peer, self._codec.unpack(call.payload, text=bool(call.flags & FLAG_TEXT)))
-        except ValueError as error:
-            return SurveyReply(link.peer, None, self._decode_error(link, error))
-
-    def _lost_one(self, link: ServerLink, reason: str) -> None:
-        for pending in list(self._pending.values()):
-            if pending.tally.record(link, SurveyOutcome.LEFT):
-                self._outcomes[SurveyOutcome.LEFT] += 1
-                if pending.tally.complete:
-                    self._end(pending)
-        super()._lost_one(link, reason)
-
-    def _shut(self) -> None:
-        """Disconnect from all respondents; pending surveys fail with `ClosedError` as the cause."""
-        super()._shut()
-        for pending in list(self._pending.values()):
-            self._fail_closed(pending)
-
-    def _fail_closed(self, pending: PendingSurvey) -> None:
-        self._forget(pending)
-        pending.callbacks.on_error(self._closed_error())
+            self._runtime.submit(self._sender.cancel, pending)
 
 
 def _call(function: Callable[..., None], *args: Any) -> None:

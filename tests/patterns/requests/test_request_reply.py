@@ -263,7 +263,7 @@ def test_without_any_server_the_timeout_says_that_none_is_known() -> None:
             client = asker.add_request_client("nobody.there")
             with pytest.raises(RequestTimeout, match=r"no server of 'nobody\.there' is known"):
                 await client.request("x", 50)
-            assert not client._waiting
+            assert not client._sender._waiting
 
     run(main())
 
@@ -491,7 +491,7 @@ def test_a_forgotten_request_is_taken_from_what_has_been_gathered() -> None:
             (link,) = client._links.connected
             for number in (1, 2, 3):
                 link.gather(Call(number, FLAG_TEXT, str(number).encode()))
-            link.forget(2)
+            link.discard(2)
             assert link._gathered_bytes == 2
             link.flush()
             assert await got.reach(2) == ["1", "3"]
@@ -636,14 +636,14 @@ def test_a_callback_may_close_its_client_or_node_in_the_midst_of_replies(at_a_ti
             server.add_reply_server("t", hold)
             client = asker.add_request_client("t")
             await client.ready()
-            client._pace.size = at_a_time
+            client._sender._pace.size = at_a_time
             for _ in range(10):
                 client.send("x", close)
             assert await ended.reach(1) == ["last"]
             await until(lambda: client.closed)
             assert got.items[:4] == ["0", "1", "2", "3"]
             assert len(got.items) == 4 or what == "node"  # a node says goodbye before it closes
-            assert client._gathering is None
+            assert client._sender._gathering is None
             assert client.stats.pending == 0
 
     run(main())
