@@ -134,6 +134,11 @@ class Node(Lifecycle):
         return self._runtime.scope
 
     @property
+    def max_message_bytes(self) -> int:
+        """The size limit of a message: larger ones are neither sent nor received."""
+        return self._runtime.sockets.max_message_bytes
+
+    @property
     def logger(self) -> logging.Logger:
         """The logger of the node's name."""
         return self._runtime.logger
