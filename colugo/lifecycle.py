@@ -65,7 +65,7 @@ class Lifecycle:
         """Return True on the node's thread: its loop's, or before the start the one that made the node."""
         return self._runtime.on_own_thread()
 
-    def submit(self, function: Callable[..., None], *args: Any) -> None:
+    def submit(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the node's thread, where its sockets may be used; from any thread.
 
         On the node's own thread the call is made at once. From another thread it returns immediately, and

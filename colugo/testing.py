@@ -1,6 +1,6 @@
-"""A network of nodes without a network, for tests of programs that use colugo.
+"""A network in memory, for tests of programs that use colugo.
 
-A pytest plugin, there as soon as colugo is installed:
+A pytest plugin, which pytest finds as soon as colugo is installed:
 
 ```python
 def test_the_alarm_goes_off(colugo_network):
@@ -14,45 +14,52 @@ def test_the_alarm_goes_off(colugo_network):
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Unpack
 
 import pytest
 
+from colugo.config import NodeOptions
 from colugo.net.discovery.memory_directory import MemoryDirectory, MemoryNetwork
 from colugo.node import Node
 
 
 class Network:
-    """Nodes that find each other in memory instead of over mDNS; messages use real sockets of this host."""
+    """Nodes that discover each other in memory, without mDNS; messages use real sockets of this host."""
 
     def __init__(self) -> None:
         self._network = MemoryNetwork()
         self._nodes: list[Node] = []
 
     def directory(self) -> MemoryDirectory:
-        """A directory of this network, for `YourNode(…, directory=network.directory())`."""
+        """Return a directory of this network.
+
+        For `YourNode(…, directory=network.directory())`, and the same with `Messenger`, `Relay` and
+        `ATEDispatcher`.
+        """
         return MemoryDirectory(self._network)
 
-    def node(self, name: str, **options: Any) -> Node:
-        """A node of this network, not started yet.
+    def node(self, name: str, **options: Unpack[NodeOptions]) -> Node:
+        """Make a node of this network, which is not started yet.
 
         Args:
-            name: as of `Node`.
-            options: more arguments of `Node`; the scope is `"host"` if it is left out.
+            name: as for `Node`.
+            **options: more options of `Node`; the scope is `"host"` if it is left out.
         """
-        node = Node(name, directory=self.directory(), **{"scope": "host", **options})
+        options.setdefault("scope", "host")
+        options.setdefault("directory", self.directory())
+        node = Node(name, **options)
         self._nodes.append(node)
         return node
 
     def stop(self) -> None:
-        """Stop the nodes that were made here."""
+        """Stop the nodes that `node()` has made."""
         for node in self._nodes:
             node.stop()
 
 
 @pytest.fixture
 def colugo_network() -> Iterator[Network]:
-    """A network of its own for each test; its nodes are stopped afterwards."""
+    """Give each test its own network, whose nodes are stopped afterwards."""
     network = Network()
     yield network
     network.stop()

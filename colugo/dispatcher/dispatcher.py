@@ -2,8 +2,9 @@
 
 import threading
 import time
-from typing import Any
+from typing import Any, Unpack
 
+from colugo.config import NodeOptions
 from colugo.dispatcher.checks import LONGEST_TTL_MS, check_kind, check_text, check_ttl
 from colugo.dispatcher.dispatcher_stats import DispatcherStats
 from colugo.dispatcher.early import EarlyRequests
@@ -16,7 +17,7 @@ from colugo.dispatcher.registrations import Registrations
 from colugo.dispatcher.request import Request
 from colugo.dispatcher.thread_joining import join_all
 from colugo.dispatcher.worker import Worker, mailbox_of
-from colugo.errors import ClosedError, LifecycleError
+from colugo.errors import ClosedError, ConfigurationError, LifecycleError
 from colugo.node import Node
 from colugo.protocol.topics import check_topic
 
@@ -40,9 +41,10 @@ class ATEDispatcher(threading.Thread):
             node of the realm run code in this process), or a `Codec` of your own. The same on all nodes.
         name: of the thread that keeps the time; None for one made of the class's name.
         daemon: as for any thread.
+        **options: with the name of a node, more options of it: those of `Node`.
 
     Raises:
-        ConfigurationError: if the node's name or the codec cannot work.
+        ConfigurationError: if a value cannot work, or options are given without the name of a node.
     """
 
     def __init__(
@@ -52,13 +54,17 @@ class ATEDispatcher(threading.Thread):
         codec: Any = "msgpack",
         name: str | None = None,
         daemon: bool | None = None,
+        **options: Unpack[NodeOptions],
     ) -> None:
         super().__init__(name=name, daemon=daemon)
         if name is None:
             self.name = f"{type(self).__name__} {self.name.rpartition('-')[2]}"
         self._ledger = OpenRequests()
         self._registered = Registrations()
-        self._network = None if node is None else NodeTransport(node, codec, self._ledger)
+        if options and not isinstance(node, str):
+            given = ", ".join(f"{one}=" for one in options)
+            raise ConfigurationError(f"{given} needs node= with the name of a node, not {node!r}")
+        self._network = None if node is None else NodeTransport(node, codec, self._ledger, options)
         self._early: EarlyRequests | None = EarlyRequests()
         self._members: list[Worker] = []
         """Who is stopped with it, once `stop` has begun."""

@@ -1,10 +1,10 @@
 """A dispatcher's place on the network: its producers are respondents, its requests are surveys."""
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from colugo.config import NodeOptions
 from colugo.dispatcher.foreign import ForeignRequest
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.open_requests import OpenRequests
@@ -37,12 +37,13 @@ class NodeTransport:
         ConfigurationError: if one of them cannot work.
     """
 
-    def __init__(self, node: Node | str, codec: Any, ledger: OpenRequests) -> None:
+    def __init__(self, node: Node | str, codec: Any, ledger: OpenRequests, options: NodeOptions) -> None:
         self._codec = SealedCodec(codec)
         self._own = isinstance(node, str)
-        self.node = Node(node) if isinstance(node, str) else node
+        self.node = Node(node, **options) if isinstance(node, str) else node
         if not isinstance(self.node, Node):
             raise ConfigurationError(f"node= takes a Node or the name of one, not {node!r}")
+        self._submit = self.node.submit
         self._ledger = ledger
         self._askers: dict[str, TopicSurveyor] = {}
         self._respondents: dict[tuple[Mailbox[Any], str], Respondent] = {}
@@ -95,7 +96,7 @@ class NodeTransport:
             raise EncodeError(
                 f"the arguments of a request cannot be sent with the codec {self._codec.name}: {why}"
             ) from error
-        check_size(sealed, self.node._runtime.sockets.max_message_bytes)  # noqa: SLF001 - as below
+        check_size(sealed, self.node.max_message_bytes)
         return sealed
 
     def ask(self, request: Request, sealed: bytes) -> None:
@@ -106,7 +107,7 @@ class NodeTransport:
         """
         if self.closed:
             raise ClosedError(f"the node {self.node.name!r} has been stopped")
-        if not self.node._runtime.running:  # noqa: SLF001 - as below
+        if not self.node.is_running:
             self._ledger.begin(request)
             return
         request.left += 1
@@ -123,16 +124,13 @@ class NodeTransport:
 
     def join(self) -> None:
         """Wait until the node has stopped, if it is its own; its thread does not wait for itself."""
-        if not self.node._runtime.on_own_thread():  # noqa: SLF001 - what is built of nodes may look into them
+        if not self.node.on_own_thread():
             self._running.close()
 
     @property
     def closed(self) -> bool:
         """Whether the node has stopped."""
-        return self.node._runtime.closed  # noqa: SLF001 - as above
-
-    def _submit(self, action: Callable[..., Any], *args: Any) -> None:
-        self.node._runtime.submit(action, *args)  # noqa: SLF001 - as above
+        return self.node.closed
 
     # --- on the node's thread
 

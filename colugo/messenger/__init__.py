@@ -1,10 +1,10 @@
-"""Named messages between scripts: who listens now gets them, or they are kept until somebody has them."""
+"""Named messages between scripts; with `ack=1`, they are kept until a subscriber has handled them."""
 
 from colugo.errors import ColugoError as MezzengerException
 from colugo.messenger.messenger import Messenger
-from colugo.messenger.messenger_stats import MessengerStats
+from colugo.messenger.messenger_stats import MessengerStats, RelayStats
 from colugo.messenger.named_message import Message
-from colugo.messenger.relay import Relay, RelayStats
+from colugo.messenger.relay import Relay
 
 Mezzenger = Messenger
 

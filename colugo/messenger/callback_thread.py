@@ -12,7 +12,7 @@ from typing import Any
 from colugo.errors import ClosedError
 
 _JOIN_S = 1.0
-_LOOK_S = 0.5
+_CHECK_S = 0.5
 
 Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
 
@@ -21,8 +21,8 @@ class CallbackThread:
     """Runs functions one after another on a thread, which keeps the program alive until it is closed.
 
     Args:
-        name: of the thread.
-        on_interrupt: called on the thread when Ctrl-C has ended the main thread, so that it ends the program.
+        name: the thread's name.
+        on_interrupt: called on the thread after Ctrl-C has ended the main thread, to end the program.
     """
 
     def __init__(self, name: str, on_interrupt: Callable[[], object]) -> None:
@@ -32,23 +32,23 @@ class CallbackThread:
 
     @property
     def name(self) -> str:
-        """Of the thread."""
+        """The thread's name."""
         return self._thread.name
 
     @property
     def is_current(self) -> bool:
-        """Whether this is the thread."""
+        """True on the thread."""
         return threading.current_thread() is self._thread
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     async def call(self, function: Callable[..., Any], *args: Any) -> None:
         """Run a function and return when it has returned.
 
         Raises:
-            Exception: what it raised.
+            Exception: the function's exception.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -56,7 +56,7 @@ class CallbackThread:
         await future
 
     def close(self) -> bool:
-        """Run nothing more; whether the thread has ended, a second after this at the latest."""
+        """Run nothing more; return True if the thread ends within a second."""
         self._jobs.put(None)
         self._thread.join(_JOIN_S)
         return not self._thread.is_alive()
@@ -64,7 +64,7 @@ class CallbackThread:
     def _run(self) -> None:
         while True:
             try:
-                job = self._jobs.get(timeout=_LOOK_S)
+                job = self._jobs.get(timeout=_CHECK_S)
             except queue.Empty:
                 if _was_interrupted():
                     self._on_interrupt()
@@ -72,16 +72,16 @@ class CallbackThread:
             if job is None:
                 return
             loop, future, function = job
-            if future.cancelled():  # nobody waits for it any more
+            if future.cancelled():
                 continue
             try:
                 outcome: BaseException | None = None
                 function()
-            except Exception as error:  # noqa: BLE001 - it is raised where the call is awaited
+            except Exception as error:  # noqa: BLE001 - raised where the call is awaited
                 outcome = error
             except BaseException as error:  # noqa: BLE001 - as SystemExit of a callback; the loop must not get it
                 outcome = ClosedError(f"the callback has raised {type(error).__name__}: {error}")
-            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(_settle, future, outcome)
 
 
@@ -95,5 +95,5 @@ def _settle(future: "asyncio.Future[Any]", error: BaseException | None) -> None:
 
 
 def _was_interrupted() -> bool:
-    """Whether the main thread has ended by Ctrl-C; the interpreter keeps what it reported there."""
+    """Return True if Ctrl-C has ended the main thread; `sys.last_type` is the exception it reported."""
     return not threading.main_thread().is_alive() and getattr(sys, "last_type", None) is KeyboardInterrupt

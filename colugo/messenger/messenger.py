@@ -1,58 +1,74 @@
-"""The messenger: named messages for scripts and threads, without a loop in sight."""
+"""The messenger: named messages for scripts and threads."""
 
+import asyncio
 import atexit
 import inspect
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from colugo.errors import ClosedError, ConfigurationError
+from colugo.config import NodeOptions
+from colugo.errors import ClosedError, ConfigurationError, LifecycleError
 from colugo.messenger.callback_thread import CallbackThread
-from colugo.messenger.keeping import Keeping, relay_endpoint
 from colugo.messenger.messenger_stats import MessengerStats
-from colugo.messenger.named_message import check_name, seal, to_bytes
-from colugo.messenger.names import MEETING_S, MOST_WAITING, SEND_PORT, SUB_PORT, TOPIC
+from colugo.messenger.named_message import (
+    DISCOVERY_S,
+    MOST_WAITING,
+    SEND_PORT,
+    SUB_PORT,
+    TOPIC,
+    Envelope,
+    check_name,
+    seal,
+    to_bytes,
+)
+from colugo.messenger.outbox import Outbox, relay_endpoint
 from colugo.messenger.receiving import Receiving
 from colugo.messenger.subscriptions import Subscriptions
 from colugo.node import Node
-from colugo.patterns.base import check_count
+from colugo.patterns.base import Part, check_count
 from colugo.patterns.callbacks import count_parameters
 from colugo.protocol.codecs import resolve_codec
 
 _LONGEST_S = 1e9
 
 if TYPE_CHECKING:
+    from colugo.patterns.pubsub.publisher import Publisher
     from colugo.patterns.pubsub.subscriber import Subscriber
 
 
 class Messenger:
-    """Sends named messages, and calls back for those that were subscribed to; from any thread.
+    """Sends named messages, and calls back for the names that were subscribed to; from any thread.
 
-    Messengers of a realm find each other. Callbacks run on a thread of the messenger, one after another, and
+    Messengers of a realm discover each other. Callbacks run on a thread of the messenger, one at a time, and
     may send messages. This thread keeps the program alive until `stop()`, if `start()` has been called.
     `Mezzenger` is the same class.
 
     Args:
-        server_address: name or address of the host of a relay (`colugo relay`): everything goes by this
-            relay, and nothing is discovered. None to discover whoever is there, a relay included.
+        server_address: the name or address of a relay's host (`colugo relay`): all messages pass through this
+            relay, and nothing is discovered. None to discover messengers and relays.
         send_port: the relay's `--recv-port`.
         sub_port: the relay's `--pub-port`.
-        send_timeout: seconds that one try to store a message takes at most.
-        connection_retries: how many such tries are made.
-        auto_start: whether to listen from now on; False for programs that only send, or call `start()`.
-        verbose: whether to print what happens.
-        codec: of payloads, the same for all who exchange messages: as of `Node.add_publisher`. `"pickle"`
-            carries any Python object, and lets every sender run code here.
-        store: path of a file (SQLite) for the messages with `ack=1` that no relay has taken: they outlive the
-            program, and are sent on when it is started again. None to keep them in memory.
-        realm: only messengers of one realm meet; None for `COLUGO_REALM`, or `"default"`.
-        name: what others see of the messenger's node.
+        send_timeout: the longest time for one try to store a message, in seconds.
+        connection_retries: the number of tries.
+        auto_start: True to receive from now on; False for programs that only send, or call `start()`.
+        verbose: True to print each step.
+        codec: the codec of payloads, as for `Node.add_publisher`; the same for all messengers that exchange
+            messages. `"pickle"` carries any Python object, and lets every sender run code here.
+        store: the path of a file (SQLite) for messages with `ack=1` that no relay has taken. They survive the
+            program, and are sent when it starts again. None to store them in memory.
+        node: a `Node` that runs on another thread; it is not stopped with the messenger. Its own thread must
+            not call the messenger, whose methods wait for it. A node can have one messenger. None for a node
+            of the messenger's own.
+        name: the name of its own node; None for `"messenger"`.
+        **options: more options of its own node: those of `Node`.
 
     Raises:
-        ConfigurationError: if a value cannot work.
+        ConfigurationError: if a value cannot work, or both a node and options of one are given.
+        LifecycleError: if the given node does not run.
         RelayError: if no relay answers at `server_address`, and there is no `store`.
         StoreError: if the store cannot be used.
     """
@@ -69,46 +85,52 @@ class Messenger:
         *,
         codec: Any = "msgpack",
         store: str | PathLike[str] | None = None,
-        realm: str | None = None,
-        name: str = "messenger",
+        node: Node | None = None,
+        name: str | None = None,
+        **options: Unpack[NodeOptions],
     ) -> None:
         check_count("connection_retries", connection_retries)
         self._timeout_s = _check_seconds("send_timeout", send_timeout)
         self._verbose = verbose
         self._codec = resolve_codec(codec)
-        send_to = hear_from = None
+        send_to = receive_from = None
         if server_address is not None:
             send_to = relay_endpoint(server_address, send_port)
-            hear_from = relay_endpoint(server_address, sub_port)
+            receive_from = relay_endpoint(server_address, sub_port)
         self._discovers = server_address is None
         self._lock = threading.RLock()
         self._stopped = threading.Event()
-        self._closing = self._listening = False
+        self._closing = self._receives = False
         self._left = self._stopping = 0
+        self._publisher: Publisher | None = None
         self._subscriber: Subscriber | None = None
         self._published = 0
-        self._worker = CallbackThread(f"colugo {name} callbacks", self.stop)
-        self._receiving = Receiving(self._worker, self._codec, self._say)
-        self._node = Node(name, realm=realm)
+        self._owns_node = node is None
+        self._node = _make_node(name, options) if node is None else _check_node(node, name, options)
+        self._worker = CallbackThread(f"colugo {self._node.name} callbacks", self.stop)
+        self._receiving = Receiving(self._worker, self._codec, self._report)
         self._subscriptions = Subscriptions(
-            self._node, self._receiving, self._worker, hear_from=hear_from, timeout_s=self._timeout_s
+            self._node, self._receiving, self._worker, receive_from=receive_from, timeout_s=self._timeout_s
+        )
+        self._outbox = Outbox(
+            self._node,
+            server=send_to,
+            store=store,
+            timeout_s=self._timeout_s,
+            tries=connection_retries,
+            report=self._report,
         )
         self._running = ExitStack()
         try:
-            self._keeping = Keeping(
-                self._node,
-                server=send_to,
-                store=store,
-                timeout_s=self._timeout_s,
-                tries=connection_retries,
-                say=self._say,
-            )
-            self._publisher = self._node.add_publisher(TOPIC) if send_to is None else None
-            self._running.enter_context(self._node.running())
-            self._born = time.monotonic()
+            self._outbox.open()
+            if send_to is None:
+                self._publisher = self._node.add_publisher(TOPIC)
+            if self._owns_node:
+                self._running.enter_context(self._node.running())
+            self._made = time.monotonic()
             atexit.register(self.stop)
             if send_to is not None and store is None:
-                self._node.run(self._keeping.reach_relay())
+                self._node.run(self._outbox.reach_relay())
             if auto_start:
                 self.start()
         except BaseException:
@@ -119,19 +141,19 @@ class Messenger:
 
     @property
     def name(self) -> str:
-        """What others see of the messenger's node."""
+        """The name of the messenger's node."""
         return self._node.name
 
     @property
     def stats(self) -> MessengerStats:
-        """Counters so far, and what is kept now."""
-        counts, keeping = self._receiving.counts, self._keeping
+        """The counters so far, and the number of messages that are kept now."""
+        counts, outbox = self._receiving.counts, self._outbox
         return MessengerStats(
             published=self._published,
-            stored=keeping.stored,
-            handed_over=keeping.handed_over,
-            kept=keeping.kept,
-            dead=keeping.dead,
+            stored=outbox.stored,
+            handed_over=outbox.handed_over,
+            kept=outbox.kept,
+            dead=outbox.dead,
             handled=counts.handled,
             failed=counts.failed,
             duplicates=counts.duplicates,
@@ -139,7 +161,7 @@ class Messenger:
             lost=self._lost,
             malformed=counts.malformed,
             undecodable=counts.undecodable,
-            relays=keeping.relays,
+            relays=outbox.relays,
         )
 
     @property
@@ -150,16 +172,16 @@ class Messenger:
         return stats.lost + stats.dropped
 
     def start(self) -> None:
-        """Begin to listen; a second time is a no-op.
+        """Begin to receive; a second time is a no-op.
 
         Raises:
             ClosedError: after `stop()`.
         """
         with self._lock:
             self._check_open()
-            if self._listening:
+            if self._receives:
                 return
-            self._listening = True
+            self._receives = True
             if self._discovers:
                 self._subscriber = self._node.add_subscriber(
                     TOPIC, self._receiving.on_published, queue=MOST_WAITING
@@ -169,49 +191,55 @@ class Messenger:
                 self._subscriptions.bind()
 
     def stop(self, timeout: float | None = None) -> int:
-        """Stop: hand over to a relay what is kept here, and close everything; a second time is a no-op.
+        """Stop: hand the messages that are kept here over to a relay, and close; a second time is a no-op.
 
-        What is left then is in the log with its number. In a callback it returns 0 at once, and the messenger
-        stops when the callback has returned.
+        The log tells how many are left. In a callback, it returns 0 immediately, and the messenger stops when
+        the callback has returned.
 
         Args:
-            timeout: seconds to wait at most for a relay or somebody who listens to take what is kept here,
-                also if nobody is there yet. None: `send_timeout` if somebody is there, else no time.
+            timeout: the longest time to wait for a relay or a subscriber to take the messages that are kept
+                here, in seconds, even if none is connected yet. None for `send_timeout` if one is connected,
+                and else no time.
 
         Returns:
-            How many messages with `ack=1` are left: lost with this program, or waiting in `store`.
+            The number of messages with `ack=1` that are left: lost with this program, or waiting in `store`.
+
+        Raises:
+            LifecycleError: on the thread of a given node, for which it would wait.
         """
         wait_s = self._timeout_s if timeout is None else _check_seconds("timeout", timeout)
         if self._worker.is_current:
             threading.Thread(target=self.stop, args=(timeout,), name=f"colugo {self.name} stop").start()
             return 0
+        if self._node.is_running and self._node.on_own_thread():
+            raise LifecycleError("stop() waits for the node: call it on another thread than the node's")
         with self._lock:
             again, self._closing = self._closing, True
             if not again:
                 self._stopping = threading.get_ident()
         if again:
-            if self._stopping != threading.get_ident():  # else a signal's handler has interrupted it
+            if self._stopping != threading.get_ident():  # else a signal handler has interrupted it
                 self._stopped.wait()
             return self._left
-        try:  # without the lock: a callback that wants it has to be told that this has begun
-            meeting_s = self._keeping.meeting_s if timeout is None else wait_s
-            self._node.run(self._keeping.finish(wait_s, meeting_s))
-        except ClosedError:  # its node was stopped by somebody else
-            self._say("the node had been stopped")
-        finally:  # also by Ctrl-C: nobody else would end it
-            self._left = self._keeping.kept
+        try:  # without the lock, so that a callback that waits for it gets a ClosedError
+            discovery_s = self._outbox.discovery_left_s if timeout is None else wait_s
+            self._node.run(self._outbox.drain(wait_s, discovery_s))
+        except ClosedError:
+            self._report("the node had been stopped")
+        finally:  # also after Ctrl-C
+            self._left = self._outbox.kept
             self._end()
         return self._left
 
     def stopped(self) -> bool:
-        """Whether `stop()` has done its work."""
+        """Return True once `stop()` is done."""
         return self._stopped.is_set()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until the messenger has been stopped; whether it has.
+        """Wait until the messenger has been stopped; return True if it has.
 
         Args:
-            timeout: seconds to wait at most; None for no limit.
+            timeout: the longest time, in seconds; None for no limit.
         """
         return self._stopped.wait(timeout)
 
@@ -224,43 +252,44 @@ class Messenger:
     # --- messages
 
     def send_message(self, name: str, payload: Any, ack: int = 0) -> None:
-        """Send a message to all who have subscribed to its name.
+        """Send a message to all subscribers of its name.
 
         Args:
             name: any text without `|`, 1 to 250 bytes of UTF-8.
-            payload: what the codec takes.
-            ack: 0: who listens now gets it; if nobody does, it is gone. 1: it is stored when this returns, at
-                a relay if there is one, and else here, and kept until a callback has returned from it.
+            payload: an object that the codec takes.
+            ack: 0: those who are subscribed now get it; without a subscriber, it is dropped. 1: it is stored
+                when this returns, at a relay if one is connected, and else here, and kept until a callback
+                has returned from it.
 
         Raises:
             ConfigurationError: if the name breaks the rules, or `ack` is neither 0 nor 1.
             EncodeError: if the codec cannot take the payload.
-            MessageTooLargeError: if it is over 64 MiB.
+            MessageTooLargeError: if it is over the node's `max_message_bytes`.
             NotStoredError: if a message with `ack=1` could not be stored anywhere, after all tries.
             RelayError: if the relay at `server_address` has not taken the message, after all tries.
             ClosedError: after `stop()`.
         """
         if ack not in (0, 1):
-            raise ConfigurationError(f"ack is 0 or 1, not {ack!r}")
+            raise ConfigurationError(f"ack must be 0 or 1, not {ack!r}")
         envelope = seal(check_name(name), payload, int(ack), self._codec)
         self._check_open()
-        self._say(f"sending {name!r}, ack={int(ack)}")
+        self._report(f"sending {name!r}, ack={int(ack)}")
         if ack:
-            self._node.run(self._keep(envelope))
+            self._node.run(self._store(envelope))
         elif self._publisher is None:
-            self._node.run(self._keeping.forward(envelope))
+            self._node.run(self._outbox.forward(envelope))
             self._published += 1
         else:
-            self._stopped.wait(self._meeting_s)
+            self._stopped.wait(self._discovery_left_s)
             self._publisher.send(to_bytes(envelope))
             self._published += 1
 
     def subscribe(self, name: str, callback: Callable[..., Any]) -> None:
-        """Call back for the messages of a name; a second time, with another callback.
+        """Call back for the messages of a name; a second call replaces the callback.
 
-        Before `start()` it is noted, and begins then.
-        What was sent with `ack=1` and nobody has had comes first. A message with `ack=1` whose callback has
-        raised comes again, up to ten times with growing pauses.
+        Before `start()` it is noted, and begins then. Messages that were sent with `ack=1` and are still kept
+        come first. A message with `ack=1` whose callback has raised is redelivered, up to ten times with
+        growing pauses.
 
         Args:
             name: as of `send_message`.
@@ -274,7 +303,7 @@ class Messenger:
         """
         check_name(name)
         if not callable(callback) or inspect.iscoroutinefunction(callback):
-            raise ConfigurationError(f"a messenger's callback is a plain function, not {callback!r}")
+            raise ConfigurationError(f"a messenger's callback must be a plain function, not {callback!r}")
         count = count_parameters(callback, f"callback of {name!r}", 1, 2)
         with self._lock:
             self._check_open()
@@ -288,40 +317,43 @@ class Messenger:
                     raise
 
     def unsubscribe(self, name: str) -> None:
-        """Call back no more for a name; what is kept of it waits for others.
+        """Stop calling back for a name; messages of it that are kept wait for others.
 
         Args:
-            name: as it was given to `subscribe`.
+            name: the name that was given to `subscribe`.
 
         Raises:
-            ConfigurationError: if it has not been subscribed to.
+            ConfigurationError: if there is no subscription of that name.
             ClosedError: after `stop()`.
         """
         with self._lock:
             self._check_open()
             if self._receiving.callbacks.pop(name, None) is None:
-                raise ConfigurationError(f"nobody here has subscribed to {name!r}")
+                raise ConfigurationError(f"this messenger has not subscribed to {name!r}")
             self._bind()
 
     # --- within
 
-    async def _keep(self, envelope: Any) -> None:
-        if self._discovers and not self._keeping.relays and self._meeting_s > 0:
-            await self._keeping.meet_relay(self._meeting_s)
-        await self._keeping.keep(envelope)
+    async def _store(self, envelope: Envelope) -> None:
+        if self._discovers and not self._outbox.relays and self._discovery_left_s > 0:
+            await self._outbox.wait_for_relay(self._discovery_left_s)
+        await self._outbox.store(envelope)
 
     @property
-    def _meeting_s(self) -> float:
-        """How much longer to wait for others to be discovered, seconds."""
-        return max(0.0, self._born + MEETING_S - time.monotonic())
+    def _discovery_left_s(self) -> float:
+        """The time that the discovery of others may still need, in seconds."""
+        return max(0.0, self._made + DISCOVERY_S - time.monotonic())
 
     def _end(self) -> None:
         try:
-            self._running.close()
-            if not self._node._runtime.closed:  # noqa: SLF001 - it never ran
-                self._node.stop()
+            if self._owns_node:
+                self._running.close()
+                self._node.stop()  # if it never ran
+            else:
+                with suppress(ClosedError):  # stopped meanwhile: it has closed the sockets
+                    self._node.run(self._close_parts())
         finally:
-            if self._listening and not self._worker.close():
+            if self._receives and not self._worker.close():
                 self._node.logger.warning(
                     "a callback still runs: the program ends when it returns (the thread %r)",
                     self._worker.name,
@@ -329,23 +361,48 @@ class Messenger:
             self._stopped.set()
             atexit.unregister(self.stop)
 
+    async def _close_parts(self) -> None:
+        """Close the sockets as a node does that stops: finish, then close."""
+        own = filter(None, (self._publisher, self._subscriber))
+        parts: list[Part] = [*own, *self._subscriptions.parts, *self._outbox.parts]
+        for part in parts:
+            part.quiesce()
+        await asyncio.gather(*(part.finish() for part in parts))
+        for part in parts:
+            part.close()
+
     def _check_open(self) -> None:
         if self._closing:
             raise ClosedError(f"the messenger {self._node.name!r} has been stopped")
 
     def _bind(self) -> None:
-        if self._listening:
+        if self._receives:
             self._subscriptions.bind()
         else:
-            self._subscriptions.patterns()  # so that too many are refused now
+            self._subscriptions.patterns()  # raises now if there are too many
 
-    def _say(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         self._node.logger.debug("%s", text)
         if self._verbose:
-            print(f"{self._node.name}: {text}", flush=True)  # noqa: T201 - that is what verbose is for
+            print(f"{self._node.name}: {text}", flush=True)  # noqa: T201 - verbose=True asks for it
+
+
+def _make_node(name: str | None, options: NodeOptions) -> Node:
+    return Node("messenger" if name is None else name, **options)
+
+
+def _check_node(node: object, name: str | None, options: NodeOptions) -> Node:
+    if not isinstance(node, Node):
+        raise ConfigurationError(f"node= takes a Node, not {node!r}")
+    given = ", ".join(f"{one}=" for one in [*(["name"] if name is not None else []), *options])
+    if given:
+        raise ConfigurationError(f"the node {node.name!r} has its own options: leave out node=, or {given}")
+    if not node.is_running:
+        raise LifecycleError(f"the node {node.name!r} must run before a messenger uses it")
+    return node
 
 
 def _check_seconds(what: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LONGEST_S:
-        raise ConfigurationError(f"{what} is a number of seconds above 0, not {value!r}")
+        raise ConfigurationError(f"{what} must be a number of seconds > 0, not {value!r}")
     return float(value)

@@ -1,4 +1,4 @@
-"""A message of a messenger: what callbacks get, and how it travels."""
+"""A message of a messenger: as callbacks get it, as it travels, and the topics and ports it travels by."""
 
 import hashlib
 import os
@@ -11,12 +11,35 @@ from colugo.errors import ConfigurationError, DecodeError
 from colugo.protocol.codecs import Codec
 from colugo.protocol.streams.message_parts import check_size
 
+TOPIC = "messenger"
+"""The topic of the streams, and of the publishers of messages with `ack=0`."""
+RELAY_TOPIC = "messenger.relay"
+"""The topic of the requests by which relays take messages over."""
+GIVEN_TOPIC = "messenger.given"
+"""A topic that no node advertises: its sockets connect to given endpoints only."""
+SEND_PORT = 7202
+SUB_PORT = 7201
+"""The ports of Mezzenger's server."""
+PING = b"ping"
+ANSWER = b"OK"
+DISCOVERY_S = 0.3
+"""The time that discovery may take; the first messages wait for it."""
+MAX_DELIVER = 10
+"""The tries of a message in one process before it becomes a dead letter, over at least four minutes."""
+MOST_WAITING = 100_000
+"""The limit of messages with `ack=0` that wait for one subscriber, at either side."""
+
 MAX_NAME_BYTES = 250
-"""A name travels as a key, which has at most 255 bytes, with a sign before it on some ways."""
+"""A name travels as a key, which has at most 255 bytes; `passing_key` puts a sign before it."""
 ID_BYTES = 16
 
 _VERSION = 1
 _NS = 1_000_000_000
+
+
+def passing_key(name: str) -> str:
+    """Return the key by which a relay's stream passes a message on without keeping it; no name has a `|`."""
+    return f"|{name}"
 
 
 def check_name(name: object) -> str:
@@ -32,7 +55,7 @@ def check_name(name: object) -> str:
     if not text:
         raise ConfigurationError("a message's name must not be empty")
     if "|" in text:
-        raise ConfigurationError(f"a message's name has no '|' in it: {text!r}")
+        raise ConfigurationError(f"a message's name must not contain '|': {text!r}")
     return text
 
 
@@ -41,14 +64,14 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True):
 
     Attributes:
         version: 1.
-        id: 16 bytes that no other message has.
+        id: 16 bytes that are unique to it.
         name: its name.
-        ack: 1 if it is kept until somebody has it, else 0.
-        sent_ns: when it was made, nanoseconds since 1970.
+        ack: 1 if it is kept until a callback has returned from it, else 0.
+        sent_ns: the time of its making, in nanoseconds since 1970.
         codec: the name of the payload's codec.
-        text: whether the payload was a str without a codec.
-        payload: encoded.
-        checksum: MD5 of all of these, 32 hexadecimal digits.
+        text: True if the payload was a str without a codec.
+        payload: the encoded payload.
+        checksum: the MD5 of all of these, 32 hexadecimal digits.
     """
 
     version: int
@@ -70,10 +93,10 @@ def seal(name: str, payload: Any, ack: int, codec: Codec) -> Envelope:
     """Make a message.
 
     Args:
-        name: checked.
-        payload: what the codec takes.
+        name: a name that `check_name` has returned.
+        payload: an object that the codec takes.
         ack: 0 or 1.
-        codec: of the payload.
+        codec: the payload's codec.
 
     Raises:
         EncodeError: if the codec cannot take the payload.
@@ -84,21 +107,21 @@ def seal(name: str, payload: Any, ack: int, codec: Codec) -> Envelope:
 
 
 def to_bytes(envelope: Envelope) -> bytes:
-    """What is sent."""
+    """Return the bytes that are sent."""
     return _encoder.encode(envelope)
 
 
 def from_bytes(data: object) -> Envelope:
-    """Read what was sent.
+    """Read the bytes that were sent.
 
     Args:
-        data: a stranger's bytes.
+        data: bytes of a stranger.
 
     Raises:
-        DecodeError: if that is no message, or its checksum does not fit.
+        DecodeError: if they are no message, or the checksum does not match.
     """
     if not isinstance(data, bytes):
-        raise DecodeError(f"a message is bytes, not {type(data).__name__}")
+        raise DecodeError(f"a message must be bytes, not {type(data).__name__}")
     try:
         envelope = _decoder.decode(data)
         check_name(envelope.name)
@@ -110,7 +133,7 @@ def from_bytes(data: object) -> Envelope:
             f"{len(envelope.id)} bytes; this is version {_VERSION}"
         )
     if envelope.checksum != _checksum(msgspec.structs.astuple(envelope)[:-1]):
-        raise DecodeError(f"the checksum of the message {envelope.name!r} does not fit: it has been changed")
+        raise DecodeError(f"the checksum of the message {envelope.name!r} does not match")
     return envelope
 
 
@@ -123,13 +146,13 @@ class Message:
 
     Attributes:
         name: its name.
-        payload: what was sent.
-        ack: 1 if it is kept until somebody has it, else 0.
-        timestamp: when it was made, seconds since 1970 by the sender's clock.
-        checksum: MD5, 32 hexadecimal digits.
-        id: 32 hexadecimal digits that no other message has.
-        redelivered: whether a callback of this process has been called with it before, or may have been. Of
-            other processes it says nothing: they can be told by the id only.
+        payload: the payload that was sent.
+        ack: 1 if it is kept until a callback has returned from it, else 0.
+        timestamp: the time of its making, in seconds since 1970 by the sender's clock.
+        checksum: an MD5, 32 hexadecimal digits.
+        id: 32 hexadecimal digits that are unique to it.
+        redelivered: True if a callback of this process has been called with it before, or may have been.
+            It does not cover other processes; use the id to recognize what they have handled.
     """
 
     __slots__ = ("ack", "checksum", "id", "name", "payload", "redelivered", "timestamp")
@@ -150,3 +173,27 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<Message {self.name!r} {self.id}, ack={self.ack}: {self.payload!r}>"
+
+
+class RecentIds:
+    """The ids of the last messages, by which duplicates are recognized.
+
+    Args:
+        most: how many ids are remembered.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._ids: dict[bytes, None] = {}
+
+    def __contains__(self, one: bytes) -> bool:
+        return one in self._ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, one: bytes) -> None:
+        """Remember an id, and forget the oldest beyond the limit."""
+        self._ids[one] = None
+        if len(self._ids) > self._most:
+            del self._ids[next(iter(self._ids))]

@@ -1,4 +1,4 @@
-"""What a messenger does with messages that arrive."""
+"""The handling of messages that arrive at a messenger."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,32 +7,22 @@ from typing import Any
 
 from colugo.errors import DecodeError
 from colugo.messenger.callback_thread import CallbackThread
-from colugo.messenger.named_message import Envelope, Message, from_bytes
-from colugo.messenger.recent import Recent
+from colugo.messenger.named_message import Envelope, Message, RecentIds, from_bytes
 from colugo.patterns.streams.consuming.delivery import Delivery
 from colugo.protocol.codecs import Codec
 from colugo.protocol.streams.settlements import report_failure
 
 _REMEMBERED = 10_000
 _WORKING_S = 5.0
-"""How often a stream is told that a callback is still at work."""
+"""The interval at which the ack timeout of a message is extended while its callback runs."""
 
 Callback = tuple[Callable[..., Any], int]
-"""A function, and how many arguments it takes: the payload, or the message, too."""
+"""A function, and the number of its arguments: the payload, or payload and message."""
 
 
 @dataclass(slots=True)
-class ReceivedEnvelope:
-    """What has arrived.
-
-    Attributes:
-        handled: messages that a callback has returned from.
-        failed: calls of callbacks that raised.
-        duplicates: messages that had been handled here before, and were not handed over again.
-        unwanted: messages of names that nobody has subscribed to.
-        malformed: what is no message, or was changed on its way.
-        undecodable: messages whose payload is of another codec.
-    """
+class ReceivedCounts:
+    """The counters of received messages, as in `MessengerStats`."""
 
     handled: int = 0
     failed: int = 0
@@ -47,45 +37,46 @@ class Receiving:
 
     Args:
         worker: the thread.
-        codec: of payloads.
-        say: tells what happens, if it is wanted.
+        codec: the codec of payloads.
+        report: called with a line of text about each message.
     """
 
-    def __init__(self, worker: CallbackThread, codec: Codec, say: Callable[[str], None]) -> None:
+    def __init__(self, worker: CallbackThread, codec: Codec, report: Callable[[str], None]) -> None:
         self.callbacks: dict[str, Callback] = {}
-        self.counts = ReceivedEnvelope()
+        self.counts = ReceivedCounts()
         self._worker = worker
         self._codec = codec
-        self._say = say
-        self._recent = Recent(_REMEMBERED)
-        self._tried = Recent(_REMEMBERED)
-        """On which a callback has raised: another stream, such as a relay's, does not know."""
+        self._report = report
+        self._recent = RecentIds(_REMEMBERED)
+        self._tried = RecentIds(_REMEMBERED)
+        """Messages whose callback has raised; another stream, such as a relay's, does not know of it."""
         self._busy = False
-        self._due: Callable[[], None] | None = None
+        self._when_idle: Callable[[], None] | None = None
 
     async def on_published(self, data: Any) -> None:
-        """Take a message that goes to whoever listens.
+        """Handle a message with `ack=0` of a publisher.
 
         Raises:
-            Exception: what the callback raised.
+            DecodeError: if it is no message of a messenger.
+            Exception: the callback's exception.
         """
         envelope = self._open(data)
         if envelope.name in self.callbacks:
             await self._call(envelope, redelivered=False)
 
     def when_settled(self, action: Callable[[], None]) -> None:
-        """Do it, on the loop, when it has been said what has become of the message that is being handled."""
+        """Call a function on the loop, as soon as the message in hand is settled."""
         if self._busy:
-            self._due = action
+            self._when_idle = action
         else:
             action()
 
     async def on_delivery(self, data: Any, delivery: Delivery) -> None:
-        """Take a message of a stream, and say what has become of it.
+        """Handle a message of a stream, and settle it.
 
         Raises:
-            DecodeError: if that is no message of ours.
-            Exception: what the callback raised.
+            DecodeError: if it is no message of a messenger.
+            Exception: the callback's exception.
         """
         self._busy = True
         try:
@@ -96,19 +87,19 @@ class Receiving:
             raise
         finally:
             self._busy = False
-            due, self._due = self._due, None
-            if due is not None:
-                due()
+            waiting, self._when_idle = self._when_idle, None
+            if waiting is not None:
+                waiting()
 
     async def _deliver(self, envelope: Envelope, delivery: Delivery) -> None:
         if envelope.id in self._recent:
             self.counts.duplicates += 1
         elif envelope.name not in self.callbacks:
             self.counts.unwanted += 1
-            delivery.nack("nobody in this process has subscribed to it any more")
+            delivery.nack("this process has no subscription of its name any more")
             return
         elif envelope.ack:
-            await self._call_patiently(envelope, delivery)
+            await self._call_and_extend(envelope, delivery)
             self._recent.add(envelope.id)
         elif not delivery.redelivered:
             self._recent.add(envelope.id)
@@ -117,8 +108,8 @@ class Receiving:
             return
         delivery.ack()
 
-    async def _call_patiently(self, envelope: Envelope, delivery: Delivery) -> None:
-        """Call back, and tell the stream meanwhile that this goes on."""
+    async def _call_and_extend(self, envelope: Envelope, delivery: Delivery) -> None:
+        """Call back, and extend the ack timeout meanwhile."""
         redelivered = delivery.redelivered or envelope.id in self._tried
         call = asyncio.ensure_future(self._call(envelope, redelivered=redelivered))
         try:
@@ -131,7 +122,7 @@ class Receiving:
 
     async def _call(self, envelope: Envelope, *, redelivered: bool) -> None:
         message = Message(envelope, self._decode(envelope), redelivered=redelivered)
-        self._say(f"got {message}")
+        self._report(f"got {message}")
         try:
             await self._worker.call(self._run, message)
         except Exception:
@@ -141,7 +132,7 @@ class Receiving:
         self.counts.handled += 1
 
     def _run(self, message: Message) -> None:
-        """On the messenger's thread."""
+        """Call the callback, on the messenger's thread."""
         subscription = self.callbacks.get(message.name)
         if subscription is None:
             raise LookupError(f"the subscription of {message.name!r} has ended")

@@ -1,14 +1,14 @@
-"""The relay: takes messages over from programs that end."""
+"""The relay: a node that takes messages over from programs that exit."""
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import Any, Unpack
 
+from colugo.config import NodeOptions
 from colugo.errors import ColugoError, DecodeError, StoreError
-from colugo.messenger.named_message import Envelope, from_bytes
-from colugo.messenger.names import (
+from colugo.messenger.messenger_stats import RelayStats
+from colugo.messenger.named_message import (
     ANSWER,
     MAX_DELIVER,
     PING,
@@ -16,60 +16,39 @@ from colugo.messenger.names import (
     SEND_PORT,
     SUB_PORT,
     TOPIC,
+    Envelope,
+    RecentIds,
+    from_bytes,
     passing_key,
 )
-from colugo.messenger.recent import Recent
 from colugo.node import Node
 from colugo.patterns.base import ThrottledWarnings
 from colugo.patterns.pubsub.callback_queue import MessageInfo
 from colugo.patterns.requests.reply import Reply
 from colugo.patterns.streams.browse import reading
 from colugo.patterns.streams.stream import DEFAULT_MAX_MESSAGES
-from colugo.patterns.streams.stream_stats import StreamStats
 from colugo.protocol.streams.message_parts import unpack_headers
 from colugo.protocol.streams.stream_message import StreamMessage
 
 _REMEMBERED = 100_000
-_HEARD = 10_000
+_PASSED_ON = 10_000
 """Of the messages with `ack=0`, which are sent again within seconds or never."""
 _PAGE = 1000
 _PAGE_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class RelayStats:
-    """What a relay has done.
-
-    Attributes:
-        taken: messages with `ack=1` that it has taken over.
-        again: those that it had already, of either kind; they were not taken or passed on once more.
-        passed: messages with `ack=0` that it has passed on.
-        refused: messages that it could not store.
-        malformed: requests that were no message of a messenger.
-        stream: of what it keeps.
-    """
-
-    taken: int
-    again: int
-    passed: int
-    refused: int
-    malformed: int
-    stream: StreamStats
-
-
 class Relay(Node):
-    """Takes over what messengers are to keep, and passes it on; run as other nodes are, or as `colugo relay`.
+    """A node that stores messages for messengers and delivers them; run it as any node, or as `colugo relay`.
 
-    Messengers of its realm discover it, and those that were given its address reach it without mDNS.
+    Messengers of its realm discover it; others connect to its address, without mDNS.
 
     Args:
-        name: what others see.
-        pub_port: TCP port of the stream that hands messages out; None for a free one.
-        recv_port: TCP port at which messages are taken; None for a free one.
-        persist_file: path of the file (SQLite) in which messages are kept; None to keep them in memory.
-        max_messages: how many messages are kept; beyond that, the relay takes no more.
-        realm: as of `Node`.
-        scope: as of `Node`.
+        name: the node's name.
+        pub_port: the TCP port of the stream that delivers messages; None for a free one.
+        recv_port: the TCP port at which it takes messages; None for a free one.
+        persist_file: the path of the file (SQLite) for the messages; None to keep them in memory.
+        max_messages: the most messages that it keeps; it refuses more.
+        **options: more options of the node: those of `Node`.
 
     Raises:
         ConfigurationError: if a value cannot work.
@@ -85,10 +64,9 @@ class Relay(Node):
         recv_port: int | None = SEND_PORT,
         persist_file: str | PathLike[str] | None = None,
         max_messages: int = DEFAULT_MAX_MESSAGES,
-        realm: str | None = None,
-        scope: str | None = None,
+        **options: Unpack[NodeOptions],
     ) -> None:
-        super().__init__(name, realm=realm, scope=scope)
+        super().__init__(name, **options)
         try:
             self.stream = self.add_stream(
                 TOPIC,
@@ -105,20 +83,20 @@ class Relay(Node):
             self.stop()
             raise
         self._complaints = ThrottledWarnings(self._runtime)
-        self._recent = Recent(_REMEMBERED)
-        self._heard = Recent(_HEARD)
+        self._recent = RecentIds(_REMEMBERED)
+        self._passed_on = RecentIds(_PASSED_ON)
         self._storing: dict[bytes, asyncio.Future[None]] = {}
-        self._recalled: asyncio.Future[None] | None = None
+        self._loading: asyncio.Future[None] | None = None
         self._taken = self._again = self._passed = self._refused = self._malformed = 0
 
     @property
     def endpoints(self) -> tuple[list[str], list[str]]:
-        """Where messages are handed out, and where they are taken."""
+        """The endpoints at which messages are delivered, and those at which they are taken."""
         return self.stream.endpoints, self._server.endpoints
 
     @property
     def stats(self) -> RelayStats:
-        """Counters so far."""
+        """The counters so far."""
         return RelayStats(
             taken=self._taken,
             again=self._again,
@@ -129,7 +107,7 @@ class Relay(Node):
         )
 
     async def _on_request(self, body: Any, reply: Reply) -> None:
-        """Take a message; the answer says that it is stored."""
+        """Take a message, and answer when it is stored."""
         if body == PING:
             reply(ANSWER)
             return
@@ -142,13 +120,13 @@ class Relay(Node):
         try:
             if envelope.ack:
                 await self._take(envelope, body)
-            elif envelope.id in self._heard:  # the messenger has missed the answer
+            elif envelope.id in self._passed_on:  # the answer was lost
                 self._again += 1
             else:
-                # first: if there is no room for it, nobody has got it, and it can be sent again
+                # first, because it may raise: then the message has reached nobody, and can be sent again
                 self._pass_on(envelope, body)
                 self._publisher.send(body)
-                self._heard.add(envelope.id)
+                self._passed_on.add(envelope.id)
         except ColugoError as error:
             self._refused += 1
             self._complaints.warn("taken", f"the message {envelope.name!r} was not taken", error)
@@ -157,8 +135,8 @@ class Relay(Node):
             reply(ANSWER)
 
     async def _take(self, envelope: Envelope, body: bytes) -> None:
-        """Store a message, but once only, however often it is sent."""
-        await self._remember()
+        """Store a message once, however often it is sent."""
+        await self._load_ids()
         if envelope.id in self._recent:
             self._again += 1
             return
@@ -174,14 +152,14 @@ class Relay(Node):
         finally:
             del self._storing[envelope.id]
 
-    async def _remember(self) -> None:
-        """Return when it is known what the store holds."""
-        if self._recalled is None:
-            self._recalled = asyncio.ensure_future(self._recall())
+    async def _load_ids(self) -> None:
+        """Return when the ids of the messages in the store are loaded."""
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(self._read_ids())
         try:
-            await asyncio.shield(self._recalled)
+            await asyncio.shield(self._loading)
         except StoreError:
-            self._recalled = None  # the next one tries again
+            self._loading = None  # the next message tries again
             raise
 
     async def _store(self, envelope: Envelope, body: bytes) -> None:
@@ -191,7 +169,7 @@ class Relay(Node):
         self.logger.debug("taken: %r", envelope.name)
 
     def _pass_on(self, envelope: Envelope, body: bytes) -> None:
-        """Hand a message to those that reach the relay only, if they listen."""
+        """Pass a message on to subscribers that are connected to the relay only."""
         key = passing_key(envelope.name)
         if self.stream.listeners(key):
             self.stream.send(body, key=key)
@@ -212,8 +190,7 @@ class Relay(Node):
             self._refused += 1
             self._complaints.warn("passed on", f"the message {envelope.name!r} was not passed on", error)
 
-    async def _recall(self) -> None:
-        """Learn which messages are in the store, before others are taken."""
+    async def _read_ids(self) -> None:
         if self.stream.store is None:
             return
         # what is built of nodes may look into them
@@ -226,6 +203,6 @@ class Relay(Node):
 
 
 def _id_of(stored: StreamMessage) -> bytes:
-    """The messenger's id of a message in the store; of one that has been sent otherwise, none that fits."""
+    """Return the messenger's id of a stored message; empty for one that another sender has stored."""
     one = unpack_headers(stored.headers).get("id")
     return one if isinstance(one, bytes) else b""

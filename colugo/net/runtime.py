@@ -101,7 +101,7 @@ class Runtime:
         self._directory: Directory | None = None
         self._scope_watch: ScopeWatch | None = None
         self._advertised: dict[bytes, Advertisement] = {}
-        self._on_open: list[Callable[[], None]] = []
+        self._on_open: list[Callable[[], object]] = []
         self.routes = Routes(host_id, self.ipc, self._tasks)
 
     @property
@@ -172,7 +172,7 @@ class Runtime:
         else:
             self._on_open.append(action)
 
-    def submit(self, action: Callable[..., None], *args: Any) -> None:
+    def submit(self, action: Callable[..., object], *args: Any) -> None:
         """Do it on the node's thread: at once if this is it, else handed over.
 
         Raises:

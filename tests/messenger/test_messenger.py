@@ -135,7 +135,7 @@ def test_a_kept_message_arrives_when_a_subscriber_comes(team: Team) -> None:
 
 def listen_to(messenger: Messenger, name: str, count: int) -> None:
     """Wait until so many want what a messenger keeps of a name: one of them is enough for it to go."""
-    stream = messenger._keeping._stream
+    stream = messenger._outbox._stream
     assert stream is not None
     assert wait_until(lambda: stream.listeners(name) == count)
 
@@ -499,7 +499,7 @@ def test_a_stop_tells_how_many_messages_nobody_has_had() -> None:
 def test_a_stop_with_a_timeout_waits_for_somebody_to_come(team: Team) -> None:
     a = team.add("a")
     a.send_message("n", 1, ack=1)
-    assert wait_until(lambda: not a._keeping.meeting_s)  # so long a stop without a timeout would wait
+    assert wait_until(lambda: not a._outbox.discovery_left_s)  # so long a stop without a timeout would wait
     left: list[int] = []
     stopping = threading.Thread(target=lambda: left.append(a.stop(timeout=seconds(10))))
     stopping.start()
@@ -540,7 +540,7 @@ def test_a_stop_that_is_interrupted_closes_everything(team: Team, monkeypatch: p
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(a._keeping, "finish", interrupted)
+    monkeypatch.setattr(a._outbox, "drain", interrupted)
     with pytest.raises(KeyboardInterrupt):
         a.stop()
     assert a.stopped()
@@ -593,7 +593,7 @@ def test_what_is_in_the_store_of_a_messenger_that_was_killed_arrives_later(
 def test_a_store_that_is_full_makes_the_send_fail_after_its_tries(team: Team) -> None:
     a = team.add("a", send_timeout=0.05, connection_retries=2)
     a.send_message("n", 0, ack=1)
-    stream = a._keeping._stream
+    stream = a._outbox._stream
     assert stream is not None
     stream._scheduler.intake.limits = type(stream._scheduler.intake.limits)(1, 10_000, None, "reject")
     with pytest.raises(NotStoredError, match=r"'n'.*2 tries of 0.05 s.*max_messages"):

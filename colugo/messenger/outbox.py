@@ -1,4 +1,4 @@
-"""Where a messenger's acknowledged messages are kept: at a relay, or in a stream of its own."""
+"""The outbox of a messenger: acknowledged messages go to a relay, or into a stream of its own."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import ipaddress
 import os
 import time
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from colugo.errors import (
     ClosedError,
@@ -16,31 +17,43 @@ from colugo.errors import (
     StoreError,
     StreamFullError,
 )
-from colugo.messenger.named_message import Envelope, to_bytes
-from colugo.messenger.names import GIVEN_TOPIC, MAX_DELIVER, MEETING_S, PING, RELAY_TOPIC, TOPIC
+from colugo.messenger.named_message import (
+    DISCOVERY_S,
+    GIVEN_TOPIC,
+    MAX_DELIVER,
+    PING,
+    RELAY_TOPIC,
+    TOPIC,
+    Envelope,
+    to_bytes,
+)
 from colugo.net.transport.port_choice import check_port
 from colugo.node import Node
 from colugo.patterns.streams.consuming.delivery import Delivery
 from colugo.patterns.streams.stream import Stream
 
+if TYPE_CHECKING:
+    from colugo.patterns.base import Part
+    from colugo.patterns.requests.request_client import RequestClient
+
 _HANDED_OVER_AT_A_TIME = 50
 _PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
-"""How long to wait until a relay that has not taken a message over is asked again; doubled each time."""
+"""The backoff after a relay has refused a message: it starts with one, doubles, and ends with the other."""
 
 
-class Keeping:
-    """Gives messages to a relay if there is one, and keeps those that it could not give.
+class Outbox:
+    """Gives messages to a relay if one is connected, and stores the others in a stream of its own.
 
-    It is used on the node's loop, but for its making.
+    Its methods are for the node's loop.
 
     Args:
-        node: the messenger's.
-        server: endpoint of the only relay that counts; None for those that are discovered.
-        store: path of the own stream's file; None to keep messages in memory, but not if a server was given.
-        timeout_s: how long one try takes at most.
-        tries: how often to try.
-        say: tells what happens, if it is wanted.
+        node: the messenger's node.
+        server: the endpoint of the only relay to use; None for those that are discovered.
+        store: the path of the own stream's file; None to store messages in memory, or with a server nowhere.
+        timeout_s: the longest time for one try, in seconds.
+        tries: the number of tries.
+        report: called with a line of text about each step.
     """
 
     def __init__(
@@ -51,79 +64,91 @@ class Keeping:
         store: str | os.PathLike[str] | None,
         timeout_s: float,
         tries: int,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self._node = node
         self._server = server
         self._timeout_s = timeout_s
         self._tries = tries
-        self._say = say
+        self._report = report
         self._stream: Stream | None = None
         self._stream_made = time.monotonic()
-        self._task: asyncio.Task[None] | None = None
-        self._at_once = asyncio.Event()
+        self._handing_over = False
+        self._retry_now = asyncio.Event()
+        self._store = store
+        self._relay: RequestClient
         self.stored = self.handed_over = 0
-        if store is not None:
-            self._stream = self._make_stream(store)
-        self._relay = node.add_request_client(
-            RELAY_TOPIC if server is None else GIVEN_TOPIC,
+        self.parts: list[Part] = []
+        """Its sockets on the node."""
+
+    def open(self) -> None:
+        """Add the sockets to the node.
+
+        Raises:
+            StoreError: if the store cannot be used.
+        """
+        if self._store is not None:
+            self._stream = self._make_stream(self._store)
+        self._relay = self._node.add_request_client(
+            RELAY_TOPIC if self._server is None else GIVEN_TOPIC,
             self._on_relay,
-            connect=[] if server is None else [server],
+            connect=[] if self._server is None else [self._server],
         )
+        self.parts.append(self._relay)
 
     @property
     def relays(self) -> int:
-        """How many relays are connected."""
+        """The number of relays that are connected."""
         return len(self._relay.servers)
 
     @property
     def kept(self) -> int:
-        """How many messages the own stream keeps."""
+        """The number of messages in the own stream."""
         return 0 if self._stream is None else self._stream.stats.messages
 
     @property
     def dead(self) -> int:
-        """How many of its messages were given up."""
+        """The number of dead letters in the own stream."""
         return 0 if self._stream is None else self._stream.stats.dead
 
     @property
-    def meeting_s(self) -> float:
-        """How much longer others may take to discover the own stream, seconds."""
-        return max(0.0, self._stream_made + MEETING_S - time.monotonic())
+    def discovery_left_s(self) -> float:
+        """The time that others may still need to discover the own stream, in seconds."""
+        return max(0.0, self._stream_made + DISCOVERY_S - time.monotonic())
 
     async def reach_relay(self) -> None:
         """Return when the given relay answers.
 
         Raises:
-            RelayError: if it does not.
+            RelayError: if it does not answer.
         """
         await self._retry(lambda: self._ask(PING), RelayError, "no relay answers")
 
-    async def meet_relay(self, within_s: float) -> None:
-        """Return when a relay is connected, or the time is over."""
+    async def wait_for_relay(self, timeout_s: float) -> None:
+        """Return when a relay is connected, or after the timeout."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(timeout_s):
                 await self._relay.ready()
 
     async def forward(self, envelope: Envelope) -> None:
-        """Give a message to the given relay, for whoever listens there.
+        """Send a message to the given relay, for its subscribers.
 
         Raises:
-            RelayError: if it could not be given.
+            RelayError: if the relay has not taken it.
         """
-        await self._retry(lambda: self._give(envelope), RelayError, _not_sent(envelope))
+        await self._retry(lambda: self._send(envelope), RelayError, _not_sent(envelope))
 
-    async def keep(self, envelope: Envelope) -> None:
+    async def store(self, envelope: Envelope) -> None:
         """Return when the message is stored.
 
         Raises:
             RelayError: if the given relay has not stored it.
-            NotStoredError: if nobody has.
+            NotStoredError: if neither a relay nor the own stream has stored it.
         """
         if self._server is not None and self._stream is None:
             await self.forward(envelope)
         else:
-            await self._retry(lambda: self._keep_somewhere(envelope), NotStoredError, _not_sent(envelope))
+            await self._retry(lambda: self._store_anywhere(envelope), NotStoredError, _not_sent(envelope))
         self.stored += 1
 
     async def _retry(
@@ -139,7 +164,7 @@ class Keeping:
                 if isinstance(error.__cause__, ClosedError):
                     raise error.__cause__ from error
                 failure = error
-                self._say(f"try {number} of {self._tries}: {what}: {error}")
+                self._report(f"try {number} of {self._tries}: {what}: {error}")
                 if number < self._tries:
                     await asyncio.sleep(until - loop.time())
             else:
@@ -149,12 +174,12 @@ class Keeping:
             why = f"nobody is connected at {self._server}; is `colugo relay` running there?"
         raise kind(f"{what} ({self._tries} tries of {self._timeout_s:g} s): {why}") from failure
 
-    async def _keep_somewhere(self, envelope: Envelope) -> None:
+    async def _store_anywhere(self, envelope: Envelope) -> None:
         if self._relay.servers:
             try:
-                await self._give(envelope)
+                await self._send(envelope)
             except RequestError as error:
-                self._say(f"the relay has not taken {envelope.name!r}, so it is kept here: {error}")
+                self._report(f"the relay has not taken {envelope.name!r}, so it is kept here: {error}")
             else:
                 return
         if self._stream is None:
@@ -165,56 +190,63 @@ class Keeping:
         if self._relay.servers:
             self._begin_to_hand_over()
 
-    async def _give(self, envelope: Envelope) -> None:
+    async def _send(self, envelope: Envelope) -> None:
         await self._ask(to_bytes(envelope))
 
     async def _ask(self, data: bytes) -> None:
         await self._relay.request(data, timeout_ms=max(1, round(self._timeout_s * 1000)))
 
     def _make_stream(self, store: str | os.PathLike[str] | None) -> Stream:
-        return self._node.add_stream(TOPIC, store=store, ack="any", max_deliver=MAX_DELIVER)
+        stream = self._node.add_stream(TOPIC, store=store, ack="any", max_deliver=MAX_DELIVER)
+        self.parts.append(stream)
+        return stream
 
-    # --- what was kept, when a relay comes
+    # --- handing over to a relay
 
     def _on_relay(self) -> None:
-        self._say("a relay is connected")
-        self._at_once.set()
+        self._report("a relay is connected")
+        self._retry_now.set()
         self._begin_to_hand_over()
 
     def _begin_to_hand_over(self) -> None:
-        if self._stream is not None and (self._task is None or self._task.done()):
-            runtime = self._node._runtime  # noqa: SLF001 - what is built of nodes may look into them
-            self._task = runtime.spawn(self._hand_over(self._stream), "hand over to the relay")
+        if self._stream is not None and not self._handing_over:
+            with contextlib.suppress(ClosedError):  # the node is about to close
+                self._node.spawn(self._hand_over(self._stream), name="hand over to the relay")
+                self._handing_over = True
 
     async def _hand_over(self, stream: Stream) -> None:
-        """Give relays what the own stream keeps; one that is full is asked again, with growing pauses."""
+        """Send relays what is in the own stream, with a growing backoff while they take nothing."""
         pause_s = _PAUSE_S
-        while stream.stats.messages and self._relay.servers:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._at_once.wait()
-            self._at_once.clear()
-            before = self.handed_over
-            await self._hand_over_until_one_fails(stream)
-            pause_s = _PAUSE_S if self.handed_over > before else min(2 * pause_s, _LONGEST_PAUSE_S)
+        try:
+            while not stream.closed and stream.stats.messages and self._relay.servers:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._retry_now.wait()
+                self._retry_now.clear()
+                before = self.handed_over
+                if not stream.closed:
+                    await self._hand_over_until_one_fails(stream)
+                pause_s = _PAUSE_S if self.handed_over > before else min(2 * pause_s, _LONGEST_PAUSE_S)
+        finally:
+            self._handing_over = False
 
     async def _hand_over_until_one_fails(self, stream: Stream) -> None:
-        """Give the relay what the stream keeps, as its consumer, until all is given or one try fails."""
+        """Send the relay what is in the stream, as its consumer, until it is drained or a request fails."""
         failed = asyncio.Event()
 
         async def give(data: bytes, delivery: Delivery) -> None:
             if failed.is_set():
-                return  # not settled: it goes back when the consumer is closed
+                return  # unsettled: redelivered when the consumer is closed
             try:
                 await self._ask(data)
             except RequestError as error:
-                self._say(f"the relay has not taken over {delivery.key!r}: {error}")
+                self._report(f"the relay has not taken over {delivery.key!r}: {error}")
                 failed.set()
             else:
                 self.handed_over += 1
                 delivery.ack()
 
-        # a topic that nobody has, so that it is given no other stream than this one
+        # no stream advertises this topic, so the consumer gets this stream only
         consumer = self._node.add_consumer(
             GIVEN_TOPIC,
             give,
@@ -233,22 +265,22 @@ class Keeping:
             with contextlib.suppress(ClosedError):
                 await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def finish(self, within_s: float, meeting_s: float) -> None:
-        """Wait until what is kept here has been handed over, or acknowledged by consumers; not for long.
+    async def drain(self, timeout_s: float, discovery_s: float) -> None:
+        """Wait until relays have taken over the own stream's messages, or consumers acknowledged them.
 
         Args:
-            within_s: seconds at most.
-            meeting_s: of these, how many for a relay or a consumer to come, if there is none.
+            timeout_s: the longest time, in seconds.
+            discovery_s: the part of it for a relay or a consumer to connect, if there is none.
         """
         stream = self._stream
         if stream is None or not stream.stats.messages:
             return
         loop = asyncio.get_running_loop()
-        until = loop.time() + within_s
+        until = loop.time() + timeout_s
         if not (self._relay.servers or stream.consumers):
-            await self._meet_anybody(stream, min(until, loop.time() + meeting_s))
+            await self._wait_for_any(stream, min(until, loop.time() + discovery_s))
         if self._relay.servers:
-            self._at_once.set()
+            self._retry_now.set()
             self._begin_to_hand_over()
         elif not stream.consumers:
             return
@@ -256,8 +288,8 @@ class Keeping:
             async with asyncio.timeout_at(until):
                 await stream.drained()
 
-    async def _meet_anybody(self, stream: Stream, until: float) -> None:
-        """Return when a relay or a consumer is connected, or the time has come."""
+    async def _wait_for_any(self, stream: Stream, until: float) -> None:
+        """Return when a relay or a consumer is connected, or at a time of the loop's clock."""
         waiting = [asyncio.ensure_future(one) for one in (self._relay.ready(), stream.ready())]
         try:
             with contextlib.suppress(TimeoutError):
@@ -274,14 +306,14 @@ def _not_sent(envelope: Envelope) -> str:
 
 
 def relay_endpoint(address: str, port: int) -> str:
-    """The endpoint of a relay's port.
+    """Return the endpoint of a relay.
 
     Args:
-        address: its host's name or address.
-        port: 1 to 65535.
+        address: the name or address of its host.
+        port: its port, 1 to 65535.
 
     Raises:
-        ConfigurationError: if that is no port, or the address has one.
+        ConfigurationError: if the port is none, or the address contains one.
     """
     check_port(port)
     if not isinstance(address, str) or not address:
