@@ -209,7 +209,7 @@ def test_a_subscriber_whose_publisher_has_just_left_stops_without_a_wait(
             async with Node("a") as a:
                 a.add_publisher("t")
                 await subscriber.ready()
-            connector = subscriber._inflow.links._framed
+            connector = subscriber._receiver.links._framed
             assert connector is not None
             assert connector.socket.get(zmq.LINGER) == 0
 

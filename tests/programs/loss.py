@@ -86,7 +86,7 @@ async def read(node: Node, kind: str, queue: int, codec: str | None) -> None:
 
     def joined(peer: Advertisement) -> None:
         publisher = peer.socket_id
-        counts.joined_at.setdefault(publisher.hex(), subscriber._inflow.streams[publisher].ledger.expected)
+        counts.joined_at.setdefault(publisher.hex(), subscriber._receiver.streams[publisher].ledger.expected)
         _say("joined", publisher.hex())
 
     subscriber = node.add_subscriber(
@@ -113,8 +113,7 @@ def _totals(subscriber: Subscriber, counts: Counts) -> dict[str, Any]:
         "out_of_order": counts.out_of_order,
         "received": {peer.socket_id.hex(): one.received for peer, one in stats.by_publisher.items()},
         "lost": {peer.socket_id.hex(): one.lost for peer, one in stats.by_publisher.items()},
-        "arrived": sum(one.ledger.received for one in subscriber._inflow.streams.values())
-        + subscriber._inflow.past.received,
+        "arrived": subscriber._receiver.total().received,
         "dropped": stats.dropped,
         "undecodable": stats.undecodable,
         "malformed": stats.malformed,

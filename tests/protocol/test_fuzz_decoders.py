@@ -30,13 +30,13 @@ from colugo.protocol.frames import NO_ID, FrameKind
 from colugo.protocol.membership.control import decode_body, decode_control, encode_control
 from colugo.protocol.pubsub import publications
 from colugo.protocol.pubsub.publications import (
-    ALL_READERS,
+    ALL_SUBSCRIBERS,
     FLAG_ANSWER,
     FLAG_CONFLATE,
     FLAG_END,
     FLAG_LARGE,
     FLAG_WAIT,
-    READER_PREFIX,
+    SUBSCRIBER_PREFIX,
     SegmentAck,
     decode_ack,
     encode_ack,
@@ -108,7 +108,7 @@ class Decoder:
 def read_message(data: bytes) -> None:
     """Read one frame of publish/subscribe or two, as bytes and as views."""
     frame, mark, rest = data.partition(SECOND_FRAME)
-    start = 9 if frame.startswith(READER_PREFIX) else 0
+    start = 9 if frame.startswith(SUBSCRIBER_PREFIX) else 0
     large = rest if mark else None
     with contextlib.suppress(FrameError):  # with a second frame where there was none, and without it
         read_publication(frame, start, None if mark else b"")
@@ -168,7 +168,7 @@ LARGE_HEAD = encode_publication(
     ID, 9, NOW, [b"large" * 9], flags=FLAG_LARGE | FLAG_END | FLAG_TEXT, segment=2**40
 )
 RETAINED_HEAD = encode_publication(ID, 9, NOW, [b"\xff" * 30], kind=FrameKind.RETAINED, flags=FLAG_LARGE)
-OWN = READER_PREFIX + ID
+OWN = SUBSCRIBER_PREFIX + ID
 PUBLICATIONS = [
     encode_publication(ID, 5, NOW, [b"21.5"], flags=publications.FLAG_TEXT | FLAG_END, segment=3),
     encode_publication(ID, 2**40, 7, [b"", b"a", b"bc" * 40], flags=FLAG_WAIT, segment=254),
@@ -183,7 +183,7 @@ PUBLICATIONS = [
     encode_publication(ID, 5, NOW, [], kind=FrameKind.BEACON, flags=FLAG_ANSWER),
     encode_publication(ID, 5, NOW, [], kind=FrameKind.BEACON, flags=FLAG_END, segment=77),
 ]
-ACKS = [encode_ack(SegmentAck(ID, ID[::-1], NOW, segment))[0] for segment in (5, ALL_READERS)]
+ACKS = [encode_ack(SegmentAck(ID, ID[::-1], NOW, segment))[0] for segment in (5, ALL_SUBSCRIBERS)]
 CALLS = [Call(1, FLAG_TEXT, b"door"), Call(2**50, 0, b""), Call(3, FLAG_ERROR, b"x" * 40)]
 EQUAL_CALLS = [Call(number, FLAG_TEXT, b"%02d" % number) for number in range(66)]
 REPLIES = [Call(1, FLAG_TEXT, b"ok"), Call(2**64 - 1, FLAG_REFUSED, b"")]

@@ -25,7 +25,7 @@ from colugo.protocol.membership.control import (
 from colugo.protocol.membership.entries import Greeting, NodeEntries, NodeEntry, Refusal, SocketRecord
 from colugo.protocol.pubsub import publications
 from colugo.protocol.pubsub.publications import (
-    ALL_READERS,
+    ALL_SUBSCRIBERS,
     FLAG_ANSWER,
     FLAG_CONFLATE,
     FLAG_END,
@@ -92,13 +92,13 @@ class Frame(NamedTuple):
 
 HI_YOU = [b"hi", b"you"]
 PUBLICATIONS = {
-    "welcome": Frame(FrameKind.WELCOME, 0, ALL_READERS, 41, [], READER),
+    "welcome": Frame(FrameKind.WELCOME, 0, ALL_SUBSCRIBERS, 41, [], READER),
     "publication": Frame(FrameKind.DATA, FLAG_TEXT | FLAG_END, 3, 41, HI_YOU),
     "large": Frame(FrameKind.DATA, FLAG_LARGE, 4, 43, [b"picture"], large=EXAMPLES["large-payload"]),
-    "retained": Frame(FrameKind.RETAINED, FLAG_TEXT, ALL_READERS, 41, HI_YOU, READER),
+    "retained": Frame(FrameKind.RETAINED, FLAG_TEXT, ALL_SUBSCRIBERS, 41, HI_YOU, READER),
     "beacon-end": Frame(FrameKind.BEACON, FLAG_END, 4, 44, []),
-    "beacon": Frame(FrameKind.BEACON, FLAG_ANSWER, ALL_READERS, 44, []),
-    "cut": Frame(FrameKind.CUT, 0, ALL_READERS, 44, [], READER),
+    "beacon": Frame(FrameKind.BEACON, FLAG_ANSWER, ALL_SUBSCRIBERS, 44, []),
+    "cut": Frame(FrameKind.CUT, 0, ALL_SUBSCRIBERS, 44, [], READER),
 }
 CALLS = {
     "request": (FrameKind.REQUEST, [Call(7, FLAG_TEXT, b"ping")]),
@@ -197,7 +197,7 @@ def test_acknowledgements_are_what_is_written_and_read() -> None:
     ack = SegmentAck(SOCKET_ID, READER[1:], 43, 3)
     assert encode_ack(ack) == (EXAMPLES["ack"], EXAMPLES["ack-end"])
     assert decode_ack(EXAMPLES["ack"]) == ack
-    assert encode_ack(ack._replace(segment=ALL_READERS))[0] == EXAMPLES["ack-all"]
+    assert encode_ack(ack._replace(segment=ALL_SUBSCRIBERS))[0] == EXAMPLES["ack-all"]
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -1,74 +1,80 @@
-"""Waiting for readers: what `flow="wait"` stands on."""
+"""Waiting for slow subscribers, for publishers with `flow="wait"`."""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Collection
 from typing import Generic, Protocol, TypeVar
 
 
-class SlowReader(Protocol):
-    """Somebody for whom all wait.
+class SlowSubscriber(Protocol):
+    """A subscriber for which the publisher waits.
 
     Attributes:
-        progress: when it last got on, seconds of `time.monotonic`.
+        progress: the time of its last progress, seconds of `time.monotonic`.
     """
 
     progress: float
 
 
-W = TypeVar("W", bound=SlowReader)
+S = TypeVar("S", bound=SlowSubscriber)
 
 
-class Backpressure(Generic[W]):
-    """Those who wait until all readers can take more, and the patience they have.
+class BackpressureListener(Protocol[S]):
+    """The writer that waits for its subscribers."""
+
+    def blocking(self) -> Collection[S]:
+        """Return the subscribers without credit for the next batch."""
+
+    def cut_off(self, subscriber: S) -> None:
+        """Leave a stalled subscriber behind."""
+
+
+class Backpressure(Generic[S]):
+    """A queue of senders that wait until all subscribers have credit, and the patience with a stalled one.
 
     Args:
-        lacking: gives those who cannot take what is to be sent.
-        cut_off: gives up one of them.
-        stall_ms: patience with one that does not get on.
+        listener: the writer.
+        stall_ms: milliseconds without progress after which a subscriber is cut off.
     """
 
-    def __init__(
-        self, lacking: Callable[[], Iterable[W]], cut_off: Callable[[W], None], stall_ms: int
-    ) -> None:
-        self._lacking = lacking
-        self._cut_off = cut_off
+    def __init__(self, listener: BackpressureListener[S], stall_ms: int) -> None:
+        self._listener = listener
         self._stall_s = stall_ms / 1000
         self._since = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self.shut = False
-        """Whether nothing can be sent now."""
+        """True while nothing can be sent."""
         self.turn = asyncio.Lock()
-        """Held by the first of those who wait, so that no task leaves the others waiting for ever."""
+        """A lock for the first sender in the queue, so that no task starves the others."""
 
     def shut_off(self) -> None:
-        """Nothing can be sent now: whoever wants to has to wait."""
+        """Make senders wait from now on."""
         self.shut = True
 
-    def look(self) -> None:
-        """Go on if all can take more."""
-        if self.shut and not self._lacking():
-            self._go_on()
+    def update(self) -> None:
+        """Release the senders if all subscribers have credit again."""
+        if self.shut and not self._listener.blocking():
+            self._release()
 
     async def opened(self) -> None:
-        """Wait until it has gone on, in the order of the calls."""
+        """Wait until senders are released, in the order of the calls."""
         if not self.shut:
             await asyncio.sleep(0)
             return
-        if self._timer is None:  # patience begins with the first who waits
+        if self._timer is None:  # patience begins with the first sender that waits
             self._since = time.monotonic()
-            self._look_later(self._stall_s)
+            self._check_later(self._stall_s)
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         await future
 
     def close(self) -> None:
-        """Let all go on, and find it closed."""
-        self._go_on()
+        """Release the senders, which then find the publisher closed."""
+        self._release()
 
-    def _go_on(self) -> None:
+    def _release(self) -> None:
         self.shut = False
         if self._timer is not None:
             self._timer.cancel()
@@ -78,21 +84,20 @@ class Backpressure(Generic[W]):
             if not future.done():
                 future.set_result(None)
 
-    def _look_later(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._stalled)
+    def _check_later(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._cut_off_stalled)
 
-    def _stalled(self) -> None:
-        """Give up those that have not got on for so long, while all were waiting."""
+    def _cut_off_stalled(self) -> None:
         self._timer = None
         now = time.monotonic() + 0.001  # a timer may fire one clock tick early
         waits = []
-        for reader in self._lacking():
-            since = max(reader.progress, self._since)
+        for subscriber in self._listener.blocking():
+            since = max(subscriber.progress, self._since)
             if now - since >= self._stall_s:
-                self._cut_off(reader)
+                self._listener.cut_off(subscriber)
             else:
                 waits.append(since + self._stall_s - now)
         if waits:
-            self._look_later(min(waits))
+            self._check_later(min(waits))
         else:
-            self._go_on()
+            self._release()

@@ -1,55 +1,63 @@
-"""Telling readers again and again where the stream is, when it rests: so that they learn of a lost tail."""
+"""Beacons of an idle publisher, from which subscribers learn of a lost tail."""
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 
 _FIRST_S = 1.0
 _LONGEST_S = 10.0
 
 
-class Beacon:
-    """Calls back when messages rest, after pauses of 1, 2, 4, 8, 10, 10 … s: one is lost in a full pipe.
+class BeaconListener(Protocol):
+    """The writer of a publisher.
 
-    While messages are sent, it looks each second whether a reader is behind, and calls back then.
+    Attributes:
+        sequence: the sequence number of the next message.
+    """
+
+    sequence: int
+
+    @property
+    def subscribers(self) -> int:
+        """The number of connected subscribers."""
+
+    @property
+    def behind(self) -> int:
+        """The number of subscribers that are too far behind."""
+
+    def send_beacon(self) -> None:
+        """Send a beacon."""
+
+
+class Beacon:
+    """The timer of beacons: 1, 2, 4, 8, 10, 10 … s apart while no message is sent.
+
+    A single beacon may be lost in a full pipe. While messages are sent, a beacon follows each second in which
+    a subscriber is behind.
 
     Args:
         loop: the running loop.
-        sequence: gives the number of the next message.
-        wanted: whether anyone listens.
-        urgent: whether a reader is behind.
-        send: sends a beacon.
+        listener: the writer.
     """
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        sequence: Callable[[], int],
-        wanted: Callable[[], bool],
-        urgent: Callable[[], bool],
-        send: Callable[[], None],
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, listener: BeaconListener) -> None:
         self._loop = loop
-        self._sequence = sequence
-        self._wanted = wanted
-        self._urgent = urgent
-        self._send = send
-        self._seen = -1
+        self._listener = listener
+        self._last_sequence = -1
         self._wait_s = _FIRST_S
         self._timer: asyncio.TimerHandle | None = None
         self.idle = True
-        """Whether the next message has to start it."""
+        """True if the next message has to start the timer."""
 
     def start(self) -> None:
-        """Begin, or begin anew, because a message has been sent."""
+        """Start the timer, or start it anew, because a message has been sent."""
         self.stop()
         self.idle = False
         self._wait_s = _FIRST_S
-        self._seen = self._sequence()
+        self._last_sequence = self._listener.sequence
         self._timer = self._loop.call_later(_FIRST_S, self._tick)
 
     def stop(self) -> None:
-        """End."""
+        """Stop the timer."""
         self.idle = True
         if self._timer is not None:
             self._timer.cancel()
@@ -57,13 +65,13 @@ class Beacon:
 
     def _tick(self) -> None:
         self.idle = True
-        if not self._wanted():
+        if not self._listener.subscribers:
             return
-        sequence = self._sequence()
-        resting = sequence == self._seen
+        sequence = self._listener.sequence
+        resting = sequence == self._last_sequence
         self._wait_s = min(2 * self._wait_s, _LONGEST_S) if resting else _FIRST_S
         self.idle = resting
-        self._seen = sequence
-        if resting or self._urgent():
-            self._send()
+        self._last_sequence = sequence
+        if resting or self._listener.behind:
+            self._listener.send_beacon()
         self._timer = self._loop.call_later(self._wait_s, self._tick)

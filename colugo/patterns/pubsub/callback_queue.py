@@ -1,4 +1,4 @@
-"""Handing messages to a subscriber's callback, or to its queue."""
+"""Delivery of messages to a subscriber's callback, or to its queue."""
 
 import asyncio
 import time
@@ -18,13 +18,13 @@ _THREAD_SLICE = 256
 
 
 class MessageInfo(NamedTuple):
-    """What is known of a message besides itself.
+    """The metadata of a message.
 
     Attributes:
         topic: the topic it was published on.
         peer: the publisher's advertisement; of a plain ZeroMQ publisher only `node`, its endpoint.
-        sequence: its number at the publisher, from 0 on; None if there is none.
-        sent_ns: when it was sent, nanoseconds since 1970 by the sender's clock; None if unknown.
+        sequence: its sequence number at the publisher, beginning with 0; None if unknown.
+        sent_ns: the time of sending, nanoseconds since 1970 by the sender's clock; None if unknown.
     """
 
     topic: str
@@ -34,12 +34,12 @@ class MessageInfo(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where messages that arrived together come from.
+    """The common metadata of messages that arrived together.
 
     Attributes:
         topic: the topic they were published on.
         peer: the publisher.
-        sent_ns: when they were sent; None if unknown.
+        sent_ns: the time of sending, nanoseconds since 1970; None if unknown.
     """
 
     topic: str
@@ -48,7 +48,7 @@ class Origin(NamedTuple):
 
 
 def as_info(origin: Origin, sequence: int | None) -> MessageInfo:
-    """What is known of one of the messages."""
+    """Return the metadata of one of the messages."""
     return MessageInfo(origin.topic, origin.peer, sequence, origin.sent_ns)
 
 
@@ -56,48 +56,48 @@ Sequences = Iterable[int | None]
 
 
 class CallbackQueue(Protocol):
-    """One way of handing over."""
+    """One way to deliver messages."""
 
     @property
     def dropped(self) -> int:
-        """Messages that have been dropped because they waited too long."""
+        """The number of messages that a full queue has dropped."""
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """How many messages wait, and how many may; 0 and 0 without a queue."""
+        """The number of waiting messages, and its limit; 0 and 0 without a queue."""
 
-    def hand(self, messages: list[Any], sequences: Sequences, origin: Origin) -> None:
-        """Hand over, at once, however many they are."""
+    def deliver(self, messages: list[Any], sequences: Sequences, origin: Origin) -> None:
+        """Deliver all messages at once."""
 
-    def hand_in_turns(
+    def deliver_in_turns(
         self, messages: list[Any], sequences: Sequences, origin: Origin, *, wait: bool
     ) -> MoreToRead | None:
-        """Hand over, in turns with the loop's other work.
+        """Deliver messages in turns with the loop's other work.
 
         Args:
-            messages: decoded.
-            sequences: their numbers.
-            origin: of them.
-            wait: whether to wait for room where there is a queue, instead of dropping messages.
+            messages: the decoded messages.
+            sequences: their sequence numbers.
+            origin: their common metadata.
+            wait: True to wait for room in a full queue, False to drop its oldest messages.
 
         Returns:
-            What is left to do; None if all is done.
+            The rest of the work; None if nothing is left.
         """
 
     def open(self) -> None:
-        """Begin, on the loop."""
+        """Begin to deliver, on the loop."""
 
     def close(self) -> None:
-        """End."""
+        """Stop delivering."""
 
 
 class DirectCallbacks:
-    """Calls a plain function on the loop.
+    """Delivery by calling a plain function on the loop.
 
     Args:
-        runtime: the node's.
+        runtime: the node's runtime.
         handler: the callback.
-        batch: whether it gets lists.
+        batch: True to call it with lists.
     """
 
     dropped = 0
@@ -111,27 +111,27 @@ class DirectCallbacks:
         self._closed = False
 
     def open(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Call no more."""
+        """Stop calling."""
         self._closed = True
 
-    def hand(self, messages: list[Any], sequences: Sequences, origin: Origin) -> None:
-        """Call back."""
+    def deliver(self, messages: list[Any], sequences: Sequences, origin: Origin) -> None:
+        """Call the callback for all messages."""
         if self._closed:  # by another callback
             return
         began = time.monotonic()
         self._call(messages, sequences, origin)
         self._pace.record(time.monotonic() - began, len(messages), self._handler.callback)
 
-    def hand_in_turns(
+    def deliver_in_turns(
         self, messages: list[Any], sequences: Sequences, origin: Origin, *, wait: bool
     ) -> MoreToRead | None:
-        """Call back for a few, and for the rest by and by."""
+        """Call the callback for some messages, and for the rest in later turns."""
         del wait
         if len(messages) <= self._pace.size or self._batch:
-            self.hand(messages, sequences, origin)
+            self.deliver(messages, sequences, origin)
             return None
         return self._in_turns(messages, sequences, origin)
 
@@ -141,7 +141,7 @@ class DirectCallbacks:
         while at < len(messages) and not self._closed:
             size = self._pace.size
             part = messages[at : at + size]
-            self.hand(part, islice(numbers, len(part)), origin)
+            self.deliver(part, islice(numbers, len(part)), origin)
             at += size
             yield False
 
@@ -175,15 +175,15 @@ class DirectCallbacks:
 
 
 class QueuedCallbacks:
-    """Puts messages into a queue, for a coroutine, a thread, or the iteration.
+    """Delivery through a queue, to a coroutine, a thread, or the iteration.
 
     Args:
-        runtime: the node's.
+        runtime: the node's runtime.
         handler: the callback; None for the iteration.
-        limit: how many messages may wait.
-        batch: whether the callback gets lists.
-        executor: whether the callback runs on a thread of its own.
-        on_room: called when there is room again, after there was none.
+        limit: the number of messages that may wait.
+        batch: True to call the callback with lists.
+        executor: True to call it on a thread of its own.
+        on_room: called when a full queue has room again.
     """
 
     def __init__(
@@ -206,60 +206,55 @@ class QueuedCallbacks:
 
     @property
     def dropped(self) -> int:
-        """Messages that the full queue has dropped."""
+        """The number of messages that the full queue has dropped."""
         return self.inbox.dropped
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """How many messages wait, and how many may."""
-        return len(self.inbox), len(self.inbox) + self.inbox.room
+        """The number of waiting messages, and its limit."""
+        return len(self.inbox), self.inbox.limit
 
     def open(self) -> None:
-        """Let the callback have what is in the queue."""
+        """Begin to call the callback for the messages of the queue."""
         if self._handler is not None:
             work = self._work_on_thread if self._executor else self._work
             self._runtime.spawn(work(self._handler), self._handler.label)
 
     def close(self) -> None:
-        """End: the iteration ends after what waits already."""
+        """Stop; the iteration ends after the messages that wait already."""
         self._closed = True
         self.inbox.close()
 
-    def hand(self, messages: list[Any], sequences: Sequences, origin: Origin) -> None:
-        """Put all in; what is over the limit drops the oldest."""
+    def deliver(self, messages: list[Any], sequences: Sequences, origin: Origin) -> None:
+        """Add all messages; above the limit, the oldest are dropped."""
         self.inbox.put(zip(messages, repeat(origin), sequences, strict=False))
 
-    def hand_in_turns(
+    def deliver_in_turns(
         self, messages: list[Any], sequences: Sequences, origin: Origin, *, wait: bool
     ) -> MoreToRead | None:
-        """Put them in as there is room; whoever takes them has a turn before anything is dropped."""
+        """Add messages as there is room; their consumer gets a turn before any is dropped."""
         if len(messages) <= self.inbox.room:
-            self.hand(messages, sequences, origin)
+            self.deliver(messages, sequences, origin)
             return None
         return self._in_turns(zip(messages, repeat(origin), sequences, strict=False), len(messages), wait)
 
-    def _in_turns(self, items: Iterator[Any], left: int, wait: bool) -> MoreToRead:  # noqa: FBT001 - as it was given
+    def _in_turns(self, items: Iterator[Any], left: int, wait: bool) -> MoreToRead:  # noqa: FBT001 - as it was passed
         while left and not self._closed:
             room = self.inbox.room
             if room > 0:
                 self.inbox.put(islice(items, room))
                 left -= min(room, left)
             elif wait:
-                self.inbox.on_room = self._resume
+                self.inbox.call_on_room(self._on_room)
                 yield True
             else:
                 yield False
                 if self.inbox.room <= 0:
                     self.inbox.put(items)
                     return
-        self.inbox.on_room = None
-
-    def _resume(self) -> None:
-        self.inbox.on_room = None
-        self._on_room()
 
     async def _work(self, handler: Handler) -> None:
-        """Run a coroutine callback, one message or list after another."""
+        """Await a coroutine callback for one message or list after another."""
         inbox = self.inbox
         while True:
             try:
@@ -269,7 +264,7 @@ class QueuedCallbacks:
             await handler.run_to_end(*_arguments(items, batch=self._batch))
 
     async def _work_on_thread(self, handler: Handler) -> None:
-        """Run a plain callback on a thread, one message or list after another."""
+        """Call a plain callback on a thread for one message or list after another."""
         loop = asyncio.get_running_loop()
         with_thread = ThreadPoolExecutor(1, f"colugo {self._runtime.name} {handler.label}")
         try:
@@ -287,7 +282,7 @@ class QueuedCallbacks:
             return
         for number, item in enumerate(items):
             if self._closed:
-                self.inbox.dropped += len(items) - number
+                self.inbox.count_dropped(len(items) - number)
                 return
             handler.run(*_arguments([item], batch=False))
 

@@ -1,4 +1,4 @@
-"""A subscription's bounded queue."""
+"""The bounded queue of a subscriber."""
 
 import asyncio
 from collections import deque
@@ -7,71 +7,79 @@ from typing import Any
 
 
 class Inbox:
-    """Messages that wait for a coroutine or thread; when it is full, the oldest are dropped and counted.
+    """A queue of messages that drops and counts the oldest when it is full.
 
     Args:
-        limit: how many messages may wait.
+        limit: the number of messages that may wait.
 
     Attributes:
-        dropped: messages that were dropped.
-        on_room: called when something has been taken, if it was full; None to have it not called.
+        limit: the number of messages that may wait.
+        dropped: the number of dropped messages.
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._items: deque[Any] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
         self.dropped = 0
-        self.on_room: Callable[[], None] | None = None
+        self._on_room: Callable[[], None] | None = None
 
     def __len__(self) -> int:
         return len(self._items)
 
     @property
     def room(self) -> int:
-        """How many more messages it takes without dropping one."""
-        return self._limit - len(self._items)
+        """The number of messages that it takes without dropping one."""
+        return self.limit - len(self._items)
 
     def put(self, items: Iterable[Any]) -> None:
         """Add items."""
         self._items.extend(items)
-        while len(self._items) > self._limit:
+        while len(self._items) > self.limit:
             self._items.popleft()
             self.dropped += 1
         self._wake()
 
     async def get(self) -> Any:
-        """The next item.
+        """Wait for the next item and return it.
 
         Raises:
-            StopAsyncIteration: when the inbox is closed and empty.
+            StopAsyncIteration: if the inbox is closed and empty.
         """
         if not self._items:
-            await self._some()
+            await self._wait()
         item = self._items.popleft()
         self._taken()
         return item
 
     async def get_all(self) -> list[Any]:
-        """All items that wait, at least one.
+        """Wait for at least one item and return all.
 
         Raises:
-            StopAsyncIteration: when the inbox is closed and empty.
+            StopAsyncIteration: if the inbox is closed and empty.
         """
         if not self._items:
-            await self._some()
+            await self._wait()
         items = list(self._items)
         self._items.clear()
         self._taken()
         return items
 
     def close(self) -> None:
-        """End: what waits can still be taken."""
+        """Close the inbox; waiting items can still be taken."""
         self._closed = True
         self._wake()
 
-    async def _some(self) -> None:
+    def call_on_room(self, callback: Callable[[], None]) -> None:
+        """Call back once, when the next item is taken from the full queue."""
+        self._on_room = callback
+
+    def count_dropped(self, count: int) -> None:
+        """Count items that were taken and not delivered."""
+        self.dropped += count
+
+    async def _wait(self) -> None:
         while not self._items:
             if self._closed:
                 raise StopAsyncIteration
@@ -81,8 +89,9 @@ class Inbox:
             await asyncio.shield(waiter)
 
     def _taken(self) -> None:
-        if self.on_room is not None:
-            self.on_room()
+        if self._on_room is not None:
+            on_room, self._on_room = self._on_room, None
+            on_room()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -15,12 +15,12 @@ from colugo.net.binding import Binding
 from colugo.net.runtime import Runtime
 from colugo.net.transport.socket_reader import SocketReader
 from colugo.net.transport.sockets import LINGER_MS
-from colugo.patterns.base import Part, ThrottledWarnings, check_count, check_size
+from colugo.patterns.base import Part, check_count, check_size
 from colugo.patterns.gate import Gate
 from colugo.patterns.pubsub.backpressure import Backpressure
 from colugo.patterns.pubsub.framed_writer import FramedWriter
 from colugo.patterns.pubsub.raw_writer import RawWriter
-from colugo.patterns.pubsub.readers import Reader
+from colugo.patterns.pubsub.subscriber_table import JoinedSubscriber
 from colugo.patterns.pubsub.thread_handoff import TURN_S, ThreadHandoff
 from colugo.protocol.advertisement import Framing, SocketKind
 from colugo.protocol.codecs import PLAIN, resolve_codec
@@ -32,13 +32,13 @@ DEFAULT_HWM = 100_000
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 DEFAULT_STALL_MS = 5_000
 _DRAIN_S = 60.0
-"""How long a node that stops waits for readers at most."""
+"""The longest wait of a stopping node for its subscribers."""
 
 FlowPolicy = Literal["drop", "wait"]
 
 
 class _Done:
-    """What is awaited when there is nothing to wait for."""
+    """An awaitable for when there is nothing to wait for."""
 
     def __await__(self) -> Generator[None, None, None]:
         return
@@ -50,15 +50,15 @@ _DONE = _Done()
 
 @dataclass(frozen=True, slots=True)
 class PublisherStats:
-    """What a publisher has done.
+    """The counters of a publisher.
 
     Attributes:
-        sent: messages; with `conflate`, those included that a newer one replaced before they left.
-        sent_bytes: bytes of the payloads that have left or are about to.
-        subscribers: readers that are connected now.
-        behind: of those, how many are so far behind that nothing is sent to them now.
-        dropped: messages that were not sent to a reader because it was too far behind; counted for each
-            such reader, when it takes part again or leaves. With `conflate` none is.
+        sent: messages sent; with `conflate`, including those that a newer one replaced before they were sent.
+        sent_bytes: bytes of their payloads.
+        subscribers: subscribers that are connected now.
+        behind: subscribers among them that are too far behind to be sent anything.
+        dropped: messages that were not sent to a subscriber because it was too far behind; counted for each
+            such subscriber when it has caught up or leaves. Always 0 with `conflate`.
     """
 
     sent: int
@@ -69,7 +69,7 @@ class PublisherStats:
 
 
 class Publisher(Part):
-    """Sends messages to all subscribers of a topic; made by `Node.add_publisher`."""
+    """The sending side of a topic; made by `Node.add_publisher`."""
 
     def __init__(
         self,
@@ -99,8 +99,8 @@ class Publisher(Part):
         self._gate = Gate(f"the publisher of {topic}")
         self._reader: SocketReader | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        # The batch that is being gathered. Each message takes its bytes of the room and an overhead, so
-        # that the room is used up when the batch has enough messages, too.
+        # The batch that is being gathered. Each message uses its size plus an overhead of the room, so that
+        # the room also ends when the batch has enough messages.
         self._payloads: list[Any] = []
         self._text = False
         self._room = self._admitted = -1
@@ -112,27 +112,26 @@ class Publisher(Part):
         self._conflate = conflate
         self._ending = False
         self._stall_ms = stall_ms
-        self._complaints = ThrottledWarnings(runtime)
         socket_id = os.urandom(ID_BYTES)
         patience = stall_ms if flow == "wait" else None
         self._socket = runtime.sockets.xpub(hwm if self._framing is Framing.RAW else 0, patience)
         try:
             if self._framing is Framing.RAW:
                 self._socket.set(zmq.XPUB_VERBOSER, 1)
-                self._out: FramedWriter | RawWriter = RawWriter(self._socket, self._gate.set)
+                self._writer: FramedWriter | RawWriter = RawWriter(self._socket, self._gate)
             else:
                 self._socket.set(zmq.XPUB_MANUAL, 1)
-                self._out = FramedWriter(
+                self._writer = FramedWriter(
+                    runtime,
+                    topic,
                     self._socket,
                     socket_id,
+                    gate=self._gate,
                     hwm=hwm,
                     max_bytes=max_bytes,
                     retain=retain,
                     stall_ms=patience,
                     conflate=conflate,
-                    on_readers=self._gate.set,
-                    on_cut=self._tell_cut,
-                    look=self._look,
                 )
             self._binding = Binding(
                 runtime,
@@ -151,24 +150,24 @@ class Publisher(Part):
 
     @property
     def endpoints(self) -> list[str]:
-        """Where it is bound, for peers that are given one instead of discovering it: tcp, then ipc."""
+        """The bound endpoints, for peers that do not discover the publisher: tcp, then ipc."""
         return self._binding.endpoints
 
     @property
     def subscribers(self) -> int:
-        """How many subscribers are connected (plain ZeroMQ ones: how many filters they have set)."""
+        """The number of connected subscribers; with `framing="raw"`, the number of their filters."""
         return self._gate.count
 
     @property
     def stats(self) -> PublisherStats:
-        """Counters so far."""
+        """The counters so far."""
         gathered = self._payloads
         return PublisherStats(
-            sent=self._out.sequence + len(gathered),
-            sent_bytes=self._out.sent_bytes + sum(map(len, gathered)),
+            sent=self._writer.sequence + len(gathered),
+            sent_bytes=self._writer.sent_bytes + sum(map(len, gathered)),
             subscribers=self.subscribers,
-            behind=self._out.behind,
-            dropped=self._out.dropped,
+            behind=self._writer.behind,
+            dropped=self._writer.dropped,
         )
 
     def describe(self) -> object:
@@ -180,16 +179,16 @@ class Publisher(Part):
             codec=self._codec.name,
             framing=str(self._framing),
             endpoints=self.endpoints,
-            flow="drop" if self._out.flow is None else "wait",
+            flow="drop" if self._writer.backpressure is None else "wait",
             conflate=self._conflate,
-            readers=self._out.describe_readers(),
+            readers=self._writer.describe_subscribers(),
         )
 
     async def ready(self, n: int = 1) -> None:
-        """Return when n subscribers are connected: what is sent from then on goes to them.
+        """Wait until n subscribers are connected, which receive all messages sent from then on.
 
         Args:
-            n: how many.
+            n: the number of subscribers.
 
         Raises:
             ClosedError: if the node stops meanwhile.
@@ -199,26 +198,26 @@ class Publisher(Part):
         await self._gate.wait(n)
 
     def send(self, message: Any) -> None:
-        """Send to all that are connected; never blocks. May be called from any thread.
+        """Send a message to all connected subscribers; never blocks. May be called from any thread.
 
-        The first message of a turn of the loop leaves at once. Those that follow in the same turn leave
-        together at its end, or when they have come to 64 KiB.
+        The first message of a turn of the loop is sent at once. Further messages of the same turn are sent
+        together at its end, or as soon as they amount to 64 KiB.
 
-        With `flow="drop"`, a reader that is `hwm` messages or `max_bytes` behind loses what is sent until it
-        has caught up, and counts it.
+        With `flow="drop"`, a subscriber that is `hwm` messages or `max_bytes` behind loses further messages
+        until it has caught up, and counts them.
 
         Args:
-            message: str, bytes, or what the codec takes. A bytearray or memoryview over 32 KiB is not
-                always copied: it must not be changed until it has left.
+            message: str, bytes, or any object that the codec encodes. A bytearray or memoryview over 32 KiB
+                is not always copied: do not change it until it has been sent.
 
         Raises:
-            EncodeError: if the codec cannot take it.
-            MessageTooLargeError: if it has more than the node's `max_message_bytes`.
-            FlowError: if it is a `flow="wait"` publisher and a reader is too far behind, or this is not the
-                node's thread.
+            EncodeError: if the codec cannot encode the message.
+            MessageTooLargeError: if it is larger than the node's `max_message_bytes`.
+            FlowError: with `flow="wait"`, if a subscriber is too far behind, or on another thread than the
+                node's.
             ClosedError: after the node has stopped.
         """
-        # each line of this shows in the throughput: it is all that most messages of a batch need
+        # each line shows in the throughput, because most messages of a batch need nothing else
         if type(message) is bytes and get_ident() == self._gatherer:
             room = self._room - len(message)
             if room >= 0:
@@ -228,54 +227,55 @@ class Publisher(Part):
         self._send_slowly(message)
 
     def send_wait(self, message: Any) -> Awaitable[None]:
-        """Send when all readers can take it; to be awaited on the node's loop.
+        """Send a message as soon as all subscribers have credit for it. Await it on the node's loop.
 
-        What is sent like this is lost by no reader that stays connected and gets on. The slowest one sets
-        the pace; one that handles nothing for `stall_ms` while others wait is left behind, is told so, and
-        counts what it loses.
+        No subscriber loses such a message as long as it stays connected and makes progress. The slowest
+        subscriber sets the pace. One that acknowledges nothing for `stall_ms` while others wait is cut off:
+        it is notified, and counts the messages it loses until it has caught up.
 
         Args:
             message: as for `send`.
 
         Raises:
             ConfigurationError: if the publisher was not made with `flow="wait"`.
-            EncodeError: if the codec cannot take it.
-            MessageTooLargeError: if it has more than the node's `max_message_bytes`.
+            EncodeError: if the codec cannot encode the message.
+            MessageTooLargeError: if it is larger than the node's `max_message_bytes`.
             LifecycleError: on another thread than the node's; there, use `node.run(…)`.
             ClosedError: if the node stops meanwhile.
         """
-        flow = self._out.flow
-        if flow is None:
+        backpressure = self._writer.backpressure
+        if backpressure is None:
             raise ConfigurationError(f'send_wait needs add_publisher({self.topic!r}, flow="wait")')
-        if flow.turn.locked():
-            return self._wait_and_send(flow, message)
+        if backpressure.turn.locked():
+            return self._wait_and_send(backpressure, message)
         try:
             self.send(message)
         except FlowError:
-            return self._wait_and_send(flow, message)
+            return self._wait_and_send(backpressure, message)
         return asyncio.sleep(0) if self._turn_over else _DONE
 
     async def finish(self) -> None:
-        """With `flow="wait"`, wait until all readers have handled what was sent.
+        """With `flow="wait"`, wait until all subscribers have acknowledged everything.
 
-        One that does not get on for `stall_ms` is waited for no longer, and none for more than a minute.
+        The wait ends after `stall_ms` without progress, and after a minute in any case.
         """
-        if self._out.flow is None or self._closed:
+        backpressure = self._writer.backpressure
+        if backpressure is None or self._closed:
             return
         self._flush()
         self._ending = True
-        self._out.flow.close()
-        left = await self._out.drain(self._stall_ms / 1000, _DRAIN_S)
+        backpressure.close()
+        left = await self._writer.drain(self._stall_ms / 1000, _DRAIN_S)
         if left:
-            text = "the publisher of %s ends before %d of its readers have handled everything"
+            text = "the publisher of %s closes before %d of its subscribers have acknowledged everything"
             self._runtime.logger.warning(text, self.topic, left)
 
     def _shut(self) -> None:
-        """Withdraw and close; what was sent still leaves, for half a second at most."""
+        """Withdraw and close, after at most half a second for messages on their way out."""
         self._binding.close()
         self._handoff.close(LINGER_MS / 1000)
         self._flush()
-        self._out.close()
+        self._writer.close()
         self._gate.close()
         if self._reader is not None:
             self._reader.close()
@@ -287,43 +287,39 @@ class Publisher(Part):
             self._reader = SocketReader(
                 self._runtime.loop,
                 self._socket,
-                self._out.take,
-                # who joins now gets what is retained, and no message that was sent before
+                self._writer.take,
+                # a subscriber that joins now receives the retained messages, and none that was sent before
                 before_reading=self._flush,
             )
-            self._out.open(self._loop)
-
-    def _tell_cut(self) -> None:
-        text = f"the publisher of {self.topic} goes on without a reader that held up the others"
-        self._complaints.warn("cut", text, FlowError(f"it has handled nothing for {self._stall_ms} ms"))
+            self._writer.open(self._loop, self._reader)
 
     def _send_slowly(self, message: Any) -> None:
-        """Send what is not just one more bytes object of the batch."""
+        """Send a message that is not just one more bytes object of the batch."""
         self._check_open()
         if self._ending:
-            raise ClosedError(f"the node {self._runtime.name!r} is being stopped")
+            raise ClosedError(f"the node {self._runtime.name!r} is stopping")
         payload, text = self._codec.pack(message)
         check_size(payload, self._limit)
         if get_ident() == self._runtime.owner:
             self._append(payload, text)
-        elif self._out.flow is not None:
+        elif self._writer.backpressure is not None:
             raise FlowError(
-                f"the publisher of {self.topic} waits for its readers: from another thread, use "
+                f'the publisher of {self.topic} has flow="wait": from another thread, use '
                 "node.run(publisher.send_wait(…))"
             )
         else:
             self._handoff.put(payload, text=text)
 
-    def _append(self, payload: Any, text: bool) -> None:  # noqa: FBT001 - as pack gives it
+    def _append(self, payload: Any, text: bool) -> None:  # noqa: FBT001 - as pack returns it
         size = len(payload)
         if self._payloads:
-            if self._conflate:  # it replaces what has not left yet
+            if self._conflate:  # the message replaces one that was not sent yet
                 self._payloads.clear()
-                self._out.sequence += 1
+                self._writer.count_replaced()
             elif text is not self._text or size > self._room or size > LARGE_BYTES:
                 self._flush()
         if not self._payloads:
-            self._admitted, most = self._out.admit(size)
+            self._admitted, most = self._writer.admit(size)
             self._room = self._admitted
             self._overhead = self._admitted // most + 1
             self._text = text
@@ -350,11 +346,11 @@ class Publisher(Part):
         size = self._admitted - self._room - len(payloads) * self._overhead
         self._room = -1
         self._gatherer = 0
-        self._out.send(payloads, size, text=self._text)
+        self._writer.send(payloads, size, text=self._text)
         self._turn_over = time.monotonic() - self._turn_began > TURN_S
 
     def _end_turn(self) -> None:
-        """The turn of the loop in which the batch began is over."""
+        """Send the batch at the end of the turn of the loop in which it began."""
         self._gathering = self._turn_over = False
         if self._closed:
             return
@@ -362,15 +358,11 @@ class Publisher(Part):
         if self._reader is not None:
             self._reader.drain()  # sending may have consumed the signal of the descriptor
 
-    def _look(self) -> None:
-        if self._reader is not None:
-            self._reader.kick()
-
-    async def _wait_and_send(self, flow: Backpressure[Reader], message: Any) -> None:
+    async def _wait_and_send(self, backpressure: Backpressure[JoinedSubscriber], message: Any) -> None:
         self._check_thread()
-        async with flow.turn:
+        async with backpressure.turn:
             while True:
-                await flow.opened()
+                await backpressure.opened()
                 try:
                     self.send(message)
                 except FlowError:
@@ -380,22 +372,22 @@ class Publisher(Part):
 
 def _check_options(framing: Framing, flow: str, retain: int, *, conflate: bool) -> None:
     if flow not in get_args(FlowPolicy):
-        raise ConfigurationError(f"flow is one of {', '.join(get_args(FlowPolicy))}, not {flow!r}")
+        raise ConfigurationError(f"flow must be one of {', '.join(get_args(FlowPolicy))}, not {flow!r}")
     if isinstance(retain, bool) or not isinstance(retain, int) or retain < 0:
-        raise ConfigurationError(f"retain is a number of messages from 0 on, not {retain!r}")
+        raise ConfigurationError(f"retain must be an integer ≥ 0, not {retain!r}")
     if conflate and flow == "wait":
-        raise ConfigurationError('conflate=True does not wait for readers: leave out flow="wait"')
+        raise ConfigurationError('conflate=True cannot be combined with flow="wait"')
     if framing is Framing.RAW and (flow == "wait" or retain or conflate):
-        raise ConfigurationError('flow="wait", retain and conflate need readers of ours: framing="colugo"')
+        raise ConfigurationError('flow="wait", retain and conflate need framing="colugo"')
 
 
 def check_framing(framing: str) -> Framing:
-    """Return the framing of that name.
+    """Return the framing of a name.
 
     Raises:
-        ConfigurationError: if there is none.
+        ConfigurationError: if there is no such framing.
     """
     try:
         return Framing(framing)
     except ValueError:
-        raise ConfigurationError(f'framing is "colugo" or "raw", not {framing!r}') from None
+        raise ConfigurationError(f'framing must be "colugo" or "raw", not {framing!r}') from None

@@ -13,7 +13,7 @@ from colugo.net.transport.socket_reader import MoreToRead
 from colugo.patterns.connections.link import Link
 from colugo.patterns.connections.link_manager import LinkManager
 from colugo.protocol.advertisement import Advertisement, Framing, SocketKind
-from colugo.protocol.pubsub.publications import READER_PREFIX, Publication
+from colugo.protocol.pubsub.publications import SUBSCRIBER_PREFIX, Publication
 
 _MAX_EARLY = 16
 _MAX_EARLY_BYTES = 4 * 1024 * 1024
@@ -95,7 +95,7 @@ class PublisherLinks(LinkManager[PublisherLink]):
     Args:
         runtime: the node's runtime.
         topic: a topic or pattern.
-        reader_id: the subscriber's id, to which publishers send their welcome.
+        subscriber_id: the subscriber's id, to which publishers send their welcome.
         given: endpoints of plain publishers.
         listener: the receiver of the frames.
         copy: True to receive frames as bytes, False as `zmq.Frame`.
@@ -105,14 +105,14 @@ class PublisherLinks(LinkManager[PublisherLink]):
         self,
         runtime: Runtime,
         topic: str,
-        reader_id: bytes,
+        subscriber_id: bytes,
         given: list[str],
         listener: PublisherListener,
         *,
         copy: bool,
     ) -> None:
         super().__init__(runtime, SocketKind.PUBLISHER, topic, given)
-        self._reader_id = reader_id
+        self._subscriber_id = subscriber_id
         self._listener = listener
         self._copy = copy
         self._moving: dict[bytes, Advertisement] = {}
@@ -317,7 +317,7 @@ class PublisherLinks(LinkManager[PublisherLink]):
     def _framed_connector(self) -> Connector:
         if self._framed is None:
             self._framed = self._make_connector(self)
-            self._framed.socket.send(b"\x01" + READER_PREFIX + self._reader_id)
+            self._framed.socket.send(b"\x01" + SUBSCRIBER_PREFIX + self._subscriber_id)
         return self._framed
 
     def _raw_connector(self, endpoint: str) -> Connector:

@@ -1,4 +1,4 @@
-"""What arrives at a subscriber: frames become messages, and what is missing is counted."""
+"""The receiving end of a subscriber: frames become messages, and missing ones are counted."""
 
 import os
 import time
@@ -18,13 +18,13 @@ from colugo.protocol.codecs import PLAIN, Codec
 from colugo.protocol.description.socket_descriptions import LinkDescription
 from colugo.protocol.frames import ID_BYTES, FrameKind
 from colugo.protocol.pubsub.publications import (
-    ALL_READERS,
+    ALL_SUBSCRIBERS,
     FLAG_ANSWER,
     FLAG_CONFLATE,
     FLAG_END,
     FLAG_WAIT,
     NO_SEGMENT,
-    READER_PREFIX,
+    SUBSCRIBER_PREFIX,
     Publication,
     SegmentAck,
     decode_publication,
@@ -33,33 +33,34 @@ from colugo.protocol.pubsub.publications import (
 from colugo.protocol.pubsub.sequence_ledger import SequenceLedger
 
 _MOST_FRAMES = 2
-_SAY_EVERY_S = 0.02
-"""How often a publisher that waits hears at most that a reader is getting on; `stall_ms` may be short."""
+_PROGRESS_PERIOD_S = 0.02
+"""The shortest time between two reports of progress; `stall_ms` may be short, too."""
 _DECODED_AT_ONCE = 64
 
 
-Hand = Callable[[list[Any], Sequences, Origin], MoreToRead | None]
+Deliver = Callable[[list[Any], Sequences, Origin], MoreToRead | None]
 
 
 class PublisherStream:
-    """One publisher's stream at this reader.
+    """One publisher's stream at this subscriber.
 
     Attributes:
-        ledger: what has come and what is lost.
-        handled: the segment that was acknowledged last; None if none was.
-        said_at: when something was said to the publisher last, seconds of `time.monotonic`.
+        ledger: the account of received and lost messages.
+        acknowledged: the segment that was acknowledged last; None if none was.
+        acknowledged_at: the time of the last acknowledgement or report of progress, seconds of
+            `time.monotonic`.
     """
 
-    __slots__ = ("handled", "ledger", "said_at")
+    __slots__ = ("acknowledged", "acknowledged_at", "ledger")
 
     def __init__(self, first: int) -> None:
         self.ledger = SequenceLedger(first)
-        self.handled: int | None = None
-        self.said_at = 0.0
+        self.acknowledged: int | None = None
+        self.acknowledged_at = 0.0
 
 
 class ReceiverListener(Protocol):
-    """The subscriber's reaction to what its receiver finds out."""
+    """The subscriber of a receiver."""
 
     def on_connected(self, peer: Advertisement) -> None:
         """Take note of a connected publisher."""
@@ -75,16 +76,16 @@ class ReceiverListener(Protocol):
 
 
 class Receiver:
-    """Everything that one subscriber receives.
+    """The receiver of one subscriber's messages.
 
     Args:
-        runtime: the node's.
+        runtime: the node's runtime.
         topic: a topic or pattern.
         given: endpoints of plain publishers.
-        codec: decodes the messages.
-        delivery: gets them.
+        codec: the codec of the messages.
+        queue: the delivery of the messages.
         listener: the subscriber.
-        views: whether messages are handed out as memoryviews.
+        views: True to deliver memoryviews instead of bytes.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Receiver:
         topic: str,
         given: list[str],
         codec: Codec,
-        delivery: CallbackQueue,
+        queue: CallbackQueue,
         *,
         listener: ReceiverListener,
         views: bool,
@@ -102,37 +103,51 @@ class Receiver:
         self._codec = codec
         self._plain = codec is PLAIN
         self._views = views
-        self._delivery = delivery
+        self._queue = queue
         self._listener = listener
-        self._hand_on: Hand = partial(delivery.hand_in_turns, wait=False)
-        self._hand_and_wait: Hand = partial(delivery.hand_in_turns, wait=True)
-        self._reader_id = os.urandom(ID_BYTES)
-        self._own_prefix = READER_PREFIX + self._reader_id
-        self._complaints = ThrottledWarnings(runtime)
+        self._deliver_dropping: Deliver = partial(queue.deliver_in_turns, wait=False)
+        self._deliver_waiting: Deliver = partial(queue.deliver_in_turns, wait=True)
+        self._subscriber_id = os.urandom(ID_BYTES)
+        self._own_prefix = SUBSCRIBER_PREFIX + self._subscriber_id
+        self._warnings = ThrottledWarnings(runtime)
         self.streams: dict[bytes, PublisherStream] = {}
-        """The streams of our publishers, by their ids."""
-        self.past = SequenceLedger(0)
-        """The sum of the streams of publishers that are gone."""
-        self._refused: dict[bytes, tuple[int, str]] = {}
+        """The streams of framed publishers, by the publishers' ids."""
+        self._past = SequenceLedger(0)
+        self._undecodable_by_publisher: dict[bytes, tuple[int, str]] = {}
         self.received = self.undecodable = self.malformed = self.unknown = 0
-        self.links = PublisherLinks(runtime, topic, self._reader_id, given, self, copy=not views)
+        self.links = PublisherLinks(runtime, topic, self._subscriber_id, given, self, copy=not views)
 
     def resume(self) -> None:
-        """There is room again for what has waited."""
+        """Continue to deliver after the queue was full."""
         self.links.resume()
 
     @property
     def codec(self) -> str:
-        """The codec's name."""
+        """The name of the codec."""
         return self._codec.name
 
     @property
-    def reader_id(self) -> bytes:
-        """The subscriber's id, by which publishers know it."""
-        return self._reader_id
+    def subscriber_id(self) -> bytes:
+        """The id by which publishers know the subscriber."""
+        return self._subscriber_id
+
+    def total(self) -> SequenceLedger:
+        """Return the sums of all publishers, including those that are gone."""
+        total = SequenceLedger(0)
+        for ledger in (self._past, *(stream.ledger for stream in self.streams.values())):
+            total.add(ledger)
+        return total
+
+    def ledgers(self) -> dict[Advertisement, SequenceLedger]:
+        """Return the ledgers of the publishers that are known now."""
+        return {
+            link.peer: self.streams[publisher].ledger
+            for publisher, link in self.links.by_id.items()
+            if publisher in self.streams
+        }
 
     def describe_links(self) -> list[LinkDescription]:
-        """What the node says of its connections."""
+        """Return the descriptions of the connections for introspection."""
         return [self._describe(link) for link in self.links.all]
 
     def _describe(self, link: PublisherLink) -> LinkDescription:
@@ -143,7 +158,9 @@ class Receiver:
             description.lost = stream.ledger.lost
             description.conflated = stream.ledger.conflated
             description.duplicates = stream.ledger.duplicates
-        description.undecodable, description.last_error = self._refused.get(link.peer.socket_id, (0, ""))
+        description.undecodable, description.last_error = self._undecodable_by_publisher.get(
+            link.peer.socket_id, (0, "")
+        )
         return description
 
     def on_frames(self, frames: list[Any]) -> MoreToRead | None:
@@ -152,77 +169,79 @@ class Receiver:
             publication = self._decode(frames)
         except FrameError as error:
             self.malformed += 1
-            self._complaints.warn("malformed", f"a frame on {self._topic} is malformed", error)
+            self._warnings.warn("malformed", f"a frame on {self._topic} is malformed", error)
             return None
         if publication.kind == FrameKind.WELCOME:
-            self._welcomed(publication)
+            self._welcome(publication)
             return None
         publisher = publication.publisher
         link = self.links.by_id.get(publisher)
         stream = self.streams.get(publisher)
         if link is not None and stream is not None:
             wait = bool(publication.flags & FLAG_WAIT)
-            return self._take(publication, link, stream, self._hand_and_wait if wait else self._hand_on)
+            return self._take(
+                publication, link, stream, self._deliver_waiting if wait else self._deliver_dropping
+            )
         if not self.links.keep_early(publication):
             self.on_unknown(len(publication.lengths))
         return None
 
     def _decode(self, frames: list[Any]) -> Publication:
         if len(frames) > _MOST_FRAMES:
-            raise FrameError(f"a publication is one frame or two, not {len(frames)}")
+            raise FrameError(f"a publication has one frame or two, not {len(frames)}")
         head, large = frames[0], frames[1] if len(frames) == _MOST_FRAMES else None
         if self._views:
             head, large = head.bytes, None if large is None else large.buffer
         start = len(self._own_prefix) if head.startswith(self._own_prefix) else 0
         return decode_publication(memoryview(head) if self._views else head, start, large)
 
-    def _welcomed(self, welcome: Publication) -> None:
-        """A publisher has let this reader in, for the first time or again."""
+    def _welcome(self, welcome: Publication) -> None:
+        """Begin the stream of a publisher, or continue it after a reconnection."""
         publisher, first = welcome.publisher, welcome.first_sequence
         stream = self.streams.get(publisher)
         again = stream is not None
         if stream is None:
             stream = self.streams[publisher] = PublisherStream(first)
-        stream.handled = None
+        stream.acknowledged = None
         if not self.links.on_welcome(publisher):
             del self.streams[publisher]
             return
         link = self.links.by_id.get(publisher)
         if again and link is not None:
-            self._enter(welcome, link, stream)
+            self._record(welcome, link, stream)
 
     def on_early(self, publication: Publication, link: PublisherLink) -> None:
-        """Take what came before its advertisement, all at once: what comes next must not overtake it."""
+        """Take an early batch at once, so that no later one overtakes it."""
         stream = self.streams.get(publication.publisher)
         if stream is not None:
-            for _ in self._take(publication, link, stream, self._delivery.hand) or ():
-                pass  # it does not hold: what is over the queue's limit is dropped
+            for _ in self._take(publication, link, stream, self._queue.deliver) or ():
+                pass  # never waits: above the queue's limit, messages are dropped
 
     def _take(
-        self, publication: Publication, link: PublisherLink, stream: PublisherStream, hand: Hand
+        self, publication: Publication, link: PublisherLink, stream: PublisherStream, deliver: Deliver
     ) -> MoreToRead | None:
-        skip = self._enter(publication, link, stream)
+        skip = self._record(publication, link, stream)
         rest = None
         if skip < len(publication.lengths):
-            rest = self._hand(publication, link, skip, hand)
+            rest = self._deliver(publication, link, skip, deliver)
         if rest is not None:
             rest = self._in_turns(rest, publication, stream)
         elif publication.flags & FLAG_END:
-            self._ack(publication, stream)
+            self._acknowledge(publication, stream)
         elif publication.flags & FLAG_WAIT:
-            self._get_on(publication, stream)
+            self._report_progress(publication, stream)
         elif publication.flags & FLAG_ANSWER:
-            self._answer(publication.publisher, stream)
+            self._report_position(publication.publisher, stream)
         elif publication.kind == FrameKind.CUT:
-            self._complaints.warn(
+            self._warnings.warn(
                 publication.publisher,
-                f"{link.peer} goes on without this reader",
-                FlowError("it held up the others for too long; what it loses is counted"),
+                f"{link.peer} no longer waits for this subscriber",
+                FlowError("it held up other subscribers for too long; the messages it loses are counted"),
             )
         return rest
 
-    def _enter(self, publication: Publication, link: PublisherLink, stream: PublisherStream) -> int:
-        """Enter a frame into the ledger; how many of its messages are known already."""
+    def _record(self, publication: Publication, link: PublisherLink, stream: PublisherStream) -> int:
+        """Record a frame in the ledger, and return the number of duplicates at its beginning."""
         first = publication.first_sequence
         ledger = stream.ledger
         expected = ledger.expected
@@ -233,8 +252,8 @@ class Receiver:
             self._listener.on_loss(MessageInfo(link.peer.topic, link.peer, expected, None), lost)
         return skip
 
-    def _hand(
-        self, publication: Publication, link: PublisherLink, skip: int, hand: Hand
+    def _deliver(
+        self, publication: Publication, link: PublisherLink, skip: int, deliver: Deliver
     ) -> MoreToRead | None:
         origin = Origin(link.peer.topic, link.peer, publication.sent_ns)
         messages: list[Any] | None = None
@@ -242,82 +261,83 @@ class Receiver:
             messages = publication.texts() if publication.text else publication.payloads()
         first = publication.first_sequence
         if messages is None:
-            return self._hand_decoding(publication, origin, skip, hand)
+            return self._deliver_decoding(publication, origin, skip, deliver)
         if skip:
             del messages[:skip]
         self.received += len(messages)
         sequences = range(first + skip, first + len(publication.lengths))
-        return hand(messages, sequences, origin)
+        return deliver(messages, sequences, origin)
 
-    def _hand_decoding(
-        self, publication: Publication, origin: Origin, skip: int, hand: Hand
+    def _deliver_decoding(
+        self, publication: Publication, origin: Origin, skip: int, deliver: Deliver
     ) -> MoreToRead | None:
         payloads = publication.payloads()
         first = publication.first_sequence
 
-        def hand_some(begin: int) -> MoreToRead | None:
+        def deliver_some(begin: int) -> MoreToRead | None:
             messages, sequences = self._decoded(
                 payloads[begin : begin + _DECODED_AT_ONCE], first + begin, origin, text=publication.text
             )
-            return hand(messages, sequences, origin) if messages else None
+            return deliver(messages, sequences, origin) if messages else None
 
-        def hand_all() -> MoreToRead:
+        def deliver_all() -> MoreToRead:
             for begin in range(skip, len(payloads), _DECODED_AT_ONCE):
-                yield from hand_some(begin) or ()
+                yield from deliver_some(begin) or ()
                 yield False
 
-        return hand_some(skip) if len(payloads) - skip <= _DECODED_AT_ONCE else hand_all()
+        return deliver_some(skip) if len(payloads) - skip <= _DECODED_AT_ONCE else deliver_all()
 
     def _decoded(
         self, payloads: list[Any], first: int, origin: Origin, *, text: bool
     ) -> tuple[list[Any], list[int]]:
-        """Those that decode, and their numbers."""
+        """Return the messages that decode, and their sequence numbers."""
         messages, sequences = [], []
         unpack = self._codec.unpack
         for sequence, payload in enumerate(payloads, first):
             try:
                 messages.append(unpack(payload, text=text))
             except DecodeError as error:
-                self._refuse(error, as_info(origin, sequence))
+                self._report_undecodable(error, as_info(origin, sequence))
             else:
                 sequences.append(sequence)
         self.received += len(messages)
         return messages, sequences
 
-    def _refuse(self, error: DecodeError, info: MessageInfo) -> None:
+    def _report_undecodable(self, error: DecodeError, info: MessageInfo) -> None:
         self.undecodable += 1
         what = f"a message on {info.topic} from {info.peer} does not decode"
-        self._complaints.warn(what, what, error)
-        count, _ = self._refused.get(info.peer.socket_id, (0, ""))
-        self._refused[info.peer.socket_id] = count + 1, str(error)
+        self._warnings.warn(what, what, error)
+        count, _ = self._undecodable_by_publisher.get(info.peer.socket_id, (0, ""))
+        self._undecodable_by_publisher[info.peer.socket_id] = count + 1, str(error)
         self._listener.on_undecodable(error, info)
 
     def _in_turns(self, rest: MoreToRead, publication: Publication, stream: PublisherStream) -> MoreToRead:
         for held in rest:
             if publication.flags & FLAG_WAIT:
-                self._get_on(publication, stream)
+                self._report_progress(publication, stream)
             yield held
         if publication.flags & FLAG_END:
-            self._ack(publication, stream)
+            self._acknowledge(publication, stream)
 
-    def _get_on(self, publication: Publication, stream: PublisherStream) -> None:
-        """Tell a publisher that waits, now and then, that this reader is not stuck."""
-        if time.monotonic() - stream.said_at > _SAY_EVERY_S:
-            self._say(publication.publisher, stream, NO_SEGMENT)
+    def _report_progress(self, publication: Publication, stream: PublisherStream) -> None:
+        """Report progress to a publisher that applies backpressure, unless it was done just now."""
+        if time.monotonic() - stream.acknowledged_at > _PROGRESS_PERIOD_S:
+            self._send_ack(publication.publisher, stream, NO_SEGMENT)
 
-    def _ack(self, publication: Publication, stream: PublisherStream) -> None:
-        stream.handled = publication.segment
-        self._say(publication.publisher, stream, publication.segment)
+    def _acknowledge(self, publication: Publication, stream: PublisherStream) -> None:
+        stream.acknowledged = publication.segment
+        self._send_ack(publication.publisher, stream, publication.segment)
 
-    def _answer(self, publisher: bytes, stream: PublisherStream) -> None:
-        """It asks how far this reader is: everything before the question has been handled."""
-        if stream.handled is not None:
-            self._say(publisher, stream, stream.handled)
-        self._say(publisher, stream, ALL_READERS)
+    def _report_position(self, publisher: bytes, stream: PublisherStream) -> None:
+        """Answer a publisher that asks for the position: everything before the question was delivered."""
+        if stream.acknowledged is not None:
+            self._send_ack(publisher, stream, stream.acknowledged)
+        self._send_ack(publisher, stream, ALL_SUBSCRIBERS)
 
-    def _say(self, publisher: bytes, stream: PublisherStream, segment: int) -> None:
-        stream.said_at = time.monotonic()
-        self.links.send(encode_ack(SegmentAck(publisher, self._reader_id, stream.ledger.expected, segment)))
+    def _send_ack(self, publisher: bytes, stream: PublisherStream, segment: int) -> None:
+        stream.acknowledged_at = time.monotonic()
+        ack = SegmentAck(publisher, self._subscriber_id, stream.ledger.expected, segment)
+        self.links.send(encode_ack(ack))
 
     def expected_from(self, publisher: bytes) -> int:
         """Return the sequence number of the next message of a framed publisher."""
@@ -325,11 +345,11 @@ class Receiver:
         return 0 if stream is None else stream.ledger.expected
 
     def on_gone(self, publisher: bytes) -> None:
-        """A publisher is not coming back: what was counted goes into the sum."""
+        """Move the counters of a publisher that is not coming back to the sum."""
         stream = self.streams.pop(publisher, None)
-        self._refused.pop(publisher, None)
+        self._undecodable_by_publisher.pop(publisher, None)
         if stream is not None:
-            self.past.add(stream.ledger)
+            self._past.add(stream.ledger)
 
     def on_connected(self, link: PublisherLink) -> None:
         """Report a connected publisher."""
@@ -355,7 +375,7 @@ class Receiver:
             try:
                 message = self._codec.unpack(frames[-1], text=False)
             except DecodeError as error:
-                self._refuse(error, as_info(origin, None))
+                self._report_undecodable(error, as_info(origin, None))
                 return
         self.received += 1
-        self._delivery.hand([message], repeat(None), origin)
+        self._queue.deliver([message], repeat(None), origin)

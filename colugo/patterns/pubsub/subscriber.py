@@ -28,13 +28,13 @@ DEFAULT_QUEUE = 1000
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionStats:
-    """What a subscriber has had of one publisher.
+    """The counters of a subscriber for one publisher.
 
     Attributes:
-        received: messages that have come.
-        lost: messages that will not come: sent since it has joined, and not received.
+        received: messages received.
+        lost: messages that were sent after the subscriber had joined, and were not received.
         conflated: messages that a newer one has replaced, because the publisher conflates.
-        duplicates: messages that came again, and were left out.
+        duplicates: messages that were received again, and left out.
     """
 
     received: int
@@ -45,19 +45,19 @@ class SubscriptionStats:
 
 @dataclass(frozen=True, slots=True)
 class SubscriberStats:
-    """What a subscriber has seen.
+    """The counters of a subscriber.
 
     Attributes:
-        received: messages handed to the callback or the queue.
-        dropped: of those, how many the full queue has dropped (the oldest go first).
-        undecodable: messages that did not fit the codec.
-        malformed: frames that were not of the wire format.
-        unknown: messages of publishers that are not (or no more) known.
+        received: messages delivered to the callback or the queue.
+        dropped: messages among them that the full queue has dropped, the oldest first.
+        undecodable: messages that the codec could not decode.
+        malformed: frames that do not have the wire format.
+        unknown: messages of publishers that are not known, or no longer.
         publishers: publishers that are connected now.
-        lost: messages that will not come, of all publishers, those that are gone included.
-        conflated: messages that newer ones have replaced, as their publishers conflate.
-        duplicates: messages that came again, and were left out.
-        by_publisher: the same for each publisher that is known now.
+        lost: messages that were lost, of all publishers, including those that are gone.
+        conflated: messages that newer ones have replaced, because their publishers conflate.
+        duplicates: messages that were received again, and left out.
+        by_publisher: the same counters for each publisher that is known now.
     """
 
     received: int
@@ -73,9 +73,9 @@ class SubscriberStats:
 
 
 class Subscriber(Part):
-    """Receives the messages of a topic, or of all topics of a pattern; made by `Node.add_subscriber`.
+    """The receiving side of a topic, or of all topics of a pattern; made by `Node.add_subscriber`.
 
-    With a callback, messages go there; without, iterate: `async for message in subscriber`.
+    Messages go to the callback. Without one, iterate: `async for message in subscriber`.
     """
 
     def __init__(
@@ -111,19 +111,24 @@ class Subscriber(Part):
             optional_handler(runtime, on_loss, f"on_loss of {topic}", most=2),
         )
         self._iterated = handler is None
-        self._delivery: DirectCallbacks | QueuedCallbacks
+        self._queue: DirectCallbacks | QueuedCallbacks
         if handler is not None and not handler.is_coroutine and not executor:
-            self._delivery = DirectCallbacks(runtime, handler, batch=batch)
+            self._queue = DirectCallbacks(runtime, handler, batch=batch)
         else:
-            self._delivery = QueuedCallbacks(
-                runtime, handler, limit=queue, batch=batch, executor=executor, on_room=self._resume
+            self._queue = QueuedCallbacks(
+                runtime,
+                handler,
+                limit=queue,
+                batch=batch,
+                executor=executor,
+                on_room=self._resume,
             )
-        self._inflow = Receiver(
+        self._receiver = Receiver(
             runtime,
             topic,
             as_endpoints(connect),
             resolve_codec(codec),
-            self._delivery,
+            self._queue,
             listener=handlers,
             views=not copy,
         )
@@ -132,50 +137,44 @@ class Subscriber(Part):
     @property
     def publishers(self) -> list[Advertisement]:
         """The publishers that are connected now."""
-        return self._inflow.links.connected
+        return self._receiver.links.connected
 
     @property
     def stats(self) -> SubscriberStats:
-        """Counters so far."""
-        inflow = self._inflow
-        total = SequenceLedger(0)
-        for ledger in (inflow.past, *(stream.ledger for stream in inflow.streams.values())):
-            total.add(ledger)
+        """The counters so far."""
+        receiver = self._receiver
+        total = receiver.total()
         return SubscriberStats(
-            received=inflow.received,
-            dropped=self._delivery.dropped,
-            undecodable=inflow.undecodable,
-            malformed=inflow.malformed,
-            unknown=inflow.unknown,
+            received=receiver.received,
+            dropped=self._queue.dropped,
+            undecodable=receiver.undecodable,
+            malformed=receiver.malformed,
+            unknown=receiver.unknown,
             publishers=self._gate.count,
             lost=total.lost,
             conflated=total.conflated,
             duplicates=total.duplicates,
-            by_publisher={
-                link.peer: _stream_stats(inflow.streams[publisher].ledger)
-                for publisher, link in inflow.links.by_id.items()
-                if publisher in inflow.streams
-            },
+            by_publisher={peer: _stream_stats(ledger) for peer, ledger in receiver.ledgers().items()},
         )
 
     def describe(self) -> object:
         """Describe it for the node's description."""
-        queue, limit = self._delivery.waiting
+        queue, limit = self._queue.waiting
         return SubscriberDescription.of(
             self.stats,
             topic=self.topic,
-            reader=self._inflow.reader_id.hex(),
-            codec=self._inflow.codec,
+            reader=self._receiver.subscriber_id.hex(),
+            codec=self._receiver.codec,
             queue=queue,
             queue_limit=limit,
-            links=self._inflow.describe_links(),
+            links=self._receiver.describe_links(),
         )
 
     async def ready(self, n: int = 1) -> None:
-        """Return when n publishers are connected and send what they publish from then on.
+        """Wait until n publishers are connected, whose messages arrive from then on.
 
         Args:
-            n: how many.
+            n: the number of publishers.
 
         Raises:
             ClosedError: if the node stops meanwhile.
@@ -202,30 +201,28 @@ class Subscriber(Part):
             yield message, as_info(origin, sequence)
 
     def _shut(self) -> None:
-        """Leave all publishers; iteration ends after what waits already."""
-        self._inflow.links.close()
+        """Leave all publishers; the iteration ends after the messages that wait already."""
+        self._receiver.links.close()
         self._gate.close()
-        self._delivery.close()
+        self._queue.close()
 
     def _check_iterable(self) -> None:
         if not self._iterated:
-            raise ConfigurationError(
-                f"the subscriber of {self.topic} has a callback; leave it out to iterate"
-            )
+            raise ConfigurationError(f"the subscriber of {self.topic} has a callback; omit it to iterate")
 
     async def _next(self) -> tuple[Any, Origin, int | None]:
         self._check_thread()
-        assert isinstance(self._delivery, QueuedCallbacks)
-        item: tuple[Any, Origin, int | None] = await self._delivery.inbox.get()
+        assert isinstance(self._queue, QueuedCallbacks)
+        item: tuple[Any, Origin, int | None] = await self._queue.inbox.get()
         return item
 
     def _open(self) -> None:
         if not self._closed:
-            self._delivery.open()
-            self._inflow.links.open()
+            self._queue.open()
+            self._receiver.links.open()
 
     def _resume(self) -> None:
-        self._inflow.resume()
+        self._receiver.resume()
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,5 +267,5 @@ def _check_options(topic: str, handler: Handler | None, *, batch: bool, executor
         raise ConfigurationError(f"batch= and executor= of the subscriber of {topic} need a callback")
     if handler is not None and handler.is_coroutine and executor:
         raise ConfigurationError(
-            f"executor=True is for plain functions: the callback of {topic} awaits by itself"
+            f"executor=True is for plain functions: the callback of {topic} is a coroutine function"
         )

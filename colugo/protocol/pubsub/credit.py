@@ -1,27 +1,27 @@
-"""High-water marks for each reader, in messages and bytes, though ZeroMQ counts batches. Pure.
+"""Flow control by credit: high-water marks for each subscriber, in messages and bytes. Pure.
 
-The stream is cut into segments, a fraction of the marks each. A reader is granted so many of them as
-the marks allow, and one more for each that it says it has handled. What is in segments that it has not
-been granted is not sent to it. So what waits for a reader, wherever it waits, stays within the marks,
-and a reader that stalls costs the others nothing.
+ZeroMQ's own marks count batches. Therefore the stream is cut into segments, each a fraction of the marks. A
+subscriber has credit for as many segments as the marks allow, and gets credit for one more with each segment
+that it acknowledges. The publisher sends it no segment without credit. The messages that wait for a
+subscriber, wherever they wait, stay within the marks, and a stalled subscriber does not slow down the others.
 """
 
 from dataclasses import dataclass
 
-from colugo.protocol.pubsub.publications import ALL_READERS
+from colugo.protocol.pubsub.publications import ALL_SUBSCRIBERS
 
 _WIDTH = 16
-"""Segments the marks are cut into; loss can begin that fraction of a mark early."""
+"""The number of segments within the marks; loss can begin that fraction of a mark early."""
 _MAX_WIDTH = 32
-"""Marks of so few messages are cut into single ones."""
+"""Up to this high-water mark, each segment is a single message."""
 
 
 class Placement:
-    """Where a batch goes.
+    """The place of a batch in the stream.
 
     Attributes:
-        segment: the number of its segment; readers that have not been granted it do not get it.
-        end: whether it is the last of the segment.
+        segment: the number of its segment.
+        end: True if the batch is the last of the segment.
     """
 
     __slots__ = ("end", "segment")
@@ -32,23 +32,23 @@ class Placement:
 
 
 class Segments:
-    """Cuts a publisher's stream into segments.
+    """The division of a publisher's stream into segments.
 
     Args:
-        hwm: messages that may wait for one reader, from 1 on.
-        max_bytes: payload bytes that may wait for one reader, from 1 on. A message that takes all segments
-            but one, or would take more, may have as much beside it as fits into that one.
+        hwm: messages that may wait for one subscriber, at least 1.
+        max_bytes: payload bytes that may wait for one subscriber, at least 1. Beside a message that takes all
+            segments but one, or would take more, as much may wait as fits into that one segment.
 
     Attributes:
-        number: of the segment that is being filled, or is filled next.
-        width: how many segments a reader is granted beyond those it has handled.
-        started: whether something is in this segment already.
+        number: the number of the segment that is being filled, or is filled next.
+        width: the credit of a subscriber, in segments beyond those it has acknowledged.
+        started: True if the segment is not empty.
     """
 
     __slots__ = ("_bytes", "_max_bytes", "_max_messages", "_messages", "number", "started", "width")
 
     def __init__(self, hwm: int, max_bytes: int) -> None:
-        hwm = min(hwm, max_bytes)  # each segment takes a byte at least, so there may be no more of them
+        hwm = min(hwm, max_bytes)  # a segment has at least a byte, so max_bytes limits their number, too
         self._max_messages = 1 if hwm <= _MAX_WIDTH else -(-hwm // _WIDTH)
         self.width = hwm // self._max_messages
         self._max_bytes = max_bytes // self.width
@@ -59,30 +59,31 @@ class Segments:
 
     @property
     def room(self) -> int:
-        """Messages that the segment still takes, at least 1."""
+        """The number of messages that the segment still takes, at least 1."""
         return self._max_messages - self._messages
 
     @property
     def room_bytes(self) -> int:
-        """Payload bytes that the segment still takes."""
+        """The payload bytes that the segment still takes."""
         return self._max_bytes - self._bytes
 
     def span(self, size: int) -> int:
-        """How many segments a message takes that is alone in them.
+        """Return the number of segments that a message takes when it is alone in them.
 
         Args:
-            size: of its payload, bytes.
+            size: bytes of its payload.
         """
-        # one segment less, so that it can follow an open one; with two, another as large would fit in then
+        # one segment less than the width, so that the message can follow an open segment; but both of two,
+        # or else another message as large would fit beside it
         most = max(min(2, self.width), self.width - 1)
         return min(max(1, -(-size // self._max_bytes)), most)
 
     def place(self, count: int, size: int) -> Placement:
-        """Enter a batch that fits into the room, or one message that has the segment for itself.
+        """Place a batch that fits into the room, or a single message that has the segment for itself.
 
         Args:
-            count: messages, at most `room`.
-            size: bytes of their payloads, at most `room_bytes` if it is not alone.
+            count: messages of the batch, at most `room`.
+            size: bytes of their payloads, at most `room_bytes` unless it is a single message.
         """
         self.started = True
         self._messages += count
@@ -92,7 +93,14 @@ class Segments:
         return Placement(self.end(self.span(self._bytes)), end=True)
 
     def end(self, span: int = 1) -> int:
-        """End the segment, as one that has taken the place of several; return the last one's number."""
+        """End the segment, which takes the place of several.
+
+        Args:
+            span: how many.
+
+        Returns:
+            The number of the last of them.
+        """
         last = self.number + span - 1
         self.number = last + 1
         self.started = False
@@ -102,13 +110,12 @@ class Segments:
 
 @dataclass(slots=True)
 class Credit:
-    """What one reader may be sent, at its publisher.
+    """The segments that the publisher may send to one subscriber.
 
     Attributes:
-        begin: the first segment that it has not handled.
-        end: the segment after the last one it has been granted.
-        last: once it has fallen behind: the last segment of which it was sent something; None while
-            it keeps up.
+        begin: the first segment that is not acknowledged.
+        end: the first segment without credit.
+        last: the last segment that the subscriber was sent before it fell behind; None while it keeps up.
     """
 
     begin: int
@@ -117,27 +124,39 @@ class Credit:
 
     @property
     def behind(self) -> bool:
-        """Whether it was not sent something, and is sent nothing until it has handled what it was."""
+        """True if the subscriber fell behind: it is sent nothing until it has caught up."""
         return self.last is not None
 
+    def lacks(self, segment: int) -> bool:
+        """Return True if the subscriber keeps up and has no credit for a segment."""
+        return self.last is None and self.end <= segment
+
+    def owes(self, segment: int) -> bool:
+        """Return True if the subscriber keeps up and has not acknowledged everything before a segment."""
+        return self.last is None and self.begin < segment
+
+    def in_flight(self, number: int) -> int:
+        """Return the number of segments before a segment that were sent and are not acknowledged."""
+        return max(0, min(number, self.end) - self.begin)
+
     def skip(self, sent: int) -> None:
-        """Something goes out that it has not been granted.
+        """Leave the subscriber behind: a segment without credit is sent to others.
 
         Args:
-            sent: the segment that was filled before that.
+            sent: the segment that was filled before.
         """
         if self.last is None:
             self.last = sent
 
     def handled(self, segment: int) -> int | None:
-        """Take in an acknowledgement.
+        """Return the number of the segment that an acknowledgement stands for.
 
         Args:
-            segment: its number, or ALL_READERS for all that it was sent.
+            segment: its number, or ALL_SUBSCRIBERS for everything sent before the subscriber fell behind.
 
         Returns:
-            The number of the segment; None if it has not been sent such a one.
+            The number; None if the subscriber was not sent that segment, or has acknowledged it already.
         """
-        if segment == ALL_READERS:
+        if segment == ALL_SUBSCRIBERS:
             return self.last
         return segment if self.begin <= segment < self.end else None

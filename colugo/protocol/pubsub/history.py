@@ -1,4 +1,4 @@
-"""The newest messages of a publisher, kept for readers that join late. Pure."""
+"""The newest messages of a publisher, kept for subscribers that join late. Pure."""
 
 from collections import deque
 from itertools import count, groupby, repeat
@@ -7,7 +7,7 @@ from typing import Any
 
 from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, FrameKind
 from colugo.protocol.pubsub.publications import (
-    ALL_READERS,
+    ALL_SUBSCRIBERS,
     FLAG_CONFLATE,
     FLAG_END,
     FLAG_LARGE,
@@ -21,12 +21,12 @@ _KEPT_FLAGS = FLAG_TEXT | FLAG_WAIT
 
 
 class History:
-    """The last messages, as frames for one reader.
+    """The last messages, as frames for one subscriber.
 
     Args:
-        publisher: its id.
-        retain: how many messages a late joiner gets.
-        conflate: whether the newest is kept in any case, for readers that were behind, and gaps are no loss.
+        publisher: the publisher's id.
+        retain: how many messages a late joiner receives.
+        conflate: True to keep the newest message in any case, for subscribers that were behind.
     """
 
     def __init__(self, publisher: bytes, retain: int, *, conflate: bool = False) -> None:
@@ -36,13 +36,13 @@ class History:
         self._messages: deque[tuple[int, Any, int, int]] = deque(maxlen=max(retain, 1 if conflate else 0))
 
     def add(self, first: int, payloads: list[Any], flags: int, sent_ns: int) -> None:
-        """Enter messages that have been sent.
+        """Add messages that have been sent.
 
         Args:
-            first: the sequence number of the first.
-            payloads: of the messages; a buffer that may change is copied.
-            flags: FLAG_TEXT and FLAG_WAIT count.
-            sent_ns: when.
+            first: the sequence number of the first message.
+            payloads: the payloads; a buffer that may change is copied.
+            flags: the frame's flags, of which FLAG_TEXT and FLAG_WAIT are kept.
+            sent_ns: the time of sending, nanoseconds since 1970.
         """
         left_out = max(0, len(payloads) - (self._messages.maxlen or 0))
         kept = [bytes(payload) for payload in payloads[left_out:]]
@@ -51,28 +51,28 @@ class History:
         )
 
     def first(self, following: int) -> int:
-        """The sequence number with which a late joiner begins.
+        """Return the sequence number with which a late joiner begins.
 
         Args:
-            following: the number of the next message.
+            following: the sequence number of the next message.
         """
         return self._messages[0][0] if self._retain and self._messages else following
 
     def frames(self) -> list[list[bytes]]:
-        """What a late joiner gets: messages of one or two frames."""
+        """Return the retained messages for a late joiner, in ZeroMQ messages of one or two frames."""
         if not self._retain:
             return []
         return [
-            self._encode(list(batch), self._flags, ALL_READERS)
+            self._encode(list(batch), self._flags, ALL_SUBSCRIBERS)
             for _, group in groupby(self._messages, itemgetter(2, 3))
             for batch in _batches(list(group))
         ]
 
     def newest(self, segment: int) -> list[bytes]:
-        """What a reader gets that was behind, when the publisher conflates.
+        """Return the newest message for a subscriber that was behind, when the publisher conflates.
 
         Args:
-            segment: what it is to acknowledge.
+            segment: the segment that the subscriber is to acknowledge.
         """
         return self._encode([self._messages[-1]], FLAG_END | self._flags, segment)
 
@@ -92,7 +92,7 @@ class History:
 
 
 def _batches(messages: list[tuple[int, Any, int, int]]) -> list[list[tuple[int, Any, int, int]]]:
-    """Consecutive numbers, within the size of a batch; a large message alone."""
+    """Split messages into batches of consecutive numbers within the limits; a large message is alone."""
     batches: list[list[tuple[int, Any, int, int]]] = []
     room = 0
     expected = -1

@@ -1,4 +1,4 @@
-"""Frames of publish/subscribe: batches of messages, and what publisher and reader say of the stream."""
+"""Frames of publish/subscribe: batches of messages, and control frames of publisher and subscriber."""
 
 import struct
 from typing import Any, NamedTuple
@@ -16,17 +16,17 @@ from colugo.protocol.frames import (
     cut,
 )
 
-READER_PREFIX = b"@"
-"""A reader subscribes to this and its id; what is for it alone begins with the same."""
+SUBSCRIBER_PREFIX = b"@"
+"""The beginning of a subscriber's own subscription, before its id, and of frames for it alone."""
 ACK_PREFIX = b"+"
-ALL_READERS = 2**64 - 1
-"""What stands for the segment in frames that go to all readers, however far behind.
+ALL_SUBSCRIBERS = 2**64 - 1
+"""The segment number of frames for all subscribers, however far behind.
 
-The numbers of segments are below it, and so large that none comes again: a reader that has stalled stays
-subscribed to the segments it was granted, and would be sent what came under their numbers later.
+Segment numbers are smaller, and have 64 bits so that none is used twice: a stalled subscriber stays
+subscribed to the segments for which it had credit, and would receive later segments with the same numbers.
 """
-NO_SEGMENT = ALL_READERS - 1
-"""What a reader acknowledges that is getting on with a segment."""
+NO_SEGMENT = ALL_SUBSCRIBERS - 1
+"""The segment number in an acknowledgement that only reports progress."""
 
 FLAG_TEXT = 1
 FLAG_LARGE = 2
@@ -44,15 +44,15 @@ _FLAGS = {
 }
 _WITH_PAYLOADS = (FrameKind.DATA, FrameKind.RETAINED)
 
-# The segment is the one number with the high bytes first: so what readers are subscribed to begins alike,
-# which ZeroMQ keeps once.
+# Only the segment number has its high bytes first: subscriptions then share a prefix, which ZeroMQ stores
+# once.
 _HEADER = struct.Struct("<B8sBBB8sQQI")
 _ONE = struct.Struct("<B8sBBB8sQQII")
 _ACK = struct.Struct("<8s8sQ8s")
 _SEGMENT_BYTES = 8
 _MAGIC_BYTE = bytes([MAGIC])
 _ACK_BYTES = 1 + len(ACK_PREFIX) + _ACK.size
-JOIN_BYTES = 1 + len(READER_PREFIX) + ID_BYTES
+JOIN_BYTES = 1 + len(SUBSCRIBER_PREFIX) + ID_BYTES
 
 
 class Publication(NamedTuple):
@@ -60,18 +60,17 @@ class Publication(NamedTuple):
 
     Attributes:
         kind: a `FrameKind`: DATA, RETAINED, WELCOME, BEACON or CUT. Only the first two have payloads.
-        flags: FLAG_TEXT (UTF-8 payloads), FLAG_LARGE (the payload is a frame of its own), FLAG_END
-            (the last frame of its segment), FLAG_WAIT (the publisher waits for its readers),
-            FLAG_CONFLATE (only the newest message counts), FLAG_ANSWER (readers are to say how far they
-            are).
-        segment: its number, or ALL_READERS.
+        flags: FLAG_TEXT (UTF-8 payloads), FLAG_LARGE (the payload is a second frame), FLAG_END (the last
+            frame of its segment), FLAG_WAIT (the publisher applies backpressure), FLAG_CONFLATE (only the
+            newest message counts), FLAG_ANSWER (subscribers are to report their position).
+        segment: the number of its segment, or ALL_SUBSCRIBERS.
         publisher: the publisher's id, 8 bytes.
-        first_sequence: the sequence number of the first message; of a frame without payloads: of the
-            next one.
-        sent_ns: when it was sent, nanoseconds since 1970.
-        lengths: of the payloads.
-        body: what has the payloads: a received frame.
-        start: where in it the first begins.
+        first_sequence: the sequence number of the first message, or of the next one in a frame without
+            payloads.
+        sent_ns: the time of sending, nanoseconds since 1970.
+        lengths: the lengths of the payloads.
+        body: the received frame with the payloads.
+        start: the offset of the first payload in it.
     """
 
     kind: int
@@ -86,17 +85,17 @@ class Publication(NamedTuple):
 
     @property
     def text(self) -> bool:
-        """Whether the payloads are UTF-8 text."""
+        """True if the payloads are UTF-8 text."""
         return bool(self.flags & FLAG_TEXT)
 
     def payloads(self) -> list[Any]:
-        """The payloads: bytes, or memoryviews if it was received as one."""
+        """Return the payloads as bytes, or as memoryviews if the frame is one."""
         if self.start == 0:
             return [self.body]
         return cut(self.body, self.start, self.lengths)
 
     def texts(self) -> list[str] | None:
-        """The payloads as text, if all of it is ASCII; else None: each is to be decoded by itself."""
+        """Return the payloads as text if all of them are ASCII; None if each must be decoded separately."""
         try:
             return cut(str(memoryview(self.body)[self.start :], "ascii"), 0, self.lengths)
         except UnicodeDecodeError:
@@ -111,18 +110,18 @@ def encode_publication(
     *,
     kind: int = FrameKind.DATA,
     flags: int = 0,
-    segment: int = ALL_READERS,
+    segment: int = ALL_SUBSCRIBERS,
 ) -> bytes:
-    """Build a frame; with FLAG_LARGE its one payload is left out, to follow as a frame of its own.
+    """Build a frame; with FLAG_LARGE, without its one payload, which follows as a second frame.
 
     Args:
-        publisher: the id, 8 bytes.
-        first_sequence: number of the first message, or of the next one if there is none here.
-        sent_ns: nanoseconds since 1970.
-        payloads: bytes-like; none for WELCOME, BEACON and CUT.
+        publisher: the publisher's id, 8 bytes.
+        first_sequence: the sequence number of the first message, or of the next one if there are no payloads.
+        sent_ns: the time of sending, nanoseconds since 1970.
+        payloads: bytes-like objects; none for WELCOME, BEACON and CUT.
         kind: a `FrameKind`.
-        flags: FLAG_….
-        segment: its number, or ALL_READERS.
+        flags: the FLAG_… constants that apply.
+        segment: the number of the segment, or ALL_SUBSCRIBERS.
     """
     count = len(payloads)
     number = segment.to_bytes(_SEGMENT_BYTES)
@@ -135,15 +134,15 @@ def encode_publication(
 
 
 def decode_publication(frame: bytes | memoryview, start: int = 0, large: Any = None) -> Publication:
-    """Read a frame.
+    """Decode a frame.
 
     Args:
         frame: the received bytes.
-        start: where the header begins: after the reader's prefix in a frame for one reader.
-        large: the frame that followed it, bytes-like; None if there was none.
+        start: the offset of the header, which follows the prefix in a frame for one subscriber.
+        large: the second frame, bytes-like; None if there was none.
 
     Raises:
-        FrameError: if it is anything else, or of another version.
+        FrameError: if it is not a publication of this version.
     """
     try:
         magic, number, version, kind, flags, publisher, first, sent_ns, count = _HEADER.unpack_from(
@@ -173,50 +172,50 @@ def decode_publication(frame: bytes | memoryview, start: int = 0, large: Any = N
 
 
 def live_prefix(segment: int) -> bytes:
-    """What a reader is subscribed to by its publisher, to get the frames of a segment.
+    """Return the prefix of a segment's frames, to which the publisher subscribes a subscriber.
 
     Args:
-        segment: its number, or ALL_READERS.
+        segment: the number of the segment, or ALL_SUBSCRIBERS.
     """
     return _MAGIC_BYTE + segment.to_bytes(_SEGMENT_BYTES)
 
 
 def is_large(payload: Any) -> bool:
-    """Whether a payload goes as a frame of its own."""
+    """Return True if a payload is sent as a second frame."""
     return len(payload) > LARGE_BYTES
 
 
 class SegmentAck(NamedTuple):
-    """What a reader says to a publisher: that it has handled a segment.
+    """A subscriber's acknowledgement of a segment.
 
     Attributes:
-        publisher: the id of the publisher that is meant; others ignore it.
-        reader: the reader's id.
-        expected: the sequence number of the next message that it expects.
-        segment: its number; ALL_READERS: it has handled all that it was sent; NO_SEGMENT: it has handled
-            something.
+        publisher: the id of the publisher; other publishers ignore the acknowledgement.
+        subscriber: the subscriber's id.
+        expected: the sequence number of the next message that the subscriber expects.
+        segment: the number of the segment; ALL_SUBSCRIBERS for everything sent so far; NO_SEGMENT to report
+            only progress.
     """
 
     publisher: bytes
-    reader: bytes
+    subscriber: bytes
     expected: int
     segment: int
 
 
 def encode_ack(ack: SegmentAck) -> tuple[bytes, bytes]:
-    """Build the two frames to send: a subscription, and its end.
+    """Build the two frames to send: a subscription and its cancellation.
 
-    A message of another kind would not do: with `ZMQ_XPUB_MANUAL` only a subscription tells the
-    publisher which connection it came by. Its end at once keeps ZeroMQ from remembering it.
+    With `ZMQ_XPUB_MANUAL`, only a subscription tells the publisher which connection it came from. ZeroMQ
+    forgets the subscription with its cancellation.
     """
-    publisher, reader, expected, segment = ack
-    body = ACK_PREFIX + _ACK.pack(publisher, reader, expected, segment.to_bytes(_SEGMENT_BYTES))
+    publisher, subscriber, expected, segment = ack
+    body = ACK_PREFIX + _ACK.pack(publisher, subscriber, expected, segment.to_bytes(_SEGMENT_BYTES))
     return b"\x01" + body, b"\x00" + body
 
 
 def decode_ack(frame: bytes) -> SegmentAck | None:
-    """Read the first of these frames; None if it is something else."""
+    """Decode the first of these frames; return None if it is something else."""
     if len(frame) != _ACK_BYTES or frame[:2] != b"\x01" + ACK_PREFIX:
         return None
-    publisher, reader, expected, segment = _ACK.unpack_from(frame, 2)
-    return SegmentAck(publisher, reader, expected, int.from_bytes(segment))
+    publisher, subscriber, expected, segment = _ACK.unpack_from(frame, 2)
+    return SegmentAck(publisher, subscriber, expected, int.from_bytes(segment))

@@ -1,22 +1,22 @@
-"""Counting what a reader has had of one publisher, and what it has lost. Pure."""
+"""The account of what a subscriber has received of one publisher, and what is lost. Pure."""
 
 
 class SequenceLedger:
-    """One publisher's stream at one reader.
+    """The sequence numbers of one publisher's stream at one subscriber.
 
-    It starts with the number of the first message that the reader is to get. Each batch then continues
-    the stream, leaves a gap (that many will not come), or repeats what was there (duplicates, which are
-    left out). A batch of no messages shows a lost tail.
+    The stream starts with the first message that the subscriber is to receive. Each batch continues the
+    stream, leaves a gap of lost messages, or repeats messages, which are left out as duplicates. A batch
+    without messages reveals a lost tail.
 
     Args:
-        expected: the number of the next message.
+        expected: the sequence number of the next message.
 
     Attributes:
-        expected: the number of the next message.
-        received: messages that have come.
-        lost: messages that will not come.
+        expected: the sequence number of the next message.
+        received: messages received.
+        lost: messages lost.
         conflated: messages that a newer one has replaced, because the publisher conflates.
-        duplicates: messages that came again.
+        duplicates: messages received again.
     """
 
     __slots__ = ("conflated", "duplicates", "expected", "lost", "received")
@@ -29,15 +29,15 @@ class SequenceLedger:
         self.duplicates = 0
 
     def take(self, first: int, count: int, *, conflate: bool = False) -> tuple[int, int]:
-        """Enter a batch.
+        """Record a batch.
 
         Args:
-            first: number of its first message.
-            count: how many messages it has.
-            conflate: whether a gap is no loss, but messages that newer ones have replaced.
+            first: the sequence number of its first message.
+            count: the number of its messages.
+            conflate: True if the messages of a gap were replaced by newer ones, False if they are lost.
 
         Returns:
-            How many messages are lost before it, and how many of its first ones to leave out.
+            The number of messages lost before the batch, and of duplicates to leave out at its beginning.
         """
         gap = first - self.expected
         if gap == 0:
@@ -59,7 +59,7 @@ class SequenceLedger:
         return 0, known
 
     def add(self, other: "SequenceLedger") -> None:
-        """Add what another one has counted."""
+        """Add the counters of another ledger."""
         self.received += other.received
         self.lost += other.lost
         self.conflated += other.conflated

@@ -186,7 +186,7 @@ def test_what_comes_under_an_id_that_is_never_advertised_is_counted_and_not_kept
             for _ in range(100):
                 publisher.send(b"x" * 100_000)
             await until(lambda: subscriber.stats.unknown > 0)
-            links = subscriber._inflow.links
+            links = subscriber._receiver.links
             assert 0 < links._early_bytes <= 4 * 1024 * 1024
             await until(lambda: subscriber.stats.unknown == 100, within=15)
             assert links._early_bytes == 0
@@ -246,7 +246,7 @@ def test_a_publisher_that_moves_again_or_goes_while_its_reader_reads_is_sought_w
             registry.on_event(DirectoryEvent(DirectoryChange.UP, moved))
             if withdrawn:
                 registry.on_event(DirectoryEvent(DirectoryChange.DOWN, moved))
-            links = subscriber._inflow.links
+            links = subscriber._receiver.links
             assert [link.endpoint for link in links.all] == [f"tcp://127.0.0.1:{there.port}"]
             for number in range(1, sent):
                 assert await anext(subscriber) == f"{number}"
@@ -494,10 +494,10 @@ def test_a_reader_that_has_left_is_missed_though_a_beacon_takes_the_news_in() ->
             publisher.send("x")
             await got.reach(1)
             subscriber.close()
-            outflow: Any = publisher._out
+            writer: Any = publisher._writer
             # the loop is held until ZeroMQ has the news, and asking for them is what sending does besides
-            assert wait_until(lambda: outflow._socket.get(zmq.EVENTS) & zmq.POLLIN)
-            outflow._send_beacon()
+            assert wait_until(lambda: writer._socket.get(zmq.EVENTS) & zmq.POLLIN)
+            writer.send_beacon()
             await until(lambda: publisher.subscribers == 0, within=5)
 
     run(main())
@@ -510,7 +510,7 @@ def test_whether_a_connection_is_back_is_asked_again_when_its_peer_has_been_soug
         async with Node("a") as a, Node("b") as b:
             publisher = a.add_publisher("t")
             a.add_reply_server("t", str)
-            links: Any = b.add_subscriber("t", print)._inflow.links
+            links: Any = b.add_subscriber("t", print)._receiver.links
             connections: Any = b.add_request_client("t")._links
             await publisher.ready()
             await until(lambda: connections.connected)

@@ -65,7 +65,7 @@ def check_wait(realm: str, *, count: int, senders: int, stall_ms: int) -> None:
             assert account["senders"] == {f"s{sender}": count for sender in range(senders)}
         assert 0 < left_behind["lost"] == total - left_behind["got"]
         assert left_behind["disorder"] == 0
-        assert [line for line in readers["stopped"].lines if "goes on without this reader" in line]
+        assert [line for line in readers["stopped"].lines if "no longer waits for this subscriber" in line]
 
     with ExitStack() as stack:
         readers = {

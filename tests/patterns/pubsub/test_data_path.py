@@ -9,7 +9,7 @@ import pytest
 import zmq
 
 from colugo import ConfigurationError, MessageInfo, Node
-from colugo.patterns.pubsub.readers import Readers
+from colugo.patterns.pubsub.subscriber_table import SubscriberTable
 from colugo.protocol.frames import BATCH_BYTES, LARGE_BYTES
 from colugo.protocol.pubsub.credit import Segments
 from colugo.protocol.pubsub.history import History
@@ -165,7 +165,7 @@ async def late_joiners(count: int, retain: int = 5) -> None:
                 await asyncio.sleep(0)
 
         joins: list[tuple[int, int]] = []
-        history = publisher._out._history  # type: ignore[union-attr]
+        history = publisher._writer._history  # type: ignore[union-attr]
         find_first = history.first
 
         def note(following: int) -> int:
@@ -289,16 +289,16 @@ def test_without_a_copy_large_messages_and_small_ones_are_memoryviews_and_text_i
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"retain": -1}, "retain is a number of messages from 0 on, not -1"),
-        ({"retain": 1.5}, "retain is a number"),
+        ({"retain": -1}, "retain must be an integer ≥ 0, not -1"),
+        ({"retain": 1.5}, "retain must be an integer"),
         ({"hwm": 0}, "hwm must be an integer ≥ 1, not 0"),
         ({"max_bytes": 0}, "max_bytes must be an integer ≥ 1, not 0"),
         ({"stall_ms": 0}, "stall_ms must be an integer ≥ 1"),
-        ({"flow": "block"}, "flow is one of drop, wait, not 'block'"),
-        ({"flow": "wait", "conflate": True}, "conflate=True does not wait"),
-        ({"framing": "raw", "retain": 1}, "need readers of ours"),
-        ({"framing": "raw", "flow": "wait"}, "need readers of ours"),
-        ({"framing": "raw", "conflate": True}, "need readers of ours"),
+        ({"flow": "block"}, "flow must be one of drop, wait, not 'block'"),
+        ({"flow": "wait", "conflate": True}, "conflate=True cannot be combined with flow"),
+        ({"framing": "raw", "retain": 1}, 'need framing="colugo"'),
+        ({"framing": "raw", "flow": "wait"}, 'need framing="colugo"'),
+        ({"framing": "raw", "conflate": True}, 'need framing="colugo"'),
     ],
     ids=str,
 )
@@ -384,7 +384,7 @@ def test_a_node_that_stops_does_not_wait_for_readers_that_do_not_get_on(
                 await publisher.ready()
                 for number in range(5):
                     await publisher.send_wait(b"%d" % number)
-            assert "ends before 1 of its readers have handled everything" in caplog.text
+            assert "closes before 1 of its subscribers have acknowledged everything" in caplog.text
             held.set()
 
     run(main())
@@ -447,22 +447,25 @@ class Upstream:
         """A welcome."""
 
 
+class Writer:
+    sequence = 0
+    gathering = False
+
+    def on_progress(self) -> None:
+        pass
+
+
 def test_nobody_is_let_in_behind_a_message_that_is_no_subscription_until_all_have_been_read() -> None:
     """With `ZMQ_XPUB_MANUAL` such a message shifts whom ZeroMQ takes for the sender of those behind it."""
     first, second = b"\x01@AAAAAAAA", b"\x01@BBBBBBBB"
     socket: Any = Upstream(b"\x02hello", first, b"\x01something")
-    readers = Readers(
-        socket,
-        b"publishr",
-        Segments(10, 1000),
-        sequence=lambda: 0,
-        history=History(b"publishr", 0),
-        on_progress=lambda: None,
+    subscribers = SubscriberTable(
+        socket, b"publishr", Segments(10, 1000), History(b"publishr", 0), listener=Writer()
     )
-    readers.read()
+    subscribers.read()
     assert not socket.subscribed
-    assert len(readers) == 0
+    assert len(subscribers) == 0
     socket.messages = [second]
-    readers.read()
+    subscribers.read()
     assert second[1:] in socket.subscribed
-    assert len(readers) == 1
+    assert len(subscribers) == 1

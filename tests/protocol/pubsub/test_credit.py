@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import tests.support.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.protocol.frames import BATCH_BYTES, LARGE_BYTES, MAX_COUNT
 from colugo.protocol.pubsub.credit import Credit, Segments
-from colugo.protocol.pubsub.publications import ALL_READERS, live_prefix
+from colugo.protocol.pubsub.publications import ALL_SUBSCRIBERS, live_prefix
 
 
 @dataclass
@@ -31,7 +31,7 @@ class SimulatedReader:
 
     def __init__(self, segments: Segments) -> None:
         self.segments = segments
-        self.grant = Credit(segments.number, segments.number)
+        self.credit = Credit(segments.number, segments.number)
         self.subscriptions: set[bytes] = set()
         self.waiting: deque[Frame] = deque()
         self.got: list[int] = []
@@ -46,9 +46,9 @@ class SimulatedReader:
     def move(self, begin: int) -> None:
         """Subscribe it as a publisher does: a subscription ends only when the reader has said something."""
         end = begin + self.segments.width
-        self.subscriptions -= {live_prefix(n) for n in range(self.grant.begin, min(begin, self.grant.end))}
-        self.subscriptions |= {live_prefix(n) for n in range(max(begin, self.grant.end), end)}
-        self.grant = Credit(begin, end)
+        self.subscriptions -= {live_prefix(n) for n in range(self.credit.begin, min(begin, self.credit.end))}
+        self.subscriptions |= {live_prefix(n) for n in range(max(begin, self.credit.end), end)}
+        self.credit = Credit(begin, end)
 
     def offer(self, frame: Frame) -> None:
         """Let ZeroMQ do its part."""
@@ -63,11 +63,11 @@ class SimulatedReader:
         self.got += range(frame.first, frame.first + len(frame.sizes))
         if not frame.end:
             return
-        number = self.grant.handled(frame.segment)
+        number = self.credit.handled(frame.segment)
         assert number == frame.segment
-        if self.grant.last is None:
+        if self.credit.last is None:
             self.move(number + 1)
-        elif number >= self.grant.last:
+        elif number >= self.credit.last:
             self.move(self.segments.number)
 
     def handle_all(self) -> None:
@@ -78,7 +78,7 @@ class SimulatedReader:
 
 @dataclass
 class SimulatedPublisher:
-    """Gathers messages to batches, and batches to segments, as `Publisher` and `Outflow` do."""
+    """Gathers messages to batches, and batches to segments, as `Publisher` and `FramedWriter` do."""
 
     hwm: int
     max_bytes: int
@@ -123,9 +123,9 @@ class SimulatedPublisher:
         if not segments.started:
             wanted = segments.number + segments.span(size) - 1
             for reader in self.readers:
-                if reader.grant.end <= wanted and not reader.grant.behind:
+                if reader.credit.end <= wanted and not reader.credit.behind:
                     self.losses.append((reader, size))
-                    reader.grant.skip(segments.number - 1)
+                    reader.credit.skip(segments.number - 1)
         self.room = min(BATCH_BYTES, segments.room_bytes)
         self.most = min(segments.room, MAX_COUNT)
 
@@ -204,10 +204,10 @@ def test_a_reader_that_keeps_up_is_never_skipped(marks: tuple[int, int], seed: i
     publisher.on_batch = reader.handle_all
     for _ in range(400):
         publisher.send(next(sizes), flush=random.random() < 0.5)
-        assert not reader.grant.behind
+        assert not reader.credit.behind
     publisher.flush()
     assert reader.got == [*range(publisher.sequence)]
-    assert stalled.grant.behind or not stalled.skipped
+    assert stalled.credit.behind or not stalled.skipped
 
 
 @given(marks, seeds)
@@ -222,13 +222,13 @@ def test_a_reader_that_fell_behind_goes_on_when_it_has_handled_what_it_was_sent(
         for _ in range(random.choice([1, 10, 300])):
             publisher.send(next(sizes), flush=random.random() < 0.5)
         publisher.flush()
-        behind_with = [*reader.waiting] if reader.grant.behind else []
+        behind_with = [*reader.waiting] if reader.credit.behind else []
         for frame in behind_with:
-            assert reader.grant.behind
+            assert reader.credit.behind
             assert reader.waiting[0] is frame
             reader.handle()
         reader.handle_all()
-        assert not reader.grant.behind
+        assert not reader.credit.behind
         publisher.send(next(sizes))
         assert reader.waiting[-1].first + len(reader.waiting[-1].sizes) == publisher.sequence
     reader.handle_all()
@@ -312,13 +312,13 @@ def test_with_messages_of_any_size_loss_begins_when_a_third_of_the_marks_is_used
 
 
 def test_an_acknowledgement_counts_for_what_was_granted_and_not_handled_yet() -> None:
-    grant = Credit(5, 8)
-    assert [grant.handled(number) for number in range(3, 10)] == [None, None, 5, 6, 7, None, None]
-    assert grant.handled(ALL_READERS) is None
-    assert not grant.behind
-    grant.skip(6)
-    grant.skip(7)
-    assert grant.behind
-    assert grant.last == 6
-    assert grant.handled(ALL_READERS) == 6
-    assert grant.handled(5) == 5
+    credit = Credit(5, 8)
+    assert [credit.handled(number) for number in range(3, 10)] == [None, None, 5, 6, 7, None, None]
+    assert credit.handled(ALL_SUBSCRIBERS) is None
+    assert not credit.behind
+    credit.skip(6)
+    credit.skip(7)
+    assert credit.behind
+    assert credit.last == 6
+    assert credit.handled(ALL_SUBSCRIBERS) == 6
+    assert credit.handled(5) == 5

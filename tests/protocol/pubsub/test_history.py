@@ -11,7 +11,7 @@ import tests.support.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.protocol.frames import BATCH_BYTES, LARGE_BYTES, MAX_COUNT, FrameKind
 from colugo.protocol.pubsub.history import History
 from colugo.protocol.pubsub.publications import (
-    ALL_READERS,
+    ALL_SUBSCRIBERS,
     FLAG_CONFLATE,
     FLAG_END,
     FLAG_LARGE,
@@ -107,7 +107,7 @@ def test_the_frames_are_the_newest_messages_with_their_numbers_and_times(
     following = sent[-1].sequence + 1 if sent else first
     assert history.first(following) == (sent[-retain:][0].sequence if sent else following)
     for got in publications:
-        assert (got.kind, got.segment, got.publisher) == (FrameKind.RETAINED, ALL_READERS, ID)
+        assert (got.kind, got.segment, got.publisher) == (FrameKind.RETAINED, ALL_SUBSCRIBERS, ID)
         assert got.flags & ~FLAG_TEXT & ~FLAG_LARGE & ~FLAG_WAIT == (FLAG_CONFLATE if conflate else 0)
         large = [length for length in got.lengths if length > LARGE_BYTES]
         assert bool(got.flags & FLAG_LARGE) is bool(large)

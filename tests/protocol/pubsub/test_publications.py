@@ -12,7 +12,7 @@ from colugo.errors import FrameError
 from colugo.protocol.frames import ID_BYTES, LARGE_BYTES, MAGIC, MAX_COUNT, NO_ID, VERSION, FrameKind
 from colugo.protocol.pubsub.publications import (
     ACK_PREFIX,
-    ALL_READERS,
+    ALL_SUBSCRIBERS,
     FLAG_ANSWER,
     FLAG_CONFLATE,
     FLAG_END,
@@ -20,7 +20,7 @@ from colugo.protocol.pubsub.publications import (
     FLAG_TEXT,
     FLAG_WAIT,
     JOIN_BYTES,
-    READER_PREFIX,
+    SUBSCRIBER_PREFIX,
     SegmentAck,
     decode_ack,
     decode_publication,
@@ -48,7 +48,7 @@ FLAGS = {
 SEGMENT_AT, VERSION_AT, KIND_AT, FLAGS_AT, COUNT_AT, LENGTHS_AT = 1, 9, 10, 11, 36, 40
 
 payloads = st.lists(st.binary(max_size=50), min_size=1, max_size=20)
-segments = st.integers(0, ALL_READERS - 1) | st.just(ALL_READERS)
+segments = st.integers(0, ALL_SUBSCRIBERS - 1) | st.just(ALL_SUBSCRIBERS)
 
 
 class Message(NamedTuple):
@@ -138,7 +138,7 @@ def test_a_frame_begins_with_what_readers_of_its_segment_are_subscribed_to(
     some = [b"a"] if kind in WITH_PAYLOADS else []
     frame = encode_publication(ID, 1, 2, some, kind=kind, segment=segment)
     assert frame.startswith(live_prefix(segment))
-    assert not frame.startswith(READER_PREFIX)
+    assert not frame.startswith(SUBSCRIBER_PREFIX)
 
 
 @given(segments, segments)
@@ -416,7 +416,7 @@ def test_the_bytes_of_an_acknowledgement_are_a_subscription_and_its_end() -> Non
     begin, end = encode_ack(ACK)
     assert begin == b"\x01+publishrreader-1" + NOW.to_bytes(8, "little") + bytes(6) + b"\x01\x02"
     assert end == b"\x00" + begin[1:]
-    assert begin[1:2] == ACK_PREFIX != READER_PREFIX
+    assert begin[1:2] == ACK_PREFIX != SUBSCRIBER_PREFIX
     assert len(begin) > JOIN_BYTES
 
 
