@@ -42,13 +42,7 @@ class KeptMessage:
 
 
 class MessageBrowser:
-    """The messages of one stream, without dead letters.
-
-    Args:
-        scheduler: the stream's.
-        store: the stream's.
-        codec: the stream's.
-    """
+    """The messages of one stream, without dead letters."""
 
     def __init__(self, scheduler: DeliveryScheduler, store: Store, codec: Codec) -> None:
         self._scheduler = scheduler

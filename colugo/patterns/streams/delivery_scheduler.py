@@ -41,18 +41,7 @@ class DeliveryScheduler:
 
     A message is delivered once it has been written; it is redelivered once that attempt has been written.
 
-    Args:
-        runtime: the node's.
-        store: the open store.
-        opened: the content of the store.
-        ack: "all" or "any".
-        limits: of the stream.
-        rules: limits and times of deliveries.
-
     Attributes:
-        journal: the transactions.
-        intake: messages that wait for a transaction.
-        groups: the consumer groups.
         unknown: acknowledgements of messages that the consumer's group did not have in flight.
         dropped: messages dropped because of `max_messages` or `max_bytes`.
         expired: messages dropped because of `max_age_ms`.
@@ -92,8 +81,6 @@ class DeliveryScheduler:
         self._transport: DeliveryTransport | None = None
         self._quiet = False
         store.on_corrupt = self._retention.discard
-
-    # --- life
 
     def wake(self) -> None:
         """Write and deliver at the end of this turn of the loop."""
@@ -140,8 +127,6 @@ class DeliveryScheduler:
         self._read_ahead.close()
         self.groups.close()
         self.journal.close(error)
-
-    # --- from consumers
 
     def mark_alive(self, group: StreamGroup, identity: bytes) -> None:
         """Deliver to a consumer again that had been silent."""
@@ -200,8 +185,6 @@ class DeliveryScheduler:
         """Count settlements that are meant for another stream."""
         self.unknown += count
 
-    # --- from the journal
-
     def on_pending(self) -> None:
         """See `JournalListener`."""
         self.wake()
@@ -227,8 +210,6 @@ class DeliveryScheduler:
                 self._scheduled[group] = None
         if self._transport is not None:
             self._deliver_scheduled(self._transport)  # before senders wake and send more
-
-    # --- a turn of the loop
 
     def _schedule(self, group: StreamGroup) -> None:
         """Deliver to a group at the end of this turn of the loop."""
@@ -270,8 +251,6 @@ class DeliveryScheduler:
             if due and self._transport is not None and not self._quiet:
                 group.redeliver(member, due, self._now())
                 self._transport.deliver(member, due)
-
-    # --- time
 
     def _set_timer(self) -> None:
         due = None

@@ -50,12 +50,6 @@ class StreamGossip:
     It takes place when the other stream appears, and after each change here. So messages wait for a group
     whose members are all away, even if none of them has ever joined this stream. The newer change wins, but a
     group that has members here is not forgotten: their presence is newer.
-
-    Args:
-        runtime: the node's.
-        topic: of the stream.
-        own: the stream's advertisement.
-        groups: the stream's.
     """
 
     def __init__(self, runtime: Runtime, topic: str, own: Advertisement, groups: Groups) -> None:

@@ -33,7 +33,6 @@ class StreamGroup:
             a crash messages up to it are flagged as redelivered.
         stored_offered: the value of `offered` in the store.
         cursor: the number up to which all messages have been offered to the queue, or are done.
-        reading: True while messages are read from the store, or wait until `offered` has been stored.
         epoch: the number of times the cursor has been moved back.
         stored_attempts: numbers of messages whose attempts are in the store.
         attempts: attempts at messages that the group does not want at present, by sequence number.
@@ -51,7 +50,6 @@ class StreamGroup:
         self.offered = self.stored_offered = record.offered
         self.queue = GroupQueue(rules)
         self.acknowledged = self.delivered = self.redelivered = self.dead = 0
-        self.reading = False
         self.cursor = self.done.floor
         self.epoch = 0
         self.stored_attempts = set(attempts or ())
@@ -111,8 +109,6 @@ class StreamGroup:
         before, self._in_flight = self._in_flight, sorted({*self.queue.first_deliveries(), *self._unread})
         return before != self._in_flight
 
-    # --- durability and bindings
-
     def make_durable(self) -> None:
         """Keep messages for the group while it has no members."""
         self.durable = True
@@ -166,8 +162,6 @@ class StreamGroup:
                 self.attempts[entry.message.seq] = entry.attempt
         self._unbound &= self.queue.messages.keys()
 
-    # --- members
-
     def rejoin(self, identity: bytes, begun: Iterable[int]) -> None:
         """Requeue the messages of a member, except those that it has begun."""
         self._cancel_held(identity)
@@ -198,16 +192,6 @@ class StreamGroup:
         lowest = self.queue.unload()
         if lowest is not None:
             self._rewind(min(self.cursor, lowest - 1))
-
-    # --- reading
-
-    def start_reading(self) -> None:
-        """Note that messages are being read, or wait until `offered` has been stored."""
-        self.reading = True
-
-    def stop_reading(self) -> None:
-        """Note that the next messages can be read."""
-        self.reading = False
 
     def mark_offered(self, seq: int) -> None:
         """Note that members may receive messages up to a number."""
@@ -280,8 +264,6 @@ class StreamGroup:
         self.cursor = cursor
         self.epoch += 1
 
-    # --- deliveries
-
     def assign(self, now: float) -> tuple[Deliveries, Deliveries]:
         """Choose the messages that members receive now.
 
@@ -343,8 +325,6 @@ class StreamGroup:
         for entry, member in self.held.items():
             self.queue.extend_deadlines(member.identity, [entry.message.seq], now)
         return self.queue.expire(now)
-
-    # --- progress
 
     def acknowledge(self, ranges: Ranges) -> tuple[list[int], int]:
         """Take the acknowledgement of messages.

@@ -45,16 +45,7 @@ class GroupTotals(NamedTuple):
 
 
 class Groups:
-    """The consumer groups of a stream.
-
-    Args:
-        runtime: the node's.
-        journal: the stream's.
-        opened: the content of the store.
-        ack: "all" or "any".
-        rules: limits and times of deliveries.
-        tail: the newest messages.
-        schedule: called when a group may have something to deliver.
+    """The consumer groups of a stream; `schedule` is called when one may have something to deliver.
 
     Attributes:
         known: the groups, by name.
@@ -123,8 +114,6 @@ class Groups:
         """Cancel all timers."""
         for timer in self._linger_timers.values():
             timer.cancel()
-
-    # --- members
 
     def join(
         self, name: str, identity: bytes, prefetch: int, bindings: Iterable[str], *, durable: bool
@@ -199,8 +188,6 @@ class Groups:
         if not (group.present or group.durable) and self.has(group):  # it may have become durable meanwhile
             self._remove(group)
             self._journal.delete_group(group.name)
-
-    # --- groups
 
     def make_group(self, name: str, bindings: Iterable[str], *, durable: bool) -> StreamGroup:
         """Make a group, which receives all messages that the stream keeps.

@@ -48,12 +48,7 @@ class StreamLimits:
 class Intake:
     """Numbers messages, and rejects those that exceed the limits.
 
-    Args:
-        limits: of the stream.
-        opened: the content of the store.
-
     Attributes:
-        limits: of the stream.
         count: messages in the store, without dead letters.
         size: bytes in the store.
         dead: dead letters in the store.

@@ -37,13 +37,6 @@ class Journal:
 
     All changes of one turn of the loop, or of the duration of a transaction, share the next transaction.
 
-    Args:
-        runtime: the node's.
-        store: the open store.
-        opened: the content of the store.
-        limits: of the stream.
-        listener: the owner.
-
     Attributes:
         intake: the messages that are to be written.
         committed: the number of the last message written.
@@ -81,8 +74,6 @@ class Journal:
         self._commits: Waiting = []
         self._syncs: Waiting = []
         self._drains: Waiting = []
-
-    # --- changes
 
     def mark_dirty(self, group: StreamGroup) -> None:
         """Write the record of a group with the next transaction."""
@@ -143,8 +134,6 @@ class Journal:
     def idle(self) -> bool:
         """True if everything has been written, or cannot be."""
         return self.intake.closed or self.intake.error is not None or not self._has_work()
-
-    # --- waiting
 
     async def wait_for_room(self, size: int) -> None:
         """Wait until a message is accepted, or rejected for another reason than the limits.
@@ -211,8 +200,6 @@ class Journal:
         self._inserts.close(error)
         resolve(self._drains, error)
         resolve(self._syncs, error)
-
-    # --- transactions
 
     def write(self) -> None:
         """Begin a transaction, unless one is being written or there is nothing to write."""

@@ -23,15 +23,7 @@ class ReadAhead:
     """Fills the queues of groups that have members.
 
     `StreamGroup.offered` is stored before messages are offered; after a crash, messages up to it are flagged
-    as redelivered.
-
-    Args:
-        runtime: the node's.
-        store: the open store.
-        journal: the stream's.
-        groups: the stream's.
-        tail: the newest messages.
-        schedule: called when a group may have something to deliver.
+    as redelivered. `schedule` is called when a group may have something to deliver.
     """
 
     def __init__(
@@ -50,6 +42,8 @@ class ReadAhead:
         self._tail = tail
         self._schedule = schedule
         self._warnings = ThrottledWarnings(runtime)
+        self._reading: set[StreamGroup] = set()
+        """Groups whose next messages are being read, or wait until `offered` has been stored."""
         self._closed = False
 
     def close(self) -> None:
@@ -75,10 +69,10 @@ class ReadAhead:
     def fill(self, group: StreamGroup) -> None:
         """Read on for a group, if it is behind and has room."""
         until = self._journal.committed
-        if group.cursor >= until or group.reading or not group.has_room:
+        if group.cursor >= until or group in self._reading or not group.has_room:
             return
         if group.cursor < self._tail.after:
-            group.start_reading()
+            self._reading.add(group)
             done = partial(self._on_read, group, group.epoch, until)
             self._store.read(group.cursor, PAGE, _PAGE_BYTES, done)
             return
@@ -93,6 +87,7 @@ class ReadAhead:
     ) -> None:
         """Store that messages are offered, then offer them."""
         if self._closed or not self._groups.has(group):
+            self._reading.discard(group)
             return
         if isinstance(result, StoreError):
             text = f"cannot read on for the group {group.name!r}; trying again"
@@ -103,27 +98,27 @@ class ReadAhead:
             self._read_again(group)
             return
         if not result:
-            group.stop_reading()
+            self._reading.discard(group)
             skipped = group.skip_to(until)
             if skipped:
                 self._groups.retention.skip(group, skipped, [])
             self._schedule(group)
             return
-        group.start_reading()
+        self._reading.add(group)
         group.mark_offered(result[-1].seq)
         self._journal.mark_dirty(group)
         self._journal.after_commit(partial(self._offer, group, epoch, result))
         self._journal.request_write()
 
     def _offer(self, group: StreamGroup, epoch: int, messages: list[StreamMessage]) -> None:
+        self._reading.discard(group)
         if epoch != group.epoch:
-            self._read_again(group)
+            self._schedule(group)
         elif self._groups.has(group):
-            group.stop_reading()
             self._take(group, messages)
 
     def _read_again(self, group: StreamGroup) -> None:
-        group.stop_reading()
+        self._reading.discard(group)
         self._schedule(group)
 
     def _take(self, group: StreamGroup, messages: list[StreamMessage]) -> None:

@@ -22,13 +22,7 @@ class Retention:
     """Records which messages each group is done with, and deletes those that no group needs.
 
     With "all", a message is deleted when every group is done with it; with "any", when one has handled it.
-
-    Args:
-        runtime: the node's.
-        journal: the stream's.
-        groups: the known groups, by name; their owner adds and removes them.
-        stream_id: 8 bytes, for warnings.
-        ack: "all" or "any".
+    The owner of `groups` adds and removes them.
 
     Attributes:
         unrouted: messages deleted because no group had wanted them.

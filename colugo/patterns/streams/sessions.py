@@ -55,10 +55,10 @@ class Sessions:
 
     Args:
         runtime: the node's.
-        topic: of the stream.
-        socket: the stream's ROUTER; its owner closes it.
+        topic: the stream's.
+        socket: the stream's ROUTER socket; its owner closes it.
         scheduler: the stream's.
-        gate: set to the number of sessions.
+        gate: receives the number of sessions.
         run_id: 8 bytes, new each time the stream is started.
 
     Attributes:
@@ -114,8 +114,6 @@ class Sessions:
             self._socket.disable_monitor()
             self._monitor.close()
 
-    # --- to consumers
-
     def deliver(self, member: GroupMember, entries: list[QueuedMessage]) -> None:
         """Send messages to a member; if its connection has ended, the group takes them back."""
         stream_id = self._scheduler.stream_id
@@ -159,8 +157,6 @@ class Sessions:
 
     def _refuse(self, identity: bytes, reason: str, *, again: bool) -> bool:
         return self._send(identity, encode_control(FrameKind.REFUSAL, Refusal(reason, again=again)))
-
-    # --- from consumers
 
     def _on_message(self, frames: list[bytes]) -> None:
         identity, *body = frames
@@ -292,8 +288,6 @@ class Sessions:
         if abandoned:
             reason = f"the consumer left before it had ended (node {session.join.node})"
             scheduler.abandon(group, identity, abandoned, reason)
-
-    # --- ends of sessions
 
     def _on_disconnected(self, frames: list[bytes]) -> None:
         """Probe all connections: the monitor's event does not name the one that has ended."""
