@@ -1,1 +1,1 @@
-"""What a node answers when tools and other nodes ask about it."""
+"""Answers to questions that tools and other nodes ask a node."""

@@ -1,4 +1,4 @@
-"""What a node is asked of its streams, by other streams of a topic and by tools such as `colugo stream`."""
+"""Questions about a node's streams, from other streams of a topic and tools such as `colugo stream`."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, TypeVar
@@ -23,7 +23,7 @@ STREAM_FORGET = "stream-forget"
 
 MAX_PAGE = 1000
 _ANSWER_BYTES = 8 * 1024 * 1024
-"""Of what is listed in one answer: half of what an answer may have."""
+"""The size of the list in one answer: half of the limit for an answer."""
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Summary)
@@ -31,7 +31,7 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)]
 
 
 class _OfStream(msgspec.Struct, forbid_unknown_fields=True):
-    """Which stream is meant: a node has one of a topic at most."""
+    """The stream that a question is about; a node has at most one of a topic."""
 
     topic: str
     socket: str = ""
@@ -67,15 +67,15 @@ class _Forget(_OfStream):
     group: str = ""
 
 
-class _None(msgspec.Struct, forbid_unknown_fields=True):
+class _NoArguments(msgspec.Struct, forbid_unknown_fields=True):
     pass
 
 
 class StreamQuestions:
-    """Answers them.
+    """The handlers of questions about streams.
 
     Args:
-        parts: of the node, as they are when it is asked.
+        parts: the node's parts; later changes are seen.
     """
 
     def __init__(self, parts: Iterable[object]) -> None:
@@ -83,7 +83,7 @@ class StreamQuestions:
 
     @property
     def handlers(self) -> dict[str, QuestionHandler]:
-        """By question: what takes its arguments."""
+        """The handler of each question, which gets its arguments."""
         return {
             STREAM_GROUPS: self._groups,
             STREAMS: self._describe,
@@ -96,23 +96,23 @@ class StreamQuestions:
         }
 
     def _groups(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        """What another stream knows of groups; what this one knows."""
+        """Take the groups that another stream knows, and return those that this one knows."""
         asked = _read(arguments, _Groups)
         return self._stream(asked).exchange_groups(asked.groups)
 
     def _describe(self, arguments: dict[str, Any]) -> Any:
-        """All streams of the node."""
-        _read(arguments, _None)
+        """Describe all streams of the node."""
+        _read(arguments, _NoArguments)
         return msgspec.to_builtins([stream.describe() for stream in self._streams()])
 
     async def _messages(self, arguments: dict[str, Any]) -> Any:
-        """A page of messages; none after the last one."""
+        """Return a page of messages; it is empty after the last one."""
         asked = _read(arguments, _Page)
         messages = await self._stream(asked).messages(asked.after, asked.limit)
         return _fitting(Summary(**_common(message)) for message in messages)
 
     async def _show(self, arguments: dict[str, Any]) -> Any:
-        """A message, or the dead letter of a group, with its payload; None if it is not there."""
+        """Return a message, or the dead letter of a group, with its payload; None if it does not exist."""
         asked = _read(arguments, _Show)
         stream = self._stream(asked)
         if asked.group is None:
@@ -121,12 +121,12 @@ class StreamQuestions:
         letters = await stream.dead_letters.find(ids=[asked.id], group=asked.group)
         if not letters:
             return None
-        whole = _whole(letters[0], asked.offset, **_fate(letters[0]))
+        whole = _whole(letters[0], asked.offset, **_death(letters[0]))
         whole.dead, whole.traceback = True, letters[0].traceback
         return msgspec.to_builtins(whole)
 
     async def _dead(self, arguments: dict[str, Any]) -> Any:
-        """A page of dead letters; none after the last one."""
+        """Return a page of dead letters; it is empty after the last one."""
         asked = _read(arguments, _DeadPage)
         letters = await self._stream(asked).dead_letters.find(
             ids=asked.ids,
@@ -136,7 +136,7 @@ class StreamQuestions:
             max_bytes=PAGE_BYTES,
             after=asked.after,
         )
-        return _fitting(LetterSummary(**_common(letter), **_fate(letter)) for letter in letters)
+        return _fitting(LetterSummary(**_common(letter), **_death(letter)) for letter in letters)
 
     async def _resurrect(self, arguments: dict[str, Any]) -> int:
         asked = _read(arguments, _Filters)
@@ -170,7 +170,7 @@ def _read(arguments: dict[str, Any], form: type[T]) -> T:
     try:
         return msgspec.convert(arguments, form)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"arguments that do not fit: {error}") from error
+        raise ConfigurationError(f"invalid arguments: {error}") from error
 
 
 def _common(message: KeptMessage | DeadLetter) -> dict[str, Any]:
@@ -187,16 +187,16 @@ def _common(message: KeptMessage | DeadLetter) -> dict[str, Any]:
     }
 
 
-def _fate(letter: DeadLetter) -> dict[str, Any]:
+def _death(letter: DeadLetter) -> dict[str, Any]:
     return {"attempts": letter.attempts, "reason": letter.reason, "died_ns": letter.died_ns}
 
 
-def _whole(message: KeptMessage | DeadLetter, offset: int, **fate: Any) -> Whole:
-    return Whole(**_common(message), **fate, offset=offset, base64=part_of(message.payload, offset))
+def _whole(message: KeptMessage | DeadLetter, offset: int, **death: Any) -> Whole:
+    return Whole(**_common(message), **death, offset=offset, base64=part_of(message.payload, offset))
 
 
 def _fitting(summaries: Iterable[S]) -> Any:
-    """As many as fit into an answer, the first one in any case."""
+    """Return as many summaries as fit into an answer, and at least the first one."""
     found: list[Any] = []
     size = 0
     for summary in summaries:

@@ -1,4 +1,4 @@
-"""What nodes are asked of their streams, and how the streams of a topic tell each other of groups."""
+"""Questions to nodes about their streams, and the exchange of groups between streams of a topic."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ async def answer(node: Node, question: str, **arguments: Any) -> Any:
 
 
 async def meet(stream: Stream, group: str, **options: Any) -> None:
-    """A consumer of a group comes to this stream only, and goes."""
+    """Connect a consumer of a group to this stream only, and disconnect it."""
     async with Node("passing consumer", realm=f"{stream.topic}.elsewhere") as node:
         consumer = node.add_consumer(
             stream.topic, print, group=group, connect=stream.endpoints[:1], **options
@@ -148,7 +148,7 @@ def test_a_group_is_not_forgotten_while_it_has_consumers_here_or_at_another_stre
                 first.forget("alive")
             known = first._scheduler.groups.known["alive"].changed_ms
             assert second.forget("alive")
-            # the first one says that it is there, which is the newer word
+            # the first one reports its group, which is the newer entry
             await until(lambda: "alive" in second.groups)
             assert first._scheduler.groups.known["alive"].changed_ms > known
             assert first.groups["alive"].members == 1
@@ -318,7 +318,7 @@ def test_as_many_messages_wait_for_a_group_as_it_has_not_had_though_none_of_its_
     async def main() -> None:
         async with Node("a") as a, Node("b") as b:
             stream = a.add_stream("jobs", groups=["slow", "quick"])
-            for number in range(2500):  # more than is made ready at a time
+            for number in range(2500):  # more than are made ready at a time
                 stream.send(str(number))
             await until(lambda: stream.stats.messages == 2500)
             assert stream.groups["slow"].waiting == 2500
@@ -388,7 +388,7 @@ def test_a_message_larger_than_an_answer_is_shown_in_parts_and_listed_in_pages(s
                 parts.append(part)
             assert b"".join(parts) == large
             assert whole["size"] == len(large)
-            (only,) = await answer(a, "stream-messages", topic="jobs")  # that is all one page has
+            (only,) = await answer(a, "stream-messages", topic="jobs")  # one page has no more
             assert only["id"] == sent
             (other,) = await answer(a, "stream-messages", topic="jobs", after=sent)
             assert other["preview"] == "small"
@@ -402,7 +402,7 @@ def test_a_page_of_messages_with_long_headers_is_no_longer_than_an_answer() -> N
             stream = a.add_stream("jobs")
             ids = [
                 stream.send(str(n), headers={"long": "\0" * 60_000}) for n in range(40)
-            ]  # 6 signs each in JSON
+            ]  # 6 characters each in JSON
             found: list[str] = []
             pages = 0
             while page := await answer(
@@ -556,7 +556,7 @@ def test_a_group_that_has_consumers_is_not_forgotten_by_a_tool() -> None:
 
 
 async def in_store(path: Path, transaction: Transaction | None = None) -> OpenedStore:
-    """What is in a store, after a transaction."""
+    """Return the content of a store, after a transaction."""
     store = SqliteStore(path, logger=logging.getLogger("test"))
     opened = store.open()
     if transaction is not None:
@@ -615,6 +615,6 @@ def test_what_was_in_flight_is_still_known_if_the_producer_ends_before_it_has_re
     assert group.update_in_flight()
     assert RangeSet.decode(group.record().flight).count == 1
     assert 7 in RangeSet.decode(group.record().flight)
-    group.take([StreamMessage(9, "", b"", b"x", 0, 1)])  # 7 is not there any more
+    group.take([StreamMessage(9, "", b"", b"x", 0, 1)])  # 7 no longer exists
     assert group.update_in_flight()
     assert RangeSet.decode(group.record().flight).count == 0

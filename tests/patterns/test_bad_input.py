@@ -1,4 +1,4 @@
-"""What users mistype and strangers send: a clear error or a count, and the node lives on."""
+"""Wrong arguments of users and malformed messages of peers: a clear error or a count, and no other harm."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""User code: how many arguments it gets, and that nothing it raises ends the node."""
+"""User code: the number of arguments that it gets, and exceptions that do not stop the node."""
 
 import asyncio
 import functools
@@ -16,7 +16,7 @@ from tests.support.essentials import run
 
 
 class FakeRuntime:
-    """What a handler needs of a node's runtime."""
+    """The part of a node's runtime that a handler uses."""
 
     def __init__(self) -> None:
         self.callback_errors = 0
@@ -105,7 +105,7 @@ async def next_turn() -> None:
     await turn
 
 
-# --- how many arguments
+# --- the number of arguments
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_parameters_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(owner.got) == 100
 
 
-# --- what is a coroutine
+# --- coroutine functions
 
 
 @pytest.mark.parametrize(

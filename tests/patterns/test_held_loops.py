@@ -1,4 +1,4 @@
-"""Callbacks that hold the loop: who is told, what lives, and what is counted."""
+"""Callbacks that block the loop: the warning, the connections, and the counters."""
 
 import asyncio
 import functools

@@ -1,4 +1,4 @@
-"""What iteration and `ready()` stand on: a bounded queue, and a count that can be waited for."""
+"""The bounded queue behind iteration, and the count behind `ready()`."""
 
 import asyncio
 

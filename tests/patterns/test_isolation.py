@@ -1,4 +1,4 @@
-"""What one callback does, others do not feel: slow ones, ones that raise, and ones that close."""
+"""Callbacks that are slow, raise or close do not affect other callbacks."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ SLOW = ["awaiting", "on a thread"]
 
 @pytest.fixture(autouse=True)
 def nothing_fails_on_the_loop(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """The loop logs what its handlers raise, and goes on."""
+    """Fail if the loop has logged an exception of a handler."""
     yield
     records = caplog.get_records("call")
     assert [record.getMessage() for record in records if record.name in LOOP_LOGGERS] == []
@@ -79,7 +79,7 @@ def test_a_slow_callback_does_not_delay_the_messages_of_others_for_long(realm: s
 
 
 class TroubleError(Exception):
-    """What a callback of these tests raises."""
+    """The exception that callbacks of these tests raise."""
 
 
 def raise_at_times(message: str) -> None:

@@ -181,7 +181,7 @@ class RequestClient(ClientBase[RequestSender]):
         on_error = optional_handler(runtime, error_handler, f"error handler of {topic}", most=1)
 
         def failed(error: RequestError) -> None:
-            if self._closed:  # the program itself stops the node: no callback is called
+            if self._closed:  # after close(), no callback is called
                 return
             handler = on_timeout if isinstance(error, RequestTimeoutError) else on_error or on_timeout
             if handler is not None:

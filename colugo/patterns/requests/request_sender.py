@@ -149,7 +149,7 @@ class RequestSender(SenderBase):
             yield False
 
     def _take(self, link: ServerLink, calls: list[Call]) -> None:
-        """Settle requests. What their callbacks send leaves when the socket has been drained."""
+        """Settle requests. New requests of their callbacks leave when the socket has been drained."""
         began = time.monotonic()
         if self._gathering is None:
             self._gathering = set()

@@ -1,1 +1,1 @@
-"""What a node reports about itself, as plain data."""
+"""Descriptions of nodes, their parts and the messages of streams, as plain data."""

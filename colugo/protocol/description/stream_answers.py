@@ -1,6 +1,6 @@
-"""What nodes answer when they are asked for the messages of their streams; JSON. Pure.
+"""Answers to questions about the messages of streams; JSON. Pure.
 
-Read with `msgspec.convert`, so that an older side does without what a newer one has added.
+Read them with `msgspec.convert`, which ignores fields that a newer node has added.
 """
 
 import base64
@@ -14,16 +14,16 @@ _SPACES = dict.fromkeys(map(ord, "\t\n\r"))
 
 
 class Summary(msgspec.Struct):
-    """A message of a stream, as it is listed.
+    """A message of a stream in a list.
 
     Attributes:
         id: its id.
         key: its key.
-        headers: as JSON has them, bytes as base64.
-        size: bytes of its payload.
-        sent_ns: when it was sent, nanoseconds since 1970.
-        preview: the first 200 signs of the payload if it is text, else its first 100 bytes, hexadecimal.
-        text: whether it is text.
+        headers: its headers as JSON, with bytes as base64.
+        size: the size of its payload in bytes.
+        sent_ns: the time when it was sent, in nanoseconds since 1970.
+        preview: the first 200 characters of the payload if it is text, else its first 100 bytes, hexadecimal.
+        text: whether the payload is text.
         group: the only group that it is for; empty for all.
     """
 
@@ -38,12 +38,12 @@ class Summary(msgspec.Struct):
 
 
 class LetterSummary(Summary):
-    """A dead letter, as it is listed; `group` is the one that could not handle it.
+    """A dead letter in a list; `group` is the group that could not handle it.
 
     Attributes:
-        attempts: how often it was tried.
-        reason: why the last try failed.
-        died_ns: when it was given up.
+        attempts: the number of delivery attempts.
+        reason: the reason why the last attempt failed.
+        died_ns: the time when it became a dead letter, in nanoseconds since 1970.
     """
 
     attempts: int = 0
@@ -52,12 +52,12 @@ class LetterSummary(Summary):
 
 
 class Whole(LetterSummary):
-    """A message or dead letter with its payload, or a part of that.
+    """A message or dead letter with its payload, or a part of the payload.
 
     Attributes:
         dead: whether it is a dead letter.
-        traceback: of what the callback raised; empty if it did not, or if nothing has failed.
-        offset: of the part, in bytes.
+        traceback: the traceback of the callback's exception; empty if the callback has not raised one.
+        offset: the offset of the part, in bytes.
         base64: the part.
     """
 
@@ -71,13 +71,13 @@ class Whole(LetterSummary):
         """The bytes of the part.
 
         Raises:
-            ValueError: if it is no base64.
+            ValueError: if it is not base64.
         """
         return base64.b64decode(self.base64, validate=True)
 
 
 def as_text(payload: bytes) -> str | None:
-    """The payload as text; None if it is none, or has signs in it that text has not."""
+    """Return the payload as text; None if it is not UTF-8, or has unprintable characters."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:
@@ -86,9 +86,9 @@ def as_text(payload: bytes) -> str | None:
 
 
 def preview(payload: bytes) -> tuple[str, bool]:
-    """The beginning of a payload, and whether it is text."""
+    """Return the beginning of a payload, and whether the payload is text."""
     begin = payload[: PREVIEW_CHARS * 4]
-    # the cut may have divided a sign
+    # the cut may have divided a character
     for end in range(len(begin), max(-1, len(begin) - 4), -1):
         text = as_text(begin[:end])
         if text is not None and (end == len(begin) or len(begin) < len(payload)):
@@ -97,11 +97,11 @@ def preview(payload: bytes) -> tuple[str, bool]:
 
 
 def plain(headers: dict[str, Any]) -> dict[str, Any]:
-    """Headers, as JSON can carry them; what it cannot is shown as Python shows it."""
+    """Return headers for JSON; values that JSON does not have are replaced by their `repr`."""
     shown: dict[str, Any] = msgspec.to_builtins(headers, str_keys=True, enc_hook=repr)
     return shown
 
 
 def part_of(payload: bytes, offset: int) -> str:
-    """A part of a payload from an offset on, as base64."""
+    """Return a part of a payload, beginning at an offset, as base64."""
     return base64.b64encode(payload[offset : offset + PART_BYTES]).decode()

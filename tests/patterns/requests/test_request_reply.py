@@ -33,8 +33,8 @@ from colugo.protocol.requests.calls import FLAG_REFUSED, FLAG_TEXT, Call, decode
 from tests.support.essentials import Collector, Program, run, seconds, until
 
 TOLERANCE = 0.05
-"""Seconds by which a timeout, or the news of a killed server, may be late. The best of a few rounds
-counts: another process that has the processor for a moment is no fault of the library."""
+"""Seconds by which a timeout, or the report of a killed server, may be late. The best of a few rounds
+counts, since another process may have the processor for a moment."""
 
 
 def test_a_function_of_one_argument_returns_the_reply() -> None:
@@ -650,7 +650,7 @@ def test_a_callback_may_close_its_client_or_node_in_the_midst_of_replies(at_a_ti
 
 
 class Interruption(BaseException):
-    """What no callback should raise."""
+    """An exception that no callback should raise."""
 
 
 @pytest.mark.parametrize("leaves", [False, True])
@@ -691,7 +691,7 @@ def test_large_requests_and_replies_survive() -> None:
 
 @asynccontextmanager
 async def lazy_client(server: ReplyServer, count: int) -> AsyncIterator[zmq.Socket[bytes]]:
-    """A raw DEALER that has asked so many times, and has read nothing."""
+    """A raw DEALER that has sent so many requests, and has read no reply."""
     context = zmq.Context()
     lazy = context.socket(zmq.DEALER)
     lazy.set(zmq.RCVHWM, 10)
@@ -709,7 +709,7 @@ async def lazy_client(server: ReplyServer, count: int) -> AsyncIterator[zmq.Sock
 
 @pytest.mark.usefixtures("transport")
 def test_a_client_that_does_not_read_loses_replies_and_they_are_counted() -> None:
-    """A raw DEALER that asks and never reads fills its pipe; the server goes on for others."""
+    """A raw DEALER that never reads replies fills its pipe; the server still answers others."""
 
     async def main() -> None:
         async with Node("server") as server, Node("client") as asker:

@@ -1,4 +1,4 @@
-"""Surveys: everyone is asked, and the account says what became of each."""
+"""Surveys: all respondents are asked, and the result has the outcome of each."""
 
 import asyncio
 import threading

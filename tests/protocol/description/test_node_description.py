@@ -1,4 +1,4 @@
-"""What nodes say of themselves: as they are, to JSON and back, and nothing else is taken for it."""
+"""Descriptions of nodes: complete, the same after JSON, and refused if they are invalid."""
 
 import json
 from contextlib import suppress
@@ -30,7 +30,7 @@ MINIMAL: dict[str, Any] = {"name": "a", "uuid": "00"}
 
 
 async def asked(node: Node, of: Node) -> NodeDescription:
-    """What one node is told by another."""
+    """Ask one node for its description from another."""
     where = next(one for one in node.nodes if one.node == of.name).endpoints[0]
     return from_plain(await ask(node._runtime.sockets, where, DESCRIBE, 5000))
 

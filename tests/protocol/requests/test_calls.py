@@ -1,4 +1,4 @@
-"""Frames of request/reply: what is encoded comes back; anything else is refused or consistent."""
+"""Frames of request/reply: encoded calls decode to the same; other frames are refused or consistent."""
 
 import pytest
 from hypothesis import example, given
@@ -32,7 +32,7 @@ call_kinds = st.sampled_from([FrameKind.REQUEST, FrameKind.REPLY])
 
 
 def check(frame: bytes, kind: FrameKind) -> bool:
-    """Whether it is accepted; then it must be consistent."""
+    """Return True if a frame is accepted, and fail if it then is inconsistent."""
     try:
         read_calls(frame, kind)
     except FrameError:
@@ -83,7 +83,7 @@ def test_any_number_of_calls_of_one_size_comes_back_in_order(count: int, size: i
     assert decode_calls(encode_calls(FrameKind.REPLY, ID, some), FrameKind.REPLY).calls == some
 
 
-# --- frames that are none
+# --- invalid frames
 
 NO_REQUESTS = [
     (b"", "0 bytes are too few for a REQUEST"),

@@ -23,7 +23,7 @@ class Entry:
 
 
 class Table(RuleBasedStateMachine):
-    """Does the same with a PendingRequests and with a dict, and compares."""
+    """A machine that does the same with a PendingRequests and with a dict, and compares them."""
 
     def __init__(self) -> None:
         super().__init__()

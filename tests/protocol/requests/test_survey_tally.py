@@ -1,4 +1,4 @@
-"""The account of a survey, whatever comes in whatever order."""
+"""The tally of a survey, with outcomes of any kind in any order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
