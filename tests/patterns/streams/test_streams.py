@@ -241,7 +241,7 @@ def test_the_log_names_the_message_on_which_a_callback_has_raised(
             sent = stream.send("bad")
             await drained(stream)
             said = [record.getMessage() for record in caplog.records if record.exc_info]
-            assert said == [f"callback of the consumer of jobs raised at message {sent}, try 1"]
+            assert said == [f"callback of the consumer of jobs raised at message {sent}, attempt 1"]
 
     run(main())
 
@@ -383,7 +383,7 @@ def test_a_message_that_does_not_decode_is_said_and_becomes_a_dead_letter_with_i
             assert got.items == [1]
             (letter,) = await stream.dead_letters.find()
             said = [record.getMessage() for record in caplog.records]
-            assert sum(f"message {bad} of jobs cannot be decoded" in text for text in said) == 1  # throttled
+            assert sum(f"message {bad} of jobs does not decode" in text for text in said) == 1  # throttled
             assert any(
                 f"message {bad} is a dead letter of the group 'g' after 2 tries" in text for text in said
             )

@@ -1,7 +1,7 @@
 """A consumer's connection to one stream."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import msgspec
 import zmq
@@ -32,19 +32,41 @@ _PING = bytes([MAGIC, 0, VERSION, FrameKind.PING])
 _LEAVE = bytes([MAGIC, 0, VERSION, FrameKind.LEAVE])
 
 
+class SessionListener(Protocol):
+    """The owner of a consumer's links."""
+
+    @property
+    def join_request(self) -> Join:
+        """The request by which the consumer joins its group at a stream."""
+
+    def on_connected(self, link: "ConsumerLink") -> None:
+        """Use a link from now on."""
+
+    def on_lost(self, link: "ConsumerLink") -> None:
+        """Stop using a link."""
+
+    def on_joined(self, link: "ConsumerLink", joined: Joined) -> None:
+        """Begin a session: the stream has admitted the consumer."""
+
+    def on_refused(self, link: "ConsumerLink", reason: str) -> None:
+        """Report that the stream has not admitted the consumer."""
+
+    def on_deliveries(self, link: "ConsumerLink", deliveries: Deliveries) -> None:
+        """Handle a batch of messages."""
+
+    def on_malformed(self, link: "ConsumerLink", error: FrameError) -> None:
+        """Count and report a malformed frame."""
+
+
 class ConsumerLink(PeerConnection):
-    """One stream: joins its group there, takes messages, and says what has become of them.
+    """A connection to one stream: joins the group there, takes messages and sends settlements.
 
     Args:
-        runtime: the node's.
+        runtime: the node's runtime.
         peer: the stream.
-        endpoint: where it is.
-        listener: the owner of the connection.
-        join: what it says of itself, at the time when it joins.
-        on_joined: called when the stream has let it in.
-        on_refused: called with the reason when it has not.
-        on_deliveries: gets the messages.
-        on_malformed: gets the error of each frame that is none.
+        endpoint: the stream's endpoint.
+        manager: the owner of the connection.
+        sessions: the owner of the consumer's session at the stream.
     """
 
     def __init__(
@@ -52,85 +74,77 @@ class ConsumerLink(PeerConnection):
         runtime: Runtime,
         peer: Advertisement,
         endpoint: str,
-        listener: ConnectionListener["ConsumerLink"],
-        *,
-        join: Callable[[], Join],
-        on_joined: Callable[["ConsumerLink", Joined], None],
-        on_refused: Callable[["ConsumerLink", str], None],
-        on_deliveries: Callable[["ConsumerLink", Deliveries], None],
-        on_malformed: Callable[["ConsumerLink", FrameError], None],
+        manager: ConnectionListener["ConsumerLink"],
+        sessions: SessionListener,
     ) -> None:
-        self._join = join
-        self._asked = False
-        self._answers_due = 0
-        self._on_joined = on_joined
-        self._on_refused = on_refused
-        self._on_deliveries = on_deliveries
-        self._on_malformed = on_malformed
+        self._sessions = sessions
+        self._on_deliveries = sessions.on_deliveries
+        self._member = False
+        self._pending_joins = 0
         self._turn = Turn(self._end_turn)
         self._acknowledged: list[int] = []
         self._others: list[Settlement] = []
         self.stream_id = b""
-        """Of the stream, when it has let this consumer in."""
+        """The stream's id, while it has admitted this consumer."""
         self._received = 0
-        super().__init__(runtime, peer, endpoint, listener)
+        super().__init__(runtime, peer, endpoint, manager)
 
     def describe(self) -> LinkDescription:
-        """What the node says of it."""
+        """Return the description for introspection."""
         description = super().describe()
         description.received = self._received
         return description
 
     @property
     def joining(self) -> bool:
-        """Whether it has asked to be let in, or for other bindings, and has no answer yet.
+        """True while the answer to a join is pending.
 
-        What comes meanwhile is to be thrown away: the stream takes it back when it answers.
+        Drop messages that arrive meanwhile: the stream takes them back when it answers.
         """
-        return self._answers_due > 0
+        return self._pending_joins > 0
 
-    def join(self, begun: Iterable[int] = ()) -> None:
-        """Ask to be let in, or, once more, for other bindings.
+    def join(self, started: Iterable[int] = ()) -> None:
+        """Join the group, or join again to change its bindings.
 
         Args:
-            begun: numbers of messages that are being handled; with others from here, nobody is to begin.
+            started: the numbers of the messages in progress; do not start any others of this stream.
         """
         self.flush()
-        self._asked = True
-        self._answers_due += 1
-        join = self._join()
-        self._send(encode_control(FrameKind.JOIN, msgspec.structs.replace(join, begun=sorted(begun))))
+        self._member = True
+        self._pending_joins += 1
+        request = msgspec.structs.replace(self._sessions.join_request, begun=sorted(started))
+        self._send(encode_control(FrameKind.JOIN, request))
 
-    def depart(self, begun: Iterable[int] = ()) -> None:
-        """Say that nothing more is to come: whatever else was sent here comes to others.
+    def leave_group(self, started: Iterable[int] = ()) -> None:
+        """Leave the group; the stream redelivers unsettled messages to other members.
 
         Args:
-            begun: numbers of messages that have been begun with, and of which nothing more will be said.
+            started: the numbers of the messages in progress, which this consumer abandons.
         """
-        if self._asked:
-            self._others += [Settlement(seq, SettlementOutcome.ABANDONED) for seq in begun]
+        if self._member:
+            self._others += [Settlement(seq, SettlementOutcome.ABANDONED) for seq in started]
             self.flush()
-            self._asked = False
+            self._member = False
             self.stream_id = b""
             self._send(_LEAVE)
 
     def acknowledge(self, seq: int) -> None:
-        """A message has been handled; said when this turn of the loop is over."""
+        """Acknowledge a message when this turn of the loop ends."""
         self._acknowledged.append(seq)
         self._turn.begin()
 
     def acknowledge_all(self, seqs: list[int]) -> None:
-        """Messages have been handled; said at once."""
+        """Acknowledge messages at once."""
         self._acknowledged += seqs
         self.flush()
 
-    def tell(self, settlement: Settlement) -> None:
-        """Something else has become of a message; said when this turn of the loop is over."""
+    def settle(self, settlement: Settlement) -> None:
+        """Send another settlement when this turn of the loop ends."""
         self._others.append(settlement)
         self._turn.begin()
 
     def flush(self) -> None:
-        """Say what has become of messages."""
+        """Send the pending acknowledgements and settlements."""
         if not self.stream_id:
             self._acknowledged.clear()
             self._others.clear()
@@ -145,9 +159,9 @@ class ConsumerLink(PeerConnection):
             self._send(encode_settle(self.stream_id, [], part))
 
     def close(self) -> None:
-        """Leave and close; what was said still leaves."""
+        """Leave the group and close; settlements still leave."""
         if not self._closed:
-            self.depart()
+            self.leave_group()
         super().close()
 
     def _end_turn(self) -> None:
@@ -155,15 +169,15 @@ class ConsumerLink(PeerConnection):
             self.flush()
 
     def _discard(self) -> None:
-        """It is lost: what was not acknowledged comes again."""
-        self._asked = False
-        self._answers_due = 0
+        """Drop settlements: the stream redelivers the messages."""
+        self._member = False
+        self._pending_joins = 0
         self._acknowledged.clear()
         self._others.clear()
 
     def _make_socket(self) -> "zmq.Socket[bytes]":
         socket = super()._make_socket()
-        socket.set(zmq.SNDHWM, 0)  # what there is to say is bounded by prefetch
+        socket.set(zmq.SNDHWM, 0)  # prefetch bounds the settlements
         socket.set(zmq.RCVHWM, 0)
         return socket
 
@@ -172,7 +186,7 @@ class ConsumerLink(PeerConnection):
         self._connector.kick()
 
     def on_message(self, frames: list[Any]) -> None:
-        """Take messages of the stream and its answers."""
+        """Handle messages of the stream and its answers."""
         try:
             if len(frames) != 1:
                 raise FrameError(f"a message of {len(frames)} frames")  # noqa: TRY301 - one place counts them
@@ -183,28 +197,28 @@ class ConsumerLink(PeerConnection):
                 if deliveries.stream_id == self.stream_id:
                     self._on_deliveries(self, deliveries)
             else:
-                self._control(frame)
+                self._on_control(frame)
         except FrameError as error:
-            self._on_malformed(self, error)
+            self._sessions.on_malformed(self, error)
 
-    def _control(self, frame: bytes) -> None:
+    def _on_control(self, frame: bytes) -> None:
         kind, body = decode_control(frame)
         if kind is FrameKind.PING:
             self._send(_PING)
         elif kind is FrameKind.JOINED:
             joined = decode_body(body, Joined)
-            self._answers_due = max(0, self._answers_due - 1)
+            self._pending_joins = max(0, self._pending_joins - 1)
             self.stream_id = bytes.fromhex(joined.stream)
-            self._on_joined(self, joined)
+            self._sessions.on_joined(self, joined)
         elif kind is FrameKind.REFUSAL:
-            self._refused(decode_body(body, Refusal))
+            self._on_refusal(decode_body(body, Refusal))
         else:
-            raise FrameError(f"a frame of the kind {kind.name} has no place here")
+            raise FrameError(f"a consumer does not accept {kind.name} frames")
 
-    def _refused(self, refusal: Refusal) -> None:
+    def _on_refusal(self, refusal: Refusal) -> None:
         self.stream_id = b""
         if not refusal.again:
-            self._answers_due = max(0, self._answers_due - 1)
-            self._on_refused(self, refusal.reason)
-        elif self._asked and not self._answers_due:  # else it has left, or is about to join
+            self._pending_joins = max(0, self._pending_joins - 1)
+            self._sessions.on_refused(self, refusal.reason)
+        elif self._member and not self._pending_joins:  # otherwise it has left, or its join is pending
             self.join()

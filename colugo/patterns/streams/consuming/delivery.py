@@ -1,11 +1,11 @@
-"""A message of a stream at its consumer, and the streams that they come from."""
+"""A message at its consumer, and the stream that has delivered it."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colugo.errors import ConfigurationError, LifecycleError
+from colugo.protocol.streams.joining import Joined
 from colugo.protocol.streams.message_ids import message_id
 from colugo.protocol.streams.message_parts import unpack_headers
 from colugo.protocol.streams.ranges import RangeSet
@@ -14,24 +14,24 @@ from colugo.protocol.streams.settlements import BY_RULES, MAX_DELAY_MS, Failure,
 if TYPE_CHECKING:
     from colugo.patterns.streams.consuming.consumer_link import ConsumerLink
 
-_MOST_RANGES = 1000
+_MAX_RANGES = 1000
 
 
 @dataclass(eq=False, slots=True)
 class DeliverySource:
-    """A stream that messages come from; the same one after it was started again on its store.
+    """A stream, and what the consumer knows of it; the same across the stream's restarts.
 
     Attributes:
-        stream_id: its id.
+        stream_id: the stream's id.
         topic: its topic.
         node: the name of its node.
-        link: the connection; None while there is none.
-        ack_timeout_s: seconds until a message of which it hears nothing is redelivered.
-        held: numbers of messages that wait here or are being handled.
-        handled: numbers of those that have been acknowledged, in case they come again.
-        run: of the stream, an id that is new each time it is started.
-        admitted: the number of the answer by which it has let the consumer in.
-        joined_again: whether the group may be a new one there, which knows nothing of the tries before.
+        link: the connection that has the session; None while there is none.
+        ack_timeout_s: seconds until the stream redelivers a message that is neither settled nor extended.
+        unsettled: the numbers of messages that wait here or are in progress.
+        acknowledged: the numbers of acknowledged messages, to recognize duplicates.
+        run: an id that is new each time the stream starts.
+        admitted: the number of the stream's answer, see `Joined`.
+        rejoined: whether the group may be new there, and not know of earlier attempts.
     """
 
     stream_id: bytes
@@ -39,58 +39,82 @@ class DeliverySource:
     node: str = ""
     link: "ConsumerLink | None" = None
     ack_timeout_s: float = 30.0
-    held: set[int] = field(default_factory=set)
-    handled: RangeSet = field(default_factory=RangeSet)
+    unsettled: set[int] = field(default_factory=set)
+    acknowledged: RangeSet = field(default_factory=RangeSet)
     run: str | None = None
     admitted: int = 0
-    joined_again: bool = False
+    rejoined: bool = False
 
     @property
     def newest(self) -> int:
-        """The highest number that has come from it."""
-        return max(self.handled.last, max(self.held, default=0))
+        """The highest message number that the stream has delivered."""
+        return max(self.acknowledged.last, max(self.unsettled, default=0))
+
+    def begin_session(self, link: "ConsumerLink", joined: Joined, *, again: bool) -> None:
+        """Note that the stream has admitted the consumer.
+
+        Args:
+            link: the connection.
+            joined: the stream's answer.
+            again: whether it has admitted the consumer before.
+        """
+        self.link = link
+        self.topic = joined.topic
+        self.run = joined.run
+        self.admitted = joined.admitted
+        self.node = link.peer.node
+        self.ack_timeout_s = joined.ack_timeout_ms / 1000
+        self.rejoined = again
+
+    def is_newer_than(self, joined: Joined) -> bool:
+        """Return True if the stream has admitted the consumer after an answer that is read late."""
+        return joined.run is not None and joined.run == self.run and joined.admitted < self.admitted
+
+    def is_ahead_of(self, joined: Joined) -> bool:
+        """Return True if the stream restarted on a store that lacks messages it had delivered."""
+        return joined.last is not None and joined.run != self.run and self.newest > joined.last
 
     def acknowledge(self, seq: int) -> None:
-        """A message has been handled."""
-        self.held.discard(seq)
-        self.handled.add(seq, seq)
+        """Acknowledge a message."""
+        self.unsettled.discard(seq)
+        self.acknowledged.add(seq, seq)
         if self.link is not None:
             self.link.acknowledge(seq)
 
     def acknowledge_all(self, seqs: list[int], ranges: list[tuple[int, int]]) -> None:
-        """Messages have been handled."""
-        self.held.difference_update(seqs)
+        """Acknowledge messages, given as numbers and as ranges."""
+        self.unsettled.difference_update(seqs)
         for first, last in ranges:
-            self.handled.add(first, last)
+            self.acknowledged.add(first, last)
         if self.link is not None:
             self.link.acknowledge_all(seqs)
 
-    def tell(self, settlement: Settlement) -> None:
-        """Something else has become of a message."""
+    def settle(self, settlement: Settlement) -> None:
+        """Send another settlement of a message."""
         if settlement.outcome is not SettlementOutcome.WORKING:
-            self.held.discard(settlement.seq)
+            self.unsettled.discard(settlement.seq)
         if self.link is not None:
-            self.link.tell(settlement)
+            self.link.settle(settlement)
 
-    def tidy(self) -> None:
-        """Forget what was handled long ago."""
-        ranges = list(self.handled)
-        if len(ranges) > _MOST_RANGES:
-            self.handled = RangeSet(ranges[-_MOST_RANGES // 2 :])
+    def trim(self) -> None:
+        """Forget messages that were acknowledged long ago."""
+        ranges = list(self.acknowledged)
+        if len(ranges) > _MAX_RANGES:
+            self.acknowledged = RangeSet(ranges[-_MAX_RANGES // 2 :])
 
 
 class ReceivedMessage(NamedTuple):
-    """A message as it came.
+    """A message as it was received.
 
     Attributes:
         source: the stream.
         seq: its number.
-        sent_ns: when it was sent.
-        attempt: which try this is.
-        flags: of its frame.
+        sent_ns: the time when it was sent, nanoseconds since 1970.
+        attempt: the number of this delivery attempt.
+        flags: FLAG_TEXT and FLAG_REDELIVERED.
         key: its key.
-        headers: packed.
-        payload: encoded.
+        headers: its encoded headers.
+        payload: the encoded message.
     """
 
     source: DeliverySource
@@ -104,23 +128,24 @@ class ReceivedMessage(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The message's id, as `send` has returned it."""
+        """The message's id, as `send` returned it."""
         return message_id(self.source.stream_id, self.seq)
 
 
 class Delivery:
-    """What is known of a message besides itself, and what can be said of it; callbacks get it.
+    """The delivery of a message to a callback: its metadata, and the methods that settle it.
 
     Args:
-        item: the message as it came.
+        item: the received message.
         redelivered: whether a consumer of the group may have had the message before.
-        submit: has something said on the node's thread.
+        submit: runs a settlement on the node's thread.
+        extend: extends the callback's own timeout; None if it has none.
 
     Attributes:
         key: the message's key; "" for none.
-        attempt: which try this is, from 1 on; 255 for that or a later one.
+        attempt: the number of this delivery attempt, from 1; 255 stands for that or a later one.
         redelivered: whether a consumer of the group may have had the message before.
-        sent_ns: when it was sent, nanoseconds since 1970 by the sender's clock.
+        sent_ns: the time when it was sent, nanoseconds since 1970 by the sender's clock.
     """
 
     __slots__ = (
@@ -136,13 +161,20 @@ class Delivery:
         "sent_ns",
     )
 
-    def __init__(self, item: ReceivedMessage, *, redelivered: bool, submit: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        item: ReceivedMessage,
+        *,
+        redelivered: bool,
+        submit: Callable[..., None],
+        extend: Callable[[], None] | None = None,
+    ) -> None:
         self._source = item.source
         self._seq = item.seq
         self._headers = item.headers
         self._submit = submit
         self._settled = False
-        self._extend: Callable[[], None] | None = None
+        self._extend = extend
         self.key = item.key
         self.attempt = item.attempt
         self.redelivered = redelivered
@@ -150,7 +182,7 @@ class Delivery:
 
     @property
     def id(self) -> str:
-        """The message's id, as `send` has returned it."""
+        """The message's id, as `send` returned it."""
         return message_id(self._source.stream_id, self._seq)
 
     @property
@@ -174,61 +206,62 @@ class Delivery:
 
     @property
     def settled(self) -> bool:
-        """Whether it has been acknowledged or given back."""
+        """True after `ack()` or `nack()`."""
         return self._settled
 
     def ack(self) -> None:
-        """It has been handled; from any thread.
+        """Acknowledge the message; callable from any thread.
 
         Raises:
-            LifecycleError: if that, or `nack()`, was said before.
+            LifecycleError: if the message is settled already.
         """
         self._settle()
         self._submit(self._source.acknowledge, self._seq)
 
     def nack(self, reason: str = "nack", *, delay_ms: int | None = None) -> None:
-        """It could not be handled: it is redelivered, or becomes a dead letter; from any thread.
+        """Reject the message, to be redelivered or become a dead letter; callable from any thread.
 
         Args:
-            reason: for the dead letter.
-            delay_ms: milliseconds until the next try; None for the stream's `retry_delay_ms`, doubled for
-                each further try.
+            reason: the reason, for the dead letter.
+            delay_ms: milliseconds until the next attempt; None for the stream's `retry_delay_ms`, doubled for
+                each further attempt.
 
         Raises:
-            LifecycleError: if that, or `ack()`, was said before.
-            ConfigurationError: if the delay is no number of milliseconds.
+            LifecycleError: if the message is settled already.
+            ConfigurationError: if the delay is not a number of milliseconds.
         """
         if delay_ms is not None and (
             isinstance(delay_ms, bool) or not isinstance(delay_ms, int) or not 0 <= delay_ms <= MAX_DELAY_MS
         ):
-            raise ConfigurationError(
-                f"delay_ms is a whole number of milliseconds from 0 on, not {delay_ms!r}"
-            )
+            raise ConfigurationError(f"delay_ms must be an integer ≥ 0 (milliseconds), not {delay_ms!r}")
         self.fail(Failure(str(reason)), BY_RULES if delay_ms is None else delay_ms)
 
     def fail(self, failure: Failure, delay_ms: int = BY_RULES) -> None:
-        """The same with a traceback.
+        """Reject the message with a traceback.
 
         Args:
-            failure: why, as it travels.
-            delay_ms: milliseconds until the next try, or BY_RULES.
+            failure: the reason and the traceback.
+            delay_ms: milliseconds until the next attempt, or BY_RULES for the stream's backoff.
+
+        Raises:
+            LifecycleError: if the message is settled already.
         """
         self._settle()
         settlement = Settlement(self._seq, SettlementOutcome.NACK, delay_ms, failure)
-        self._submit(self._source.tell, settlement)
+        self._submit(self._source.settle, settlement)
 
     def working(self) -> None:
-        """It needs more time: its `ack_timeout_ms` begins anew; from any thread.
+        """Restart the message's `ack_timeout_ms`, since it needs more time; callable from any thread.
 
         Raises:
-            LifecycleError: if it has been acknowledged or given back.
+            LifecycleError: if the message is settled already.
         """
         if self._settled:
             raise LifecycleError(f"message {self.id} has been settled already")
-        self._submit(self._work_on)
+        self._submit(self._extend_timeout)
 
-    def _work_on(self) -> None:
-        self._source.tell(Settlement(self._seq, SettlementOutcome.WORKING))
+    def _extend_timeout(self) -> None:
+        self._source.settle(Settlement(self._seq, SettlementOutcome.WORKING))
         if self._extend is not None:
             self._extend()
 
@@ -239,6 +272,3 @@ class Delivery:
 
     def __repr__(self) -> str:
         return f"<Delivery {self.id} of {self.topic}, attempt {self.attempt}>"
-
-
-Waiting = deque[ReceivedMessage]

@@ -1,4 +1,4 @@
-"""Handing messages of streams to a consumer's callback, and saying what has become of them."""
+"""The calls of a consumer's callback, and the settlement of their messages."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,17 +18,17 @@ from colugo.protocol.streams.stream_message import FLAG_TEXT
 
 @dataclass(slots=True)
 class ConsumerCounts:
-    """What a consumer has had.
+    """The counters of a consumer's callback.
 
     Attributes:
-        handed: messages handed to the callback, each time counted.
-        acknowledged: of those, how many were acknowledged.
-        redelivered: of those handed, how many a consumer of the group may have had before.
-        failed: how many were given back: the callback raised, took too long, or said so.
-        undecodable: messages that did not fit the codec.
+        received: messages passed to the callback, counted each time.
+        acknowledged: messages acknowledged.
+        redelivered: messages passed to the callback that a consumer of the group may have had before.
+        failed: messages rejected, since the callback raised, took too long or called `nack()`.
+        undecodable: messages that the codec could not decode.
     """
 
-    handed: int = 0
+    received: int = 0
     acknowledged: int = 0
     redelivered: int = 0
     failed: int = 0
@@ -36,14 +36,14 @@ class ConsumerCounts:
 
 
 class CallbackRunner:
-    """What one call of the callback is made of, however it is run.
+    """The steps before and after each call of the callback, common to all ways of calling it.
 
     Args:
-        runtime: the node's.
+        runtime: the node's runtime.
         handler: the callback.
-        codec: for messages.
-        auto_ack: whether returning acknowledges.
-        counts: what is counted.
+        codec: the codec of messages.
+        auto_ack: whether a return of the callback acknowledges its message.
+        counts: the counters.
     """
 
     def __init__(
@@ -54,46 +54,53 @@ class CallbackRunner:
         self.counts = counts
         self._codec = codec
         self._auto_ack = auto_ack
-        self._complaints = ThrottledWarnings(runtime)
+        self._warnings = ThrottledWarnings(runtime)
 
-    def prepare(self, item: ReceivedMessage) -> tuple[Any, Delivery] | None:
-        """The arguments of a call; None if the message cannot be decoded, which has been said then."""
+    def prepare(
+        self, item: ReceivedMessage, extend: Callable[[], None] | None = None
+    ) -> tuple[Any, Delivery] | None:
+        """Return the arguments of a call, or reject the message and return None if it does not decode.
+
+        Args:
+            item: the received message.
+            extend: extends the callback's own timeout; None if it has none.
+        """
         flags = item.flags
         redelivered = bool(flags & FLAG_REDELIVERED)
-        delivery = Delivery(item, redelivered=redelivered, submit=self.submit)
+        delivery = Delivery(item, redelivered=redelivered, submit=self.submit, extend=extend)
         try:
             message = self._codec.unpack(item.payload, text=bool(flags & FLAG_TEXT))
         except DecodeError as error:
             self.undecodable(item, error)
             delivery.fail(report_failure(error))
             return None
-        self.counts.handed += 1
+        self.counts.received += 1
         self.counts.redelivered += redelivered
         return message, delivery
 
     def undecodable(self, item: ReceivedMessage, error: DecodeError) -> None:
-        """A message does not fit the codec: whoever has given the wrong one sees nothing else of it."""
+        """Count and report a message that does not decode."""
         self.counts.undecodable += 1
-        text = f"message {item.id} of {item.source.topic} cannot be decoded, and is given back"
-        self._complaints.warn(item.source, text, error)
+        text = f"message {item.id} of {item.source.topic} does not decode, and is rejected"
+        self._warnings.warn(item.source, text, error)
 
     def succeeded(self, delivery: Delivery) -> None:
-        """The callback has returned."""
+        """Acknowledge the message of a call that has returned."""
         if self._auto_ack and not delivery.settled:
             delivery.ack()
 
     def raised(self, delivery: Delivery, error: BaseException) -> None:
-        """The callback has raised."""
-        self.handler.failed(error, f" at message {delivery.id}, try {delivery.attempt}")
+        """Report an exception of the callback, and reject its message."""
+        self.handler.failed(error, f" at message {delivery.id}, attempt {delivery.attempt}")
         if not delivery.settled:
             delivery.fail(report_failure(error))
 
     def submit(self, action: Callable[..., None], *args: Any) -> None:
-        """Say it on the node's thread; after its end, nobody listens."""
+        """Run a settlement on the node's thread, unless the node has stopped."""
         if not self.runtime.closed:
-            self.runtime.submit(self._say, action, *args)
+            self.runtime.submit(self._settle, action, *args)
 
-    def _say(self, action: Callable[..., None], *args: Any) -> None:
+    def _settle(self, action: Callable[..., None], *args: Any) -> None:
         if args and isinstance(args[0], Settlement):
             self.counts.failed += args[0].outcome is SettlementOutcome.NACK
         elif args:
@@ -102,42 +109,39 @@ class CallbackRunner:
 
 
 class Handling(Protocol):
-    """One way of calling back."""
+    """A way of calling the callback."""
 
     def open(self) -> None:
-        """Begin, on the loop."""
+        """Begin to call; needs a running loop."""
 
     def put(self, items: Iterable[ReceivedMessage]) -> None:
-        """Hand over messages, in their order."""
+        """Queue messages, in their order."""
 
-    def waiting(self) -> list[ReceivedMessage]:
-        """Messages with which nobody has begun."""
+    def unstarted(self) -> list[ReceivedMessage]:
+        """Return the messages that wait for the callback."""
 
-    def begun(self) -> list[ReceivedMessage]:
-        """Messages that are being handled, and were not when this was asked the last time."""
+    def newly_started(self) -> list[ReceivedMessage]:
+        """Return the messages in progress that have been started since the last call of this."""
 
     def withdraw(self, source: DeliverySource | None = None) -> list[ReceivedMessage]:
-        """Let nobody begin with what waits.
+        """Remove unstarted messages, and return them in their order.
 
         Args:
-            source: only what has come from this one; None for all.
-
-        Returns:
-            What had waited, in its order.
+            source: the stream; None for all.
         """
 
     def stuck(self, now: float) -> bool:
-        """Whether nothing can be begun, since all that was begun takes longer than its stream allows."""
+        """Return True if no message can start, since each thread has exceeded `ack_timeout_ms`."""
 
     async def finish(self) -> None:
-        """Return when nothing that was begun is under way."""
+        """Return when no message is in progress."""
 
     def close(self) -> None:
-        """End; who is at work is cancelled."""
+        """Call no more, and cancel tasks in progress."""
 
 
 def take_out(items: deque[ReceivedMessage], source: DeliverySource | None) -> list[ReceivedMessage]:
-    """Take those of a source, or all, out of what waits."""
+    """Remove and return the messages of a source, or all."""
     taken = [item for item in items if source is None or item.source is source]
     kept = [item for item in items if source is not None and item.source is not source]
     items.clear()

@@ -1,4 +1,4 @@
-"""Running a coroutine function, or threads, for some messages of streams at a time."""
+"""Calls of a coroutine function in tasks, or of a plain function on threads."""
 
 import asyncio
 from collections import deque
@@ -8,78 +8,78 @@ from itertools import chain
 from typing import Any
 
 from colugo.patterns.callbacks import CALLBACK_ERRORS, is_awaitable, reraise_if_cancelled
-from colugo.patterns.streams.consuming.delivery import DeliverySource, ReceivedMessage
+from colugo.patterns.streams.consuming.delivery import Delivery, DeliverySource, ReceivedMessage
 from colugo.patterns.streams.consuming.handling import CallbackRunner, take_out
 from colugo.protocol.streams.settlements import Failure
 
 
 class InTasks:
-    """Runs a coroutine function, or a plain one on threads, for some messages at a time.
+    """Calls a coroutine function, or a plain one on threads, for several messages at a time.
 
-    Messages of one key are handled one after another. A coroutine that takes longer than its stream's
-    `ack_timeout_ms` without `delivery.working()` is cancelled: the message is redelivered.
+    Messages of one key are handled one after another. A coroutine that exceeds its stream's `ack_timeout_ms`
+    without `delivery.working()` is cancelled, and its message redelivered.
 
     Args:
-        calls: what a call is made of.
-        concurrency: how many at a time.
-        executor: whether on threads.
+        runner: the steps around each call.
+        concurrency: the number of calls at a time.
+        executor: whether to call on threads.
     """
 
-    def __init__(self, calls: CallbackRunner, *, concurrency: int, executor: bool) -> None:
+    def __init__(self, runner: CallbackRunner, *, concurrency: int, executor: bool) -> None:
         self._waiting: deque[ReceivedMessage] = deque()
-        self._calls = calls
+        self._runner = runner
         self._concurrency = concurrency
-        label = f"colugo {calls.runtime.name} {calls.handler.label}"
+        label = f"colugo {runner.runtime.name} {runner.handler.label}"
         self._threads = ThreadPoolExecutor(concurrency, label) if executor else None
         self._idle: deque[asyncio.Future[None]] = deque()
         self._parked: dict[str, deque[ReceivedMessage]] = {}
-        """What waits for another message of its key, by that; of each key of which one is being handled."""
-        self._began: dict[int, float] = {}
-        self._fresh: dict[int, ReceivedMessage] = {}
-        """What has been begun since `begun` was asked the last time."""
+        """For each key with a message in progress, the messages that wait for it."""
+        self._deadlines: dict[int, float] = {}
+        self._newly_started: dict[int, ReceivedMessage] = {}
+        """The messages started since the last call of `newly_started`, by worker."""
         self._tasks: list[asyncio.Task[Any]] = []
-        self._resting = asyncio.Event()
+        self._all_idle = asyncio.Event()
 
     def open(self) -> None:
-        """Begin."""
-        self._resting.set()
+        """Start the workers."""
+        self._all_idle.set()
         for number in range(self._concurrency):
-            self._tasks.append(self._calls.runtime.spawn(self._work(number), self._calls.handler.label))
+            self._tasks.append(self._runner.runtime.spawn(self._work(number), self._runner.handler.label))
 
     def put(self, items: Iterable[ReceivedMessage]) -> None:
-        """Hand over messages."""
+        """Queue messages, in their order."""
         before = len(self._waiting)
         self._waiting.extend(items)
         self._wake(len(self._waiting) - before)
 
-    def waiting(self) -> list[ReceivedMessage]:
-        """Messages with which nobody has begun."""
+    def unstarted(self) -> list[ReceivedMessage]:
+        """Return the messages that wait for the callback."""
         return [*chain.from_iterable(self._parked.values()), *self._waiting]
 
-    def begun(self) -> list[ReceivedMessage]:
-        """Messages that are being handled, and were not when this was asked the last time."""
-        fresh, self._fresh = self._fresh, {}
-        return list(fresh.values())
+    def newly_started(self) -> list[ReceivedMessage]:
+        """Return the messages in progress that have been started since the last call of this."""
+        started, self._newly_started = self._newly_started, {}
+        return list(started.values())
 
     def withdraw(self, source: DeliverySource | None = None) -> list[ReceivedMessage]:
-        """Let nobody begin with what waits."""
+        """Remove unstarted messages, and return them in their order."""
         taken = [take_out(items, source) for items in (*self._parked.values(), self._waiting)]
         return list(chain.from_iterable(taken))
 
     def stuck(self, now: float) -> bool:
-        """Whether each thread is busy with a message for longer than its stream allows."""
+        """Return True if each thread has exceeded its message's `ack_timeout_ms`."""
         return (
             self._threads is not None
-            and len(self._began) == self._concurrency
-            and all(deadline < now for deadline in self._began.values())
+            and len(self._deadlines) == self._concurrency
+            and all(deadline < now for deadline in self._deadlines.values())
         )
 
     async def finish(self) -> None:
-        """Return when nothing is under way."""
-        await self._resting.wait()
+        """Return when no message is in progress."""
+        await self._all_idle.wait()
 
     def close(self) -> None:
-        """Cancel what is under way; a thread goes on to the end of its call."""
+        """Cancel tasks in progress; threads finish their calls."""
         for task in self._tasks:
             task.cancel()
         if self._threads is not None:
@@ -96,20 +96,20 @@ class InTasks:
         item: ReceivedMessage | None = None
         while True:
             item = item or await self._next()
-            self._resting.clear()
-            self._began[number] = asyncio.get_running_loop().time() + item.source.ack_timeout_s
-            self._fresh[number] = item
+            self._all_idle.clear()
+            self._deadlines[number] = asyncio.get_running_loop().time() + item.source.ack_timeout_s
+            self._newly_started[number] = item
             try:
                 await self._handle(item, number)
             finally:
-                del self._began[number]
-                self._fresh.pop(number, None)
-                if not self._began:
-                    self._resting.set()
+                del self._deadlines[number]
+                self._newly_started.pop(number, None)
+                if not self._deadlines:
+                    self._all_idle.set()
                 item = self._following(item)
 
     async def _next(self) -> ReceivedMessage:
-        """The next message whose key is not being handled."""
+        """Wait for the next message without another of its key in progress."""
         while True:
             while self._waiting:
                 item = self._waiting.popleft()
@@ -124,7 +124,7 @@ class InTasks:
             await future
 
     def _following(self, item: ReceivedMessage) -> ReceivedMessage | None:
-        """The message that has waited for this one, which has been handled."""
+        """Return the next message of the same key, once a message is handled."""
         if not item.key or self._concurrency == 1:
             return None
         parked = self._parked[item.key]
@@ -134,39 +134,43 @@ class InTasks:
         return None
 
     async def _handle(self, item: ReceivedMessage, number: int) -> None:
-        calls = self._calls
-        prepared = calls.prepare(item)
-        if prepared is None:
-            return
-        message, delivery = prepared
+        runner = self._runner
         loop = asyncio.get_running_loop()
         limit_s = item.source.ack_timeout_s
         scope = asyncio.timeout(None if self._threads is not None else limit_s)
+        in_progress = True
 
         def extend() -> None:
-            self._began[number] = loop.time() + limit_s
-            if self._threads is None:
-                scope.reschedule(loop.time() + limit_s)
+            if in_progress:
+                self._deadlines[number] = loop.time() + limit_s
+                if self._threads is None:
+                    scope.reschedule(loop.time() + limit_s)
 
-        delivery._extend = extend  # noqa: SLF001 - a delivery is a part of its handling
+        prepared = runner.prepare(item, extend)
+        if prepared is None:
+            return
+        message, delivery = prepared
         try:
             async with scope:
                 if self._threads is not None:
-                    result = await loop.run_in_executor(self._threads, calls.handler, message, delivery)
+                    result = await loop.run_in_executor(self._threads, runner.handler, message, delivery)
                 else:
-                    result = calls.handler(message, delivery)
+                    result = runner.handler(message, delivery)
                 if is_awaitable(result):
                     await result
         except CALLBACK_ERRORS as error:
             reraise_if_cancelled(error)
             if isinstance(error, TimeoutError) and scope.expired():
-                reason = f"{calls.handler.label} has taken longer than ack_timeout_ms, {limit_s * 1000:g}"
-                calls.runtime.logger.error("%s, and was cancelled", reason)  # noqa: TRY400 - whose traceback?
-                if not delivery.settled:
-                    delivery.fail(Failure(reason), 0)
+                self._on_timeout(delivery, limit_s)
             else:
-                calls.raised(delivery, error)
+                runner.raised(delivery, error)
         else:
-            calls.succeeded(delivery)
+            runner.succeeded(delivery)
         finally:
-            delivery._extend = None  # noqa: SLF001 - as above
+            in_progress = False
+
+    def _on_timeout(self, delivery: Delivery, limit_s: float) -> None:
+        reason = f"{self._runner.handler.label} exceeded ack_timeout_ms, {limit_s * 1000:g}"
+        self._runner.runtime.logger.error("%s, and was cancelled", reason)
+        if not delivery.settled:
+            delivery.fail(Failure(reason), 0)

@@ -1,4 +1,4 @@
-"""Calling a plain function on the loop for each message of a stream."""
+"""Calls of a plain function on the loop."""
 
 import asyncio
 import time
@@ -19,59 +19,59 @@ from colugo.protocol.streams.stream_message import FLAG_TEXT
 
 
 class OnLoop:
-    """Calls a plain function on the loop, in turns with its other work.
+    """Calls a plain function on the loop, in batches between the loop's other work.
 
     Args:
-        calls: what a call is made of.
-        codec: for messages.
-        simple: whether the callback takes the message alone, and returning acknowledges.
-        prefetch: how many messages may be here at a time. Half of them are acknowledged while the others
-            wait, so that the stream sends more meanwhile.
+        runner: the steps around each call.
+        codec: the codec of messages.
+        simple: whether the callback takes only the message, and its return acknowledges it.
+        prefetch: the most messages in flight. The first half is acknowledged while the other half waits, so
+            that the stream sends more meanwhile.
     """
 
-    def __init__(self, calls: CallbackRunner, codec: Codec, *, simple: bool, prefetch: int) -> None:
+    def __init__(self, runner: CallbackRunner, codec: Codec, *, simple: bool, prefetch: int) -> None:
         self._waiting: deque[ReceivedMessage] = deque()
-        self._calls = calls
+        self._runner = runner
         self._codec = codec
         self._half = (prefetch + 1) // 2
         self._handle = self._handle_simple if simple else self._handle_any
-        self._pace = Pace(calls.handler.label, calls.runtime.logger)
+        self._pace = Pace(runner.handler.label, runner.runtime.logger)
         self._scheduled = False
         self._closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def open(self) -> None:
-        """Nothing to do."""
+        """Do nothing: it is ready."""
 
     def put(self, items: Iterable[ReceivedMessage]) -> None:
-        """Hand over messages."""
+        """Queue messages, in their order."""
         self._waiting.extend(items)
         self._schedule()
 
-    def waiting(self) -> list[ReceivedMessage]:
-        """Messages with which nobody has begun."""
+    def unstarted(self) -> list[ReceivedMessage]:
+        """Return the messages that wait for the callback."""
         return list(self._waiting)
 
-    def begun(self) -> list[ReceivedMessage]:
-        """None: while a function holds the loop, nobody can ask."""
+    def newly_started(self) -> list[ReceivedMessage]:
+        """Return none: a plain function blocks the loop, and so this call."""
         return []
 
     def withdraw(self, source: DeliverySource | None = None) -> list[ReceivedMessage]:
-        """Let nobody begin with what waits."""
+        """Remove unstarted messages, and return them in their order."""
         return take_out(self._waiting, source)
 
     def stuck(self, now: float) -> bool:
-        """Never: while a function holds the loop, nobody can ask."""
+        """Return False: a plain function blocks the loop, and so this call."""
         del now
         return False
 
     async def finish(self) -> None:
-        """Wait for what plain functions have returned to be awaited."""
+        """Wait for awaitables that the function has returned."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     def close(self) -> None:
-        """Call no more."""
+        """Call no more, and cancel tasks in progress."""
         self._closed = True
         for task in self._tasks:
             task.cancel()
@@ -88,69 +88,69 @@ class OnLoop:
         done: dict[DeliverySource, list[int]] = {}
         count = 0
         for _ in range(min(self._pace.size, self._half, len(waiting))):
-            if self._closed or not waiting:  # by the callback
+            if self._closed or not waiting:  # the callback has closed the consumer, or withdrawn messages
                 break
             item = waiting.popleft()
             count += 1
             if self._handle(item):
                 done.setdefault(item.source, []).append(item.seq)
         for source, seqs in done.items():
-            self._calls.counts.acknowledged += len(seqs)
+            self._runner.counts.acknowledged += len(seqs)
             source.acknowledge_all(seqs, to_ranges(seqs))
         if count:
-            self._pace.record(time.monotonic() - began, count, self._calls.handler.callback)
+            self._pace.record(time.monotonic() - began, count, self._runner.handler.callback)
         self._schedule()
 
     def _handle_simple(self, item: ReceivedMessage) -> bool:
-        """Call with the message alone; whether it is to be acknowledged."""
-        calls = self._calls
+        """Call with the message only, and return True to acknowledge it."""
+        runner = self._runner
         flags = item.flags
         try:
             message = self._codec.unpack(item.payload, text=bool(flags & FLAG_TEXT))
         except DecodeError as error:
-            calls.undecodable(item, error)
+            runner.undecodable(item, error)
             self._fail(item, error)
             return False
-        counts = calls.counts
-        counts.handed += 1
+        counts = runner.counts
+        counts.received += 1
         if flags & FLAG_REDELIVERED:
             counts.redelivered += 1
         try:
-            result = calls.handler.callback(message)
+            result = runner.handler.callback(message)
         except CALLBACK_ERRORS as error:
-            calls.handler.failed(error, f" at message {item.id}, try {item.attempt}")
+            runner.handler.failed(error, f" at message {item.id}, attempt {item.attempt}")
             self._fail(item, error)
             return False
         if result is not None and is_awaitable(result):
             self._await(
-                result, Delivery(item, redelivered=bool(flags & FLAG_REDELIVERED), submit=calls.submit)
+                result, Delivery(item, redelivered=bool(flags & FLAG_REDELIVERED), submit=runner.submit)
             )
             return False
         return True
 
     def _fail(self, item: ReceivedMessage, error: BaseException) -> None:
-        self._calls.counts.failed += 1
-        item.source.tell(Settlement(item.seq, SettlementOutcome.NACK, failure=report_failure(error)))
+        self._runner.counts.failed += 1
+        item.source.settle(Settlement(item.seq, SettlementOutcome.NACK, failure=report_failure(error)))
 
     def _handle_any(self, item: ReceivedMessage) -> bool:
-        calls = self._calls
-        prepared = calls.prepare(item)
+        runner = self._runner
+        prepared = runner.prepare(item)
         if prepared is None:
             return False
         message, delivery = prepared
         try:
-            result = calls.handler(message, delivery)
+            result = runner.handler(message, delivery)
         except CALLBACK_ERRORS as error:
-            calls.raised(delivery, error)
+            runner.raised(delivery, error)
             return False
         if is_awaitable(result):
             self._await(result, delivery)
         else:
-            calls.succeeded(delivery)
+            runner.succeeded(delivery)
         return False
 
     def _await(self, result: Any, delivery: Delivery) -> None:
-        task = self._calls.runtime.spawn(self._finish_call(result, delivery), self._calls.handler.label)
+        task = self._runner.runtime.spawn(self._finish_call(result, delivery), self._runner.handler.label)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -159,6 +159,6 @@ class OnLoop:
             await result
         except CALLBACK_ERRORS as error:
             reraise_if_cancelled(error)
-            self._calls.raised(delivery, error)
+            self._runner.raised(delivery, error)
         else:
-            self._calls.succeeded(delivery)
+            self._runner.succeeded(delivery)

@@ -37,8 +37,8 @@ def test_half_of_what_a_consumer_may_have_is_acknowledged_while_the_others_wait(
     got: list[Any] = []
     handler = Handler(runtime, got.append, "callback", least=1, most=2)
     codec = resolve_codec(None)
-    calls = CallbackRunner(runtime, handler, codec, auto_ack=True, counts=ConsumerCounts())
-    handling = OnLoop(calls, codec, simple=True, prefetch=prefetch)
+    runner = CallbackRunner(runtime, handler, codec, auto_ack=True, counts=ConsumerCounts())
+    handling = OnLoop(runner, codec, simple=True, prefetch=prefetch)
 
     async def put() -> None:
         handling.put(ReceivedMessage(source, seq, 0, 1, 0, "", b"", b"%d" % seq) for seq in range(1, 128))
