@@ -1,7 +1,6 @@
 """Imports the modules named on the command line: the main program of every layer's Bazel test.
 
-Bazel puts only the layer and its declared dependencies in reach, so an import that goes up or
-sideways fails here.
+Bazel makes only the layer and its declared dependencies importable, so an upward or sideways import fails.
 """
 
 import sys

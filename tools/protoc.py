@@ -1,7 +1,7 @@
 """Runs protoc: `python tools/protoc.py -I. --python_out=. --pyi_out=. proto/lab.proto`.
 
-The compiler is the one inside grpcio-tools, so that it and the protobuf runtime are chosen together
-and nothing has to be installed beside Python packages.
+The compiler comes with grpcio-tools, so its version fits the protobuf runtime, and only Python packages are
+needed.
 """
 
 import sys

@@ -4,30 +4,30 @@ import os
 import sys
 from pathlib import Path
 
-# Bazel lets the packages of the machine's own Python shine through, and pytest would load what it
-# finds there. The wanted plugins are named on the command line instead.
+# Bazel exposes the packages of the machine's own Python, and pytest would load the plugins among them. The
+# command line names the wanted plugins instead.
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 os.environ.setdefault("COLUGO_SCOPE", "host")
 if "TEST_TMPDIR" in os.environ:
-    # The folder of the sources is read-only here, and hypothesis warns when it cannot write.
+    # the source folder is read-only here, and hypothesis warns when it cannot write
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(Path(os.environ["TEST_TMPDIR"], "hypothesis"))
 
 import pytest
 
 
 class Deselections:
-    """Counts the tests that a marker or a filter left out."""
+    """A pytest plugin that counts the tests which a marker or filter deselected."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        """Is called by pytest with those it leaves out."""
+        """Count deselected tests (a pytest hook)."""
         self.count += len(items)
 
 
 def bazel_arguments(environment: dict[str, str]) -> list[str]:
-    """Translates what Bazel says in the environment (its Test Encyclopedia) for pytest."""
+    """Translate Bazel's environment variables (its Test Encyclopedia) to arguments of pytest."""
     arguments = []
     if "XML_OUTPUT_FILE" in environment:
         arguments.append(f"--junitxml={environment['XML_OUTPUT_FILE']}")
@@ -37,7 +37,7 @@ def bazel_arguments(environment: dict[str, str]) -> list[str]:
 
 
 def main() -> int:
-    """Runs pytest; a file whose tests were all left out on purpose has passed."""
+    """Run pytest; a file passes if all its tests are deselected."""
     left_out = Deselections()
     arguments = ["-p", "no:cacheprovider", "--rootdir=.", *bazel_arguments(dict(os.environ)), *sys.argv[1:]]
     code = pytest.main(arguments, plugins=[left_out])

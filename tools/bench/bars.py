@@ -1,4 +1,4 @@
-"""What the bars of the plot stand for."""
+"""The values of the plot's bars."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ Groups = dict[str, dict[str, float]]
 
 
 def groups(rows: Sequence[Row]) -> Groups:
-    """The bars: by what was measured, each other library's median as a multiple of the reference's.
+    """Compute the bars: by measurement, each other library's median as a multiple of the reference's.
 
     Args:
-        rows: of one benchmark; what has no value is left out, and so is what has no reference.
+        rows: the rows of one benchmark; those without a value or a reference are left out.
     """
     medians: dict[str, dict[str, float]] = {}
     for row in rows:

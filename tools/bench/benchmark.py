@@ -1,4 +1,4 @@
-"""A benchmark: what it measures, and how it is run."""
+"""A benchmark: its measurements and its run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tools.bench.results import Results, this_machine
 from tools.bench.runner import Scenario, run
 
 SIZES = {"64 B": 64, "1 KiB": 1 << 10, "64 KiB": 1 << 16, "1 MiB": 1 << 20}
-"""Sizes of messages, by their names."""
+"""Message sizes, by name."""
 TRANSPORTS: tuple[Transport, ...] = ("tcp", "ipc")
 _QUICK_S = 0.05
 _QUICK_FAN = 2
@@ -19,15 +19,15 @@ _FAN = 8
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What can be chosen.
+    """The options of a run.
 
     Attributes:
-        rounds: how many of each; None for the benchmark's own number.
-        seconds: how long a round is to take; None for the benchmark's own time.
-        peers: the libraries to measure; none for all.
+        rounds: the number of rounds; None for the benchmark's own number.
+        seconds: the duration of a round; None for the benchmark's own duration.
+        peers: the libraries to measure; empty for all.
         sizes: names out of SIZES.
-        transports: what messages travel over, where there is a choice.
-        quick: to see whether everything works, not how fast: a short round of each, of fewer processes.
+        transports: the transports to measure, where there is a choice.
+        quick: True to check that everything works, with one short round and fewer processes.
     """
 
     rounds: int | None = None
@@ -39,23 +39,23 @@ class Options:
 
     @property
     def fan(self) -> int:
-        """How many processes a fan has on its wide side."""
+        """The number of processes on the wide side of a fan."""
         return _QUICK_FAN if self.quick else _FAN
 
     def duration(self, usual: float) -> float:
-        """How long a round is to take, in seconds.
+        """Return the duration of a round in seconds.
 
         Args:
-            usual: how long if nothing was chosen.
+            usual: the duration without an option.
         """
         return self.seconds if self.seconds is not None else _QUICK_S if self.quick else usual
 
     def libraries(self, need: str, benchmark: str) -> list[str]:
-        """Those that are chosen, installed, and able.
+        """List the selected libraries that are installed and can take part.
 
         Args:
-            need: what they must be able to do.
-            benchmark: its name.
+            need: the required capability.
+            benchmark: the benchmark's name.
         """
         able = libraries.able(need, benchmark)
         return [name for name in libraries.versions(able) if not self.peers or name in self.peers]
@@ -63,14 +63,14 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """What a command runs.
+    """A benchmark that a command runs.
 
     Attributes:
-        name: of the command.
-        caption: what the figures are, and their unit.
-        needs: what a library must be able to do to take part.
-        rounds: how many of each, if nothing was chosen.
-        scenarios: what is measured.
+        name: the command's name.
+        caption: the meaning and unit of the figures.
+        needs: the capability that a library needs to take part.
+        rounds: the default number of rounds.
+        scenarios: makes the scenarios to measure.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Benchmark:
     scenarios: Callable[[Options], Sequence[Scenario[Any]]]
 
     def missing(self, options: Options) -> dict[str, str]:
-        """The libraries that would take part if they were installed, and how to install them."""
+        """Return the libraries that are not installed but could take part, and how to install them."""
         wanted = libraries.able(self.needs, self.name)
         there = libraries.versions(wanted)
         return {
@@ -90,11 +90,11 @@ class Benchmark:
         }
 
     def run(self, options: Options, command: str) -> Results:
-        """Run it.
+        """Run the benchmark.
 
         Args:
-            options: what was chosen.
-            command: how it was started.
+            options: the options.
+            command: the command line, for the results.
         """
         rounds = options.rounds or (1 if options.quick else self.rounds)
         outcome = run(self.scenarios(options), rounds)

@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: a command each, one for all, and one for the page."""
+"""The command line of the benchmarks: one command for each, one for all, and one for the report."""
 
 import os
 import shlex
@@ -49,7 +49,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Measure colugo on this machine, beside other libraries where they are installed.
+    """Measure colugo on this machine, along with the other libraries that are installed.
 
     All traffic stays on loopback. To have the others: pip install -e '.[bench]'
 
@@ -65,17 +65,15 @@ def main() -> None:
 
 
 def _common(command: F) -> F:
-    """Options that all benchmarks have."""
+    """Add the options of all benchmarks."""
     for option in (
-        click.option(
-            "--rounds", type=click.IntRange(1), help="How many of each, instead of the usual number."
-        ),
-        click.option("--seconds", type=click.FloatRange(0.01), help="How long a round takes, roughly."),
+        click.option("--rounds", type=click.IntRange(1), help="Number of rounds, instead of the default."),
+        click.option("--seconds", type=click.FloatRange(0.01), help="Approximate duration of a round."),
         click.option(
             "--peers",
             multiple=True,
             type=click.Choice(list(LIBRARIES)),
-            help="Only this library; may be repeated. colugo is always there.",
+            help="Measure only this library; repeatable. colugo is always included.",
         ),
     ):
         command = option(command)
@@ -83,11 +81,17 @@ def _common(command: F) -> F:
 
 
 def _sized(command: F) -> F:
-    """Options of a benchmark that has several sizes and transports."""
+    """Add the options of a benchmark with several sizes and transports."""
     for option in (
-        click.option("--size", "sizes", multiple=True, type=click.Choice(list(SIZES)), help="Only this one."),
         click.option(
-            "--transport", "transports", multiple=True, type=click.Choice(TRANSPORTS), help="Only this one."
+            "--size", "sizes", multiple=True, type=click.Choice(list(SIZES)), help="Only this size."
+        ),
+        click.option(
+            "--transport",
+            "transports",
+            multiple=True,
+            type=click.Choice(TRANSPORTS),
+            help="Only this transport.",
         ),
     ):
         command = option(command)
@@ -116,7 +120,10 @@ def _command(benchmark: Benchmark) -> click.Command:
       python -m tools.bench {benchmark.name} --rounds 3 --peers zenoh --json build/{benchmark.name}.json
     """
     file = click.option(
-        "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all values here."
+        "--json",
+        "json_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write all values to this file.",
     )
     decorated = _common(file(run))
     return click.command(benchmark.name)(_sized(decorated) if benchmark is PUBSUB else decorated)
@@ -128,7 +135,7 @@ for _benchmark in BENCHMARKS:
 
 @main.command(name="all")
 @_common
-@click.option("--quick", is_flag=True, help="See whether all works: one short round, fans of 2.")
+@click.option("--quick", is_flag=True, help="Check that everything works: one short round, fans of 2.")
 @click.option(
     "--into",
     "folder",
@@ -140,7 +147,7 @@ for _benchmark in BENCHMARKS:
 def every(
     rounds: int | None, seconds: float | None, peers: Sequence[str], folder: Path, *, quick: bool
 ) -> None:
-    """Run all benchmarks, and write their results and a plot.
+    """Run all benchmarks, and write the results and a plot.
 
     \b
     Examples:
@@ -160,11 +167,13 @@ def every(
     "--into",
     "page",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A page in Markdown with two marked lines: what is between them is replaced.",
+    help="A Markdown page with two marker lines; the text between them is replaced.",
 )
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the throughputs here.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Plot the throughputs to this file."
+)
 def report(folder: Path, page: Path | None, plot: Path | None) -> None:
-    """Show the results in a folder, or put them into a page.
+    """Show the results in a folder, or insert them into a page.
 
     \b
     Examples:
@@ -191,7 +200,7 @@ def _with_own(peers: Sequence[str]) -> Sequence[str]:
 
 
 def _run(benchmark: Benchmark, options: Options, file: Path | None) -> bool:
-    """Run one and show it; whether all went well."""
+    """Run a benchmark and show the results; return True if there was no problem."""
     missing = benchmark.missing(options)
     for library, remedy in missing.items():
         click.echo(f"Left out: {library} is not installed, or not all of it ({remedy})", err=True)

@@ -12,7 +12,7 @@ from tools.bench.peers.network import Network
 from tools.bench.roles import Actions, obey, say
 
 ROUND_S = 10.0
-"""A round that has not come to its end by then has failed."""
+"""The time limit of a round."""
 SEND_EVERY_MS = 1
 MESSAGE = bytes(64)
 
@@ -93,7 +93,7 @@ def join(make_peer: Callable[[], DiscoveringPeer], topic: str) -> None:
 
 
 def _obey(peer: DiscoveringPeer, parts: list[Part], actions: Actions) -> None:
-    """Do what is told on the peer's own thread; `close` closes the parts that were made so."""
+    """Run commands on the peer's own thread; `close` closes the parts they made."""
 
     def close_parts() -> None:
         while parts:

@@ -1,4 +1,4 @@
-"""What a node takes that has nothing to do."""
+"""The processor time of an idle node."""
 
 import time
 from contextlib import ExitStack

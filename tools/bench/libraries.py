@@ -1,4 +1,4 @@
-"""Which libraries can be measured, and by what."""
+"""The libraries that can be measured, and their capabilities."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -22,15 +22,15 @@ STREAMS = "streams"
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """One that can be measured, if it is installed.
+    """A library that can be measured, if it is installed.
 
     Attributes:
-        does: what it can be measured by.
-        distributions: what has to be installed for it; its own first.
-        broker: whether its peers meet at a server, made by `peers.…_broker`.
-        server: the package of the system that this server is in, if it is none of the distributions;
-            its version is told by `peers.…_broker`, too.
-        only: the one benchmark that it is there for; None if it takes part in all that it can.
+        does: its capabilities.
+        distributions: the Python distributions to install, its own first.
+        broker: True if its peers need a server, started by `peers.…_broker`.
+        server: the system package of that server, if it is not among the distributions; `peers.…_broker`
+            knows its version.
+        only: the only benchmark it takes part in; None for all that it can.
     """
 
     does: frozenset[str]
@@ -54,7 +54,7 @@ LIBRARIES = {
     "ate-dispatcher": Library(frozenset({DISPATCHES}), ("ate-dispatcher",)),
     "cyclonedds": Library(frozenset({MESSAGES}), ("cyclonedds",)),
 }
-"""By name, in the order of the tables."""
+"""The libraries by name, in the order of the tables."""
 
 
 def version(library: str) -> str | None:
@@ -105,7 +105,7 @@ def able(need: str, benchmark: str) -> list[str]:
 
 
 def broker(library: str, network: Network) -> AbstractContextManager[object]:
-    """What has to run beside the library's peers."""
+    """Return the server that the library's peers need, as a context manager."""
     if not LIBRARIES[library].broker:
         return nullcontext()
     return cast("AbstractContextManager[object]", _broker_module(library).Broker(network))

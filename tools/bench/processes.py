@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts, talked to line by line."""
+"""The processes of a benchmark, controlled line by line."""
 
 import os
 import queue
@@ -15,26 +15,25 @@ _END_S = 5.0
 
 
 class NoAnswerError(Exception):
-    """A process did not say what was expected in time; the text holds what it said instead."""
+    """A process did not answer as expected in time; the text holds its output."""
 
 
 class Child:
-    """A Python process that is told lines and answers with lines, each beginning with a known word.
+    """A Python process that reads commands and answers with lines, each with a known first word.
 
-    Its standard error is read with its output, so that a traceback is shown where an answer is missing.
-    It gets a session of its own: Ctrl-C reaches only the benchmark, which then closes its standard input,
-    and a child ends when that ends.
+    Its standard error goes to its output, so that a missing answer shows a traceback. It has its own session:
+    Ctrl-C reaches only the benchmark, which then closes the child's standard input, and so the child exits.
 
     Args:
-        module: what to run, as in `python -m`.
-        arguments: its command line.
+        module: the module to run, as in `python -m`.
+        arguments: the command-line arguments.
     """
 
     def __init__(self, module: str, *arguments: str) -> None:
         self._name = " ".join((module.rsplit(".", 1)[-1], *arguments))
         self._said: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
-        # Bazel and the tests give paths to this process that another one would not know.
+        # pass on the import paths that Bazel and the tests give to this process
         paths = [str(_ROOT), *(path for path in sys.path if path)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -51,27 +50,27 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     def tell(self, line: str) -> None:
-        """Send it a line.
+        """Send a command.
 
         Raises:
-            NoAnswerError: if it has ended.
+            NoAnswerError: if the process has exited.
         """
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         except OSError as error:
-            raise self._no_answer(f"cannot be told {line!r} ({error})") from error
+            raise self._no_answer(f"{line!r} could not be sent ({error})") from error
 
     def expect(self, *words: str, within: float) -> list[str]:
-        """Wait for a line that begins with these words; others are skipped.
+        """Wait for a line that begins with these words, and skip others.
 
         Args:
-            words: how it begins.
+            words: the first words.
             within: seconds to wait.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Results as a table: on a terminal, and in Markdown."""
+"""Results as a table, on a terminal and in Markdown."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -61,7 +61,7 @@ def title(results: Results) -> str:
 
 
 def caption(results: Results) -> str:
-    """What the columns hold."""
+    """Return the explanation of the columns."""
     return f"{results.caption} Ratio: the median of {OWN} as a multiple of this one."
 
 

@@ -12,7 +12,7 @@ from tools.bench.runner import Figure, Measurement, Scenario
 _BYTES = 64
 _ROUNDS = 5
 _ROUND_S = 1.0
-# What a second may hold, roughly.
+# the approximate maximum
 _TRIPS_PER_S = 2500
 _IN_FLIGHT = (1, 10, 100, 1000)
 _GOALS = {100: {"zenoh": at_least(10), "nats": at_least(3)}}

@@ -1,4 +1,4 @@
-"""What a benchmark gave, and what was to be reached."""
+"""The results of a benchmark, and its goals."""
 
 import os
 import platform
@@ -16,12 +16,12 @@ _THOUSANDS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What colugo is to reach.
+    """A goal for colugo.
 
     Attributes:
-        of: "p50" or "p99" of its values, or "ratio": its median to that of the library of the row.
-        bound: whether the limit is the least or the most.
-        limit: in the unit of the values; a ratio has none.
+        of: "p50" or "p99" of its values, or "ratio": its median to that of the row's library.
+        bound: whether the limit is a minimum or a maximum.
+        limit: the limit in the unit of the values; a ratio has no unit.
     """
 
     of: Literal["p50", "p99", "ratio"]
@@ -34,17 +34,17 @@ class Goal:
         return f"{sign} {limit}x" if self.of == "ratio" else f"{self.of} {sign} {limit}"
 
     def met_by(self, value: float) -> bool:
-        """Whether the value reaches it."""
+        """Return True if a value meets the goal."""
         return value >= self.limit if self.bound == "least" else value <= self.limit
 
 
 def at_least(ratio: float) -> tuple[Goal]:
-    """So many times the other library's median, or more."""
+    """Make a goal: at least this multiple of the other library's median."""
     return (Goal("ratio", "least", ratio),)
 
 
 def at_most(ratio: float) -> tuple[Goal]:
-    """So many times the other library's median, or less."""
+    """Make a goal: at most this multiple of the other library's median."""
     return (Goal("ratio", "most", ratio),)
 
 
@@ -81,7 +81,7 @@ class Row:
 
 
 def ratio(row: Row, rows: Sequence[Row]) -> float | None:
-    """The median of colugo as a multiple of the row's, of the same measurement.
+    """Return colugo's median as a multiple of the row's, for the same measurement.
 
     Returns:
         None if one of the two has no value.
@@ -92,10 +92,10 @@ def ratio(row: Row, rows: Sequence[Row]) -> float | None:
 
 
 def met(row: Row, rows: Sequence[Row]) -> bool | None:
-    """Whether all goals of a row are reached, for which no round of colugo's or of the row's may fail.
+    """Return True if a row meets all its goals and no round of colugo or the row's library failed.
 
     Returns:
-        None if there is none.
+        None if there are no goals.
     """
     if not row.goals:
         return None
@@ -107,7 +107,7 @@ def met(row: Row, rows: Sequence[Row]) -> bool | None:
 
 
 def value_of(goal: Goal, row: Row, rows: Sequence[Row]) -> float | None:
-    """What a goal of a row has come to.
+    """Return the value of a row's goal.
 
     Returns:
         None if there is no value.
@@ -125,7 +125,7 @@ def _own(row: Row, rows: Sequence[Row]) -> Row | None:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where it was measured."""
+    """The machine of a measurement."""
 
     system: str
     processor: str
@@ -134,7 +134,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """The one this runs on."""
+    """Describe this machine."""
     return Machine(
         system=f"{platform.system()} {platform.release().partition('-')[0]}",
         processor=_processor(),
@@ -154,16 +154,16 @@ def _processor() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What one run of a benchmark gave.
+    """The results of one run of a benchmark.
 
     Attributes:
-        benchmark: its name.
-        caption: what the figures are, and their unit.
-        command: how it was started.
-        machine: where it ran.
-        versions: of the libraries.
-        rows: in the order of the table.
-        problems: everything that went wrong, in sentences.
+        benchmark: the benchmark's name.
+        caption: the meaning and unit of the figures.
+        command: the command line.
+        machine: the machine it ran on.
+        versions: the versions of the libraries.
+        rows: the rows, in the order of the table.
+        problems: the problems, in sentences.
     """
 
     benchmark: str

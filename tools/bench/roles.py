@@ -1,7 +1,7 @@
-"""What the roles of benchmark processes share.
+"""The command loop of a benchmark's processes.
 
-They are told what to do line by line on standard input, answer on standard output, and end with their
-input. Times are nanoseconds of CLOCK_MONOTONIC, which the processes of a machine share.
+They read commands line by line from standard input, answer on standard output, and exit when their input
+ends. Times are nanoseconds of CLOCK_MONOTONIC, which the processes of a machine share.
 """
 
 import os
@@ -16,19 +16,19 @@ _END_S = 10.0
 
 
 def say(line: str) -> None:
-    """Write a line, in one piece, so that lines of several threads cannot mix."""
+    """Write a line at once, so that lines of several threads do not mix."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def obey(actions: Actions) -> None:
-    """Do what the lines of standard input say, until it ends.
+    """Run commands from standard input until it ends.
 
-    When it ends in the midst of an action, the process lives for ten seconds at most, so that none is left
-    when a benchmark was killed.
+    If it ends during an action, the process exits within ten seconds, so that none is left when a benchmark
+    is killed.
 
     Args:
-        actions: what to do, by the first word of a line; they take the other words.
+        actions: functions by the first word of a line; they take the other words.
     """
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(lines,), name="standard input", daemon=True).start()

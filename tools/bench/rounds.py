@@ -1,4 +1,4 @@
-"""Rounds of several libraries, interleaved, so that what else the machine does meets all alike."""
+"""Interleaved rounds of several libraries, so that other load on the machine affects all alike."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ class RoundFailedError(Exception):
 
 @dataclass(slots=True)
 class Samples:
-    """What the rounds of one library gave, of one figure.
+    """The values of one figure for one library.
 
     Attributes:
-        values: those measured, in the order of the rounds.
-        failures: the reasons of the rounds that gave none.
-        lost: messages that were lost in these.
+        values: the measured values, in the order of the rounds.
+        failures: the reasons of failed rounds.
+        lost: the number of messages lost in failed rounds.
     """
 
     values: list[float] = field(default_factory=list)
@@ -33,12 +33,12 @@ class Samples:
 
     @property
     def rounds(self) -> int:
-        """All rounds, the failed ones included."""
+        """The number of rounds, including failed ones."""
         return len(self.values) + len(self.failures)
 
 
 Round = Callable[[int], tuple[float, ...]]
-"""Measures once, given the number of the round; raises RoundFailedError if there is nothing to measure."""
+"""A function that measures once, given the number of the round; raises RoundFailedError on failure."""
 
 
 def interleave(

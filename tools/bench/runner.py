@@ -1,4 +1,4 @@
-"""Running the scenarios of a benchmark for all libraries, with progress on standard error."""
+"""The runner of a benchmark's scenarios for all libraries, with progress on standard error."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from tools.bench.rounds import RoundFailedError, Samples, interleave
 
 
 class Running(Protocol):
-    """What is measured, for one library: its processes run between making and closing it."""
+    """The running processes of one library, from creation to `close`."""
 
     def close(self) -> None:
         """End the processes; raises NoAnswerError if one did not end well."""
@@ -26,7 +26,7 @@ R = TypeVar("R", bound=Running)
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A value of every round.
+    """A value that every round measures.
 
     Attributes:
         name: what the table adds to the measurement's name.
@@ -41,7 +41,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Measurement(Generic[R]):
-    """Something to measure with what runs.
+    """A measurement with running processes.
 
     Attributes:
         name: what the table calls it.
@@ -59,7 +59,7 @@ class Measurement(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Scenario(Generic[R]):
-    """Processes of every library, and what is measured with them.
+    """Processes of every library, and the measurements with them.
 
     Attributes:
         libraries: which.
@@ -75,11 +75,11 @@ class Scenario(Generic[R]):
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run gave.
+    """The outcome of a run.
 
     Attributes:
         rows: the figures.
-        problems: everything that went wrong, in sentences.
+        problems: the problems, in sentences.
     """
 
     rows: list[Row] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What many measured values are summed up to."""
+"""Summary statistics of measured values."""
 
 import math
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""A soak of streams, with processes that are killed and links that are cut: `python -m tools.soak --help`."""
+"""A soak test of streams that kills processes and cuts cables: `python -m tools.soak --help`."""

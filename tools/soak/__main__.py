@@ -1,4 +1,4 @@
-"""Starts the command line of the soak."""
+"""The entry point of `python -m tools.soak`."""
 
 from tools.soak.commands import main
 

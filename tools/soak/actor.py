@@ -1,4 +1,4 @@
-"""A process of a soak, which is killed and started again."""
+"""A process of a soak, which the supervisor kills and restarts."""
 
 import contextlib
 import json
@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Actor:
-    """One process at a time, in its place, with its files.
+    """A process that may run several times, one after another, on one host with the same files.
 
     Args:
-        options: of the process.
-        place: where it is.
+        options: the options of the process.
+        place: the host it runs on.
         realm: its COLUGO_REALM.
     """
 
@@ -36,39 +36,39 @@ class Actor:
         self.records = Follower(options.records)
         self.lives = 0
         self.most_memory = 0
-        """The most bytes that any of its lives has had."""
+        """The peak memory in bytes over all its lives."""
 
     @property
     def name(self) -> str:
-        """Of the process."""
+        """The name of the process."""
         return self.options.name
 
     @property
     def role(self) -> str:
-        """What it does."""
+        """The role of the process."""
         return self.options.role
 
     @property
     def runs(self) -> bool:
-        """Whether it has been started, and not been killed since."""
+        """True if it was started and not killed since."""
         return self._process is not None
 
     @property
     def status(self) -> int | None:
-        """How it has ended; None if it has not, or was killed."""
+        """The exit status; None while it runs, or after a kill."""
         return None if self._process is None else self._process.poll()
 
     @property
     def output(self) -> Path:
-        """What it has said, in all its lives."""
+        """The file with the output of all its lives."""
         return self._folder / f"{self.name}.out"
 
     def start(self) -> int:
-        """Start it, for the first time or again; its process id."""
+        """Start or restart the process; return its id."""
         assert self._process is None
         options = replace(self.options, life=self.lives)
         self.lives += 1
-        # Bazel and the tests give paths to this process that another one would not know.
+        # pass on the import paths that Bazel and the tests give to this process
         paths = [str(ROOT), *(path for path in sys.path if path)]
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
@@ -83,13 +83,13 @@ class Actor:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C is for the supervisor alone, which then ends all.
+                # Ctrl-C goes to the supervisor only, which then stops all processes
                 start_new_session=True,
             )
         return self._process.pid
 
     def kill(self) -> int | None:
-        """Send SIGKILL, and see it ended; its status, unless it was not running."""
+        """Send SIGKILL and wait for the end; return the status, None if it was not running."""
         if self._process is None:
             return None
         self._process.send_signal(signal.SIGKILL)
@@ -97,22 +97,22 @@ class Actor:
         self._close()
         return status
 
-    def tell(self, line: str) -> None:
-        """Send it a line; one that has ended hears nothing."""
+    def send(self, line: str) -> None:
+        """Send a command; a process that has exited ignores it."""
         assert self._process is not None
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # its status says so
+        with contextlib.suppress(BrokenPipeError):  # its status shows that it has exited
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
 
     def end(self, within_s: float) -> int | None:
-        """Let it end by itself.
+        """Ask the process to exit.
 
         Args:
-            within_s: seconds to wait; it is killed then.
+            within_s: seconds to wait before it is killed.
 
         Returns:
-            Its status; None if it had to be killed.
+            The exit status; None if it had to be killed.
         """
         assert self._process is not None
         assert self._process.stdin is not None
@@ -127,8 +127,8 @@ class Actor:
             self._close()
 
     def watch(self) -> None:
-        """Look how much memory it has, and what it has recorded."""
-        self.records.look()
+        """Measure its memory, and read its new records."""
+        self.records.read()
         if self._process is not None and self._process.poll() is None:
             try:
                 memory = psutil.Process(self._process.pid).memory_info().rss
@@ -139,6 +139,6 @@ class Actor:
     def _close(self) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # something told was not heard
+        with contextlib.suppress(BrokenPipeError):  # it exited before it read a command
             self._process.stdin.close()
         self._process = None

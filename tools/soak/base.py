@@ -1,4 +1,4 @@
-"""What the roles of a soak have in common."""
+"""The interface and base of the roles of a soak."""
 
 from typing import Any, Protocol, Self
 
@@ -6,26 +6,26 @@ from colugo import Node
 
 
 class Role(Protocol):
-    """What a process does, as long as it is open."""
+    """The work of a process within an `async with` block."""
 
     async def __aenter__(self) -> Self:
-        """Open it."""
+        """Open the role."""
 
     async def __aexit__(self, *_: object) -> None:
-        """Close it."""
+        """Close the role."""
 
     async def play(self) -> None:
-        """Do it, until it is done or cancelled."""
+        """Work until done or cancelled."""
 
     def enough(self) -> None:
-        """No more is sent, or to be sent."""
+        """Stop sending, or expect no more messages."""
 
     def state(self) -> dict[str, Any]:
-        """What it knows of itself."""
+        """Return its counters."""
 
 
 class OnNode:
-    """Something that a node does.
+    """The base of roles that use a node.
 
     Args:
         node: the node.
@@ -35,7 +35,7 @@ class OnNode:
         self.node = node
 
     def state(self) -> dict[str, Any]:
-        """What the node knows of itself."""
+        """Return the node's counters."""
         return {"callback_errors": self.node.callback_errors}
 
     async def __aenter__(self) -> Self:

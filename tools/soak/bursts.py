@@ -1,21 +1,21 @@
-"""When messages of a soak are sent: in bursts of random sizes, at a given rate on the average."""
+"""The schedule of a soak's messages: bursts of random sizes, at a given average rate."""
 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 _BEHIND_S = 1.0
-"""Who could not keep the rate for longer does not make up for all of it."""
+"""The maximum delay that a sender makes up for."""
 
 
 async def bursts(chance: random.Random, rate: float, most: int, enough: asyncio.Event) -> AsyncIterator[int]:
-    """Sizes of bursts, each when it is due, until it is enough.
+    """Yield the sizes of bursts, each when it is due, until `enough` is set.
 
     Args:
-        chance: decides on sizes.
-        rate: messages a second.
-        most: messages in a burst; most bursts are far smaller.
-        enough: set when no more are wanted.
+        chance: the random generator of sizes.
+        rate: messages per second.
+        most: the maximum number of messages in a burst; most bursts are far smaller.
+        enough: set it to stop.
     """
     loop = asyncio.get_running_loop()
     due = loop.time()
@@ -31,6 +31,6 @@ async def bursts(chance: random.Random, rate: float, most: int, enough: asyncio.
 
 
 async def send_all(size: int, at_a_time: int, send: Callable[[], Awaitable[None]]) -> None:
-    """Send so many messages, some at a time."""
+    """Send a number of messages, some of them concurrently."""
     for begin in range(0, size, at_a_time):
         await asyncio.gather(*(send() for _ in range(min(at_a_time, size - begin))))

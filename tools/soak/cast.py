@@ -1,4 +1,4 @@
-"""The processes of a soak, each in its place."""
+"""The processes of a soak, each on its host."""
 
 import random
 import socket
@@ -15,16 +15,16 @@ from tools.soak.plan import GROUPS, Plan
 from tools.soak.roles import CONSUMER, LISTENER, PRODUCER, RELAY, SENDER
 
 _PORTS = range(20_000, 32_000)
-"""Below those that systems give to whoever asks for any: who is started again has to get the same."""
+"""Ports below the ephemeral range, because a restarted process must get the same port again."""
 
 
 class Cast:
-    """All of them, none started.
+    """All processes of a soak, not yet started.
 
     Args:
-        plan: how many there are.
-        folder: for their files.
-        places: hosts; the producers and the relay are on the first.
+        plan: the numbers of processes.
+        folder: the folder for their files.
+        places: the hosts; the producers and the relay run on the first.
     """
 
     def __init__(self, plan: Plan, folder: Path, places: Sequence[Place]) -> None:
@@ -48,17 +48,17 @@ class Cast:
 
     @property
     def with_store(self) -> list[Actor]:
-        """Those that have a store."""
+        """The processes with a store."""
         return [*self.producers, *self.relays]
 
     @property
     def sending(self) -> list[Actor]:
-        """Those that have messages confirmed."""
+        """The processes that send messages."""
         return [*self.producers, *self.senders]
 
     @property
     def actors(self) -> list[Actor]:
-        """All."""
+        """All processes."""
         consumers = [actor for group in self.consumers.values() for actor in group]
         return [*self.relays, *self.producers, *consumers, *self.listeners, *self.senders]
 
@@ -85,7 +85,7 @@ class Cast:
 
 
 def free_port() -> int:
-    """A port that nobody has here, and that nobody is given by chance."""
+    """Find a free TCP port that the system does not assign to other programs."""
     while True:
         port = random.choice(_PORTS)
         with closing(socket.socket()) as probe:

@@ -17,34 +17,40 @@ from tools.soak.soak import Soak
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--messages", type=click.IntRange(1), default=200_000, help="How many are confirmed at least.")
-@click.option("--kills", type=click.IntRange(0), default=300, help="How many processes are killed.")
+@click.option(
+    "--messages", type=click.IntRange(1), default=200_000, help="Minimum number of confirmed messages."
+)
+@click.option("--kills", type=click.IntRange(0), default=300, help="Number of kills.")
 @click.option(
     "--cuts",
     type=click.IntRange(0),
     default=12,
-    help="How often a cable is cut; 0: no hosts of its own, and no root needed.",
+    help="Number of cable cuts; with 0, everything runs on this host, without root.",
 )
-@click.option("--seconds", type=click.FloatRange(1), default=600.0, help="How long that takes, roughly.")
-@click.option("--seed", type=click.IntRange(0), default=1, help="All that is random follows from it.")
-@click.option("--producers", type=click.IntRange(1), default=3, help="How many processes send.")
-@click.option("--members", type=click.IntRange(1), default=3, help="How many consumers each group has.")
-@click.option("--senders", type=click.IntRange(0), default=2, help="How many send by a relay; 0: none.")
-@click.option("--listeners", type=click.IntRange(1), default=2, help="How many the relay gives messages to.")
-@click.option("--max-messages", type=click.IntRange(1), default=500, help="How many a stream holds.")
+@click.option("--seconds", type=click.FloatRange(1), default=600.0, help="Approximate duration.")
+@click.option("--seed", type=click.IntRange(0), default=1, help="Seed of all random choices.")
+@click.option(
+    "--producers", type=click.IntRange(1), default=3, help="Number of producers, each with a stream."
+)
+@click.option("--members", type=click.IntRange(1), default=3, help="Number of consumers in each group.")
+@click.option(
+    "--senders", type=click.IntRange(0), default=2, help="Number of senders through a relay; 0 for no relay."
+)
+@click.option("--listeners", type=click.IntRange(1), default=2, help="Number of receivers behind the relay.")
+@click.option("--max-messages", type=click.IntRange(1), default=500, help="Capacity of a stream.")
 @click.option(
     "--into",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Keep all files in this folder, which is to be empty or not there.",
-    show_default="a temporary one, kept if it fails",
+    help="Keep all files in this folder, which must be empty or not exist.",
+    show_default="a temporary folder, kept on failure",
 )
 def main(*, folder: Path | None, **plan: int) -> None:
-    """Send messages through streams while processes are killed and cables are cut, and miss none.
+    """Check that streams lose no messages while processes are killed and cables are cut.
 
-    A command ends with status 0 if all confirmed messages were handled by each group, nothing came twice
-    without being flagged, and the stores are empty and whole; else with 1: then it tells what is known of
-    what is missing, and its files stay.
+    Exits with status 0 if each group handled all confirmed messages, all duplicates were flagged as
+    redelivered, and all stores are intact and empty. Else it exits with 1, prints the records of missing
+    messages and keeps all files.
 
     \b
     Examples:
@@ -71,17 +77,17 @@ def main(*, folder: Path | None, **plan: int) -> None:
 
 
 def _check_cables() -> None:
-    """Refuse to cut cables where that is not possible."""
+    """Raise an error if this machine cannot cut cables."""
     missing = [command for command in ("ip", "nft") if shutil.which(command) is None]
     if os.geteuid() != 0:
         missing.insert(0, "root")
     if missing:
-        raise click.UsageError(f"to cut cables takes {', '.join(missing)}; --cuts 0 goes without cables")
+        raise click.UsageError(f"cutting cables needs {', '.join(missing)}; use --cuts 0 to run without")
 
 
 def _places(cuts: int) -> AbstractContextManager[list[Place]]:
     if not cuts:
         return this_machine()
-    from tools.soak.hosts import own_hosts  # noqa: PLC0415 - it needs what only the tests need
+    from tools.soak.hosts import own_hosts  # noqa: PLC0415 - needs dependencies of the tests
 
     return own_hosts()

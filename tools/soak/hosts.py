@@ -1,6 +1,6 @@
 """Network namespaces for a soak; they need root, iproute2 and nftables.
 
-Apart from the rest, which does not need the tests' modules.
+In a module of its own, because it imports the tests' helpers.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tools.soak.places import HOSTS, Cable, Place
 
 @contextmanager
 def own_hosts() -> Iterator[list[Place]]:
-    """Hosts with a cable each; the first is for producers."""
+    """Create hosts with a cable each; the first is for producers."""
     with Hosts(HOSTS, cabled=True) as hosts:
         yield [
             Place(

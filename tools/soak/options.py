@@ -1,38 +1,37 @@
-"""What the supervisor of a soak tells a process, and where its files are."""
+"""The options that the supervisor of a soak passes to a process, and the paths of its files."""
 
 import dataclasses
 from pathlib import Path
 
 TOPIC = "soak"
-"""Of the streams."""
+"""The topic of the streams."""
 NAME = "soak.named"
-"""Of the messages that go by the relay."""
+"""The name of the messages that go through the relay."""
 MAX_DELIVER = 1000
-"""A kill may make a dead letter of a message that its consumer had alone, after the second time by default.
+"""High, because the default would turn a message into a dead letter after two kills of its consumer.
 
-That is what `max_deliver` promises, and no loss. Here so many are killed that some messages meet it; they
-are to be handled in the end all the same.
+That would not be a loss, but in a soak every message must be handled in the end.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a process is to do.
+    """The options of a process.
 
     Attributes:
         role: a key of `tools.soak.roles.ROLES`.
-        name: of the process: its files and its node are called so.
+        name: the name of the process, its files and its node.
         life: how often it was started before.
-        folder: for its files.
-        seed: for what it does at random.
-        number: among those of its kind.
-        group: of a consumer.
-        groups: that a producer declares.
-        rate: how many messages a producer or sender sends in a second, on the average.
-        max_messages: how many a producer's or relay's stream holds.
-        relay: address of the relay; of those that have to do with it.
-        pub_port: its port for what it hands out.
-        recv_port: its port for what it takes.
+        folder: the folder for its files.
+        seed: the seed of its random choices.
+        number: its number among the processes of its role.
+        group: a consumer's group.
+        groups: the groups that a producer declares.
+        rate: the average number of messages per second of a producer or sender.
+        max_messages: the capacity of a producer's or relay's stream.
+        relay: the relay's address, if the process uses it.
+        pub_port: the relay's port that delivers messages.
+        recv_port: the relay's port that accepts messages.
     """
 
     role: str

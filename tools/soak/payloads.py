@@ -1,4 +1,4 @@
-"""The messages of a soak: each says who it is, and the rest of it follows from that."""
+"""The payloads of a soak: each begins with a label, from which the rest is computed."""
 
 from zlib import crc32
 
@@ -6,13 +6,13 @@ _MOST_BYTES = 400
 
 
 def make_payload(label: str) -> str:
-    """The message with a label, which has no blanks: up to 400 characters more."""
+    """Make the payload for a label without spaces; it adds up to 400 characters."""
     number = crc32(label.encode())
     return f"{label} {f'{number:08x}' * (number % (_MOST_BYTES // 8))}"
 
 
 def read_label(payload: object) -> str | None:
-    """The label of a message; None if it is not as it was made."""
+    """Return the label of a payload; None if the payload is damaged."""
     if not isinstance(payload, str):
         return None
     label = payload.split(" ", 1)[0]

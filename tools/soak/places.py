@@ -1,4 +1,4 @@
-"""Where the processes of a soak are: all on this machine, or on hosts of its own with cables to cut."""
+"""The hosts of a soak: this machine only, or network namespaces with cables to cut."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ HOSTS = 4
 
 
 class Cable(Protocol):
-    """What is between a host and the network."""
+    """The connection between a host and the network."""
 
     def cut(self, way: str | None = None) -> None:
-        """From now on everything vanishes, and nobody is told."""
+        """Drop all packets silently."""
 
     def mend(self) -> None:
-        """As good as new."""
+        """Stop dropping packets."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Place:
     """A host, or this machine.
 
     Attributes:
-        name: of it.
-        address: where others there reach it.
-        prefix: a command that runs another one there.
-        env: of processes there.
-        cable: None if it has none.
+        name: the host's name.
+        address: the host's address.
+        prefix: a command that runs another command on the host.
+        env: environment variables for processes there.
+        cable: the host's cable; None if it has none.
     """
 
     name: str
@@ -39,5 +39,5 @@ class Place:
 
 @contextmanager
 def this_machine() -> Iterator[list[Place]]:
-    """Only this machine, and its loopback."""
+    """Use only this machine and its loopback."""
     yield [Place("here", "127.0.0.1", env={"COLUGO_SCOPE": "host"})]

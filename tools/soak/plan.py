@@ -1,4 +1,4 @@
-"""What is to happen in a soak, and what came of it."""
+"""The plan of a soak and its outcome."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,26 +8,26 @@ from tools.soak.verdict import Verdict
 MIB = 1024 * 1024
 GROUPS = ("audit", "billing")
 LISTENERS = "listeners"
-"""Those that the relay gives messages to, taken together: one of them is enough."""
+"""The receivers behind the relay as a group: one of them must handle each message."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is to happen.
+    """The parameters of a soak.
 
     Attributes:
-        messages: how many are confirmed at least.
-        kills: how many processes are killed.
-        cuts: how many times a cable is cut; more than 0 needs hosts.
-        seconds: how long the sending and the killing take, roughly.
-        seed: all that is random follows from it, but for what time makes of it.
-        producers: how many processes send by a stream of their own.
-        members: how many consumers each group has.
-        senders: how many processes send by a relay; 0: there is none.
-        listeners: how many processes it gives messages to.
-        max_messages: how many a stream holds.
-        drain_s: how many seconds the streams may take at the end until all is acknowledged.
-        most_memory: how many bytes a process may have.
+        messages: the minimum number of confirmed messages.
+        kills: the number of kills.
+        cuts: the number of cable cuts; more than 0 needs hosts.
+        seconds: the approximate duration of sending and killing.
+        seed: the seed of all random choices; timing still varies.
+        producers: the number of processes with a stream of their own.
+        members: the number of consumers in each group.
+        senders: the number of processes that send through a relay; 0 for no relay.
+        listeners: the number of receivers behind the relay.
+        max_messages: the capacity of a stream.
+        drain_s: how many seconds the streams may take at the end until everything is acknowledged.
+        most_memory: the maximum memory of a process in bytes.
     """
 
     messages: int
@@ -45,23 +45,23 @@ class Plan:
 
     @property
     def rate(self) -> float:
-        """How many messages each that sends any sends in a second."""
+        """The number of messages per second of each sending process."""
         return self.messages / (self.producers + self.senders) / self.seconds
 
 
 @dataclass
 class Outcome:
-    """What came of it.
+    """The outcome of a soak.
 
     Attributes:
-        plan: what was to happen.
-        verdicts: of the streams, and of the relay.
-        faults: everything that must not be, as sentences; none: passed.
-        kills: how many, by role.
-        cuts: how many.
-        memory: the most bytes of a process, by role.
+        plan: the plan.
+        verdicts: the verdicts on the streams and the relay.
+        faults: the faults, as sentences; the soak passes if there are none.
+        kills: the number of kills, by role.
+        cuts: the number of cable cuts.
+        memory: the peak memory of a process in bytes, by role.
         sending_s: seconds until the last message was confirmed.
-        seconds: seconds until all was acknowledged.
+        seconds: seconds until everything was acknowledged.
     """
 
     plan: Plan
@@ -75,5 +75,5 @@ class Outcome:
 
     @property
     def confirmed(self) -> int:
-        """Messages, of all ways."""
+        """The number of confirmed messages, through streams and the relay."""
         return sum(verdict.confirmed for verdict in self.verdicts.values())

@@ -1,8 +1,8 @@
-"""Files of records, which outlive the processes that write them: what they say is the truth of a soak.
+"""Files of records, which survive the processes that write them: the evidence of a soak.
 
-A record is a line of JSON, written with one system call and not buffered: once `add` has returned, the
-kernel has it, whatever happens to the process. A kill may tear a line in two where it crosses a page of the
-file, so a line that is no JSON counts for nothing.
+A record is a line of JSON, written unbuffered with one system call: once `add` has returned, the kernel has
+it, even if the process is killed. A kill may tear a line where it crosses a page of the file, so readers skip
+lines that are not JSON.
 """
 
 import json
@@ -14,48 +14,48 @@ from pathlib import Path
 from typing import Any
 
 Record = list[Any]
-"""What it is, when it was written (milliseconds of the machine's clock since it started), and more."""
+"""Its kind, the time (milliseconds since the machine started), and more."""
 
 CONFIRMED = "confirmed"
 """`send_wait` has returned: id, label."""
 FULL = "full"
-"""The stream had no room for a message, and a producer waits; or the relay has not taken one in all tries."""
+"""The stream was full and a producer waits; or the relay did not accept a message in all retries."""
 HANDLED = "handled"
-"""A callback has been called: id, label, whether it was redelivered, which attempt."""
+"""A callback was called: id, label, whether the message was redelivered, attempt."""
 DAMAGED = "damaged"
-"""A callback has been called with a message that nobody has sent: id, its beginning."""
+"""A callback was called with a damaged message: id, its beginning."""
 DRAINED = "drained"
-"""A stream is empty, or a sender has nothing under way."""
+"""A stream is empty, or a sender has nothing in flight."""
 STATE = "state"
-"""What a process knows of itself, because it was asked: a mapping."""
+"""The counters of a process, on request: a mapping."""
 ENDED = "ended"
-"""The same, before it ends by itself."""
+"""The same, before it exits normally."""
 STARTED = "started"
-"""Of the supervisor: name, process id."""
+"""From the supervisor: name, process id."""
 KILLED = "killed"
-"""Of the supervisor: name."""
+"""From the supervisor: name."""
 CUT = "cut"
-"""Of the supervisor: host, and for how many seconds."""
+"""From the supervisor: host, and for how many seconds."""
 MENDED = "mended"
-"""Of the supervisor: host."""
+"""From the supervisor: host."""
 
 
 class Recorder:
-    """Appends records to a file.
+    """A writer that appends records to a file.
 
     Args:
-        path: of the file; what is in it stays.
+        path: the file; its contents stay.
     """
 
     def __init__(self, path: Path) -> None:
         self.doomed = False
-        """Whether to kill this process after the next record of a confirmed or handled message."""
+        """True to kill this process after the next record of a confirmed or handled message."""
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         if os.fstat(self._file).st_size:
             os.write(self._file, b"\n")  # the last line may be torn
 
     def add(self, what: str, *more: Any) -> None:
-        """Append one."""
+        """Append a record."""
         line = json.dumps((what, now_ms(), *more)).encode() + b"\n"
         if os.write(self._file, line) != len(line):
             raise OSError(f"only a part of {line!r} was written")
@@ -64,19 +64,19 @@ class Recorder:
 
 
 def now_ms() -> int:
-    """Milliseconds of a clock that all processes of the machine share."""
+    """Return the time in milliseconds of a clock that all processes of the machine share."""
     return time.monotonic_ns() // 1_000_000
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """All records of a file, in their order."""
+    """Read all records of a file, in order."""
     if path.exists():
         with path.open("rb") as file:
             yield from parse(file)
 
 
 def parse(lines: Iterator[bytes] | Any) -> Iterator[Record]:
-    """The records of these lines, without what is torn."""
+    """Parse records from lines, and skip torn lines."""
     for line in lines:
         try:
             record = json.loads(line)
@@ -87,22 +87,22 @@ def parse(lines: Iterator[bytes] | Any) -> Iterator[Record]:
 
 
 class Follower:
-    """Reads what is added to a file of records.
+    """A reader of new records in a file.
 
     Args:
-        path: of the file, which may come later.
+        path: the file, which need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
         self.counts: dict[str, int] = {}
-        """How many records of each kind there are so far."""
+        """The number of records so far, by kind."""
         self.last: dict[str, Record] = {}
-        """The last one of each kind."""
+        """The last record of each kind."""
 
-    def look(self) -> None:
-        """Read what is new."""
+    def read(self) -> None:
+        """Read the new records."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The relay of a soak, the messengers that give messages to it, and those that it gives them to."""
+"""The relay of a soak, with the messengers that send to it and receive from it."""
 
 import asyncio
 import dataclasses
@@ -25,11 +25,11 @@ _AGAIN_S = 0.2
 
 
 class RelayRole(OnNode):
-    """A relay on its file.
+    """A relay with a persist file.
 
     Args:
-        options: of the process.
-        recorder: for its records.
+        options: the options of the process.
+        recorder: the recorder of the process.
     """
 
     def __init__(self, options: Options, recorder: Recorder) -> None:
@@ -45,27 +45,27 @@ class RelayRole(OnNode):
         super().__init__(self._relay)
 
     def enough(self) -> None:
-        """Nothing more is sent."""
+        """Expect no more messages."""
         self._enough.set()
 
     def state(self) -> dict[str, Any]:
-        """What the relay has done, and its stream."""
+        """Return the counters of the relay and its stream."""
         groups = {name: dataclasses.asdict(group) for name, group in self._relay.stream.groups.items()}
         return super().state() | dataclasses.asdict(self._relay.stats) | {"groups": groups}
 
     async def play(self) -> None:
-        """When nothing more is sent, wait until all has been acknowledged."""
+        """Wait for the end of sending, then until everything is acknowledged."""
         await self._enough.wait()
         await self._relay.stream.drained()
         self._recorder.add(DRAINED)
 
 
 class _WithMessenger:
-    """Has a messenger, whose calls block, so that they are made on threads.
+    """The base of roles with a messenger, whose blocking calls run on threads.
 
     Args:
-        options: of the process.
-        recorder: for its records.
+        options: the options of the process.
+        recorder: the recorder of the process.
     """
 
     def __init__(self, options: Options, recorder: Recorder) -> None:
@@ -76,7 +76,7 @@ class _WithMessenger:
         self._messenger: Messenger | None = None
 
     def state(self) -> dict[str, Any]:
-        """What the messenger has done."""
+        """Return the messenger's counters."""
         return {} if self._messenger is None else dataclasses.asdict(self._messenger.stats)
 
     async def __aenter__(self) -> Self:
@@ -88,7 +88,7 @@ class _WithMessenger:
         self._threads.shutdown()
 
     async def _make(self) -> Messenger:
-        """A messenger can only be made while its relay answers."""
+        """Create the messenger; retry until the relay answers."""
         options = self._options
         make = partial(Messenger, options.relay, options.recv_port, options.pub_port, name=options.name)
         while True:
@@ -102,7 +102,7 @@ class _WithMessenger:
 
 
 class Sender(_WithMessenger):
-    """Gives messages to the relay; what has been given is the relay's."""
+    """A role that sends messages through the relay."""
 
     def __init__(self, options: Options, recorder: Recorder) -> None:
         super().__init__(options, recorder)
@@ -110,11 +110,11 @@ class Sender(_WithMessenger):
         self._numbers = 0
 
     def enough(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         self._enough.set()
 
     async def play(self) -> None:
-        """Send until it is enough."""
+        """Send bursts until told to stop."""
         self._messenger = await self._make()
         async for size in bursts(self._random, self._options.rate, self._options.max_messages, self._enough):
             await send_all(size, _AT_A_TIME, self._send)
@@ -127,21 +127,23 @@ class Sender(_WithMessenger):
         try:
             await self._call(partial(self._messenger.send_message, NAME, make_payload(label), ack=1))
         except RelayError:
-            self._recorder.add(FULL)  # or away for all tries: it may have been stored or not
+            self._recorder.add(
+                FULL
+            )  # or the relay was away in all retries: it may have stored the message or not
         else:
             self._recorder.add(CONFIRMED, label, label)
 
 
 class Listener(_WithMessenger):
-    """Records what the relay gives it."""
+    """A role that records the messages it receives from the relay."""
 
     async def play(self) -> None:
-        """Subscribe."""
+        """Subscribe to the messages."""
         self._messenger = await self._make()
         self._messenger.subscribe(NAME, self._handle)
 
     def enough(self) -> None:
-        """Nothing is sent."""
+        """Do nothing, because a listener does not send."""
 
     def _handle(self, payload: object, message: Message) -> None:
         del message

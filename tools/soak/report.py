@@ -1,4 +1,4 @@
-"""A soak's outcome for people: the table, and what is known of messages that are missing."""
+"""The report of a soak: a table of figures, and the records of missing messages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ _AROUND_MS = 3_000
 
 
 def as_table(outcome: Outcome) -> Table:
-    """The figures."""
+    """Make a table of the figures."""
     table = Table(title=f"Soak with the seed {outcome.plan.seed}")
     table.add_column("what")
     table.add_column("how many", justify="right")
@@ -27,7 +27,7 @@ def as_table(outcome: Outcome) -> Table:
 
 
 def rows(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    """The lines of the table."""
+    """Yield the rows of the table."""
     for way, verdict in outcome.verdicts.items():
         yield f"{way}: confirmed", f"{verdict.confirmed:,}"
         yield f"{way}: {_WAITS[way]}", f"{verdict.full:,}"
@@ -56,21 +56,21 @@ def _group_rows(name: str, group: GroupFigures, missing: int) -> Iterator[tuple[
 
 
 def explain(outcome: Outcome, folder: Path) -> Iterator[str]:
-    """What the records say of the messages that a group has never handled."""
+    """List the records of messages that a group never handled."""
     events = list(read_records(folder / EVENTS))
     for verdict in outcome.verdicts.values():
         for group, missing in verdict.missing.items():
             for message_id in missing[:_EXPLAINED]:
                 yield f"{group} has never handled {message_id}:"
-                said = sorted(_of(message_id, folder), key=_when)
-                times = [record[1] for _, record in said]
+                found = sorted(_of(message_id, folder), key=_when)
+                times = [record[1] for _, record in found]
                 around = [("events", one) for one in events if _is_near(one, times)]
-                for name, record in sorted([*said, *around], key=_when):
+                for name, record in sorted([*found, *around], key=_when):
                     yield f"  {name}: {record}"
 
 
-def _when(said: tuple[str, Record]) -> int:
-    return int(said[1][1])
+def _when(found: tuple[str, Record]) -> int:
+    return int(found[1][1])
 
 
 def _of(message_id: str, folder: Path) -> Iterator[tuple[str, Record]]:

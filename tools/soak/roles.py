@@ -1,10 +1,10 @@
 """The processes of a soak: `python -m tools.soak.roles OPTIONS`, with `Options` in JSON.
 
-They are told what to do line by line on standard input, and end with it:
+They read commands line by line from standard input, and exit when it ends:
 
-- `enough`: send no more;
-- `die`: kill yourself at the worst moment: at once after the next record of a confirmed or handled message;
-- `state`: record what you know of yourself.
+- `enough`: stop sending;
+- `die`: kill yourself at the worst moment, right after the next record of a confirmed or handled message;
+- `state`: record your counters.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ ROLES: dict[str, Callable[[Options, Recorder], Role]] = {
 
 
 async def run(options: Options) -> None:
-    """Play a role until standard input ends."""
+    """Run a role until standard input ends."""
     recorder = Recorder(options.records)
     async with ROLES[options.role](options, recorder) as role, asyncio.TaskGroup() as tasks:
         playing = tasks.create_task(role.play(), name="role")
-        async for line in await _told():
+        async for line in await _commands():
             match line.strip():
                 case b"enough":
                     role.enough()
@@ -43,12 +43,12 @@ async def run(options: Options) -> None:
                 case b"state":
                     recorder.add(STATE, role.state())
                 case other:
-                    raise ValueError(f"nobody can do {other!r}")
+                    raise ValueError(f"unknown command {other!r}")
         playing.cancel()
         recorder.add(ENDED, role.state())
 
 
-async def _told() -> asyncio.StreamReader:
+async def _commands() -> asyncio.StreamReader:
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     return lines

@@ -1,4 +1,4 @@
-"""The supervisor of a soak: starts the processes, kills them, cuts cables, and judges what came of it."""
+"""The supervisor of a soak: starts and kills processes, cuts cables, and judges the outcome."""
 
 import signal
 import time
@@ -36,7 +36,7 @@ _WORST_S = 10.0
 
 @dataclass(frozen=True)
 class _Doom:
-    """A process is about to be killed, or to kill itself."""
+    """A pending kill of a process, by the supervisor or by itself."""
 
     actor: Actor
     until: float
@@ -44,22 +44,26 @@ class _Doom:
 
 
 class Soak:
-    """One soak in a folder.
+    """A soak.
 
     Args:
-        plan: how much is to happen.
-        folder: for its files; empty.
-        places: where its processes are; the producers are in the first.
-        tell: gets a line now and then.
+        plan: the plan.
+        folder: an empty folder for its files.
+        places: the hosts of its processes; the producers run on the first.
+        report: called with a line of progress from time to time.
     """
 
     def __init__(
-        self, plan: Plan, folder: Path, places: Sequence[Place], tell: Callable[[str], None] = lambda _: None
+        self,
+        plan: Plan,
+        folder: Path,
+        places: Sequence[Place],
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._plan = plan
         self._folder = folder
         self._places = places
-        self._tell = tell
+        self._report = report
         self._events = Recorder(folder / EVENTS)
         self._cast = Cast(plan, folder, places)
         self._actors = self._cast.actors
@@ -75,13 +79,13 @@ class Soak:
         self._watched = 0.0
 
     def run(self) -> Outcome:
-        """Do all of it; what was started has ended then."""
+        """Run the soak; all its processes have exited when it returns."""
         sending_s = 0.0
         try:
             for actor in self._actors:
                 self._start(actor)
             self._began = time.monotonic()
-            self._go_on(self._is_enough, 3 * self._plan.seconds + 60)
+            self._run_until(self._is_enough, 3 * self._plan.seconds + 60)
             sending_s = self._now()
             for actors in (self._cast.sending, self._cast.relays):
                 self._drain(actors)
@@ -102,15 +106,15 @@ class Soak:
     def _now(self) -> float:
         return time.monotonic() - self._began
 
-    def _go_on(self, done: Callable[[], bool], within_s: float) -> None:
-        """Let it run until this holds, or something is wrong."""
+    def _run_until(self, done: Callable[[], bool], within_s: float) -> None:
+        """Run until a condition holds or a fault occurs."""
         deadline = time.monotonic() + within_s
         while not self._faults:
             self._step()
             if done():
                 return
             if time.monotonic() > deadline:
-                self._faults.append(f"after {within_s:g} s there is no end: {self._progress()}")
+                self._faults.append(f"not done after {within_s:g} s: {self._progress()}")
             time.sleep(_STEP_S)
 
     def _is_enough(self) -> bool:
@@ -119,8 +123,8 @@ class Soak:
 
     def _drain(self, actors: list[Actor]) -> None:
         for actor in actors:
-            actor.tell("enough")
-        self._go_on(lambda: all(DRAINED in one.records.counts for one in actors), self._plan.drain_s)
+            actor.send("enough")
+        self._run_until(lambda: all(DRAINED in one.records.counts for one in actors), self._plan.drain_s)
 
     def _confirmed(self) -> int:
         return sum(actor.records.counts.get(CONFIRMED, 0) for actor in self._cast.sending)
@@ -130,18 +134,18 @@ class Soak:
         return f"{self._now():.0f} s: {confirmed} confirmed, {killed} kills, {self._cut} cuts"
 
     def _end(self) -> None:
-        # Messengers say goodbye to their relay.
+        # messengers stop before their relay
         for actor in reversed(self._actors):
             actor.watch()
             status = actor.end(_END_S)
             if status != 0:
-                self._faults.append(f"{actor.name} did not end well: status {status}")
+                self._faults.append(f"{actor.name} did not exit cleanly: status {status}")
 
     def _ask_state(self) -> None:
-        """For whoever looks at the records, since something is wrong."""
+        """Let the processes record their counters, to help find the fault."""
         for actor in self._actors:
             if actor.runs:
-                actor.tell("state")
+                actor.send("state")
         time.sleep(_STATE_S)
 
     # --- what happens
@@ -170,10 +174,10 @@ class Soak:
         for actor in self._actors:
             actor.watch()
             if actor.status is not None and actor not in doomed:
-                self._faults.append(f"{actor.name} has ended by itself, with status {actor.status}")
+                self._faults.append(f"{actor.name} exited unexpectedly, with status {actor.status}")
             if actor.most_memory > self._plan.most_memory:
-                self._faults.append(f"{actor.name} has {actor.most_memory / MIB:.0f} MiB of memory")
-        self._tell(self._progress())
+                self._faults.append(f"{actor.name} uses {actor.most_memory / MIB:.0f} MiB of memory")
+        self._report(self._progress())
 
     def _start(self, actor: Actor) -> None:
         self._events.add(STARTED, actor.name, actor.start())
@@ -182,18 +186,18 @@ class Soak:
         doomed = [doom.actor for doom in self._dooms]
         running = [actor for actor in self._actors if actor.runs and actor not in doomed]
         if not running:
-            return  # as soon as there is one
+            return  # try again in the next step
         self._kills.popleft()
         actor = running[int(kill.choice * len(running))]
         if kill.sharp:
-            actor.tell("die")
+            actor.send("die")
         self._dooms.append(_Doom(actor, self._now() + kill.sharp * _WORST_S, kill.back_s))
 
     def _fulfil(self, doom: _Doom) -> None:
         self._dooms.remove(doom)
         status = doom.actor.kill()
         if status != -signal.SIGKILL:
-            self._faults.append(f"{doom.actor.name} has ended by itself, with status {status}")
+            self._faults.append(f"{doom.actor.name} exited unexpectedly, with status {status}")
             return
         self._events.add(KILLED, doom.actor.name)
         self._killed[doom.actor.role] += 1

@@ -1,4 +1,4 @@
-"""Producers and consumers of a soak."""
+"""The producers and consumers of a soak."""
 
 import asyncio
 import dataclasses
@@ -20,15 +20,15 @@ _AT_A_TIME = 50
 _ROOM_S = 0.02
 _CONCURRENCY = 4
 _BUSY_S = 0.003
-"""How long a callback takes at most."""
+"""The maximum duration of a callback."""
 
 
 class Producer(OnNode):
-    """Sends messages in bursts, some of which are larger than its stream.
+    """A role that sends messages in bursts, some of them larger than its stream.
 
     Args:
-        options: of the process.
-        recorder: for its records.
+        options: the options of the process.
+        recorder: the recorder of the process.
     """
 
     def __init__(self, options: Options, recorder: Recorder) -> None:
@@ -47,16 +47,16 @@ class Producer(OnNode):
         )
 
     def enough(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         self._enough.set()
 
     def state(self) -> dict[str, Any]:
-        """What the stream knows of itself and its groups."""
+        """Return the counters of the stream and its groups."""
         groups = {name: dataclasses.asdict(group) for name, group in self._stream.groups.items()}
         return super().state() | dataclasses.asdict(self._stream.stats) | {"groups": groups}
 
     async def play(self) -> None:
-        """Send until it is enough; then wait until all has been acknowledged."""
+        """Send bursts until told to stop, then wait until everything is acknowledged."""
         most = 2 * self._options.max_messages
         async for size in bursts(self._random, self._options.rate, most, self._enough):
             await send_all(size, _AT_A_TIME, self._send)
@@ -64,7 +64,7 @@ class Producer(OnNode):
         self._recorder.add(DRAINED)
 
     async def _send(self) -> None:
-        """Have one message confirmed, however long the stream is full, and record that."""
+        """Send a message, wait while the stream is full, and record the confirmation."""
         self._numbers += 1
         label = f"{self._options.name}.{self._options.life}.{self._numbers}"
         key = self._random.choice(["", f"key.{self._random.randrange(_KEYS)}"])
@@ -85,18 +85,18 @@ class Producer(OnNode):
 
 
 class Consumer(OnNode):
-    """Records what it is given, and takes a while to return, so that a kill finds it at work.
+    """A role that records messages in slow callbacks, so that kills interrupt them.
 
     Args:
-        options: of the process.
-        recorder: for its records.
+        options: the options of the process.
+        recorder: the recorder of the process.
     """
 
     def __init__(self, options: Options, recorder: Recorder) -> None:
         super().__init__(Node(options.name))
         self._recorder = recorder
         self._random = random.Random(f"{options.seed} {options.name} {options.life}")
-        # One way of calling back each, in turn.
+        # odd ones use coroutines, even ones plain functions
         if options.number % 2:
             self._consumer = self.node.add_consumer(
                 TOPIC, self._handle_slowly, group=options.group, concurrency=_CONCURRENCY
@@ -105,13 +105,13 @@ class Consumer(OnNode):
             self._consumer = self.node.add_consumer(TOPIC, self._handle, group=options.group)
 
     async def play(self) -> None:
-        """Nothing besides."""
+        """Do nothing: the callback does the work."""
 
     def enough(self) -> None:
-        """Nothing is sent."""
+        """Do nothing, because a consumer does not send."""
 
     def state(self) -> dict[str, Any]:
-        """What the consumer has had."""
+        """Return the consumer's counters."""
         return super().state() | dataclasses.asdict(self._consumer.stats)
 
     def _handle(self, message: object, delivery: Delivery) -> None:

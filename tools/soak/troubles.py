@@ -1,4 +1,4 @@
-"""What happens to the processes and cables of a soak, and when; all of it follows from the seed."""
+"""The random schedule of kills and cable cuts in a soak, computed from the seed."""
 
 import random
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ _WAYS: tuple[Literal["out", "in"] | None, ...] = (None, None, "out", "in")
 
 @dataclass(frozen=True, order=True)
 class Kill:
-    """A process is killed.
+    """A kill of a process.
 
     Attributes:
-        at: when, seconds from the beginning.
-        choice: which, as a share of those that run then.
-        back_s: how many seconds later it is started again.
-        sharp: whether it kills itself at the worst moment, when there is one.
+        at: the time in seconds from the start.
+        choice: selects the process, as a fraction of those that run then.
+        back_s: how many seconds later it is restarted.
+        sharp: True if it kills itself at the worst moment, if that comes.
     """
 
     at: float
@@ -30,13 +30,13 @@ class Kill:
 
 @dataclass(frozen=True, order=True)
 class Cut:
-    """A host's cable is cut, without anybody being told.
+    """A silent cut of a host's cable.
 
     Attributes:
-        at: when, seconds from the beginning.
-        choice: which, as a share of those that are whole then.
-        lasts_s: for how many seconds.
-        way: only what it sends, or what it gets; None for both.
+        at: the time in seconds from the start.
+        choice: selects the host, as a fraction of those with a whole cable.
+        lasts_s: the duration in seconds.
+        way: the direction: outgoing or incoming packets; None for both.
     """
 
     at: float
@@ -46,14 +46,14 @@ class Cut:
 
 
 def kills(seed: int, count: int, seconds: float) -> Iterator[Kill]:
-    """Kills at random times within so many seconds, in their order."""
+    """Yield kills at random times within a period, in order."""
     chance = random.Random(f"kills {seed}")
     for at in sorted(chance.uniform(0, seconds) for _ in range(count)):
         yield Kill(at, chance.random(), chance.uniform(0, RESTART_S), chance.random() < _SHARP)
 
 
 def cuts(seed: int, count: int, seconds: float) -> Iterator[Cut]:
-    """Cuts at random times within so many seconds, in their order."""
+    """Yield cuts at random times within a period, in order."""
     chance = random.Random(f"cuts {seed}")
     for at in sorted(chance.uniform(0, seconds) for _ in range(count)):
         yield Cut(at, chance.random(), chance.uniform(*_CUT_S), chance.choice(_WAYS))

@@ -1,4 +1,4 @@
-"""What a soak has shown, by the records of its processes and what is left in the stores."""
+"""The verdict on a soak, from the records of its processes and the contents of the stores."""
 
 import re
 import sqlite3
@@ -14,21 +14,21 @@ from tools.soak.records import CONFIRMED, DAMAGED, ENDED, FULL, HANDLED, Record
 _WRONG = re.compile(r" (ERROR|CRITICAL) |^Traceback|^Fatal Python error|Assertion")
 _TABLES = ("messages", "attempts", "dead", "corrupt")
 NOTHING_ELSE = ("callback_errors", "malformed", "undecodable")
-"""Counters of the processes that stay 0, as far as they have been asked."""
+"""Counters of the processes that must stay 0."""
 
 
 @dataclass
 class GroupFigures:
-    """What one group has had.
+    """The figures of one group.
 
     Attributes:
-        handled: different messages.
-        flagged: calls with a message that was handled at another time, too, and flagged as redelivered.
-        unflagged: such calls without the flag, but for one of each message.
-        untold: such calls of callbacks that are not told.
-        unconfirmed: messages whose producer was killed before it could record that they were confirmed.
-        counted: second times that a consumer has noticed itself, and not handed to its callback; only of
-            those that were not killed later.
+        handled: the number of distinct messages.
+        flagged: repeated callbacks with a message that was flagged as redelivered.
+        unflagged: repeated callbacks with a message that was not flagged.
+        untold: repeated callbacks where the flag is not known.
+        unconfirmed: messages whose producer was killed before it recorded their confirmation.
+        counted: duplicates that consumers detected and did not deliver; without consumers that were killed
+            later.
     """
 
     handled: int = 0
@@ -41,15 +41,14 @@ class GroupFigures:
 
 @dataclass
 class Verdict:
-    """The figures of one way that messages take, and what is wrong.
+    """The figures and faults of messages through streams, or through the relay.
 
     Attributes:
-        confirmed: messages whose `send_wait` returned.
-        full: times that a producer had to wait for room, or that the relay has not taken a message in all
-            tries.
-        groups: figures of each.
-        missing: ids of confirmed messages that a group has never handled, by group.
-        faults: everything that must not be, as sentences; none: passed.
+        confirmed: the number of messages whose `send_wait` returned.
+        full: how often a producer waited for room, or the relay did not accept a message in all retries.
+        groups: the figures of each group.
+        missing: ids of confirmed messages that a group never handled, by group.
+        faults: the faults, as sentences; the soak passes if there are none.
     """
 
     confirmed: int = 0
@@ -65,8 +64,8 @@ def judge(
     """Compare what was confirmed with what was handled.
 
     Args:
-        producers: records of each, by name.
-        consumers: records of each, by group and name.
+        producers: the records of each producer, by name.
+        consumers: the records of each consumer, by group and name.
     """
     verdict = Verdict()
     labels: dict[str, str] = {}
@@ -95,14 +94,14 @@ def _judge_group(
 ) -> None:
     figures = verdict.groups[group] = GroupFigures()
     handled: dict[str, list[bool | None]] = defaultdict(list)
-    """What the callbacks were told, by id: whether it was redelivered; None if they are not told."""
+    """The redelivered flags of all callbacks, by message id; None where the flag is not known."""
     for name, records in members.items():
         for record in records:
             if record[0] == HANDLED:
                 _note(verdict, labels, name, *record[2:4])
                 handled[record[2]].append(record[4])
             elif record[0] == DAMAGED:
-                verdict.faults.append(f"{name} was given something that nobody has sent: {record[2:]}")
+                verdict.faults.append(f"{name} received a damaged message: {record[2:]}")
             elif record[0] == ENDED:
                 figures.counted += record[2].get("duplicates", 0)
             _look_at_counters(verdict, name, record)
@@ -110,11 +109,11 @@ def _judge_group(
     figures.unconfirmed = len(handled.keys() - confirmed.keys())
     missing = verdict.missing[group] = [one for one in confirmed if one not in handled]
     if missing:
-        verdict.faults.append(f"{group} has never handled {len(missing)} confirmed messages: {missing[:10]}")
+        verdict.faults.append(f"{group} never handled {len(missing)} confirmed messages: {missing[:10]}")
     unflagged = [message_id for message_id, flags in handled.items() if flags.count(False) > 1]
     if unflagged:
         verdict.faults.append(
-            f"{group} was given {len(unflagged)} messages twice without the flag: {unflagged[:10]}"
+            f"{group} received {len(unflagged)} messages twice without the flag: {unflagged[:10]}"
         )
     for flags in handled.values():
         _count_duplicates(figures, flags)
@@ -130,7 +129,7 @@ def _count_duplicates(figures: GroupFigures, flags: list[bool | None]) -> None:
 
 
 def _note(verdict: Verdict, labels: dict[str, str], name: str, message_id: str, label: str) -> None:
-    """An id is of one message for ever."""
+    """Note the label of an id; it is a fault if the id had another one."""
     if labels.setdefault(message_id, label) != label:
         verdict.faults.append(f"{name}: {message_id} is of {label}, and of {labels[message_id]}")
 
@@ -144,9 +143,9 @@ def _look_at_counters(verdict: Verdict, name: str, record: Record) -> None:
 
 
 def look_at_store(path: Path) -> list[str]:
-    """What is wrong with a store that nobody has open: it is to be whole, and empty."""
+    """List the faults of a closed store, which must be intact and empty."""
     if not path.exists():
-        return [f"{path.name} is not there"]
+        return [f"{path.name} does not exist"]
     try:
         with closing(sqlite3.connect(path)) as connection:
             return [f"{path.name} {finding}" for finding in _find(connection)]
@@ -165,7 +164,7 @@ def _find(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def look_at_output(path: Path) -> list[str]:
-    """What a process has said that it should not have had to say."""
+    """Report error messages in a process's output."""
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     wrong = [line for line in lines if _WRONG.search(line)]
     if not wrong:

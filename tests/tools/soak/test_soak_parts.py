@@ -49,7 +49,7 @@ def test_all_handled_once_is_no_fault() -> None:
 def test_a_confirmed_message_that_was_never_handled_is_found() -> None:
     verdict = judged(handled(1))
     assert verdict.missing == {"audit": ["id-2"]}
-    assert verdict.faults == ["audit has never handled 1 confirmed messages: ['id-2']"]
+    assert verdict.faults == ["audit never handled 1 confirmed messages: ['id-2']"]
 
 
 def test_each_group_must_have_handled_it() -> None:
@@ -67,7 +67,7 @@ def test_a_second_time_that_is_flagged_is_no_fault_in_whatever_order(first: bool
 
 def test_a_second_time_without_the_flag_is_found_at_another_consumer_too() -> None:
     verdict = judged(handled(1), handled(1), handled(2))
-    assert verdict.faults == ["audit was given 1 messages twice without the flag: ['id-1']"]
+    assert verdict.faults == ["audit received 1 messages twice without the flag: ['id-1']"]
     assert (verdict.groups["audit"].flagged, verdict.groups["audit"].unflagged) == (0, 1)
 
 
@@ -95,7 +95,7 @@ def test_a_message_that_was_stored_twice_is_found() -> None:
 
 def test_a_damaged_message_is_found() -> None:
     (fault,) = judged(handled(1), handled(2), [DAMAGED, 1, "id-1", "'x'"]).faults
-    assert "audit1 was given something that nobody has sent" in fault
+    assert "audit1 received a damaged message" in fault
 
 
 def test_counters_of_what_must_not_happen_are_looked_at() -> None:
@@ -111,7 +111,7 @@ def test_waits_for_room_are_counted() -> None:
 
 def test_a_store_with_something_in_it_is_found(tmp_path: Path) -> None:
     path = tmp_path / "a.store"
-    assert look_at_store(path) == ["a.store is not there"]
+    assert look_at_store(path) == ["a.store does not exist"]
     create(path)
     assert look_at_store(path) == []
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -164,20 +164,20 @@ def test_a_torn_record_counts_for_nothing_and_spoils_no_other(tmp_path: Path) ->
 def test_a_follower_counts_what_is_added_once(tmp_path: Path) -> None:
     path = tmp_path / "a.records"
     follower = Follower(path)
-    follower.look()
+    follower.read()
     assert follower.counts == {}
     recorder = Recorder(path)
     recorder.add(FULL)
-    follower.look()
+    follower.read()
     recorder.add(FULL)
     with path.open("ab") as file:
         file.write(b'["full", ')
         file.flush()
-        follower.look()
+        follower.read()
         file.write(b"12]\n")
     assert follower.counts == {FULL: 2}
-    follower.look()
-    follower.look()
+    follower.read()
+    follower.read()
     assert follower.counts == {FULL: 3}
     assert follower.last[FULL] == [FULL, 12]
 
@@ -194,4 +194,4 @@ def test_who_cannot_cut_cables_is_told_what_can_be_done_without(monkeypatch: pyt
     monkeypatch.setattr("shutil.which", lambda command: None if command == "nft" else f"/bin/{command}")
     result = CliRunner().invoke(main, ["--messages", "1"])
     assert result.exit_code == 2
-    assert "Error: to cut cables takes root, nft; --cuts 0 goes without cables" in result.output
+    assert "Error: cutting cables needs root, nft; use --cuts 0 to run without" in result.output

@@ -1,4 +1,4 @@
-"""What is measured: each library in a module of its own, behind the interface of `base`."""
+"""The measured libraries, each in its own module, behind the interface in `base`."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -8,10 +8,10 @@ from tools.bench.peers.network import Network
 
 
 def factory(library: str) -> Callable[[Network], Any]:
-    """What makes peers of a library; imports it, and none of the others.
+    """Return the class of a library's peers; import this library only.
 
     Returns:
-        A maker of objects of those protocols of `base` that the library can be measured by (`libraries`).
+        A class that implements the protocols of `base` for the library's capabilities (`libraries`).
     """
     module = import_module(f"{__name__}.{library.replace('-', '_')}_peer")
     return cast("Callable[[Network], Any]", module.Peer)

@@ -1,4 +1,4 @@
-"""What a library has to offer to be measured.
+"""The interface that a library implements to be measured.
 
 A process makes its peer on its main thread and tells it what to do from there; the library works on
 threads of its own. Callbacks come on any thread.
@@ -86,7 +86,7 @@ class StreamProducer(Protocol):
         """Return when messages can be sent; after the start."""
 
     def send_confirmed(self, messages: Iterator[bytes]) -> None:
-        """Send them, with so many unconfirmed at any time as was said; return when all are confirmed."""
+        """Send messages, with the given number unconfirmed at any time; return when all are confirmed."""
 
 
 class StreamConsumer(Protocol):
@@ -136,7 +136,7 @@ class Announcer(Part, Protocol):
     """A publisher as it comes, of which others can learn."""
 
     def send(self, message: bytes) -> object:
-        """Send to whoever is connected; on the thread of `DiscoveringPeer.call`."""
+        """Send to all connected peers, on the thread of `DiscoveringPeer.call`."""
 
 
 class DiscoveringPeer(Peer, Protocol):

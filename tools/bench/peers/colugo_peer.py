@@ -17,9 +17,9 @@ from tools.bench.peers.pacing import pace_on_loop
 from tools.bench.peers.window import Window
 
 _TIMEOUT_MS = REQUEST_TIMEOUT_S * 1000
-# What keeps a node to a transport.
+# restricts a node to a transport
 _NODE_OPTIONS: Mapping[str, Mapping[str, Any]] = {"tcp": {"ipc": False}, "ipc": {}}
-# What keeps a publisher from losing anything.
+# prevents loss
 _LOSSLESS: Mapping[str, Any] = {"flow": "wait", "hwm": 1_000_000}
 _STREAM = "bench.stream"
 _GROUP = "bench"

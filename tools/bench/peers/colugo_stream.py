@@ -62,7 +62,7 @@ class StreamConsumer:
 
 
 def counting(take: Callable[[bytes], bool], finished: Callable[[], None]) -> Callable[[bytes], None]:
-    """What a consumer calls back; the producer is the one who knows when all has been acknowledged."""
+    """Return a consumer's callback; only the producer knows when everything is acknowledged."""
 
     def on_message(message: bytes) -> None:
         if take(message):

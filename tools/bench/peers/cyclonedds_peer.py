@@ -43,7 +43,7 @@ _QOS = Qos(Policy.Reliability.Reliable(duration(seconds=_BLOCK_S)), Policy.Histo
 
 @dataclass
 class Message(IdlStruct):
-    """What is sent: the type that DDS has for bytes, of any length."""
+    """A message: the DDS type for a sequence of bytes."""
 
     data: sequence[uint8]
 

@@ -82,7 +82,7 @@ class Peer:
 
     async def _stream(self, unconfirmed: int) -> JetStreamContext:
         context = self._connection.jetstream(timeout=_ANSWER_S, publish_async_max_pending=unconfirmed)
-        # What has been acknowledged stays in it, by its default: to remove it would cost a sync each.
+        # By default, acknowledged messages stay in the stream; removing one would cost a sync.
         await context.add_stream(StreamConfig(name=_STREAM, subjects=[_SUBJECT], storage=StorageType.FILE))
         return context
 

@@ -1,4 +1,4 @@
-"""Where the peers of one library meet: apart from all others on this machine, and on loopback only."""
+"""The network of one library's peers: separate from all others, and on loopback only."""
 
 import json
 import socket
@@ -13,13 +13,12 @@ Hub = Literal["publisher", "subscriber"]
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the processes of one library have to know of one another.
+    """The shared parameters of one library's processes.
 
     Attributes:
-        port: a number that no other network of this machine has, and a port that was free over TCP and UDP.
-        transport: what messages travel over, for libraries that let one choose.
-        hub: the side of which there is one only; where a library needs one side that listens at a known
-            address, it is this one.
+        port: a unique number on this machine, and a port that was free over TCP and UDP.
+        transport: the transport, for libraries with a choice.
+        hub: the side with a single process; it listens, if a library needs a known address.
     """
 
     port: int
@@ -28,7 +27,7 @@ class Network:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """What `str` made, as it comes on a command line."""
+        """Parse the text that `str` makes, from a command line."""
         return cls(**json.loads(text))
 
     def __str__(self) -> str:
@@ -36,17 +35,17 @@ class Network:
 
     @property
     def socket_path(self) -> Path:
-        """A path for a socket of the file system."""
+        """The path of a Unix domain socket."""
         return Path(tempfile.gettempdir()) / f"colugo-bench-{self.port}"
 
     @property
     def endpoint(self) -> str:
-        """The hub's address, as ZeroMQ writes it."""
+        """The hub's address as a ZeroMQ endpoint."""
         return f"ipc://{self.socket_path}" if self.transport == "ipc" else f"tcp://127.0.0.1:{self.port}"
 
 
 def free_port() -> int:
-    """A port that nobody uses, neither over TCP nor over UDP."""
+    """Find a port that is free over TCP and UDP."""
     while True:
         with (
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,

@@ -26,7 +26,7 @@ def program() -> Path | None:
 
 
 def version() -> str | None:
-    """That of the server, by the name of its folder (`rabbitmq_server-3.10.8`); None if there is none."""
+    """Read the server's version from its folder's name (`rabbitmq_server-3.10.8`); None if not installed."""
     found = program()
     return found.resolve().parents[1].name.rpartition("-")[2] if found else None
 
