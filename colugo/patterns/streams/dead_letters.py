@@ -138,8 +138,8 @@ class DeadLetters:
         scheduler = self._scheduler
         if group is not None and check_group(group) not in scheduler.groups.known:
             raise ConfigurationError(
-                f"the stream knows no group {group!r} that could get its dead letters: start a consumer of "
-                "it first, or purge them"
+                f"the stream has no group {group!r} to deliver the dead letters to: start a consumer of it "
+                "first, or purge them"
             )
         number = unknown = 0
         async with self._lock:  # else another call could resurrect the same letters

@@ -70,10 +70,10 @@ class Journal:
         self._room_made = False
         """True if a transaction without messages has succeeded since one with messages failed."""
         self._retry_timer: asyncio.TimerHandle | None = None
-        self._inserts = Waiters()
-        self._commits: Waiting = []
-        self._syncs: Waiting = []
-        self._drains: Waiting = []
+        self._insert_waiters = Waiters()
+        self._commit_waiters: Waiting = []
+        self._sync_waiters: Waiting = []
+        self._drain_waiters: Waiting = []
 
     def mark_dirty(self, group: StreamGroup) -> None:
         """Write the record of a group with the next transaction."""
@@ -143,13 +143,13 @@ class Journal:
         """
         while not self.intake.has_room(size):
             if self.intake.empty:
-                reason = StreamFullError(f"purge or resurrect them: there are {self.intake.dead}")
-                self._warnings.warn("room", "a send_wait waits, for dead letters have all the room", reason)
-            await wait_in(self._commits)
+                reason = StreamFullError(f"purge or resurrect them ({self.intake.dead})")
+                self._warnings.warn("room", "send_wait waits, as dead letters fill the stream", reason)
+            await wait_in(self._commit_waiters)
 
     def written(self, seq: int) -> asyncio.Future[None]:
         """Return a future that resolves when a message has been written, and fails if it cannot be."""
-        return self._inserts.add(seq, written=seq <= self.committed)
+        return self._insert_waiters.add(seq, written=seq <= self.committed)
 
     async def synced(self) -> None:
         """Wait until all changes so far have been written.
@@ -163,7 +163,7 @@ class Journal:
         if not self._has_work():
             return
         self.request_write()
-        self._syncs.append(future := asyncio.get_running_loop().create_future())
+        self._sync_waiters.append(future := asyncio.get_running_loop().create_future())
         await future
 
     async def drained(self) -> None:
@@ -175,7 +175,7 @@ class Journal:
         if self.intake.empty:
             return
         self.request_write()
-        await wait_in(self._drains)
+        await wait_in(self._drain_waiters)
 
     async def next_write(self, until: float) -> None:
         """Wait for the end of a transaction.
@@ -186,20 +186,20 @@ class Journal:
         self.request_write()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                await wait_in(self._commits)
+                await wait_in(self._commit_waiters)
 
     def close(self, error: ColugoError) -> None:
         """Write all changes, accept no more, and fail all waiters with the error."""
         self.intake.close()
         if not self.intake.writing:
             self._write_last()
-        resolve(self._commits)
+        resolve(self._commit_waiters)
         self._batching.close()
         if self._retry_timer is not None:
             self._retry_timer.cancel()
-        self._inserts.close(error)
-        resolve(self._drains, error)
-        resolve(self._syncs, error)
+        self._insert_waiters.close(error)
+        resolve(self._drain_waiters, error)
+        resolve(self._sync_waiters, error)
 
     def write(self) -> None:
         """Begin a transaction, unless one is being written or there is nothing to write."""
@@ -230,7 +230,7 @@ class Journal:
         following = self._next
         return bool(
             self._after_commit
-            or self._syncs
+            or self._sync_waiters
             or following.gone
             or following.groups
             or following.attempts
@@ -241,9 +241,9 @@ class Journal:
 
     def _should_batch(self) -> bool:
         """Return True if acknowledgements, the only changes, are to wait for more."""
-        if self._has_urgent_changes() or self._commits or self.intake.short:
+        if self._has_urgent_changes() or self._commit_waiters or self.intake.short:
             return False
-        if self._drains and _length(self._next.deletes) >= self.intake.count:
+        if self._drain_waiters and _length(self._next.deletes) >= self.intake.count:
             return False
         return self._batching.active()
 
@@ -266,7 +266,7 @@ class Journal:
         for name, group in dirty.items():
             transaction.groups[name] = group.record()
         actions, self._after_commit = self._after_commit, []
-        syncs, self._syncs = self._syncs, []
+        syncs, self._sync_waiters = self._sync_waiters, []
         self.intake.start_writing()
         self._deleting = transaction.deletes
 
@@ -275,7 +275,7 @@ class Journal:
             self._deleting = []
             now = self._now()
             self._batching.start(now, now - began)
-            resolve(self._commits)
+            resolve(self._commit_waiters)
             if isinstance(outcome, StoreError):
                 resolve(syncs, outcome)
                 self._on_failed(transaction, dirty, actions, outcome)
@@ -303,7 +303,7 @@ class Journal:
         if transaction.inserts:
             self.committed = transaction.inserts[-1].seq
         self._listener.on_committed(transaction, outcome)
-        self._inserts.succeed(self.committed)
+        self._insert_waiters.succeed(self.committed)
         if self.intake.closed:
             self._write_last()
             return
@@ -313,8 +313,8 @@ class Journal:
         self.request_write()
 
     def _check_drained(self) -> None:
-        if self._drains and self.intake.empty and not self._has_changes():
-            resolve(self._drains)
+        if self._drain_waiters and self.intake.empty and not self._has_changes():
+            resolve(self._drain_waiters)
 
     def _on_failed(
         self,
@@ -325,14 +325,14 @@ class Journal:
     ) -> None:
         """Retry later, without the messages whose senders wait: they get the error, and may send again."""
         last = transaction.inserts[-1].seq if transaction.inserts else 0
-        waited = self._inserts.fail(last, error)
+        waited = self._insert_waiters.fail(last, error)
         # one that was to replace a dead letter is dropped: the letter stays, and the caller gets the error
         self.intake.put_back([one for one in transaction.inserts if one.seq not in waited and not one.group])
         self._restore(transaction, dirty)
         self._after_commit = actions + self._after_commit
         self._room_made = False
         self.intake.set_error(error)
-        self._warnings.warn("write", "the stream's store fails", error)
+        self._warnings.warn("write", "cannot write to the stream's store; trying again", error)
         self._blocked = not transaction.inserts  # else changes that make room may be written meanwhile
         if not self.intake.closed:
             self._retry_timer = asyncio.get_running_loop().call_later(_RETRY_S, self._retry)

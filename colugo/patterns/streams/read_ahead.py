@@ -90,7 +90,7 @@ class ReadAhead:
             self._reading.discard(group)
             return
         if isinstance(result, StoreError):
-            text = f"cannot read on for the group {group.name!r}; trying again"
+            text = f"cannot read messages for the group {group.name!r}; trying again"
             self._warnings.warn(("read", group.name), text, result)
             asyncio.get_running_loop().call_later(_RETRY_S, self._read_again, group)
             return

@@ -208,7 +208,7 @@ class Sessions:
         elif kind is FrameKind.LEAVE:  # it has settled all messages that it began
             group = session.group
             self._scheduler.requeue(group, identity, group.queue.in_flight_of(identity))
-            self._leave(identity, "it left", lost=False)
+            self._leave(identity, "the consumer left", lost=False)
             self._resume_former(session.join.consumer)
         elif kind is not FrameKind.PING:
             raise _misplaced(kind)
@@ -218,18 +218,18 @@ class Sessions:
             join = decode_body(body, Join)
         except FrameError as error:
             self._refuse(identity, report_error(error).message[:200], again=False)
-            self._leave(identity, "it was refused", lost=True)
+            self._leave(identity, "the consumer was refused", lost=True)
             raise
         groups = self._scheduler.groups
         if session is not None:
             if _rebinds(session.join, join) and groups.has(session.group):
                 self._rebind(identity, session.group, join)
                 return
-            self._leave(identity, "it joined again", lost=True)
+            self._leave(identity, "the consumer joined again", lost=True)
         self._former.pop(identity, None)
         for other, before in list(self._sessions.items()):
             if before.join.consumer == join.consumer:
-                self._leave(other, "it has another connection", lost=True)
+                self._leave(other, "the consumer joined by another connection", lost=True)
                 if self._send(other, _PING):
                     self._former[other] = before
         if not self._send_joined(identity):
@@ -286,7 +286,7 @@ class Sessions:
         if returned:
             scheduler.requeue(group, identity, returned)
         if abandoned:
-            reason = f"the consumer left before it had ended (node {session.join.node})"
+            reason = f"the consumer left before its callback ended (node {session.join.node})"
             scheduler.abandon(group, identity, abandoned, reason)
 
     def _on_disconnected(self, frames: list[bytes]) -> None:

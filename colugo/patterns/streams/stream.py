@@ -1,6 +1,7 @@
 """The producing side of streams: messages that are kept until they are acknowledged."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import threading
@@ -59,7 +60,7 @@ Durability = Literal["full", "os"]
 
 
 class Stream(Part):
-    """A stream keeps messages until consumer groups have acknowledged them; made by `Node.add_stream`."""
+    """A stream of messages that are kept until they are acknowledged; made by `Node.add_stream`."""
 
     def __init__(
         self,
@@ -84,19 +85,9 @@ class Stream(Part):
         super().__init__(runtime)
         declared = [check_group(name) for name in _as_groups(groups)]
         _check_choice("ack", ack, AckPolicy)
-        _check_choice("full", full, FullPolicy)
         _check_choice("durability", durability, Durability)
-        if check_count("ack_timeout_ms", ack_timeout_ms) > MAX_ACK_TIMEOUT_MS:
-            raise ConfigurationError(f"ack_timeout_ms must be ≤ {MAX_ACK_TIMEOUT_MS}, not {ack_timeout_ms}")
-        check_delay_ms(retry_delay_ms, least=0, what="retry_delay_ms")
-        if max_age_ms is not None:
-            check_count("max_age_ms", max_age_ms)
-        limits = StreamLimits(
-            check_count("max_messages", max_messages), check_count("max_bytes", max_bytes), max_age_ms, full
-        )
-        rules = DeliveryRules(
-            check_count("max_deliver", max_deliver), ack_timeout_ms / 1000, retry_delay_ms / 1000
-        )
+        rules = _rules(max_deliver, ack_timeout_ms, retry_delay_ms)
+        limits = _limits(max_messages, max_bytes, max_age_ms, full)
         self.ack = ack
         self._codec = resolve_codec(codec)
         self._limit = min(runtime.sockets.max_message_bytes, limits.max_bytes)
@@ -105,9 +96,9 @@ class Stream(Part):
         self._wake_requested = threading.Event()
         self._room_lock = asyncio.Lock() if full == "wait" else None
         self._gate = Gate(f"the stream {topic}")
-        self._socket = runtime.sockets.router()
-        self._socket.set(zmq.SNDHWM, 0)  # prefetch bounds what waits for each consumer
-        try:
+        with contextlib.ExitStack() as on_error:
+            self._socket = on_error.enter_context(contextlib.closing(runtime.sockets.router()))
+            self._socket.set(zmq.SNDHWM, 0)  # prefetch bounds the messages that wait for each consumer
             self._binding = Binding(
                 runtime,
                 self._socket,
@@ -117,12 +108,9 @@ class Stream(Part):
                 codec=self._codec.name,
                 port=port,
             )
+            on_error.callback(self._binding.close)
             opened = self._store.open()
-        except BaseException:
-            self._socket.close()
-            if "_binding" in self.__dict__:
-                self._binding.close()
-            raise
+            on_error.pop_all()
         self._scheduler = DeliveryScheduler(runtime, self._store, opened, ack=ack, limits=limits, rules=rules)
         self._sessions = Sessions(
             runtime, topic, self._socket, self._scheduler, gate=self._gate, run_id=self.socket_id
@@ -458,6 +446,23 @@ class Stream(Part):
         plural = "" if number == 1 else "s"
         text = "the stream %s is closed; %d message%s %s: lost"
         self._runtime.logger.warning(text, self.topic, number, plural, why)
+
+
+def _limits(max_messages: int, max_bytes: int, max_age_ms: int | None, full: FullPolicy) -> StreamLimits:
+    _check_choice("full", full, FullPolicy)
+    if max_age_ms is not None:
+        check_count("max_age_ms", max_age_ms)
+    return StreamLimits(
+        check_count("max_messages", max_messages), check_count("max_bytes", max_bytes), max_age_ms, full
+    )
+
+
+def _rules(max_deliver: int, ack_timeout_ms: int, retry_delay_ms: int) -> DeliveryRules:
+    if check_count("ack_timeout_ms", ack_timeout_ms) > MAX_ACK_TIMEOUT_MS:
+        raise ConfigurationError(f"ack_timeout_ms must be ≤ {MAX_ACK_TIMEOUT_MS}, not {ack_timeout_ms}")
+    check_delay_ms(retry_delay_ms, least=0, what="retry_delay_ms")
+    max_deliver = check_count("max_deliver", max_deliver)
+    return DeliveryRules(max_deliver, ack_timeout_ms / 1000, retry_delay_ms / 1000)
 
 
 def _as_groups(groups: Iterable[str]) -> list[str]:

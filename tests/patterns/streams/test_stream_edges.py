@@ -580,7 +580,7 @@ def test_nothing_is_kept_of_those_who_have_given_up_waiting() -> None:
                         async with asyncio.timeout(0.001):
                             await wait()
             journal = stream._scheduler.journal
-            assert (journal._drains, journal._commits) == ([], [])
+            assert (journal._drain_waiters, journal._commit_waiters) == ([], [])
 
     logging.getLogger("p").setLevel(logging.CRITICAL)
     run(main())

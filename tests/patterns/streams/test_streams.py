@@ -777,7 +777,7 @@ def test_who_waits_for_room_that_dead_letters_have_is_told_so(caplog: pytest.Log
             await stream.send_wait("bad")
             await until(lambda: stream.stats.dead == 1)
             waiting = asyncio.ensure_future(stream.send_wait("good"))
-            await until(lambda: "dead letters have all the room" in caplog.text)
+            await until(lambda: "dead letters fill the stream" in caplog.text)
             assert await stream.dead_letters.purge() == 1
             await asyncio.wait_for(waiting, seconds(5))
             await drained(stream)
