@@ -229,7 +229,7 @@ def test_what_cannot_be_stored_is_an_error_for_who_waits_and_is_stored_later_for
 
     with caplog.at_level(logging.WARNING):
         run(main())
-    assert "store fails: the disk is full" in caplog.text
+    assert "cannot write to the stream's store; trying again: the disk is full" in caplog.text
     assert "written to again" in caplog.text
 
 
