@@ -1,6 +1,6 @@
-"""Where a stream keeps its messages: the store, and what goes in and out of it.
+"""The storage of streams: the `Store` interface, and the data that stores take and return.
 
-The two that there are have modules of their own, `memory` and `sqlite`.
+The implementations are in `colugo.store.memory_store` and `colugo.store.sqlite.sqlite_store`.
 """
 
 from colugo.store.base import (

@@ -1,4 +1,4 @@
-"""Where a stream keeps its messages: what every store can do, and the data that goes in and out."""
+"""The storage of a stream: the interface of all stores, and the data that they take and return."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,19 +13,19 @@ _key, _headers, _payload = map(itemgetter, (1, 2, 3))
 
 @dataclass(slots=True)
 class GroupRecord:
-    """What a stream remembers of one consumer group.
+    """The stored state of one consumer group.
 
     Attributes:
-        name: of the group.
-        durable: whether messages wait for it while it has no members.
-        bindings: patterns of the keys that it gets.
-        done: the numbers that it has finished, as encoded ranges.
-        offered: the highest number that may have been handed to it.
-        flight: first tries under way at the last write, as encoded ranges.
-        forgotten: whether it was retired; nothing waits for it.
-        changed_ms: when durability or `forgotten` changed, in milliseconds since 1970.
-        earlier: bindings before, which older messages are judged by: the number of the last of these, and
-            patterns.
+        name: the group's name.
+        durable: whether messages are kept for the group while it has no members.
+        bindings: patterns of the keys that it receives.
+        done: the sequence numbers that it has settled, as encoded ranges.
+        offered: the highest sequence number that may have been delivered to it.
+        flight: messages on their first attempt at the last write, as encoded ranges.
+        forgotten: whether the group was retired; no messages are kept for it.
+        changed_ms: when `durable` or `forgotten` last changed, in milliseconds since 1970.
+        earlier: previous bindings, which apply to older messages: the last sequence number that each of
+            them applies to, and its patterns.
     """
 
     name: str
@@ -43,12 +43,12 @@ class StoredDeadLetter(NamedTuple):
     """A message that a group has given up.
 
     Attributes:
-        message: as it was.
-        group: which could not handle it.
-        attempts: how often it was tried.
-        reason: why it was given up, in a few words.
-        traceback: of the last exception; `""` without one.
-        died_ns: when, in nanoseconds since 1970.
+        message: the unchanged message.
+        group: the group that could not handle it.
+        attempts: the number of delivery attempts.
+        reason: why the group gave up, in a few words.
+        traceback: the traceback of the last exception; `""` without one.
+        died_ns: the time, in nanoseconds since 1970.
     """
 
     message: StreamMessage
@@ -60,12 +60,12 @@ class StoredDeadLetter(NamedTuple):
 
 
 class Trim(NamedTuple):
-    """Which of the oldest messages go: None means no limit.
+    """Limits beyond which the oldest messages are dropped; None means no limit.
 
     Attributes:
-        max_messages: how many stay at most.
-        max_bytes: how many bytes stay at most, those of dead letters included; these do not go.
-        oldest_ns: those sent before go, in order, up to the first that was sent later.
+        max_messages: the highest number of messages to keep.
+        max_bytes: the highest number of bytes to keep. Dead letters count, but are never dropped.
+        oldest_ns: messages sent before this time are dropped, in order, up to the first later one.
     """
 
     max_messages: int | None = None
@@ -73,7 +73,7 @@ class Trim(NamedTuple):
     oldest_ns: int | None = None
 
     def exceeded(self, count: int, size: int) -> bool:
-        """Whether so many messages and bytes are more than a limit allows."""
+        """Return True if this many messages or bytes exceed a limit."""
         return (self.max_messages is not None and count > self.max_messages) or (
             self.max_bytes is not None and size > self.max_bytes
         )
@@ -81,18 +81,18 @@ class Trim(NamedTuple):
 
 @dataclass(slots=True)
 class Transaction:
-    """What happens together, in the order of the attributes, or not at all.
+    """Changes that are made atomically, in the order of the attributes.
 
     Attributes:
-        inserts: new messages, whose numbers were never used before.
-        deletes: ranges of numbers, both ends included; the attempts at them go, too.
-        gone: names of groups whose records go.
-        groups: records by name, new or changed.
-        attempts: group, number, and how often it has been tried.
-        settled: group and number of attempts to drop.
-        dead: new dead letters; one that its group has had before takes its place.
-        undead: group and number of dead letters to delete.
-        trim: what to drop in the end.
+        inserts: new messages, with sequence numbers that were never used before.
+        deletes: ranges of sequence numbers, both ends included. Their attempts are deleted, too.
+        gone: names of groups whose records are deleted.
+        groups: new or changed records, by name.
+        attempts: group, sequence number and number of attempts.
+        settled: group and sequence number of attempts to delete.
+        dead: new dead letters; each replaces one of the same group and sequence number.
+        undead: group and sequence number of dead letters to delete.
+        trim: limits to apply at the end.
     """
 
     inserts: list[StreamMessage] = field(default_factory=list)
@@ -108,14 +108,14 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class CommitOutcome:
-    """What a transaction left behind.
+    """The state of a store after a transaction.
 
     Attributes:
-        count: messages in the store, dead letters not among them.
-        size: their bytes and those of the dead letters: payload, headers and key.
-        dead: how many dead letters there are.
-        trimmed: numbers dropped for `max_messages` or `max_bytes`.
-        expired: numbers dropped for `oldest_ns`.
+        count: the number of messages, without dead letters.
+        size: the bytes of messages and dead letters: payload, headers and key.
+        dead: the number of dead letters.
+        trimmed: sequence numbers dropped because of `max_messages` or `max_bytes`.
+        expired: sequence numbers dropped because of `oldest_ns`.
     """
 
     count: int
@@ -127,18 +127,18 @@ class CommitOutcome:
 
 @dataclass(frozen=True, slots=True)
 class OpenedStore:
-    """What a store held when it was opened.
+    """The content of a store when it is opened.
 
     Attributes:
-        stream_id: 8 bytes that stay the same as long as the store is there.
-        last_seq: the highest number that was ever used in it.
-        count: messages.
+        stream_id: 8 bytes that identify the stream for the life of the store.
+        last_seq: the highest sequence number that was ever used.
+        count: the number of messages.
         size: bytes, as in `CommitOutcome`.
-        dead: dead letters.
-        groups: all groups, the forgotten ones included.
-        attempts: how often a group and number has been tried, if more than once.
-        corrupt: how many rows lie aside because they were damaged.
-        topic: of the stream; empty if the store does not know it.
+        dead: the number of dead letters.
+        groups: all groups, forgotten ones included.
+        attempts: the number of attempts by group and sequence number, if more than one.
+        corrupt: the number of damaged rows that were set aside.
+        topic: the stream's topic; empty if the store does not know it.
     """
 
     stream_id: bytes
@@ -153,15 +153,15 @@ class OpenedStore:
 
 
 class DeadQuery(NamedTuple):
-    """Which dead letters are asked for: those that fit all of this, by number and group.
+    """A query for dead letters, ordered by sequence number and group; all conditions must hold.
 
     Attributes:
         group: only this group's.
-        key: only with exactly this key.
-        after: only those after this number and group: the last ones of the page before.
-        limit: how many at most.
-        ids: only these groups and numbers.
-        max_bytes: of payloads, at most; the first letter comes in any case.
+        key: only those with exactly this key.
+        after: only those after this sequence number and group: the last ones of the previous page.
+        limit: the highest number of letters.
+        ids: only these groups and sequence numbers.
+        max_bytes: the highest sum of payload bytes; the first letter is returned in any case.
     """
 
     group: str | None = None
@@ -178,73 +178,73 @@ ReadDead = Callable[[list[StoredDeadLetter] | StoreError], None]
 
 
 class Store(Protocol):
-    """Keeps the messages of one stream.
+    """The storage of one stream's messages.
 
-    After `open`, it is used on the loop's thread only. What it is given is done one after the other.
+    After `open`, call it on the loop's thread only. It carries out calls in order, one at a time.
 
     Attributes:
-        on_corrupt: called with the numbers of messages that turned out to be damaged when they were
-            read; they have been put aside, and will not come again.
+        on_corrupt: called with the sequence numbers of messages that were found damaged while reading.
+            They have been set aside and are not returned again.
     """
 
     on_corrupt: Callable[[list[int]], None] | None
 
     def open(self) -> OpenedStore:
-        """Open it, on any thread, before or while the loop runs.
+        """Open the store, on any thread, before or while the loop runs.
 
         Raises:
-            StoreError: if that is not possible, or would lose something.
+            StoreError: if that is not possible, or would lose data.
         """
 
     def commit(self, transaction: Transaction, done: Committed) -> None:
-        """Do a transaction, which must not be changed any more.
+        """Carry out a transaction.
 
         Args:
-            transaction: what to do.
-            done: called when it is stored as safely as the store does; or with the reason why nothing of
-                it is.
+            transaction: the changes; do not modify it afterwards.
+            done: called with the outcome once the transaction is as durable as the store promises, or
+                with the error if none of it was stored.
         """
 
     def read(self, after: int, limit: int, max_bytes: int, done: Read) -> None:
-        """Read messages in the order of their numbers.
+        """Read messages in the order of their sequence numbers.
 
         Args:
-            after: the number before the first one wanted.
-            limit: how many at most.
-            max_bytes: of payload, at most; the first one comes in any case.
-            done: called with them.
+            after: read messages with higher sequence numbers than this.
+            limit: the highest number of messages.
+            max_bytes: the highest sum of payload bytes; the first message is returned in any case.
+            done: called with the messages.
         """
 
     def get(self, seqs: list[int], done: Read) -> None:
-        """Read some messages; those that are not there are left out.
+        """Read messages by sequence number; missing ones are left out.
 
         Args:
-            seqs: their numbers.
-            done: called with them, in the order of the numbers.
+            seqs: the sequence numbers.
+            done: called with the messages, in the order of their sequence numbers.
         """
 
     def dead_letters(self, query: DeadQuery, done: ReadDead) -> None:
         """Read dead letters.
 
         Args:
-            query: which.
-            done: called with them.
+            query: the conditions.
+            done: called with the dead letters.
         """
 
     async def aclose(self) -> None:
-        """Finish what was given, and close; more than once is fine."""
+        """Finish pending work and close. Closing again does nothing."""
 
     def close(self) -> None:
-        """The same without a loop; it blocks."""
+        """Close without a loop; blocks until pending work is done."""
 
 
 def size_of(message: StreamMessage) -> int:
-    """How many bytes it counts for: payload, headers and key."""
+    """Return the bytes that a message counts for: payload, headers and key."""
     return len(message.payload) + len(message.headers) + len(message.key.encode())
 
 
 def size_of_all(messages: list[StreamMessage]) -> int:
-    """The same of several messages together."""
+    """Return the bytes that several messages count for together."""
     keys = "".join(map(_key, messages))
     size = sum(map(len, map(_payload, messages))) + sum(map(len, map(_headers, messages)))
     return size + len(keys.encode())

@@ -1,4 +1,4 @@
-"""A store that lasts as long as its process."""
+"""A store in memory, which ends with its process."""
 
 import os
 from bisect import bisect_right, insort
@@ -26,7 +26,7 @@ _MIN_COMPACTED = 1000
 
 
 class MemoryStore:
-    """Keeps a stream's messages in memory; whoever gives a callback is called before the method returns.
+    """A store in memory; each callback is called before the method returns.
 
     Attributes:
         on_corrupt: never called.
@@ -38,7 +38,7 @@ class MemoryStore:
         self._stream_id = os.urandom(8)
         self._messages: dict[int, StreamMessage] = {}
         self._order: list[int] = []
-        """The numbers in their order, and some that are not there any more."""
+        """Sequence numbers in ascending order; some of their messages may have been deleted."""
         self._dead: dict[tuple[int, str], StoredDeadLetter] = {}
         self._groups: dict[str, GroupRecord] = {}
         self._attempts: dict[tuple[str, int], int] = {}
@@ -54,16 +54,16 @@ class MemoryStore:
             LifecycleError: if it was opened before.
         """
         if self._open or self._closed:
-            raise LifecycleError("a store in memory can be opened once")
+            raise LifecycleError("a store in memory can be opened only once")
         self._open = True
         return OpenedStore(self._stream_id, 0, 0, 0, 0, [], {}, 0)
 
     async def aclose(self) -> None:
-        """Close it, and forget everything."""
+        """Close the store and discard its content."""
         self.close()
 
     def close(self) -> None:
-        """The same without a loop."""
+        """Close the store and discard its content."""
         self._closed = True
         self._messages.clear()
         self._order.clear()
@@ -81,7 +81,7 @@ class MemoryStore:
         self._check()
         known = [message.seq for message in transaction.inserts if message.seq in self._messages]
         if known:
-            done(StoreError(f"the store has messages with these numbers already: {known}"))
+            done(StoreError(f"the store already has messages with these sequence numbers: {known}"))
             return
         self._size += size_of_all(transaction.inserts)
         self._insert(transaction.inserts)
@@ -174,8 +174,8 @@ class MemoryStore:
 
     def _write_groups(self, transaction: Transaction) -> None:
         for letter in transaction.dead:
-            self._drop_dead(*_place(letter))
-            self._dead[_place(letter)] = letter
+            self._drop_dead(*_seq_and_group(letter))
+            self._dead[_seq_and_group(letter)] = letter
             self._size += size_of(letter.message)
         for group, seq in transaction.undead:
             self._drop_dead(seq, group)
@@ -205,7 +205,7 @@ class MemoryStore:
                 break
             gone += 1
             self._drop(seq)
-        if gone > _MIN_COMPACTED:  # else they would be passed over each time
+        if gone > _MIN_COMPACTED:  # otherwise every trim would skip them again
             del self._order[:gone]
         last = max(*trimmed, *expired, 0, 0)
         for group, seq in list(self._attempts):
@@ -213,10 +213,10 @@ class MemoryStore:
                 del self._attempts[group, seq]
 
     def _compact(self) -> None:
-        """Forget numbers of messages that have gone: the more there are, the rarer."""
+        """Drop the sequence numbers of deleted messages; amortized over many deletions."""
         if len(self._order) > 2 * len(self._messages) + _MIN_COMPACTED:
             self._order = sorted(self._messages)
 
 
-def _place(letter: StoredDeadLetter) -> tuple[int, str]:
+def _seq_and_group(letter: StoredDeadLetter) -> tuple[int, str]:
     return letter.message.seq, letter.group

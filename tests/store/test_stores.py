@@ -445,7 +445,7 @@ def test_a_store_remembers_its_topic_and_is_not_opened_for_another_one(tmp_path:
             await orders.send_wait("tea")
         before = (tmp_path / "s.db").read_bytes()
         async with colugo.Node("relay") as relay:
-            with pytest.raises(colugo.StoreError, match="is of a stream of 'orders', not of 'messenger'"):
+            with pytest.raises(colugo.StoreError, match="belongs to the stream 'orders', not to 'messenger'"):
                 relay.add_stream("messenger", store=tmp_path / "s.db")
         assert (tmp_path / "s.db").read_bytes() == before
         async with colugo.Node("shop") as shop:
@@ -453,7 +453,7 @@ def test_a_store_remembers_its_topic_and_is_not_opened_for_another_one(tmp_path:
             assert [one.message for one in await orders.messages()] == ["tea"]
         salvage(tmp_path / "s.db", tmp_path / "copy.db")
         async with colugo.Node("shop") as shop:
-            with pytest.raises(colugo.StoreError, match="is of a stream of 'orders'"):
+            with pytest.raises(colugo.StoreError, match="belongs to the stream 'orders'"):
                 shop.add_stream("invoices", store=tmp_path / "copy.db")
             assert shop.add_stream("orders", store=tmp_path / "copy.db").stats.messages == 1
 

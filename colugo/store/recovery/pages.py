@@ -1,4 +1,4 @@
-"""The pages of a store's file, read without SQLite, which gives up where the first one is damaged.
+"""The pages of a store's file, read without SQLite, which stops at the first damaged one.
 
 The format: https://www.sqlite.org/fileformat2.html, sections 1 and 2.
 """
@@ -24,15 +24,15 @@ Record = list[Any]
 
 
 class DamagedPageError(Exception):
-    """A page, or what is in it, is not as it was written."""
+    """A page is damaged, or missing."""
 
 
 class Cell(NamedTuple):
     """One row of a table.
 
     Attributes:
-        row_id: its number.
-        values: its columns, texts as bytes; None if they cannot be read.
+        row_id: the row's id.
+        values: the row's columns, with texts as bytes; None if they are unreadable.
     """
 
     row_id: int
@@ -40,14 +40,14 @@ class Cell(NamedTuple):
 
 
 class Pages:
-    """The pages of a file and its log, as they were after the last transaction that can be read.
+    """The pages of a file and its log, as of the last readable transaction.
 
     Args:
-        path: of the file.
+        path: the file.
 
     Attributes:
-        count: how many pages the database has.
-        log_damaged: whether transactions at the end may be missing.
+        count: the number of pages in the database.
+        log_damaged: whether the last transactions may be missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,8 +55,8 @@ class Pages:
         self._log: BinaryIO | None = None
         self.log_damaged = False
         self._logged: dict[int, int] = {}
-        """Where in the log the newest version of a page is."""
-        # Without a log, the size of the file is that of the database.
+        """The offset of each page's newest version in the log."""
+        # without a log, the file contains the whole database
         self.count = self._file.seek(0, 2) // PAGE_BYTES
         if log_path(path).exists():
             self._log = log_path(path).open("rb")
@@ -73,7 +73,7 @@ class Pages:
             self._log.close()
 
     def read(self, number: int) -> bytes:
-        """One page.
+        """Return a page.
 
         Raises:
             DamagedPageError: if it is not in the file.
@@ -91,10 +91,10 @@ class Pages:
         return page
 
     def free(self) -> set[int]:
-        """The pages that hold nothing, though there may be old rows in them; as far as that can be read.
+        """Return the free pages, which may still contain deleted rows.
 
         Raises:
-            DamagedPageError: if the list of them is damaged.
+            DamagedPageError: if the list of free pages is damaged.
         """
         free: set[int] = set()
         (trunk,) = struct.unpack_from(">I", self.read(1), _FREELIST_AT)
@@ -111,10 +111,10 @@ class Pages:
         return free
 
     def cells(self, number: int) -> list[Cell]:
-        """The rows in a leaf of a table; none if the page is no such leaf.
+        """Return the rows of a table's leaf page; none if the page is of another kind.
 
         Raises:
-            DamagedPageError: if it cannot be read.
+            DamagedPageError: if the page is unreadable.
         """
         page = self.read(number)
         start = _FIRST_PAGE_HEADER if number == 1 else 0
@@ -123,12 +123,12 @@ class Pages:
         return [self._cell(page, at) for at in _pointers(page, start, 8)]
 
     def children(self, number: int) -> list[tuple[int, int]]:
-        """The pages under an interior one of a table, each with the highest row id in it; none for a leaf.
+        """Return the child pages of a table's page, each with its highest row id; none for a leaf.
 
-        The last one has no limit: it is given the highest there is.
+        The last child has no limit, so it gets the highest row id possible.
 
         Raises:
-            DamagedPageError: if it is neither, or cannot be read.
+            DamagedPageError: if the page is of another kind, or unreadable.
         """
         page = self.read(number)
         start = _FIRST_PAGE_HEADER if number == 1 else 0
@@ -151,9 +151,9 @@ class Pages:
         frames = list(read_frames(log))
         self.log_damaged = is_damaged(frames)
         for frame in frames:
-            if frame.sound:
+            if frame.valid:
                 pending[frame.page] = frame.at
-            if frame.sound and frame.size:
+            if frame.valid and frame.size:
                 self._logged |= pending
                 self.count = frame.size
                 pending = {}
@@ -184,7 +184,7 @@ class Pages:
 
 
 def _pointers(page: bytes, start: int, header_bytes: int) -> tuple[int, ...]:
-    """Where the cells of a page begin."""
+    """Return the offsets of a page's cells."""
     (number,) = struct.unpack_from(">H", page, start + 3)
     try:
         found = struct.unpack_from(f">{number}H", page, start + header_bytes)
@@ -196,19 +196,19 @@ def _pointers(page: bytes, start: int, header_bytes: int) -> tuple[int, ...]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of 1 to 9 bytes, and where it ends."""
+    """Read a number of 1 to 9 bytes; return it and the offset of its end."""
     value = 0
     for step in range(_VARINT_BYTES - 1):
         byte = data[at + step]
         value = value << 7 | byte & 0x7F
-        if byte < 0x80:  # noqa: PLR2004 - the highest bit: more follows
+        if byte < 0x80:  # noqa: PLR2004 - the highest bit is clear in the last byte
             return value, at + step + 1
     value = value << 8 | data[at + _VARINT_BYTES - 1]
     return value - (1 << 64) if value >> 63 else value, at + _VARINT_BYTES
 
 
 def _record(payload: bytes) -> Record:
-    """The columns of a row."""
+    """Decode the columns of a row."""
     end, at = _varint(payload, 0)
     body = end
     values: Record = []
@@ -229,7 +229,7 @@ def _value(payload: bytes, kind: int, at: int) -> tuple[Any, int]:
     if kind in _INTEGER_BYTES:
         end = at + _INTEGER_BYTES[kind]
         return int.from_bytes(payload[at:end], signed=True), end
-    if kind < 12:  # noqa: PLR2004 - fractions, of which there are none, and what is not in use
+    if kind < 12:  # noqa: PLR2004 - fractions, which no table has, and reserved types
         raise DamagedPageError
     end = at + (kind - 12) // 2
     return payload[at:end], end

@@ -1,4 +1,4 @@
-"""Copying what can be read of a damaged store."""
+"""Copying the readable rows of a damaged store."""
 
 import sqlite3
 from contextlib import closing
@@ -34,34 +34,34 @@ from colugo.store.sqlite.wal import log_path
 _FIRST_PAGE = 1
 _HIGHEST = 2**63 - 1
 _JUMP = 10**9
-"""Where it is not known which numbers have been used, the next ones are so much higher."""
+"""The gap left before the next sequence number if the last one used is unknown."""
 _TABLE = 5
 _STREAM = 5
 _ATTEMPTS = 4
 _MESSAGE = 8
 _GROUP = 9
 _DEAD = 13
-"""Columns of the tables, by which their rows are told apart; the checksum confirms it."""
+"""The number of columns identifies a row's table; the row's checksum confirms it."""
 
 
 @dataclass(slots=True)
 class Salvaged:
-    """What has been copied, and what not.
+    """The result of `salvage`.
 
     Attributes:
-        messages: how many were copied.
-        dead: how many dead letters were.
-        groups: how many groups were.
-        attempts: of how many messages it was copied how often they had been tried.
-        lost: ranges of numbers, both ends included, in which messages could not be read. Those that had been
-            acknowledged are among them: what was there is not known any more. One that ends with 2**63 - 1
-            means all numbers from there on.
-        damaged_pages: how many pages of the file could not be read.
-        damaged_rows: how many rows of readable pages could not.
-        new_stream: whether the stream's own id was lost; consumers will take it for another stream.
-        log_damaged: whether the log is: transactions at the end may be missing, and numbers that had been
-            acknowledged among those in `lost`.
-        uncertain: whether messages that had been acknowledged may have been copied, too.
+        messages: the number of messages copied.
+        dead: the number of dead letters copied.
+        groups: the number of groups copied.
+        attempts: the number of messages whose attempts were copied.
+        lost: ranges of sequence numbers, both ends included, in which messages may have been lost. They
+            include messages that had been acknowledged and deleted. A range that ends with 2**63 - 1 has no
+            end.
+        damaged_pages: the number of unreadable pages.
+        damaged_rows: the number of unreadable rows in readable pages.
+        new_stream: whether the stream's id was lost; consumers will treat the copy as another stream.
+        log_damaged: whether the log is damaged: the last transactions may be missing, and `lost` may include
+            sequence numbers that had been acknowledged.
+        uncertain: whether acknowledged messages may have been copied, too.
     """
 
     messages: int = 0
@@ -77,23 +77,24 @@ class Salvaged:
 
 
 def salvage(path: str | PathLike[str], into: str | PathLike[str]) -> Salvaged:
-    """Copy every row that can be read of a store into a new one; the old one is not changed.
+    """Copy every readable row of a store into a new store, without changing the old one.
 
     Args:
         path: the damaged store; its log is beside it.
-        into: the new store, which must not be there.
+        into: the new store, which must not exist.
 
     Returns:
-        What has been copied, and what not.
+        The numbers of copied and lost rows.
 
     Raises:
-        StoreError: if the one is not there or open, the other is there, or nothing can be read or written.
+        StoreError: if the damaged store does not exist or is in use, the new one exists, or reading or
+            writing fails.
     """
     source, target = Path(path).absolute(), Path(into).absolute()
     if target.exists():
-        raise StoreError(f"{target} is there already: salvage makes a new store")
+        raise StoreError(f"{target} already exists: salvage creates a new store")
     if not target.parent.is_dir():
-        raise StoreError(f"{target} cannot be made: its folder is not there")
+        raise StoreError(f"{target} cannot be created: its folder does not exist")
     part = target.with_name(f"{target.name}-part")
     part.unlink(missing_ok=True)
     identity = None
@@ -117,7 +118,7 @@ def salvage(path: str | PathLike[str], into: str | PathLike[str]) -> Salvaged:
 
 
 class _Copy:
-    """One copy under way."""
+    """One run of `salvage`."""
 
     _groups: dict[str, GroupRecord]
 
@@ -129,7 +130,7 @@ class _Copy:
         self._stream: StreamRow | None = None
         self._groups = {}
         self._root: int | None = None
-        """The first page of the messages."""
+        """The root page of the table `messages`."""
 
     def run(self) -> Salvaged:
         self._connection.execute("BEGIN")
@@ -146,7 +147,7 @@ class _Copy:
         return self._found
 
     def _scan(self) -> None:
-        """Copy the rows of all pages, whether a tree leads to them or not."""
+        """Copy the rows of all pages that are not free, even those that no tree leads to."""
         try:
             free = self._pages.free()
         except DamagedPageError:
@@ -166,7 +167,7 @@ class _Copy:
                     self._damaged.add(number)
 
     def _take(self, cell: Cell, number: int) -> bool:
-        """Copy a row; whether it is as it was written."""
+        """Copy a row; return False if it is damaged."""
         values = cell.values
         if values is None:
             return False
@@ -224,7 +225,7 @@ class _Copy:
         return self._connection.execute(sql, row).rowcount
 
     def _put_stream(self) -> int:
-        """Give the copy the id of the stream; return its last number, or the highest there is."""
+        """Give the copy the stream's id; return the last sequence number, or the highest one possible."""
         tables = (
             "SELECT seq FROM messages UNION ALL SELECT seq FROM dead UNION ALL SELECT offered FROM groups"
         )
@@ -240,7 +241,7 @@ class _Copy:
         return last if jump == 0 else _HIGHEST
 
     def _suspects(self, last: int) -> list[tuple[int, int]]:
-        """Ranges of numbers whose pages are damaged, as the tree of the messages has them."""
+        """Return the ranges of sequence numbers on damaged pages, found in the tree of messages."""
         if self._root is None or self._pages.log_damaged:
             return [(1, last)]
         suspects = []
@@ -260,7 +261,7 @@ class _Copy:
         return sorted(pair for pair in suspects if pair[0] <= pair[1])
 
     def _children(self, number: int) -> list[tuple[int, int]] | None:
-        """The pages under a page of the messages; none for a leaf, None if it is damaged."""
+        """Return the child pages in the tree of messages: none for a leaf, None for a damaged page."""
         if number in self._damaged:
             return None
         try:
@@ -269,7 +270,7 @@ class _Copy:
             return None
 
     def _gaps(self, low: int, high: int) -> list[tuple[int, int]]:
-        """The ranges of numbers that have not been copied, within one."""
+        """Return the parts of a range of sequence numbers that have not been copied."""
         gaps = []
         sql = "SELECT seq FROM messages WHERE seq BETWEEN ? AND ? ORDER BY seq"
         for (seq,) in self._connection.execute(sql, (low, high)):

@@ -1,4 +1,4 @@
-"""What a store's file begins with: made once, and checked before SQLite touches it."""
+"""The creation of a store's file, and the check of its header before SQLite touches it."""
 
 import os
 import sqlite3
@@ -11,7 +11,7 @@ from colugo.store.sqlite.rows import SCHEMA, StreamRow, stream_row
 from colugo.store.sqlite.wal import PAGE_BYTES, log_path
 
 APPLICATION_ID = 0x636F6C75
-"""`colu`: SQLite keeps it in the file's header, and `file` shows it."""
+"""`colu`: SQLite keeps it in the file's header, and the command `file` shows it."""
 LAYOUT = 2
 HEADER_BYTES = 100
 _MAGIC = b"SQLite format 3\0"
@@ -20,32 +20,33 @@ _APPLICATION_AT = 68
 
 
 def create(path: Path, topic: str = "") -> None:
-    """Make an empty store, whole or not at all.
+    """Create an empty store atomically.
 
-    It is made under another name: an empty file of the right one would look like a store that has lost all.
+    The file is created under another name first: an incomplete file of the right name would look like a
+    store that has lost everything.
 
     Args:
-        path: of the file, which must not be there.
-        topic: of its stream, if that is known.
+        path: the file, which must not exist.
+        topic: the stream's topic, if known.
 
     Raises:
-        StoreError: if its folder is not there, or a log without its file is.
-        OSError: if it cannot be made.
+        StoreError: if the folder does not exist, or if a log exists without its file.
+        OSError: if the file cannot be created.
         sqlite3.Error: likewise.
     """
     if not path.parent.is_dir():
-        raise StoreError(f"the store {path} cannot be made: its folder is not there")
+        raise StoreError(f"the store {path} cannot be created: its folder does not exist")
     log = log_path(path)
     if log.exists():
         raise StoreError(
-            f"the store {path} is not there, but {log.name} is, which holds part of it: put the file back, "
-            "or remove the other to begin anew"
+            f"the store {path} does not exist, but {log.name}, which holds part of it, does: restore the "
+            "file, or remove the log to start with an empty store"
         )
     draft = path.with_name(f"{path.name}-new-{os.getpid()}-{threading.get_ident()}")
     draft.unlink(missing_ok=True)
     try:
         with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
-            # The journal need not be on the disk before all is.
+            # not EXTRA: the draft's rollback journal need not survive a power failure
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -61,10 +62,10 @@ def create(path: Path, topic: str = "") -> None:
 
 
 def _name(draft: Path, path: Path) -> None:
-    """Give it its name, and have the name on the disk, too."""
+    """Give the file its name, and sync the name to the disk."""
     try:
         os.link(draft, path)
-    except FileExistsError:  # another node was faster: its file is opened, or found in use
+    except FileExistsError:  # another node was faster: open its file, or find it in use
         return
     except OSError:  # a file system without links
         if not path.exists():
@@ -79,24 +80,24 @@ def _name(draft: Path, path: Path) -> None:
 
 
 def check_header(header: bytes, path: Path) -> None:
-    """See whether a file is a store's that can be used.
+    """Check that a file is a store that this version can use.
 
     Args:
-        header: its first `HEADER_BYTES`.
-        path: of the file.
+        header: the first `HEADER_BYTES` of the file.
+        path: the file.
 
     Raises:
-        StoreError: if not.
+        StoreError: if it is not.
     """
     if not header:
         raise StoreError(
-            f"the store {path} is an empty file, which no store ever is: if it has lost nothing, remove "
-            "it to begin anew"
+            f"the store {path} is an empty file, which is not a valid store; if no messages are lost, remove "
+            "it to start with an empty store"
         )
     if header[: len(_MAGIC)] != _MAGIC or len(header) < HEADER_BYTES:
         raise StoreError(
-            f"{path} is not a store: it is no SQLite file; if it was a store once, it is damaged, and "
-            f"what can be read is copied by: colugo stream salvage {path} NEW"
+            f"{path} is not a store: it is no SQLite file. If it was a store before, it is damaged; copy "
+            f"what is readable with: colugo stream salvage {path} NEW"
         )
     application = int.from_bytes(header[_APPLICATION_AT : _APPLICATION_AT + 4])
     if application != APPLICATION_ID:
@@ -106,6 +107,6 @@ def check_header(header: bytes, path: Path) -> None:
     layout = int.from_bytes(header[_LAYOUT_AT : _LAYOUT_AT + 4])
     if layout != LAYOUT:
         raise StoreError(
-            f"the store {path} has layout {layout}, and this version of colugo knows layout {LAYOUT}: open "
-            "it with the version that made it"
+            f"the store {path} has layout {layout}, but this version of colugo supports layout {LAYOUT}: "
+            "open it with the version that created it"
         )

@@ -1,4 +1,4 @@
-"""What waits for the disk, beside the loop."""
+"""A thread for the steps that wait for the disk, so that the loop does not."""
 
 import asyncio
 import queue
@@ -10,12 +10,12 @@ Then = Callable[[Exception | None], None]
 
 
 class DiskThread:
-    """Runs one step at a time on a thread of its own, and what follows on the loop.
+    """Runs one step at a time on its own thread, and then a continuation on the loop.
 
-    Where no loop runs, and after `finish`, steps run where they are given.
+    Without a running loop, and after `finish`, steps run on the calling thread.
 
     Args:
-        name: of the thread.
+        name: the thread's name.
     """
 
     def __init__(self, name: str) -> None:
@@ -29,14 +29,14 @@ class DiskThread:
 
     @property
     def busy(self) -> bool:
-        """Whether a step is under way, or what follows it still waits for its turn."""
+        """True from `run` until the continuation is called."""
         return self._then is not None
 
     def run(self, step: Step, then: Then) -> None:
-        """Run a step while none is under way.
+        """Run a step; call only while the thread is not busy.
 
         Args:
-            step: may raise.
+            step: the function to run; may raise.
             then: called on the loop with the exception, or None.
         """
         self._then = then
@@ -52,7 +52,7 @@ class DiskThread:
         self._steps.put(step)
 
     def finish(self) -> None:
-        """Wait for the step under way, do what follows it, and end the thread."""
+        """Wait for the running step, call its continuation, and end the thread."""
         self._finished = True
         if self._thread is not None:
             self._steps.put(None)
@@ -61,7 +61,7 @@ class DiskThread:
         self._collect()
 
     def _collect(self) -> None:
-        """Go on after a step; it was done already if `finish` came before the loop's turn."""
+        """Call the continuation of a finished step, unless `finish` has called it already."""
         if self._results.empty():
             return
         error = self._results.get()
@@ -75,14 +75,14 @@ class DiskThread:
             assert self._loop is not None
             try:
                 self._loop.call_soon_threadsafe(self._collect)
-            except RuntimeError:  # the loop is closed: `finish` will collect it
+            except RuntimeError:  # the loop is closed: `finish` collects the result
                 return
 
 
 def _attempt(step: Step) -> Exception | None:
     try:
         step()
-    except Exception as error:  # noqa: BLE001 - given to what follows the step
+    except Exception as error:  # noqa: BLE001 - passed to the continuation
         return error
     return None
 

@@ -1,4 +1,4 @@
-"""What went wrong with a store's file, in words that say what to do."""
+"""Errors of a store's file, with texts that say what to do."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from colugo.errors import StoreError
 
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
-"""A quota or a limit of the file's size is reported as an error of writing."""
+"""SQLite reports an exceeded quota or file size limit as a write error."""
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
@@ -19,12 +19,12 @@ def _code(error: Exception) -> int:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether there is no room for what was to be written."""
+    """Return True if the disk is full."""
     return _code(error) in _FULL
 
 
 def store_failure(path: Path, error: Exception) -> StoreError:
-    """The error to raise for one of SQLite's."""
+    """Return the error to raise for an error of SQLite."""
     code = _code(error) & 0xFF
     if is_full(error):
         return full_failure(path)
@@ -39,7 +39,7 @@ def store_failure(path: Path, error: Exception) -> StoreError:
 
 
 def file_failure(path: Path, error: OSError) -> StoreError:
-    """The error to raise for one of the system's."""
+    """Return the error to raise for an error of the operating system."""
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return _unwritable_failure(path, str(error.strerror))
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -49,37 +49,37 @@ def file_failure(path: Path, error: OSError) -> StoreError:
 
 def _unwritable_failure(path: Path, what: str) -> StoreError:
     return StoreError(
-        f"the store {path} cannot be written ({what}): it and its folder must be writable, for SQLite keeps "
-        f"{path.name}-wal beside it"
+        f"the store {path} cannot be written ({what}): the file and its folder must be writable, because "
+        f"SQLite keeps {path.name}-wal beside it"
     )
 
 
 def full_failure(path: Path) -> StoreError:
-    """No room for what was to be written."""
+    """Return the error for a full disk."""
     return StoreError(
-        f"the store {path} has no room: {free_bytes(path)} bytes are free on its disk; make some, or "
+        f"the store {path} has no room: {free_bytes(path)} bytes are free on its disk; free some space, or "
         "acknowledge messages"
     )
 
 
 def locked_failure(path: Path) -> StoreError:
-    """Somebody else has it."""
+    """Return the error for a file that is in use."""
     return StoreError(
-        f"the store {path} is open in another node or program: only one at a time can use it; what a running "
-        "node has in it is shown by colugo stream without --store"
+        f"the store {path} is open in another node or program; only one at a time can use it. To inspect the "
+        "stream of a running node, use colugo stream without --store"
     )
 
 
 def damaged_failure(path: Path, what: str) -> StoreError:
-    """The file is not as it was written."""
+    """Return the error for a damaged file."""
     return StoreError(
-        f"the store {path} is damaged: {what}. It is left as it is; what can be read of it is copied by: "
+        f"the store {path} is damaged: {what}. The file is left unchanged; copy what is readable with: "
         f"colugo stream salvage {path} {path.with_name(f'{path.stem}-salvaged{path.suffix}')}"
     )
 
 
 def free_bytes(path: Path) -> int:
-    """How many bytes are free where the file is; 0 where that cannot be told."""
+    """Return the free bytes on the file's disk; 0 if the system does not tell."""
     try:
         found = os.statvfs(path.parent)
     except (AttributeError, OSError):

@@ -1,4 +1,4 @@
-"""Jobs that are done one after the other, some of them partly beside the loop."""
+"""A queue of jobs, some of which wait for the disk on a thread."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,33 +9,33 @@ Job = Callable[[], object]
 
 
 class JobQueue:
-    """Does jobs in their order, each as soon as the one before it has ended.
+    """Runs jobs in order, one at a time.
 
-    A job ends when it returns, unless it has called `beside`: then when what follows has returned.
+    A job ends when it returns or, if it has called `run_on_disk`, when that continuation returns.
 
     Args:
-        name: of the thread for what waits for the disk.
+        name: the name of the thread for steps that wait for the disk.
     """
 
     def __init__(self, name: str) -> None:
         self._disk = DiskThread(name)
         self._jobs: deque[Job] = deque()
-        self._going = False
+        self._running = False
 
     def add(self, job: Job) -> None:
-        """Do a job when all before it have been done: at once, if there are none."""
+        """Append a job; it runs immediately if the queue is empty."""
         self._jobs.append(job)
-        self._go()
+        self._run_jobs()
 
     def add_next(self, job: Job) -> None:
-        """Do a job before all others that wait, but not at once."""
+        """Put a job at the head of the queue, without running it yet."""
         self._jobs.appendleft(job)
 
-    def beside(self, step: Step, then: Then) -> None:
-        """Do a step of the present job on the thread, and what follows on the loop.
+    def run_on_disk(self, step: Step, then: Then) -> None:
+        """Run a step of the current job on the disk thread, and then a continuation on the loop.
 
         Args:
-            step: may raise.
+            step: the function to run; may raise.
             then: called with the exception, or None.
         """
 
@@ -43,23 +43,23 @@ class JobQueue:
             try:
                 then(error)
             finally:
-                self._go()
+                self._run_jobs()
 
         self._disk.run(step, ended)
 
     def finish(self) -> None:
-        """Do all that is left here and now, which blocks, and end the thread."""
+        """Run all remaining jobs on this thread, and end the disk thread; blocks."""
         self._disk.finish()
-        self._go()
+        self._run_jobs()
 
-    def _go(self) -> None:
-        if self._going or not self._jobs or self._disk.busy:
+    def _run_jobs(self) -> None:
+        if self._running or not self._jobs or self._disk.busy:
             return
-        self._going = True
+        self._running = True
         try:
             while self._jobs and not self._disk.busy:
                 self._jobs.popleft()()
         finally:
-            self._going = False
-            # One that raises does not hold the others up.
-            self._go()
+            self._running = False
+            # a job that raises must not block the others
+            self._run_jobs()

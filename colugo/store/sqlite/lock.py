@@ -1,4 +1,4 @@
-"""A store's file is used by one at a time."""
+"""Exclusive use of a store's file, within this process and between processes."""
 
 import time
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 BUSY_S = 0.5
-"""A program that has just ended, or only looks, is waited for."""
+"""How long to wait for a program that is just ending, or only inspecting the file."""
 _POLL_S = 0.01
 _LOCK_AT = 0x40000002
 _LOCK_BYTES = 510
-"""What SQLite locks of a file that it reads or writes: https://www.sqlite.org/src/file/src/os_unix.c."""
+"""The bytes that SQLite locks to read or write: https://www.sqlite.org/src/file/src/os_unix.c."""
 
 Identity = tuple[int, int]
 """Device and inode."""
@@ -27,18 +27,17 @@ Identity = tuple[int, int]
 _claimed: set[Identity] = set()
 """The files that this process has open.
 
-POSIX takes a process's locks of a file away when it closes any descriptor of it: so one that is open must
-not even be looked into.
+A process loses its POSIX locks on a file when it closes any descriptor of it. Never open such a file again.
 """
 _claimed_lock = Lock()
 
 
 def claim(path: Path) -> Identity:
-    """Let nobody else in this process touch a file.
+    """Claim a file for one user in this process.
 
     Raises:
-        StoreError: if somebody has it.
-        OSError: if it is not there.
+        StoreError: if the file is claimed already.
+        OSError: if it does not exist.
     """
     found = path.stat()
     identity = found.st_dev, found.st_ino
@@ -50,22 +49,22 @@ def claim(path: Path) -> Identity:
 
 
 def disclaim(identity: Identity) -> None:
-    """Let others have it."""
+    """Release a claimed file."""
     with _claimed_lock:
         _claimed.discard(identity)
 
 
 @contextmanager
 def held(path: Path, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
-    """Open a claimed file to look into it, while no other process writes to it.
+    """Open a claimed file to inspect it, with a lock that keeps other processes from writing to it.
 
     Args:
-        path: of the file.
-        mode: to see whether it could be written, too, `"r+b"`.
+        path: the file.
+        mode: `"r+b"` also checks that the file is writable.
 
     Raises:
-        StoreError: if another process has it.
-        OSError: if it cannot be opened.
+        StoreError: if another process holds the lock.
+        OSError: if the file cannot be opened.
     """
     with path.open(mode) as file:
         _lock(file, path)

@@ -1,4 +1,4 @@
-"""Room on the disk that is kept for the time when there is none."""
+"""Disk space that is reserved for the time when the disk is full."""
 
 import os
 from contextlib import suppress
@@ -7,19 +7,19 @@ from pathlib import Path
 from colugo.store.sqlite.failure import free_bytes
 
 RESERVE_BYTES = 8 * 1024 * 1024
-"""Enough to write all of a log of 4 MiB to its database, and to begin another one."""
+"""Enough to checkpoint a log of 4 MiB and to begin another one."""
 _SMALL_BYTES = 1024 * 1024
 _ZEROS = bytes(_SMALL_BYTES)
 
 
 class Reserve:
-    """A file beside a store's that only takes up room.
+    """A file beside the store's that only occupies space.
 
-    When the disk is full, it is removed, so that messages can be acknowledged, which makes room. New
-    messages never get it.
+    When the disk is full, it is removed so that acknowledgements can still be written, which frees space.
+    New messages never use it.
 
     Args:
-        path: of the store.
+        path: the store's file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +28,7 @@ class Reserve:
         self.held = False
 
     def take(self) -> bool:
-        """Take up the room; whether that was possible."""
+        """Create the file; return False if there is not enough space."""
         if self.held:
             return True
         try:
@@ -41,15 +41,15 @@ class Reserve:
         return True
 
     def release(self) -> None:
-        """Give it back."""
-        with suppress(OSError):  # then it takes room for nothing until the store is opened the next time
+        """Remove the file."""
+        with suppress(OSError):  # then it occupies space until the store is opened again
             self._path.unlink(missing_ok=True)
         self.held = False
 
     def allows(self, size: int) -> bool:
-        """Whether so many bytes more can be written without a risk for the reserve.
+        """Return True if this many bytes can be written without using the reserve.
 
-        What is written stands in the log first and then in the database, too.
+        SQLite writes them twice: to the log, and to the database at a checkpoint.
         """
         return self.take() and (size < _SMALL_BYTES or free_bytes(self._store) > 3 * size)
 

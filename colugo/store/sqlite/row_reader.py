@@ -1,4 +1,4 @@
-"""What is asked of a store's file, in SQL; damaged rows are left out."""
+"""Reading rows in SQL; damaged ones are left out and collected."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -21,21 +21,21 @@ from colugo.store.sqlite.rows import (
     read_stream,
 )
 
-# Everything that is put together here is a constant of this package.
+# every text that is formatted into SQL here is a constant of this package
 # ruff: noqa: S608
 
 
-def messages(
+def messages_after(
     connection: sqlite3.Connection, after: int, limit: int, max_bytes: int, corrupt: list[int]
 ) -> list[StreamMessage]:
-    """Read messages by number.
+    """Read messages in the order of their sequence numbers.
 
     Args:
-        connection: to the file.
-        after: the number before the first one wanted.
-        limit: how many at most.
-        max_bytes: of payload, at most; the first one comes in any case.
-        corrupt: gets the numbers of damaged rows.
+        connection: the connection to the file.
+        after: read messages with higher sequence numbers than this.
+        limit: the highest number of messages.
+        max_bytes: the highest sum of payload bytes; the first message is returned in any case.
+        corrupt: collects the sequence numbers of damaged rows.
     """
     sql = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE seq > ? ORDER BY seq LIMIT ?"
     found: list[StreamMessage] = []
@@ -59,8 +59,10 @@ def messages(
     return found
 
 
-def some(connection: sqlite3.Connection, seqs: Iterable[int], corrupt: list[int]) -> list[StreamMessage]:
-    """Read the messages of some numbers, in their order."""
+def messages_at(
+    connection: sqlite3.Connection, seqs: Iterable[int], corrupt: list[int]
+) -> list[StreamMessage]:
+    """Read the messages with these sequence numbers, in order."""
     sql = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE seq = ?"
     found = []
     for seq in sorted(set(seqs)):
@@ -76,12 +78,12 @@ def some(connection: sqlite3.Connection, seqs: Iterable[int], corrupt: list[int]
 def dead_letters(
     connection: sqlite3.Connection, query: DeadQuery, corrupt: list[int]
 ) -> list[StoredDeadLetter]:
-    """Read dead letters by number and group.
+    """Read dead letters in the order of sequence number and group.
 
     Args:
-        connection: to the file.
-        query: which.
-        corrupt: gets the row ids of damaged ones.
+        connection: the connection to the file.
+        query: the conditions.
+        corrupt: collects the row ids of damaged letters.
     """
     conditions = ["(seq, grp) > (?, ?)"]
     values: list[object] = list(query.after)
@@ -118,11 +120,11 @@ def _dead_rows(
         yield from connection.execute(f"{sql} AND grp = ? AND seq = ?", [*values, group, seq])
 
 
-def look_into(connection: sqlite3.Connection, path: Path) -> OpenedStore:
-    """Read all that is known at the start.
+def read_opened(connection: sqlite3.Connection, path: Path) -> OpenedStore:
+    """Read the content that a stream needs when it opens.
 
     Raises:
-        StoreError: if any of it is damaged: without it, too much or too little would be delivered.
+        StoreError: if any of it is damaged: the stream would deliver too many or too few messages.
     """
     row = connection.execute(f"SELECT {STREAM_COLUMNS} FROM stream").fetchone()
     stream = None if row is None else read_stream(row)
@@ -133,11 +135,11 @@ def look_into(connection: sqlite3.Connection, path: Path) -> OpenedStore:
     attempts = [read_attempts(row) for row in rows]
     (last,) = connection.execute("SELECT ifnull(max(seq), 0) FROM messages").fetchone()
     if stream is None or stream.last_seq < last:
-        raise damaged_failure(path, "its number and that of its last message are not as they were written")
+        raise damaged_failure(path, "its last sequence number is not as written")
     good = [group for group in groups if group is not None]
     tried = {(row[0], row[1]): row[2] for row in attempts if row is not None}
     if len(good) < len(groups) or len(tried) < len(attempts):
-        raise damaged_failure(path, "what it says of groups and attempts is not as it was written")
+        raise damaged_failure(path, "its groups or attempts are not as written")
     (aside,) = connection.execute("SELECT count(*) FROM corrupt").fetchone()
     messages, size, dead = count(connection)
     return OpenedStore(
@@ -146,7 +148,7 @@ def look_into(connection: sqlite3.Connection, path: Path) -> OpenedStore:
 
 
 def count(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """How many messages, bytes of all, and dead letters there are."""
+    """Return the number of messages, the bytes of all rows, and the number of dead letters."""
     sql = f"SELECT count(*), ifnull(sum({SIZE}), 0) FROM"
     messages, size = connection.execute(f"{sql} messages").fetchone()
     dead, dead_size = connection.execute(f"{sql} dead").fetchone()

@@ -1,8 +1,8 @@
-"""A transaction in SQL."""
+"""Writing a transaction in SQL."""
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from colugo.protocol.streams.stream_message import StreamMessage
@@ -22,7 +22,7 @@ from colugo.store.sqlite.rows import (
     stream_row,
 )
 
-# Everything that is put together here is a constant of this package.
+# every text that is formatted into SQL here is a constant of this package
 # ruff: noqa: S608
 
 _COUNT = f"SELECT count(*), ifnull(sum({SIZE}), 0)"
@@ -31,9 +31,9 @@ _INSERTS = {
     rows: f"INSERT INTO messages ({MESSAGE_COLUMNS}) VALUES {', '.join([_ROW] * rows)}"
     for rows in (50, 10, 1)
 }
-"""Statements by the number of their rows: one of many rows takes three quarters of the time."""
+"""Statements by their number of rows; a statement of many rows takes three quarters of the time."""
 _BATCH_BYTES = 64 * 1024
-"""Of such rows together: SQLite copies what a statement is given."""
+"""The limit of bytes for a statement of many rows, because SQLite copies its values."""
 _UPSERT_GROUP = (
     f"INSERT INTO groups ({GROUP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (name) DO UPDATE SET "
@@ -46,15 +46,15 @@ _UPDATE_STREAM = f"INSERT OR REPLACE INTO stream ({STREAM_COLUMNS}) VALUES (?, ?
 
 @dataclass(frozen=True, slots=True)
 class RowTotals:
-    """What is in a file as a whole.
+    """The totals of a file's rows.
 
     Attributes:
-        stream_id: of the stream.
-        last_seq: the highest number that was ever used.
-        count: messages.
-        size: bytes of messages and dead letters.
-        dead: dead letters.
-        topic: of the stream.
+        stream_id: the stream's id.
+        last_seq: the highest sequence number that was ever used.
+        count: the number of messages.
+        size: the bytes of messages and dead letters.
+        dead: the number of dead letters.
+        topic: the stream's topic.
     """
 
     stream_id: bytes
@@ -65,18 +65,30 @@ class RowTotals:
     topic: str = ""
 
 
-class Prepared(NamedTuple):
-    """A transaction whose rows are made.
+class DamagedRows(NamedTuple):
+    """Rows that were found damaged while reading.
 
     Attributes:
-        messages: statements that insert rows, with what they are given.
-        rows: how many these are.
-        groups: rows to put.
-        attempts: rows to put.
+        messages: sequence numbers of messages.
+        dead: row ids of dead letters.
+    """
+
+    messages: list[int]
+    dead: list[int]
+
+
+class Prepared(NamedTuple):
+    """A transaction whose rows are encoded.
+
+    Attributes:
+        messages: statements that insert messages, each with its values.
+        rows: the number of messages.
+        groups: rows to insert or update.
+        attempts: rows to insert or update.
         dead: rows to insert.
-        size: bytes of what is inserted, dead letters included.
-        last_seq: the highest number inserted; 0 without any.
-        transaction: the rest.
+        size: the bytes of messages and dead letters to insert.
+        last_seq: the highest sequence number to insert; 0 without messages.
+        transaction: the transaction itself.
     """
 
     messages: list[tuple[str, list[Any]]]
@@ -90,7 +102,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(transaction: Transaction) -> Prepared:
-    """Make the rows of a transaction; what cannot be stored at all raises here."""
+    """Encode the rows of a transaction; raises for values that cannot be stored."""
     inserts = transaction.inserts
     return Prepared(
         list(_batches(inserts)),
@@ -105,7 +117,7 @@ def prepare(transaction: Transaction) -> Prepared:
 
 
 def _batches(messages: list[StreamMessage]) -> Iterator[tuple[str, list[Any]]]:
-    """Statements that insert messages, with what they are given."""
+    """Yield statements that insert messages, each with its values."""
     at = 0
     for rows, statement in _INSERTS.items():
         while len(messages) - at >= rows:
@@ -122,15 +134,15 @@ def _batches(messages: list[StreamMessage]) -> Iterator[tuple[str, list[Any]]]:
 def write(
     connection: sqlite3.Connection, prepared: Prepared, totals: RowTotals
 ) -> tuple[RowTotals, CommitOutcome]:
-    """Write all of a transaction, which the caller has begun and will commit or roll back.
+    """Write the rows of a transaction; the caller begins it and commits or rolls it back.
 
     Args:
-        connection: to the file.
-        prepared: what to write.
-        totals: what is in the file.
+        connection: the connection to the file.
+        prepared: the transaction.
+        totals: the current totals.
 
     Returns:
-        What is in it then, and what has been done.
+        The new totals, and the outcome.
     """
     last_seq = totals.last_seq
     transaction = prepared.transaction
@@ -158,8 +170,35 @@ def write(
         trimmed, expired, freed = _trim(connection, transaction.trim, count, size)
         count -= len(trimmed) + len(expired)
         size -= freed
-    totals = RowTotals(totals.stream_id, last_seq, count, size, dead, totals.topic)
+    totals = replace(totals, last_seq=last_seq, count=count, size=size, dead=dead)
     return totals, CommitOutcome(count, size, dead, trimmed, expired)
+
+
+def move_aside(connection: sqlite3.Connection, damaged: DamagedRows, totals: RowTotals) -> RowTotals:
+    """Move damaged rows to the table `corrupt`, within a transaction of the caller.
+
+    Returns:
+        The new totals.
+    """
+    count, size, dead = totals.count, totals.size, totals.dead
+    for table, ids in (("messages", damaged.messages), ("dead", damaged.dead)):
+        for number in ids:
+            length = connection.execute(
+                f"SELECT ifnull({SIZE}, 0) FROM {table} WHERE rowid = ?", (number,)
+            ).fetchone()
+            if length is None:
+                continue
+            # each of these columns is one of the table `dead`, too
+            connection.execute(
+                f"INSERT INTO corrupt ({MESSAGE_COLUMNS}) SELECT {MESSAGE_COLUMNS} FROM {table} "
+                "WHERE rowid = ?",
+                (number,),
+            )
+            connection.execute(f"DELETE FROM {table} WHERE rowid = ?", (number,))
+            size -= length[0]
+            count -= table == "messages"
+            dead -= table == "dead"
+    return replace(totals, count=count, size=size, dead=dead)
 
 
 def _delete(connection: sqlite3.Connection, ranges: list[tuple[int, int]]) -> tuple[int, int]:
@@ -176,7 +215,7 @@ def _delete(connection: sqlite3.Connection, ranges: list[tuple[int, int]]) -> tu
 
 
 def _write_dead(connection: sqlite3.Connection, prepared: Prepared) -> tuple[int, int]:
-    """Insert and delete dead letters; return how many have gone, and their bytes."""
+    """Insert and delete dead letters; return the number of deleted ones, and their bytes."""
     transaction = prepared.transaction
     replaced = _delete_dead(connection, [(one.group, one.message.seq) for one in transaction.dead])
     if prepared.dead:
@@ -198,7 +237,7 @@ def _delete_dead(connection: sqlite3.Connection, pairs: list[tuple[str, int]]) -
 def _trim(
     connection: sqlite3.Connection, trim: Trim, count: int, size: int
 ) -> tuple[list[int], list[int], int]:
-    """Drop the oldest messages; return the numbers of both kinds, and how many bytes they had."""
+    """Drop the oldest messages; return trimmed and expired sequence numbers, and the bytes freed."""
     trimmed: list[int] = []
     expired: list[int] = []
     freed = last = 0

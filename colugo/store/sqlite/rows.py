@@ -1,4 +1,4 @@
-"""The rows of a store's file, each with a checksum of all that is in it."""
+"""The rows of a store's file, each with a checksum of its content."""
 
 import json
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ CREATE TABLE dead (seq INTEGER, grp TEXT, key TEXT, headers BLOB, flags INTEGER,
 CREATE TABLE corrupt (seq INTEGER, key, headers, flags, sent_ns, grp, crc, payload)
 """
 SCHEMA = tuple(table.strip() for table in _TABLES.split(";"))
-"""Payloads come last: to know their length, SQLite need not read the pages that they run on to.
+"""Payloads come last, so that SQLite can tell their length without reading their overflow pages.
 
-No table is WITHOUT ROWID, so that `salvage` finds all rows in leaves of one kind.
+No table is WITHOUT ROWID, so that `salvage` finds all rows in one kind of leaf page.
 """
 
 SIZE = "length(payload) + length(headers) + length(CAST(key AS BLOB))"
-"""What `size_of` counts, as SQL: `length` of a text counts its characters."""
+"""The bytes that `size_of` counts, in SQL; `length` of a text would count characters."""
 
 MESSAGE_COLUMNS = "seq, key, headers, flags, sent_ns, grp, crc, payload"
 STREAM_COLUMNS = "id, stream_id, last_seq, topic, crc"
@@ -44,12 +44,12 @@ DEAD_COLUMNS = (
 
 
 class StreamRow(NamedTuple):
-    """What there is one of in a file.
+    """The single row of the table `stream`.
 
     Attributes:
         stream_id: 8 random bytes.
-        last_seq: the highest number that was ever used.
-        topic: of the stream; empty if it is not known.
+        last_seq: the highest sequence number that was ever used.
+        topic: the stream's topic; empty if unknown.
     """
 
     stream_id: bytes
@@ -58,7 +58,7 @@ class StreamRow(NamedTuple):
 
 
 def message_row(message: StreamMessage) -> Row:
-    """The row of a message, with its checksum.
+    """Return the row of a message, with its checksum.
 
     Raises:
         UnicodeEncodeError: if its key or group has a lone surrogate.
@@ -69,17 +69,17 @@ def message_row(message: StreamMessage) -> Row:
 
 
 def read_message(row: Row) -> StreamMessage | None:
-    """The message of a row whose texts are bytes; None if the row is damaged."""
+    """Return the message of a row whose texts are bytes, or None if the row is damaged."""
     seq, key, headers, flags, sent_ns, group, crc, payload = row
     try:
         message = StreamMessage(seq, key.decode(), headers, payload, flags, sent_ns, group.decode())
         return message if message_row(message)[6] == crc else None
-    except (AttributeError, TypeError, UnicodeDecodeError):  # values of other types than were written
+    except (AttributeError, TypeError, UnicodeDecodeError):  # a damaged row may hold values of other types
         return None
 
 
 def group_row(record: GroupRecord) -> Row:
-    """The row of a group, with its checksum."""
+    """Return the row of a group, with its checksum."""
     bindings = json.dumps([*record.bindings, *record.earlier])
     fields = (
         record.name,
@@ -95,7 +95,7 @@ def group_row(record: GroupRecord) -> Row:
 
 
 def read_group(row: Row) -> GroupRecord | None:
-    """The group of a row; None if it is damaged."""
+    """Return the group of a row, or None if the row is damaged."""
     try:
         fields = (row[0].decode(), row[1], row[2].decode(), *row[3:8])
         if _checksum("group", fields) != row[8]:
@@ -118,12 +118,12 @@ def read_group(row: Row) -> GroupRecord | None:
 
 
 def attempts_row(group: str, seq: int, tries: int) -> Row:
-    """The row that says how often something was tried."""
+    """Return the row with a message's number of attempts, with its checksum."""
     return seq, group, tries, _checksum("attempts", (seq, group, tries))
 
 
 def read_attempts(row: Row) -> tuple[str, int, int] | None:
-    """Group, number and tries of a row; None if it is damaged."""
+    """Return the group, sequence number and attempts of a row, or None if the row is damaged."""
     try:
         seq, group, tries, crc = row[0], row[1].decode(), row[2], row[3]
         return (group, seq, tries) if _checksum("attempts", (seq, group, tries)) == crc else None
@@ -132,7 +132,7 @@ def read_attempts(row: Row) -> tuple[str, int, int] | None:
 
 
 def dead_row(letter: StoredDeadLetter) -> Row:
-    """The row of a dead letter, with its checksum."""
+    """Return the row of a dead letter, with its checksum."""
     message = letter.message
     fields = (
         message.seq,
@@ -151,7 +151,7 @@ def dead_row(letter: StoredDeadLetter) -> Row:
 
 
 def read_dead(row: Row) -> StoredDeadLetter | None:
-    """The dead letter of a row; None if it is damaged."""
+    """Return the dead letter of a row, or None if the row is damaged."""
     seq, group, key, headers, flags, sent_ns, only, attempts, reason, traceback, died_ns, crc, payload = row
     try:
         message = StreamMessage(seq, key.decode(), headers, payload, flags, sent_ns, only.decode())
@@ -164,12 +164,12 @@ def read_dead(row: Row) -> StoredDeadLetter | None:
 
 
 def stream_row(stream: StreamRow) -> Row:
-    """The only row of its table."""
+    """Return the row of the stream, with its checksum."""
     return 1, *stream, _checksum("stream", stream)
 
 
 def read_stream(row: Row) -> StreamRow | None:
-    """What it says; None if it is damaged."""
+    """Return the content of the stream's row, or None if the row is damaged."""
     try:
         stream = StreamRow(row[1], row[2], row[3].decode())
         return stream if _checksum("stream", stream) == row[4] else None

@@ -1,7 +1,7 @@
 """The log beside a store's file: SQLite's WAL, read without SQLite.
 
-SQLite takes a log up to its first frame that is not as it was written, and forgets the rest without a
-word: what comes after a torn end was never committed. Where later transactions follow, it is damage instead.
+SQLite reads a log up to its first invalid frame and silently discards the rest, because frames after a torn
+write were never committed. Valid transactions after an invalid frame, however, show that the log is damaged.
 
 The format: https://www.sqlite.org/fileformat2.html, section 4.
 """
@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 PAGE_BYTES = 4096
-"""Of every store's file."""
+"""The page size of every store."""
 _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
 _SALTS = slice(16, 24)
 _FRAME_SALTS = slice(8, 16)
 _MAGIC = 0x377F0682
-"""With 1 added, checksums are of big-endian words."""
+"""With the lowest bit set, checksums are computed over big-endian words."""
 _MASK = 0xFFFFFFFF
 
 
 class WalState(enum.Enum):
-    """What a log is like."""
+    """The condition of a log."""
 
     WHOLE = "whole"
     TORN = "torn"
-    """Its last transaction is not complete: it was not committed, unless its end is damaged."""
+    """The last transaction is incomplete: it was not committed, unless its end is damaged."""
     DAMAGED = "damaged"
 
 
@@ -38,27 +38,27 @@ class WalFrame(NamedTuple):
     """One page in the log.
 
     Attributes:
-        page: its number in the database, from 1 on.
-        size: of the database in pages, in the last frame of a transaction; else 0.
-        at: where its content begins in the file.
-        sound: whether its checksum follows from that of the frame before.
-        in_line: whether all frames before it are sound, too.
+        page: the page number in the database, starting at 1.
+        size: in the last frame of a transaction, the size of the database in pages; otherwise 0.
+        at: the offset of the page's content in the file.
+        valid: whether the checksum continues that of the previous frame.
+        readable: whether this frame and all previous ones are valid, so that SQLite reads it.
     """
 
     page: int
     size: int
     at: int
-    sound: bool
-    in_line: bool
+    valid: bool
+    readable: bool
 
 
 def log_path(path: Path) -> Path:
-    """Where the log of a store's file is."""
+    """Return the path of a store's log."""
     return path.with_name(f"{path.name}-wal")
 
 
 def log_state(path: Path) -> WalState:
-    """What the log of a store's file is like; a missing one is whole."""
+    """Return the condition of a store's log; a missing log is whole."""
     try:
         file = log_path(path).open("rb")
     except FileNotFoundError:
@@ -69,7 +69,7 @@ def log_state(path: Path) -> WalState:
             return WalState.WHOLE
         if _seed(header) is None:
             return WalState.DAMAGED
-        lost = [frame for frame in read_frames(file) if not frame.in_line]
+        lost = [frame for frame in read_frames(file) if not frame.readable]
     ends = [number for number, frame in enumerate(lost) if frame.size]
     if not ends:
         return WalState.WHOLE
@@ -77,18 +77,18 @@ def log_state(path: Path) -> WalState:
 
 
 def read_frames(file: BinaryIO) -> Iterator[WalFrame]:
-    """The frames of a log since it was begun anew the last time, damaged ones included.
+    """Yield the frames of a log since its last restart, including invalid ones.
 
     Args:
-        file: the log, open.
+        file: the open log.
     """
     file.seek(0)
     header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:
         return
     before = _seed(header)
-    in_line = before is not None
-    salts = header[_SALTS] if in_line else None
+    readable = before is not None
+    salts = header[_SALTS] if readable else None
     order = _order(header)
     words = struct.Struct(f"{order}{PAGE_BYTES // 4}I")
     number = (os.fstat(file.fileno()).st_size - _HEADER.size) // (_FRAME.size + PAGE_BYTES)
@@ -100,19 +100,19 @@ def read_frames(file: BinaryIO) -> Iterator[WalFrame]:
         salts = salts or head[_FRAME_SALTS]
         if head[_FRAME_SALTS] == salts:
             found = before and _checksum(struct.unpack(f"{order}2I", head[:8]), before)
-            sound = found is not None and _checksum(words.unpack(content), found) == (first, second)
-            in_line = in_line and sound
-            yield WalFrame(page, size, at, sound, in_line)
+            valid = found is not None and _checksum(words.unpack(content), found) == (first, second)
+            readable = readable and valid
+            yield WalFrame(page, size, at, valid, readable)
         before = first, second
 
 
 def is_damaged(frames: list[WalFrame]) -> bool:
-    """Whether transactions come after frames that are not as they were written."""
-    return any(frame.sound and frame.size and not frame.in_line for frame in frames)
+    """Return True if valid transactions follow invalid frames."""
+    return any(frame.valid and frame.size and not frame.readable for frame in frames)
 
 
 def _seed(header: bytes) -> tuple[int, int] | None:
-    """The checksum of the header, with which that of the first frame begins; None if it is damaged."""
+    """Return the header's checksum, which the first frame continues, or None if it is damaged."""
     if len(header) < _HEADER.size:
         return None
     magic, _, page_bytes, _, _, _, *sums = _HEADER.unpack(header)
@@ -123,7 +123,7 @@ def _seed(header: bytes) -> tuple[int, int] | None:
 
 
 def _order(header: bytes) -> str:
-    """Of the bytes in words, for checksums; of this machine, if the header is damaged."""
+    """Return the byte order of checksums; this machine's if the header is damaged."""
     (magic,) = struct.unpack_from(">I", header)
     if magic & ~1 == _MAGIC:
         return ">" if magic & 1 else "<"

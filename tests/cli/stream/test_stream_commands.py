@@ -466,7 +466,7 @@ def test_what_can_be_read_of_a_damaged_store_is_copied(file: tuple[Path, list[st
     content[100:4096] = bytes(3996)  # nor is it known which page belongs to which table
     damaged.write_bytes(content)
     result = stream("salvage", damaged, tmp_path / "nowhere" / "new.db")
-    assert result.stderr.endswith("nowhere/new.db cannot be made: its folder is not there\n")
+    assert result.stderr.endswith("nowhere/new.db cannot be created: its folder does not exist\n")
     result = stream("salvage", damaged, tmp_path / "other-id.db")
     assert (result.exit_code, "and any later ones" in result.stdout) == (1, True)
     notes, nothing = tmp_path / "notes.md", tmp_path / "nothing.db"
