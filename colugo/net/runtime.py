@@ -131,7 +131,7 @@ class Runtime:
         self._directory = directory
         self._scope_watch = ScopeWatch.of(self.scope)
         self._scope_watch.follow(self._on_scope)
-        self._scope_watch.look()
+        self._scope_watch.check()
         if self._scope_watch.scope != self.scope:  # it has changed since the node was made
             self._on_scope(self._scope_watch.scope)
         self._open_endpoint()

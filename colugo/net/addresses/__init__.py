@@ -1,1 +1,1 @@
-"""Scopes, interfaces and routes: which addresses a node uses, and which of a peer's addresses answers."""
+"""Scopes, interfaces and routes: the addresses of a node, and the way to a peer."""

@@ -1,4 +1,4 @@
-"""The scope of a node: which interfaces and addresses it uses."""
+"""The scope of a node: the interfaces and addresses that it uses."""
 
 import ipaddress
 import sys
@@ -16,20 +16,19 @@ _IS_LOOPBACK = 0x8
 _MULTICAST = 0x1000
 _IF_INET6 = Path("/proc/net/if_inet6")
 _UNUSABLE = 0x01 | 0x08 | 0x20 | 0x40
-"""Of linux/if_addr.h: temporary (RFC 8981: for connections that go out), found twice, deprecated,
-tentative."""
+"""Flags of linux/if_addr.h: temporary (RFC 8981), duplicate, deprecated, tentative."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which addresses a node binds, advertises and asks on.
+    """The addresses that a node binds, advertises and sends queries from.
 
     Attributes:
-        name: as it was given: `host`, `lan`, or interface names and addresses.
-        addresses: the IP addresses, at least one; link-local ones of IPv6 with their zone (RFC 4007 §11).
-        host_only: whether no packet may leave the machine.
-        note: something the user should know, or empty.
-        instead_of: what was asked for, if there is no network for it now.
+        name: the scope as configured: `host`, `lan`, or interface names and addresses.
+        addresses: the IP addresses, at least one; IPv6 link-local ones with their zone (RFC 4007 §11).
+        host_only: whether no packet may leave the host.
+        note: a remark for the user; may be empty.
+        instead_of: the configured scope, if no network is available for it now.
     """
 
     name: str
@@ -40,12 +39,12 @@ class Scope:
 
     @property
     def wanted(self) -> str:
-        """What was asked for."""
+        """The configured scope."""
         return self.instead_of or self.name
 
     @property
     def zones(self) -> tuple[str, ...]:
-        """The zones of its link-local addresses: interfaces on which those of others may be."""
+        """The zones of its link-local addresses, in which link-local addresses of peers may be."""
         return tuple(dict.fromkeys(address.partition("%")[2] for address in self.addresses if "%" in address))
 
     def __str__(self) -> str:
@@ -59,23 +58,23 @@ def resolve_scope(text: str) -> Scope:
     """Find the addresses of a scope.
 
     Args:
-        text: `"host"` (127.0.0.1 only), `"lan"` (every real interface that is up; as long as there is none,
-            as `"host"`), or interface names and addresses divided by commas. Empty means `"lan"`.
+        text: `"host"` (127.0.0.1 only), `"lan"` (every real interface that is up; 127.0.0.1 while none is),
+            or interface names and addresses, separated by commas. Empty means `"lan"`.
 
     Raises:
-        ConfigurationError: if a name or address is not there; the text lists those that are.
+        ConfigurationError: if a name or address does not exist; the text lists the existing ones.
     """
     return _resolve(text.strip() or "lan", all)
 
 
 def scope_now(wanted: str) -> Scope:
-    """What there is now of a scope: of several names and addresses, some may be gone for a while.
+    """Find the current addresses of a scope; missing names and addresses are skipped.
 
     Args:
-        wanted: what was asked for.
+        wanted: the configured scope.
 
     Raises:
-        ConfigurationError: if none of them is there.
+        ConfigurationError: if none of its names and addresses exists now.
     """
     return _resolve(wanted, any)
 
@@ -95,7 +94,7 @@ def _resolve(text: str, enough: Callable[[Iterable[bool]], bool]) -> Scope:
         there = ", ".join(f"{name} ({', '.join(has)})" for name, has in interfaces.items()) or "none"
         raise ConfigurationError(f"scope: this host has no interface or address {missing!r}; it has: {there}")
     addresses = tuple(dict.fromkeys(address for each in found.values() for address in each))
-    note = f"{missing} is not there now" if missing else ""
+    note = f"{missing} is missing now" if missing else ""
     return Scope(text, addresses, host_only=all(map(is_loopback, addresses)), note=note)
 
 
@@ -108,12 +107,12 @@ def _lan(interfaces: dict[str, list[str]]) -> Scope:
     )
     if found:
         return Scope("lan", found)
-    note = "no network interface is up, so only this host is seen"
+    note = "no network interface is up, so only nodes on this host are found"
     return Scope("host", (LOOPBACK,), host_only=True, note=note, instead_of="lan")
 
 
 def host_addresses() -> set[str]:
-    """All addresses that this host has now, in the form that a scope gives them."""
+    """Return all current addresses of this host, in the form that scopes use."""
     return {
         ip.ip if isinstance(ip.ip, str) else _with_zone(ip.ip[0], adapter.nice_name, adapter.index)
         for adapter in ifaddr.get_adapters()
@@ -122,7 +121,7 @@ def host_addresses() -> set[str]:
 
 
 def interface_index(address: str) -> int:
-    """The index of the interface that has an address, 0 if there is none."""
+    """Return the index of the interface that has an address, or 0 if none has."""
     plain, _, zone = address.partition("%")
     for adapter in ifaddr.get_adapters():
         if zone in {"", adapter.nice_name, str(adapter.index)} and any(
@@ -133,12 +132,12 @@ def interface_index(address: str) -> int:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether it is an address of the machine itself."""
+    """Return True for a loopback address."""
     return ipaddress.ip_address(address).is_loopback
 
 
 def without_zone(address: str) -> str:
-    """The address as others may know it: a zone means something on its own host only (RFC 4007 §6)."""
+    """Return an address without its zone, which is valid only on its own host (RFC 4007 §6)."""
     return address.partition("%")[0]
 
 
@@ -149,7 +148,7 @@ def _addresses_of(word: str, interfaces: dict[str, list[str]]) -> list[str]:
 
 
 def _interfaces() -> dict[str, list[str]]:
-    """Names and addresses, those of IPv4 first."""
+    """Return the addresses of each interface, IPv4 first."""
     interfaces: dict[str, list[str]] = {}
     unusable = _unusable()
     for adapter in ifaddr.get_adapters():
@@ -170,7 +169,7 @@ def _with_zone(address: str, name: str, index: int | None) -> str:
 
 
 def _unusable() -> set[str]:
-    """Addresses of IPv6 that cannot be bound yet, or are not for others to connect to (Linux)."""
+    """Return IPv6 addresses that cannot be bound yet, or should not be advertised (Linux)."""
     try:
         lines = [line.split() for line in _IF_INET6.read_text(encoding="ascii").splitlines()]
     except OSError:
@@ -179,7 +178,7 @@ def _unusable() -> set[str]:
 
 
 def _is_real(name: str, addresses: list[str]) -> bool:
-    """Up, able to multicast and not loopback; where the system has no flags to read: not loopback."""
+    """Return True for an interface that is up, supports multicast (Linux) and is not loopback."""
     try:
         flags = int(Path(f"/sys/class/net/{name.partition(':')[0]}/flags").read_text(encoding="ascii"), 16)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Unix sockets between the nodes of one user on one host."""
+"""Unix domain sockets between the nodes of one user on one host."""
 
 import errno
 import logging
@@ -18,47 +18,48 @@ from colugo.net.transport.host import knows_namespaces, spare_files
 
 PREFIX = "ipc://"
 _MAX_PATH_BYTES = 100
-"""A Unix socket's path has 107 at most."""
+"""The limit for a Unix socket's path is 107."""
 _NAME = re.compile(r"[0-9a-f]{16}")
 _NAME_BYTES = 16
 _STAMP = "swept"
 _SWEEP_AGE_S = 60.0
-"""Younger files are left alone: a file is there a moment before its socket can be found."""
+"""Younger files are kept, because a file exists a moment before its socket accepts connections."""
 _BINDS_PER_COUNT = 32
 _WATCH_S = 1.0
 _ROOM_TO_BIND = 32
 _ROOM_TO_STAY = 8
-"""Descriptors that must be free for each bound file of this process: all may be connected to at once."""
+"""Free descriptors needed for each bound file of this process: peers may connect to all at once."""
 _bound: set[str] = set()
 """The endpoints of all nodes of this process."""
 
 
 class _FolderError(Exception):
-    """The folder is not to be used."""
+    """The folder does not belong to this user alone."""
 
 
 class IpcFiles:
-    """The files at which a node's bound sockets can be met besides their ports, and those of others.
+    """The Unix socket files of a node's bound sockets, and of other nodes on this host.
 
-    All lie in one folder, which is the user's alone. The name is the socket id, so nothing more has to
-    be advertised. If anything is in the way, there is no file, and peers connect over tcp.
+    All files are in one folder, which only the user can access. A file's name is the socket id, so nothing
+    else has to be advertised. If a file cannot be created, peers connect over tcp.
 
-    ZeroMQ aborts the process that has no descriptor left when somebody connects to its file (4.3.5,
-    `ipc_listener.cpp`; not so with tcp). So there are no more files than descriptors allow, and all of
-    a node go away, for good, while some are left: connections that are up stay, others come over tcp.
+    ZeroMQ aborts the process if a peer connects to its file while no descriptor is left (4.3.5,
+    `ipc_listener.cpp`; tcp is not affected). So the number of files is limited by the available descriptors,
+    and when these run low, the node permanently removes all its files. Existing connections stay, and new
+    ones use tcp.
 
     Args:
-        enabled: whether to use any; never where the host id cannot tell network and mount namespaces.
-        base: the parent of the folder; if it is not an absolute path of a folder, the system's temporary
-            folder.
-        logger: hears why there are none.
+        enabled: whether to use ipc; always off where the host id ignores network and mount namespaces.
+        base: the parent of the folder; the system's temporary folder if this is not an absolute path of an
+            existing folder.
+        logger: receives the reasons for using tcp.
     """
 
     def __init__(self, *, enabled: bool, base: Path, logger: logging.Logger) -> None:
         self._base = base
         self._enabled = enabled and knows_namespaces()
         self._logger = logger
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._own: set[str] = set()
         self._binds = 0
         self._room = 0
@@ -66,19 +67,19 @@ class IpcFiles:
         self._timer: object | None = None
 
     def bind(self, zmq_socket: zmq.Socket[bytes], socket_id: bytes) -> list[str]:
-        """Bind a socket to its file, too.
+        """Bind a socket to its file.
 
         Args:
             zmq_socket: a socket that is bound to its port.
-            socket_id: its id.
+            socket_id: the socket's id.
 
         Returns:
-            The endpoint, or nothing if it cannot be had.
+            The endpoint, or an empty list if that is not possible.
         """
         if not self._enabled:
             return []
         if not self._has_room():
-            self._tell(logging.INFO, "this process may not open enough files for all its sockets")
+            self._log(logging.INFO, "the limit of open files is too low for all sockets of this process")
             return []
         try:
             folder = self._folder(make=True)
@@ -87,7 +88,7 @@ class IpcFiles:
             endpoint = f"{PREFIX}{folder}/{socket_id.hex()}"
             zmq_socket.bind(endpoint)
         except (_FolderError, OSError, ValueError) as error:  # a ZMQError is an OSError
-            self._tell(logging.WARNING if isinstance(error, _FolderError) else logging.INFO, str(error))
+            self._log(logging.WARNING if isinstance(error, _FolderError) else logging.INFO, str(error))
             return []
         self._own.add(endpoint)
         _bound.add(endpoint)
@@ -95,7 +96,7 @@ class IpcFiles:
         return [endpoint]
 
     def remove(self, endpoints: list[str]) -> None:
-        """Remove the files of a socket that is being closed; ZeroMQ leaves them behind."""
+        """Remove the files of a closing socket; ZeroMQ leaves them behind."""
         for endpoint in endpoints:
             self._own.discard(endpoint)
             _bound.discard(endpoint)
@@ -103,10 +104,10 @@ class IpcFiles:
                 _path(endpoint).unlink()
 
     def find(self, socket_id: bytes) -> str | None:
-        """The endpoint of a socket of this host, if it can be connected to.
+        """Return the ipc endpoint of a socket on this host, or None if it does not accept connections.
 
         Args:
-            socket_id: its id.
+            socket_id: the socket's id.
         """
         if not self._enabled:
             return None
@@ -115,18 +116,18 @@ class IpcFiles:
             if path.lstat().st_uid == os.geteuid() and _probe(path) == errno.EPROTOTYPE:
                 return f"{PREFIX}{path}"
         except _FolderError as error:
-            self._tell(logging.WARNING, str(error))
-        except (OSError, ValueError):  # most of the time: it has no file
+            self._log(logging.WARNING, str(error))
+        except (OSError, ValueError):  # usually: the socket has no file
             pass
         return None
 
     def open(self, loop: IOLoop) -> None:
-        """Begin to watch the number of open files, on the running loop."""
+        """Start watching the number of open files, on the running loop."""
         self._loop = loop
         self._watch()
 
     def close(self) -> None:
-        """End the watch."""
+        """Stop watching the number of open files."""
         if self._loop is not None and self._timer is not None:
             self._loop.remove_timeout(self._timer)
         self._loop = None
@@ -139,14 +140,14 @@ class IpcFiles:
 
     def _watch(self) -> None:
         if self._loop is not None and self._timer is None and self._own:
-            self._timer = self._loop.call_later(_WATCH_S, self._look)
+            self._timer = self._loop.call_later(_WATCH_S, self._check_open_files)
 
-    def _look(self) -> None:
+    def _check_open_files(self) -> None:
         self._timer = None
         if spare_files() < _ROOM_TO_STAY * len(_bound):
             self._enabled = False
             self.remove(list(self._own))
-            self._tell(logging.WARNING, "this process has nearly as many open files as it may have")
+            self._log(logging.WARNING, "this process has almost reached its limit of open files")
         self._watch()
 
     def _folder(self, *, make: bool) -> Path:
@@ -155,23 +156,23 @@ class IpcFiles:
             base = Path(tempfile.gettempdir())
         folder = base / f"colugo-{os.geteuid()}"
         if len(os.fsencode(folder)) + 1 + _NAME_BYTES > _MAX_PATH_BYTES:
-            raise OSError(errno.ENAMETOOLONG, f"paths in {folder} have more than {_MAX_PATH_BYTES} bytes")
+            raise OSError(errno.ENAMETOOLONG, f"paths in {folder} are longer than {_MAX_PATH_BYTES} bytes")
         if make:
             with suppress(FileExistsError):
                 folder.mkdir(0o700)
         mode = folder.lstat()
         if not stat.S_ISDIR(mode.st_mode) or mode.st_uid != os.geteuid() or mode.st_mode & 0o077:
-            raise _FolderError(f"{folder} is not a folder of this user alone (mode 0700)")
+            raise _FolderError(f"{folder} must be a folder that belongs to this user, with mode 0700")
         return folder
 
-    def _tell(self, level: int, reason: str) -> None:
-        if reason not in self._told:
-            self._told.add(reason)
+    def _log(self, level: int, reason: str) -> None:
+        if reason not in self._logged:
+            self._logged.add(reason)
             self._logger.log(level, "tcp instead of ipc on this host: %s", reason)
 
 
 def is_file_missing(endpoint: str) -> bool:
-    """Whether it is an ipc endpoint without its file, which nobody can connect to any more."""
+    """Return True for an ipc endpoint whose file is gone, so that no peer can connect."""
     return endpoint.startswith(PREFIX) and not _path(endpoint).exists()
 
 
@@ -180,10 +181,10 @@ def _path(endpoint: str) -> Path:
 
 
 def _probe(path: Path) -> int:
-    """The error of connecting a datagram socket, which a bound stream socket does not notice.
+    """Connect a datagram socket, which a bound stream socket does not notice.
 
     Returns:
-        EPROTOTYPE if a stream socket is bound there, ECONNREFUSED if its process has gone.
+        EPROTOTYPE if a stream socket is bound there, ECONNREFUSED if its process has ended.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         probe.setblocking(False)
@@ -191,7 +192,7 @@ def _probe(path: Path) -> int:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the files of processes that were killed; at most once a minute, whoever does it."""
+    """Remove the files of killed processes, at most once a minute across all processes."""
     stamp = folder / _STAMP
     before = time.time() - _SWEEP_AGE_S
     if stamp.exists() and stamp.stat().st_mtime > before:

@@ -1,4 +1,4 @@
-"""Which of a peer's addresses to try, and which one answers."""
+"""The candidate addresses of a peer, and probing them."""
 
 import asyncio
 import ipaddress
@@ -13,13 +13,13 @@ from colugo.protocol.advertisement import Advertisement
 _NEAR_PREFIX = {4: 24, 6: 64}
 _HEAD_START_S = 0.01
 _ALL_BEGUN_S = 0.4
-"""After so long, all of very many addresses are being tried."""
+"""The time within which attempts to all addresses begin, however many there are."""
 PROBE_S = 1.5
-"""How long an address has to answer: a lost SYN is sent again after a second (RFC 6298 §2)."""
+"""The timeout of an attempt: a lost SYN is retransmitted after a second (RFC 6298 §2)."""
 
 
 class ProbeAnswer(Enum):
-    """How the addresses of a peer have answered to a TCP connection."""
+    """The result of connecting to the addresses of a peer."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -27,17 +27,18 @@ class ProbeAnswer(Enum):
 
 
 def candidates(advertisement: Advertisement, scope: Scope, host_id: str) -> list[str]:
-    """The addresses at which a peer may be met, the likeliest first.
+    """Return the addresses to try for a peer, the likeliest first.
 
-    A peer on this host is met at an address that is ours too. One on another host is not, if it has others:
-    many hosts have the same one on a bridge of their own, such as Docker's. (If it has no others, the two
-    share a network without sharing files, as the containers of a pod do.) What shares its first bits (24, of
-    IPv6 64) with an address of ours comes first. A link-local address of IPv6 may be in any of our zones.
+    For a peer on this host, these are the addresses that we share with it. For a peer on another host, shared
+    addresses are excluded if it has others, because many hosts use the same address on a local bridge such
+    as Docker's. (If it has no others, the two share a network, but not files, like containers of a pod.)
+    Addresses with the same prefix as ours (24 bits, IPv6: 64) come first. An IPv6 link-local address may be
+    in any of our zones.
 
     Args:
         advertisement: the peer.
         scope: our addresses.
-        host_id: our host.
+        host_id: our host id.
     """
     own = {without_zone(address) for address in scope.addresses}
     addresses = list(advertisement.addresses)
@@ -67,18 +68,18 @@ def _ordered(addresses: list[str], own: set[str], zones: tuple[str, ...]) -> lis
 
 def _is_link_local(address: str) -> bool:
     ip = ipaddress.ip_address(address)
-    return ip.version == 6 and ip.is_link_local  # noqa: PLR2004 - those of IPv4 have no zones
+    return ip.version == 6 and ip.is_link_local  # noqa: PLR2004 - IPv4 has no zones
 
 
 def went_by(address: str, gone: Iterable[str], left: Iterable[str]) -> bool:
-    """Whether a connection to an address may have come from one of ours that is gone: such a one is dead.
+    """Return True if a connection may use a local address that is gone, so that it is dead.
 
-    Nothing tells so: what the other side sends goes nowhere, until the connection times out.
+    TCP does not report this: packets from the peer are lost until the connection times out.
 
     Args:
-        address: of the other side.
-        gone: our addresses that the host has no more.
-        left: those that it has.
+        address: the peer's address.
+        gone: local addresses that the host no longer has.
+        left: local addresses that it still has.
     """
     network = _network(without_zone(address))
     return network in {_network(without_zone(one)) for one in gone} or (
@@ -92,14 +93,14 @@ def _network(address: str) -> str:
 
 
 async def probe(addresses: Iterable[str], port: int) -> tuple[ProbeAnswer, str]:
-    """Connect to all of them side by side, each a little later than the one before it.
+    """Connect to all addresses concurrently, each attempt starting a little after the previous one.
 
     Args:
         addresses: the addresses, the preferred ones first.
         port: the TCP port.
 
     Returns:
-        What came of it, and the address that accepted first; or "".
+        The result, and the address that accepted first, or "".
     """
     tried = list(addresses)
     step_s = min(_HEAD_START_S, _ALL_BEGUN_S / max(1, len(tried)))
@@ -139,10 +140,10 @@ async def _connect(address: str, port: int, wait_s: float) -> tuple[ProbeAnswer,
 
 
 def socket_address(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
-    """What Python's sockets take for an address.
+    """Return an address in the form that Python's sockets take.
 
     Raises:
-        OSError: if there is no such zone.
+        OSError: if its zone does not exist.
     """
     if ":" not in address:
         return address, port
@@ -151,10 +152,10 @@ def socket_address(address: str, port: int) -> tuple[str, int] | tuple[str, int,
 
 
 def zone_index(zone: str) -> int:
-    """The index of an interface, 0 for no zone.
+    """Return the interface index of a zone; 0 without a zone.
 
     Raises:
-        OSError: if there is no such interface.
+        OSError: if the interface does not exist.
     """
     if not zone:
         return 0

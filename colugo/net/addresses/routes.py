@@ -1,4 +1,4 @@
-"""Where to connect to a peer: its file if it is on this host, else the first address that answers."""
+"""The endpoint to connect to a peer: its file on this host, or the first address that answers."""
 
 import asyncio
 from collections.abc import Callable, Container
@@ -13,20 +13,20 @@ from colugo.protocol.advertisement import Advertisement, endpoint
 Found = Callable[[str], None]
 _Host = tuple[str | bytes, tuple[str, ...]]
 
-_ASIDE_S = 60.0
+_AVOID_S = 60.0
 _AT_A_TIME = 3
-"""So many ports of one host are tried side by side."""
+"""The number of ports of one host to probe concurrently."""
 
 
 class Routes:
-    """What a node knows of the ways to others.
+    """A node's knowledge of the endpoints of its peers.
 
-    The sockets of one host are at the same addresses, so only the first of them have to be looked for.
+    All sockets of a host have the same addresses, so only the first few of them have to be probed.
 
     Args:
-        host_id: our host.
-        ipc: the files of this host.
-        tasks: owner of what runs in the background.
+        host_id: our host id.
+        ipc: the Unix socket files of this host.
+        tasks: the owner of background tasks.
     """
 
     def __init__(self, host_id: str, ipc: IpcFiles, tasks: Tasks) -> None:
@@ -36,7 +36,7 @@ class Routes:
         self._answered: dict[_Host, str] = {}
         self._waiting: dict[_Host, list[_Sought]] = {}
         self._trying: dict[_Host, set[int]] = {}
-        self._aside: dict[tuple[bytes, str], float] = {}
+        self._avoided: dict[tuple[bytes, str], float] = {}
 
     def find(
         self,
@@ -53,13 +53,13 @@ class Routes:
         Args:
             peer: the peer.
             scope: our addresses.
-            found: gets the endpoint, at once or later; not called if the peer has no address. If none
-                answers, it gets the one of before or the likeliest: ZeroMQ goes on trying.
-            taken: the endpoints that there are links to. A peer of this host whose port is among them is met
-                there: a link to the socket that had the port before may be connected to it already.
-            before: where the peer was connected to last, if it was.
-            connected: whether it is there now; asked again when others have been tried, for it may have come
-                back by itself meanwhile.
+            found: called with the endpoint, immediately or later; not called if the peer has no address. If
+                no address answers, it gets the previous or the likeliest one, which ZeroMQ keeps trying.
+            taken: endpoints that have links already. A peer on this host whose port is among them gets that
+                endpoint, because a link to the port's previous socket may already be connected to it.
+            before: the previous endpoint of the peer, if any.
+            connected: returns True if the peer is connected there now; checked again after probing, because
+                the connection may have recovered meanwhile.
         """
         if before is not None and before.startswith(PREFIX) and connected():
             found(before)
@@ -81,28 +81,28 @@ class Routes:
             self._find_host(_Sought(peer, addresses, found, fallback, back))
 
     def forget(self, peer: Advertisement) -> None:
-        """The peer no longer answers where it did: look for it at all its addresses."""
+        """Forget the address of a peer that no longer answers there; probe all its addresses next time."""
         self._answered.pop(_host(peer), None)
 
     def doubt(self, peer: Advertisement, where: str) -> None:
-        """The peer has not answered there. If its port did, it is somebody else's: leave it for a minute."""
+        """Avoid an endpoint for a minute if its port has answered, but the peer has not."""
         known = self._answered.pop(_host(peer), None)
         now = asyncio.get_running_loop().time()
-        self._aside = {key: until for key, until in self._aside.items() if until > now}
+        self._avoided = {key: until for key, until in self._avoided.items() if until > now}
         if known is not None and endpoint(known, peer.port) == where:
-            self._aside[peer.socket_id, where] = now + _ASIDE_S
+            self._avoided[peer.socket_id, where] = now + _AVOID_S
 
     def _find_host(self, sought: "_Sought") -> None:
         host = _host(sought.peer)
         known = self._answered.get(host)
-        if known in sought.addresses and not self._is_aside(sought.peer, str(known)):
+        if known in sought.addresses and not self._is_avoided(sought.peer, str(known)):
             sought.found(endpoint(str(known), sought.peer.port))
             return
         self._waiting.setdefault(host, []).append(sought)
         self._try_next(host)
 
     def _try_next(self, host: _Host) -> None:
-        """Try the ports of several sockets of the host: one of them may be gone, and silent."""
+        """Probe the ports of several sockets of the host: one of them may be gone and silent."""
         trying = self._trying.setdefault(host, set())
         for sought in self._waiting.get(host, []):
             if len(trying) == _AT_A_TIME:
@@ -115,38 +115,38 @@ class Routes:
 
     async def _try(self, host: _Host, sought: "_Sought") -> None:
         port = sought.peer.port
-        rest = [one for one in sought.addresses if not self._is_aside(sought.peer, one)]
+        rest = [one for one in sought.addresses if not self._is_avoided(sought.peer, one)]
         answer, address = await probe(rest or sought.addresses, port)
         if answer is ProbeAnswer.ACCEPTED:
             self._answered[host] = address
         waiting = self._waiting.pop(host, [])
-        told = [
+        resolved = [
             one
             for one in waiting
-            if one.peer.port == port or (address and not self._is_aside(one.peer, address))
+            if one.peer.port == port or (address and not self._is_avoided(one.peer, address))
         ]
-        if len(told) < len(waiting):
-            self._waiting[host] = [one for one in waiting if one not in told]
+        if len(resolved) < len(waiting):
+            self._waiting[host] = [one for one in waiting if one not in resolved]
         self._trying[host].discard(port)
         self._try_next(host)
-        for one in told:
+        for one in resolved:
             stays = not address or one.is_back()
             one.found(one.fallback if stays else endpoint(address, one.peer.port))
 
-    def _is_aside(self, peer: Advertisement, address: str) -> bool:
-        return (peer.socket_id, endpoint(address, peer.port)) in self._aside
+    def _is_avoided(self, peer: Advertisement, address: str) -> bool:
+        return (peer.socket_id, endpoint(address, peer.port)) in self._avoided
 
 
 @dataclass(eq=False, slots=True)
 class _Sought:
-    """A peer whose address is being looked for.
+    """A peer whose address is being probed.
 
     Attributes:
         peer: the peer.
-        addresses: where it may be.
-        found: gets the endpoint.
-        fallback: the endpoint to take if none answers.
-        is_back: whether it is connected there now.
+        addresses: the candidate addresses.
+        found: called with the endpoint.
+        fallback: the endpoint to use if no address answers.
+        is_back: returns True if the peer is connected to the fallback now.
     """
 
     peer: Advertisement

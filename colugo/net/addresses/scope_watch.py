@@ -1,4 +1,4 @@
-"""Following the addresses of a scope while nodes run: Wi-Fi, DHCP, cables that come and go."""
+"""Watching the addresses of a scope, which change with Wi-Fi, DHCP and cables."""
 
 import asyncio
 import logging
@@ -14,18 +14,18 @@ log = logging.getLogger("colugo.discovery")
 
 Follower = Callable[[Scope], None]
 
-_LOOK_S = 1.0
+_CHECK_S = 1.0
 _MAX_SHARE = 0.002
-"""How much of a processor a process may spend on it: with very many interfaces it looks less often."""
+"""The share of a processor for checks; with very many interfaces, they become less frequent."""
 
 
 class ScopeWatch:
-    """Looks once a second whether a scope has other addresses now; shared by the nodes of a loop.
+    """A check each second for changed addresses of a scope, shared by the nodes of a loop.
 
-    The systems have no common way to be told of it, and a look takes less than a millisecond.
+    Operating systems have no common notification of such changes, and a check takes less than a millisecond.
 
     Args:
-        scope: as it was when the first node was made.
+        scope: the scope when the first node was created.
         loop: the running loop.
     """
 
@@ -35,15 +35,15 @@ class ScopeWatch:
 
     def __init__(self, scope: Scope, loop: asyncio.AbstractEventLoop) -> None:
         self.scope = scope
-        """As it is now."""
+        """The current scope."""
         self._loop = loop
         self._followers: list[Follower] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._told = ""
+        self._logged = ""
 
     @classmethod
     def of(cls, scope: Scope) -> "ScopeWatch":
-        """The watch of the running loop and this scope, made if there is none."""
+        """Return the watch of the running loop and this scope; created if it does not exist."""
         loop = asyncio.get_running_loop()
         watches = cls._watches.setdefault(loop, {})
         if scope.wanted not in watches:
@@ -51,13 +51,13 @@ class ScopeWatch:
         return watches[scope.wanted]
 
     def follow(self, follower: Follower) -> None:
-        """Call back with the new scope after each change."""
+        """Call a follower with the new scope after each change."""
         self._followers.append(follower)
         if self._timer is None and self.scope.wanted != "host":
-            self._timer = self._loop.call_later(_LOOK_S, self._look_again)
+            self._timer = self._loop.call_later(_CHECK_S, self._check_again)
 
     def leave(self, follower: Follower) -> None:
-        """End that; the last one ends the looking."""
+        """Remove a follower; the watch stops with the last one."""
         self._followers.remove(follower)
         if self._followers:
             return
@@ -68,18 +68,18 @@ class ScopeWatch:
         if watches.get(self.scope.wanted) is self:
             del watches[self.scope.wanted]
 
-    def look(self) -> None:
-        """Look now, and tell the followers if it has changed."""
+    def check(self) -> None:
+        """Check now, and notify the followers of a change."""
         try:
             now = scope_now(self.scope.wanted)
         except (ConfigurationError, OSError) as error:
-            # what the scope names is gone for now: sockets stay where they are until it is back
+            # all addresses of the scope are gone for now: sockets keep theirs until they are back
             now = self.scope
-            if str(error) != self._told:
+            if str(error) != self._logged:
                 log.warning("%s; waiting for it", error)
-            self._told = str(error)
+            self._logged = str(error)
         else:
-            self._told = ""
+            self._logged = ""
         if now == self.scope:
             return
         log.info(
@@ -90,12 +90,12 @@ class ScopeWatch:
             try:
                 follower(now)
             except Exception:
-                log.exception("one of those who follow the network could not")
+                log.exception("a follower of the network's changes failed")
 
-    def _look_again(self) -> None:
-        # time of the processor: on a busy machine a look may be held up for long, and costs no more for that
+    def _check_again(self) -> None:
+        # processor time, because waiting on a busy machine costs nothing
         began = time.thread_time()
-        self.look()
+        self.check()
         took = time.thread_time() - began
         if self._followers:
-            self._timer = self._loop.call_later(max(_LOOK_S, took / _MAX_SHARE), self._look_again)
+            self._timer = self._loop.call_later(max(_CHECK_S, took / _MAX_SHARE), self._check_again)

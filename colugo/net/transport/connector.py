@@ -1,4 +1,4 @@
-"""A connecting socket and its monitor: who is connected and who is lost, by endpoint."""
+"""A connecting socket and its monitor, which reports connections and losses by endpoint."""
 
 import asyncio
 import struct
@@ -43,18 +43,18 @@ class ConnectorFlowListener(Protocol):
 class Connector:
     """One socket that connects to any number of endpoints.
 
-    ZeroMQ reconnects by itself. The monitor's event names the endpoint; it arrives within about a
-    millisecond of the other process being killed.
+    ZeroMQ reconnects by itself. The monitor's event names the endpoint; it arrives about a millisecond after
+    the other process is killed.
 
     Args:
         loop: the running loop.
-        sockets: where sockets are made.
+        sockets: the maker of the node's sockets.
         socket: an XSUB or DEALER; this object closes it.
         listener: the owner.
-        flow: told when the socket takes messages again and when it is drained; None if nobody needs to know.
-        sole_endpoint: the only one it will connect to; needed for host names, since the events name
-            the numeric address that was found.
-        copy: whether frames are bytes, else `zmq.Frame`.
+        flow: notified when the socket is writable again and when it is drained; None if not needed.
+        sole_endpoint: the only endpoint to connect to. Required for host names, because events name the
+            resolved address.
+        copy: whether frames are bytes instead of `zmq.Frame`.
     """
 
     def __init__(
@@ -94,20 +94,19 @@ class Connector:
             self._endpoints.add(endpoint)
 
     def is_up(self, endpoint: str) -> bool:
-        """Whether the endpoint's handshake is done and its connection has not been lost since."""
+        """Return True if the endpoint's handshake is done and its connection has not been lost since."""
         self._monitor_reader.drain()
         return endpoint in self._up
 
     def read_to_end(self, then: Callable[[], None], progress: Callable[[], int] = lambda: 0) -> None:
-        """Call `then` when nothing unread is left, in turns with the loop's other work.
+        """Read until the socket has no input left, in turns with the loop's other work, then call `then`.
 
-        Leaving an endpoint discards what it has sent and nobody has read yet. Others may go on
-        sending on the same socket, so there is an end to it, when nothing of this one has come for half a
-        minute of reading.
+        Disconnecting from an endpoint discards its unread messages. Other endpoints may keep sending on the
+        same socket, so reading ends after half a minute without a message from this one.
 
         Args:
-            then: what to do in the end.
-            progress: gives a number that grows as long as something comes from this endpoint.
+            then: called at the end.
+            progress: returns a number that grows with each message from this endpoint.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + _READ_TO_END_S
@@ -131,29 +130,29 @@ class Connector:
         step()
 
     def disconnect(self, endpoint: str) -> None:
-        """Leave an endpoint; what is unread of it is lost, and its end is not reported."""
+        """Disconnect from an endpoint; its unread messages are lost, and no loss is reported."""
         if endpoint in self._endpoints:
             self._endpoints.discard(endpoint)
             self._up.discard(endpoint)
             self.socket.disconnect(endpoint)
 
     def drain(self) -> None:
-        """Take what has arrived, for one slice of time at most."""
+        """Read the messages that have arrived, for one time slice at most."""
         self._reader.drain()
 
     def kick(self) -> None:
-        """To be called after each send."""
+        """Schedule a check for input; call it after each send."""
         self._reader.kick()
 
     def resume(self) -> None:
-        """Go on with work that a message has left."""
+        """Continue the held work of a message."""
         self._reader.resume()
 
     def close(self, linger_ms: int | None = None) -> None:
         """Close the socket.
 
         Args:
-            linger_ms: how long what was sent may still leave; None for the socket's own setting.
+            linger_ms: how long to keep transmitting sent messages, in ms; None for the socket's own setting.
         """
         if self._closed:
             return

@@ -1,4 +1,4 @@
-"""What the library asks of and knows about the machine it runs on."""
+"""The host: its id, and its limit of open files."""
 
 import hashlib
 import socket
@@ -14,17 +14,17 @@ _NAMESPACES = ("/proc/self/ns/net", "/proc/self/ns/mnt")
 
 
 def host_id() -> str:
-    """Eight hexadecimal digits, the same for processes that share a network and its files.
+    """Return eight hexadecimal digits that are equal for processes with the same network and files.
 
-    Made of the boot id and the network and mount namespaces (Linux), so that containers of one
-    machine count as hosts of their own; elsewhere of the host name.
+    On Linux they are derived from the boot id and the network and mount namespaces, so that each container
+    counts as a host; elsewhere from the host name.
     """
     parts = _namespaces() or [socket.gethostname()]
     return hashlib.blake2b("|".join(parts).encode(), digest_size=4).hexdigest()
 
 
 def knows_namespaces() -> bool:
-    """Whether the host id is equal only if network and files are the same (Linux)."""
+    """Return True if equal host ids guarantee the same network and files (Linux)."""
     return bool(_namespaces())
 
 
@@ -39,21 +39,22 @@ def _namespaces() -> list[str]:
 
 
 def spare_files() -> int:
-    """How many more files this process may open until only an eighth of its limit is left (Linux)."""
+    """Return how many more files this process may open until an eighth of its limit is left (Linux)."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return sys.maxsize
     try:
-        opened = _OPEN_FILES.stat().st_size or sum(1 for _ in _OPEN_FILES.iterdir())  # a size since Linux 6.2
-    except OSError:  # not even this one
+        # since Linux 6.2, the size is the number of entries
+        opened = _OPEN_FILES.stat().st_size or sum(1 for _ in _OPEN_FILES.iterdir())
+    except OSError:  # no descriptor is left to list them
         return 0
     return limit * 7 // 8 - opened
 
 
 def raise_open_files_limit() -> int:
-    """Raise the soft limit of open files to the hard one; return what is in force.
+    """Raise the soft limit of open files to the hard limit; return the resulting limit.
 
-    A socket takes several descriptors, and the usual soft limit of 1,024 is used up by about 200.
+    A socket needs several descriptors: about 200 sockets reach the usual soft limit of 1,024.
     """
     if sys.platform == "win32":
         return 65536
@@ -62,7 +63,7 @@ def raise_open_files_limit() -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (OSError, ValueError):  # macOS refuses what is over its own OPEN_MAX
+        except (OSError, ValueError):  # macOS refuses more than its OPEN_MAX
             return soft
         return wanted
     return soft if soft != resource.RLIM_INFINITY else 65536

@@ -1,4 +1,4 @@
-"""Giving large buffers to ZeroMQ without a copy, within bounds."""
+"""Zero-copy sending of large buffers, within bounds."""
 
 from collections import deque
 from typing import Any
@@ -7,17 +7,17 @@ import zmq
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _LEAST_BYTES = 128 * 1024
-"""Copying less takes no longer than lending it."""
+"""Smaller buffers are copied as quickly as they are lent."""
 
 
 class Lending:
-    """Sends buffers of which pyzmq tells, on a thread of its own, when ZeroMQ is done with them.
+    """Sends buffers without copying them, up to a number of bytes at a time.
 
-    That thread falls behind a busy sender, by a gigabyte within seconds. So only so much is lent at a time;
-    what comes beyond is copied.
+    pyzmq reports on its own thread when ZeroMQ has released a buffer. That thread can fall behind a busy
+    sender by a gigabyte within seconds, so buffers beyond the limit are copied.
 
     Args:
-        most_bytes: how much may be lent; a single buffer may be larger.
+        most_bytes: the most bytes to lend at a time; a single buffer may be larger.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -26,11 +26,11 @@ class Lending:
         self._lent_bytes = 0
 
     def send(self, socket: zmq.Socket[bytes], payload: Any) -> None:
-        """Send a frame, the last one of its message.
+        """Send the last frame of a message.
 
         Args:
-            socket: one whose sends do not fail.
-            payload: bytes-like; it is not to be changed until it has left.
+            socket: a socket whose sends do not fail.
+            payload: a bytes-like object; do not modify it until ZeroMQ has sent it.
         """
         size = len(payload)
         if size < _LEAST_BYTES or not self._may_lend(size):

@@ -1,4 +1,4 @@
-"""Which port a node's own endpoint has."""
+"""The choice of a node's port."""
 
 from dataclasses import dataclass
 
@@ -24,11 +24,12 @@ def check_port(port: object, what: str = "a port") -> int:
 
 @dataclass(frozen=True, slots=True)
 class PortChoice:
-    """Which port an endpoint is to have.
+    """The port requested for an endpoint.
 
     Attributes:
         port: the port; None for a free one.
-        shared: whether several programs were told the same one: who finds it taken chooses a free one.
+        shared: whether several programs may be configured with this port. If it is taken, a free one is
+            used instead.
     """
 
     port: int | None = None

@@ -1,4 +1,4 @@
-"""Reading a ZeroMQ socket on the loop, all that is there at a time."""
+"""Reading a ZeroMQ socket on the loop, in batches."""
 
 import asyncio
 import time
@@ -8,32 +8,32 @@ from typing import Any
 import zmq
 from tornado.ioloop import IOLoop
 
-# pyzmq's own are enums, and an operation on one takes longer than reading a message
+# pyzmq's constants are enums; an operation on an enum takes longer than reading a message
 _POLLIN = int(zmq.POLLIN)
 _POLLOUT = int(zmq.POLLOUT)
 _NOBLOCK = int(zmq.NOBLOCK)
 _SLICE_S = 0.005
-"""How long one socket may read before the loop's other work has its turn."""
+"""How long a socket reads before it yields to the loop's other work."""
 
 MoreToRead = Iterator[bool]
-"""Work that goes on in later turns of the loop: it yields True to be left until `resume()`, else False."""
+"""Work that continues in later turns of the loop: it yields True to wait for `resume()`, otherwise False."""
 
 
 class SocketReader:
-    """Calls back for each message of a socket, on the loop.
+    """A reader that calls back for each message of a socket, on the loop.
 
-    ZeroMQ's descriptor is edge-triggered: it reports a change once, and also sends consume it. So
-    the events are looked at again after each drain, and `kick()` is called after each send.
+    ZeroMQ's descriptor is edge-triggered: it signals a change once, and sending consumes the signal, too. So
+    the reader checks for events again after each drain, and `kick()` must be called after each send.
 
     Args:
         loop: the running loop.
         socket: the socket; this object does not close it.
-        on_message: gets the frames of each message. It may return what is left to do with it: nothing
-            more is read before that is done.
-        on_writable: called when the socket takes messages again; optional.
-        on_drained: called when nothing more is read for now; optional.
-        before_reading: called before it looks at the socket; optional.
-        copy: whether frames are bytes, else `zmq.Frame`.
+        on_message: called with the frames of each message. If it returns more work, that is finished before
+            the next message is read.
+        on_writable: called when the socket is writable again; optional.
+        on_drained: called at the end of each batch; optional.
+        before_reading: called before each batch; optional.
+        copy: whether frames are bytes instead of `zmq.Frame`.
     """
 
     def __init__(
@@ -58,41 +58,41 @@ class SocketReader:
         self._fd = socket.fileno()
         self._closed = False
         self._kicked = False
-        self._rest: MoreToRead | None = None
+        self._unfinished: MoreToRead | None = None
         self._draining = False
         self.held = False
-        """Whether work has been left until `resume()`."""
+        """True if work is waiting for `resume()`."""
         loop.add_handler(self._fd, self._ready, IOLoop.READ)
         self.kick()
 
     def kick(self) -> None:
-        """Look at the socket in the next turn of the loop."""
+        """Schedule reading for the next turn of the loop."""
         if not self._kicked and not self._closed:
             self._kicked = True
             self._asyncio.call_soon(self._kick)
 
     def drain(self) -> None:
-        """Take what has arrived, for one slice of time at most."""
+        """Read the messages that have arrived, for one time slice at most."""
         if not self._closed:
             self._drain()
 
     def resume(self) -> None:
-        """Go on with work that has been left."""
+        """Continue work that is waiting for this call."""
         if self.held:
             self.held = False
             self.kick()
 
     def has_input(self) -> bool:
-        """Whether something unread is left."""
+        """Return True if the socket has unread input or unfinished work."""
         if self._closed:
             return False
-        return self._rest is not None or bool(int(self._socket.get(zmq.EVENTS)) & _POLLIN)
+        return self._unfinished is not None or bool(int(self._socket.get(zmq.EVENTS)) & _POLLIN)
 
     def close(self) -> None:
         """Stop reading."""
         if not self._closed:
             self._closed = True
-            self._rest = None
+            self._unfinished = None
             self._loop.remove_handler(self._fd)
 
     def _kick(self) -> None:
@@ -105,7 +105,7 @@ class SocketReader:
         self._drain()
 
     def _drain(self) -> None:
-        if self._draining:  # a callback has led here again
+        if self._draining:  # called by one of the callbacks
             self.kick()
             return
         self._draining = True
@@ -116,7 +116,7 @@ class SocketReader:
             if self._on_drained is not None:
                 self._on_drained()
         except BaseException:
-            self.kick()  # the descriptor will not tell of what is left
+            self.kick()  # the descriptor does not signal the remaining messages again
             raise
         finally:
             self._draining = False
@@ -127,7 +127,7 @@ class SocketReader:
             events = int(socket.get(zmq.EVENTS))
             if events & _POLLOUT and self._on_writable is not None:
                 self._on_writable()
-            if self._rest is not None and not self._go_on(self._rest, until):
+            if self._unfinished is not None and not self._continue(self._unfinished, until):
                 return
             if not events & _POLLIN:
                 return
@@ -135,15 +135,15 @@ class SocketReader:
             while socket.get(zmq.RCVMORE):
                 frames.append(socket.recv(_NOBLOCK, self._copy))
             rest = self._on_message(frames)
-            if rest is not None and not self._go_on(rest, until):
+            if rest is not None and not self._continue(rest, until):
                 return
             if time.monotonic() > until:
                 self.kick()
                 return
 
-    def _go_on(self, rest: MoreToRead, until: float) -> bool:
-        """Work at what is left of a message; whether it is done."""
-        self._rest = rest
+    def _continue(self, rest: MoreToRead, until: float) -> bool:
+        """Continue the work of a message; return True if it is done."""
+        self._unfinished = rest
         if self.held:
             return False
         for held in rest:
@@ -155,5 +155,5 @@ class SocketReader:
             if time.monotonic() > until:
                 self.kick()
                 return False
-        self._rest = None
+        self._unfinished = None
         return True

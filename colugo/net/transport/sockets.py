@@ -1,4 +1,4 @@
-"""The one place where ZeroMQ sockets are made, so that limits and security apply to every one."""
+"""The creation of all ZeroMQ sockets, so that limits and security settings apply to each."""
 
 import errno
 
@@ -11,7 +11,7 @@ from colugo.protocol.advertisement import endpoint
 
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 LINGER_MS = 500
-"""How long messages that are sent already may still leave after a stop."""
+"""How long a closed socket keeps transmitting sent messages."""
 RECONNECT_MS = 20
 RECONNECT_MAX_MS = 500
 CONNECT_TIMEOUT_MS = 1000
@@ -26,18 +26,18 @@ _LIVENESS = {
     zmq.TCP_KEEPALIVE_CNT: 3,
     zmq.TCP_MAXRT: 3400,
 }
-"""A peer that has silently gone is noticed after 4 to 5 s. No ZMTP heartbeats: they can abort the process.
+"""TCP detects a peer that vanishes silently after 4 to 5 s. ZMTP heartbeats can abort the process.
 
-With more than 3 s, three probes have to be lost. What is not acknowledged is sent again for so long, from its
-first repetition on; and a publisher's beacon may leave a second after the cut.
+With more than 3 s, the limit allows for three lost probes. `TCP_MAXRT` counts from the first retransmission,
+and a publisher may send its next beacon up to a second after the loss.
 """
 
 
 class Sockets:
-    """A node's ZeroMQ context and the maker of its sockets.
+    """A node's ZeroMQ context, and the maker of its sockets.
 
     Args:
-        max_message_bytes: larger messages are refused by ZeroMQ before it allocates for them
+        max_message_bytes: ZeroMQ refuses larger messages before it allocates memory for them
             (`ZMQ_MAXMSGSIZE`).
     """
 
@@ -47,11 +47,11 @@ class Sockets:
         self._context.set(zmq.MAX_SOCKETS, min(raise_open_files_limit(), self._context.get(zmq.SOCKET_LIMIT)))
 
     def xpub(self, hwm: int, stall_ms: int | None = None) -> zmq.Socket[bytes]:
-        """A publisher's socket.
+        """Make a publisher's socket.
 
         Args:
-            hwm: ZeroMQ messages that may wait for one reader; 0 if the publisher sees to that.
-            stall_ms: how long a reader that has silently gone may hold up the others.
+            hwm: the high-water mark for each subscriber, in ZeroMQ messages; 0 if the publisher limits it.
+            stall_ms: how long a subscriber that vanishes silently may block the others, in ms.
         """
         socket = self._make(zmq.XPUB, limit=_CONTROL_BYTES)
         socket.set(zmq.SNDHWM, hwm)
@@ -60,23 +60,23 @@ class Sockets:
         return socket
 
     def xsub(self) -> zmq.Socket[bytes]:
-        """A subscriber's socket: it has nothing to flush."""
+        """Make a subscriber's socket, which has nothing to flush when it closes."""
         socket = self._make_connecting(zmq.XSUB)
         socket.set(zmq.LINGER, 0)
         return socket
 
     def router(self) -> zmq.Socket[bytes]:
-        """A reply server's socket; a reply to who has gone is an error (`ZMQ_ROUTER_MANDATORY`)."""
+        """Make a reply server's socket; sending to a disconnected peer fails (`ZMQ_ROUTER_MANDATORY`)."""
         socket = self._make(zmq.ROUTER)
         socket.set(zmq.ROUTER_MANDATORY, 1)
         return socket
 
     def dealer(self) -> zmq.Socket[bytes]:
-        """A request client's socket to one server."""
+        """Make a request client's socket for one server."""
         return self._make_connecting(zmq.DEALER)
 
     def monitor(self, socket: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:
-        """The socket on which the events of another one arrive."""
+        """Make a socket that receives the events of another one."""
         monitor = socket.get_monitor_socket(events)
         monitor.set(zmq.LINGER, 0)
         return monitor
@@ -97,30 +97,30 @@ class Sockets:
         return socket
 
     def close(self) -> None:
-        """End the context: returns when what was sent has left, within the linger of its sockets."""
-        self._context.destroy(linger=0)  # sockets that were closed keep their own linger
+        """Terminate the context; blocks until sent messages are transmitted, or the sockets' linger ends."""
+        self._context.destroy(linger=0)  # closed sockets keep their own linger
 
 
-def connect(socket: zmq.Socket[bytes], where: str) -> None:
-    """Connect a socket to an endpoint, besides those that it is connected to."""
-    # with IPv6 on, ZeroMQ names endpoints of IPv4 in IPv6's form in its events, after a reconnection
-    socket.set(zmq.IPV6, int("[" in where))
-    socket.connect(where)
+def connect(socket: zmq.Socket[bytes], target: str) -> None:
+    """Connect a socket to one more endpoint."""
+    # with IPv6 on, ZeroMQ's events name IPv4 endpoints in IPv6 form after a reconnection
+    socket.set(zmq.IPV6, int("[" in target))
+    socket.connect(target)
 
 
 def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None) -> tuple[int, list[str]]:
-    """Bind a socket to one port of each address.
+    """Bind a socket to the same port of each address.
 
     Args:
         socket: the socket.
-        addresses: IP addresses of this host. One that has gone meanwhile is left out, if there are others.
-        port: the port, or None for one that is free on all of them.
+        addresses: IP addresses of this host. Addresses that no longer exist are skipped, if others remain.
+        port: the port, or None for one that is free on all addresses.
 
     Returns:
-        The port, and the addresses that it is bound on.
+        The port, and the addresses that the socket is bound to.
 
     Raises:
-        BindError: if that is not possible, with address, port and reason.
+        BindError: if that is not possible; the text names address, port and reason.
     """
     if port is not None:
         check_port(port)
@@ -157,16 +157,16 @@ def bind_also(socket: zmq.Socket[bytes], address: str, port: int) -> None:
 
 
 def unbind(socket: zmq.Socket[bytes], address: str, port: int) -> None:
-    """Take no more connections on an address; those that are there stay."""
+    """Accept no more connections on an address; existing ones stay."""
     socket.unbind(endpoint(address, port))
 
 
 def _bind_one(socket: zmq.Socket[bytes], address: str, port: int) -> int:
-    where = endpoint(address, port)
+    target = endpoint(address, port)
     is_v6 = ":" in address
-    socket.set(zmq.IPV6, int(is_v6))  # else ZeroMQ would use IPv6's form of IPv4 addresses in what it tells
+    socket.set(zmq.IPV6, int(is_v6))  # with IPv6 on, ZeroMQ would report IPv4 addresses in IPv6 form
     try:
-        socket.bind(where if port else where[: where.rindex(":")] + ":*")
+        socket.bind(target if port else target[: target.rindex(":")] + ":*")
     finally:
         socket.set(zmq.IPV6, 0)
     return port or int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
@@ -175,7 +175,7 @@ def _bind_one(socket: zmq.Socket[bytes], address: str, port: int) -> int:
 def _bind_error(error: zmq.ZMQError, address: str, port: int | None) -> BindError:
     number = error.errno or 0
     hints = {
-        errno.EADDRINUSE: "another socket has that port: choose another, or leave port= out for a free one",
+        errno.EADDRINUSE: "another socket has that port: choose another one, or omit port= for a free one",
         errno.EADDRNOTAVAIL: "this host has no such address",
         errno.ENODEV: "this host has no such address",
         errno.EACCES: "ports below 1024 need root",

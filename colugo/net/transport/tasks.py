@@ -9,11 +9,11 @@ _CANCEL_WAIT_S = 2.0
 
 
 class Tasks:
-    """The tasks of one owner; each failure is logged, and none outlives the owner.
+    """The tasks of one owner; failures are logged, and no task outlives the owner.
 
     Args:
-        label: whose tasks they are, for their names.
-        logger: where failures are logged.
+        label: the owner, for the names of the tasks.
+        logger: the logger of failures.
     """
 
     def __init__(self, label: str, logger: logging.Logger) -> None:
@@ -35,8 +35,8 @@ class Tasks:
 
         Args:
             task: the task.
-            name: what it does.
-            finished: gets the task when it has ended, and sees to its failure; None to log that.
+            name: the purpose of the task.
+            finished: called with the finished task, and handles its failure; None to log failures.
         """
         task.set_name(f"colugo {self._label} {name}")
         self._tasks.add(task)
@@ -45,7 +45,7 @@ class Tasks:
         return task
 
     async def cancel(self) -> None:
-        """Cancel them all and wait until they have ended, two seconds at most; who goes on is logged."""
+        """Cancel all tasks and wait up to two seconds for their end; log those that keep running."""
         tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
             task.cancel()

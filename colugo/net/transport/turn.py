@@ -1,14 +1,14 @@
-"""Turns of the loop: what is sent in one of them leaves together."""
+"""Turns of the loop, in which messages are gathered into a batch."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class Turn:
-    """Tells the first thing of a turn from those that follow, and when the turn is over.
+    """A turn of the loop, from its first message to a callback at its end.
 
     Args:
-        on_end: called when a turn that has begun is over.
+        on_end: called at the end of a turn that has begun.
     """
 
     __slots__ = ("_begun", "_on_end")
@@ -18,7 +18,7 @@ class Turn:
         self._begun = False
 
     def begin(self) -> bool:
-        """Whether this is the first thing of its turn."""
+        """Begin a turn; return False if one has begun already."""
         if self._begun:
             return False
         self._begun = True

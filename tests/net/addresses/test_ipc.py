@@ -169,7 +169,7 @@ def test_a_folder_that_others_may_touch_is_not_used_and_that_is_logged(
 
     run(main())
     assert files(folder) == []
-    told = [one for one in caplog.records if "is not a folder of this user alone" in one.getMessage()]
+    told = [one for one in caplog.records if "must be a folder that belongs to this user" in one.getMessage()]
     assert [(one.name, one.levelname) for one in told] == [("server", "WARNING"), ("reader", "WARNING")]
 
 
@@ -184,7 +184,7 @@ def test_a_path_that_is_too_long_for_a_socket_means_tcp_and_is_logged(
         publishers = [node.add_publisher("t"), node.add_publisher("u")]
         node.stop()
     assert [len(one.endpoints) for one in publishers] == [1, 1]
-    assert caplog.text.count("have more than 100 bytes") == 1
+    assert caplog.text.count("are longer than 100 bytes") == 1
     assert list(long.iterdir()) == []
 
 
@@ -349,7 +349,7 @@ def test_one_that_runs_out_of_descriptors_takes_its_file_away_and_lives_on(folde
         assert program.interrupt() == 0
 
     with Program(["-c", BRIM], realm=realm) as program:
-        program.expect("nearly as many open files as it may have")
+        program.expect("almost reached its limit of open files")
         assert wait_until(lambda: files(folder) == [])
         program.expect("full")
         run(main(program))
@@ -362,5 +362,5 @@ def test_with_many_sockets_and_few_descriptors_some_have_a_file_and_all_are_met(
         count = int(program.expect("of 60 have a file").split()[0])
         assert 5 < count < 40
         assert program.wait() == 0
-        assert sum("may not open enough files" in line for line in program.lines) == 1
+        assert sum("limit of open files is too low" in line for line in program.lines) == 1
     assert files(folder) == []

@@ -78,7 +78,7 @@ def test_of_several_interfaces_some_may_be_gone_for_a_while_but_not_all_and_none
     now = scope_now("lo,gone0")
     assert now.addresses == resolve_scope("lo").addresses
     assert now.wanted == "lo,gone0"
-    assert now.note == "gone0 is not there now"
+    assert now.note == "gone0 is missing now"
     with pytest.raises(ConfigurationError, match="no interface or address 'gone0, gone1'"):
         scope_now("gone0,gone1")
 
@@ -94,7 +94,7 @@ def test_one_who_cannot_follow_the_network_does_not_keep_the_others_from_it(
         told = Collector()
         for follower in (fail, told):
             watch.follow(follower)
-        watch.look()
+        watch.check()
         assert told.items == [resolve_scope("lo")] == [watch.scope]
         assert "not to lo (127.0.0.1" in caplog.text
         for follower in (fail, told):
@@ -126,7 +126,7 @@ def test_a_look_at_the_network_that_costs_much_and_not_one_that_is_held_up_delay
         watch = ScopeWatch.of(resolve_scope("lo"))
         told = Collector()
         watch.follow(told)
-        watch._look_again()
+        watch._check_again()
         assert watch._timer is not None
         assert least_s < watch._timer.when() - asyncio.get_running_loop().time() <= most_s
         watch._timer.cancel()
