@@ -1,4 +1,4 @@
-"""How a node finds others, unless it is given a directory."""
+"""The default choice of a node's directory."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ from colugo.net.runtime import Runtime
 
 @dataclass(frozen=True, slots=True)
 class DirectoryChoice:
-    """mDNS, and links to other nodes.
+    """A directory of links to other nodes, with or without mDNS.
 
     Attributes:
-        runtime: the node's.
-        peers: given by address.
+        runtime: the node's runtime.
+        peers: the static peers.
         mdns: whether to use mDNS.
     """
 
@@ -26,15 +26,15 @@ class DirectoryChoice:
 
     @property
     def note(self) -> str:
-        """What the user should know of it; empty if it is as always."""
+        """A remark for the user; empty for mDNS without static peers."""
         peers = f"peers {', '.join(map(str, self.peers))}" if self.peers else ""
         if self.mdns:
             return peers
-        return f"without mDNS, {peers or 'only who links to this node is found'}"
+        return f"without mDNS, {peers or 'only nodes that link to this one are found'}"
 
     def make(self) -> Directory:
-        """The directory, on the running loop."""
+        """Create the directory, on the running loop."""
         static = StaticDirectory(self.runtime, self.peers)
         if not self.mdns:
             return static
-        return CombinedDirectory([MdnsDirectory(self.runtime.scope), static], overhear=static.hear)
+        return CombinedDirectory([MdnsDirectory(self.runtime.scope), static], observer=static.observe)

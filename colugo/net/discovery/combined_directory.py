@@ -11,25 +11,25 @@ _MAX_LOST = 4096
 
 
 class CombinedDirectory:
-    """What any of several directories knows; of what several of them know, the first one's word counts.
+    """The union of several directories; if several know a socket, the first one's advertisement counts.
 
     Args:
         directories: the directories.
-        overhear: called with each event of the first one, besides.
+        observer: also called with each event of the first directory.
     """
 
     def __init__(
-        self, directories: list[Directory], overhear: Callable[[DirectoryEvent], None] = lambda _: None
+        self, directories: list[Directory], observer: Callable[[DirectoryEvent], None] = lambda _: None
     ) -> None:
         self._directories = directories
-        self._overhear = overhear
+        self._observer = observer
         self._listener: Listener | None = None
         self._known: dict[bytes, dict[int, Advertisement]] = {}
         self._lost_by: dict[tuple[bytes, int], None] = {}
 
     @property
     def status(self) -> DirectoryStatus:
-        """What there is to say of all of them."""
+        """The combined status of all directories."""
         each = [directory.status for directory in self._directories]
         return DirectoryStatus(
             mdns=any(one.mdns for one in each),
@@ -38,39 +38,39 @@ class CombinedDirectory:
         )
 
     async def open(self, listener: Listener) -> None:
-        """Begin with all of them."""
+        """Open all directories."""
         self._listener = listener
         for number, directory in enumerate(self._directories):
             await directory.open(partial(self._on_event, number))
 
     def advertise(self, advertisement: Advertisement) -> None:
-        """Tell everyone, by all of them."""
+        """Advertise a socket in all directories."""
         for directory in self._directories:
             directory.advertise(advertisement)
 
     def withdraw(self, advertisement: Advertisement) -> None:
-        """Tell everyone that it is gone."""
+        """Withdraw a socket from all directories."""
         for directory in self._directories:
             directory.withdraw(advertisement)
 
     def suspect(self, advertisement: Advertisement) -> None:
-        """Let all of them look; it is down when none of them knows it any more."""
+        """Have all directories verify a socket; it is down when none of them knows it any more."""
         for directory in self._directories:
             directory.suspect(advertisement)
 
     def vouch(self, advertisement: Advertisement) -> None:
-        """Let those take it for advertised again that had lost it."""
+        """Restore a socket in the directories that had lost it."""
         for number, directory in enumerate(self._directories):
             if (advertisement.socket_id, number) in self._lost_by:
                 directory.vouch(advertisement)
 
     async def close(self) -> None:
-        """Withdraw what is left and stop."""
+        """Close all directories."""
         await asyncio.gather(*(directory.close() for directory in self._directories))
 
     def _on_event(self, number: int, event: DirectoryEvent) -> None:
         if number == 0:
-            self._overhear(event)
+            self._observer(event)
         key = event.advertisement.socket_id
         self._lost_by.pop((key, number), None)
         if event.change is DirectoryChange.LOST:
@@ -84,13 +84,13 @@ class CombinedDirectory:
         else:
             by_source.pop(number, None)
         now = _first(by_source)
-        if now is None:  # if only lost by one of them, it may come back
+        if now is None:
             del self._known[key]
-            self._tell(DirectoryEvent(event.change, event.advertisement))
+            self._notify(DirectoryEvent(event.change, event.advertisement))
         elif now != before or event.change is DirectoryChange.UP:
-            self._tell(DirectoryEvent(DirectoryChange.UP, now))
+            self._notify(DirectoryEvent(DirectoryChange.UP, now))
 
-    def _tell(self, event: DirectoryEvent) -> None:
+    def _notify(self, event: DirectoryEvent) -> None:
         if self._listener is not None:
             self._listener(event)
 

@@ -1,4 +1,4 @@
-"""The links over which nodes exchange what they know, and the beat that keeps them alive."""
+"""The links over which nodes exchange advertisements, and the ticks that keep them alive."""
 
 import asyncio
 import errno
@@ -17,7 +17,7 @@ from colugo.protocol.membership.membership import Membership
 _FAREWELL_S = 0.1
 TICK_S = 1.0
 SILENT_S = 3.5
-"""A link over which nothing has come for so long, not even ticks, is down."""
+"""The time without a message, not even a tick, after which a link is down."""
 MAX_INCOMING = 1024
 _LATE_S = 2.5
 
@@ -26,25 +26,24 @@ _NOTHING = NodeEntries()
 
 @dataclass(slots=True)
 class _Incoming:
-    """A link that another node has made.
+    """A link that another node has established.
 
     Attributes:
-        node: its id.
-        heard_at: when something last came.
+        node: the other node's id.
+        received_at: the time of its last message, in seconds of the loop's clock.
     """
 
     node: str
-    heard_at: float
+    received_at: float
 
 
 class Exchange:
-    """All links of one node, those that it makes and those that come to its endpoint.
+    """All links of one node: outgoing ones, and incoming ones at its endpoint.
 
     Args:
-        runtime: the node's.
-        membership: what it knows.
-        on_links: called when a link has come up or has ended, with the id of the node if that is not there
-            any more.
+        runtime: the node's runtime.
+        membership: the node's table of other nodes and their sockets.
+        on_links: called after a link comes up, with None, or goes down, with the other node's id.
     """
 
     def __init__(
@@ -62,54 +61,52 @@ class Exchange:
         self._ticker: asyncio.Task[None] | None = None
         self._flushing = False
         self._closed = False
-        self._endpoint.route(FrameKind.GREETING, self._greeted)
-        self._endpoint.route(FrameKind.ENTRIES, self._received)
+        self._endpoint.route(FrameKind.GREETING, self._accept_link)
+        self._endpoint.route(FrameKind.ENTRIES, self._take_incoming)
 
     def linked_nodes(self) -> set[str]:
-        """The ids of the nodes at the other ends."""
+        """Return the ids of the linked nodes."""
         return {node for _, node in self._up()}
 
     def link(self, label: str, find: Find, *, level: int = logging.WARNING) -> PeerLink:
-        """Make a link, and keep it up.
+        """Establish a link, and keep it up.
 
         Args:
-            label: the peer, for the log.
-            find: gives the endpoints to try.
-            level: of what is logged when it does not work.
+            label: the peer's name in the log.
+            find: returns the endpoints to try.
+            level: the log level of failures.
         """
         link = PeerLink(
             self._runtime.sockets,
             label,
             self._greeting,
             find,
-            on_up=self._came_up,
-            on_entries=self._heard,
-            on_down=self._went_down,
+            self,
             logger=self._runtime.logger,
             level=level,
             tasks=self._tasks,
         )
         self._outgoing[link] = None
-        self._tick_on()
+        self._start_ticks()
         return link
 
     def unlink(self, link: PeerLink) -> None:
-        """End a link that was made here."""
+        """End an outgoing link."""
         self._outgoing.pop(link, None)
         self._membership.close_link(link)
         link.close()
 
     def flush(self) -> None:
-        """Send what is urgent, when this turn of the loop is over."""
+        """Send urgent entries at the end of this turn of the loop."""
         if not self._flushing and not self._closed and (self._incoming or self._outgoing):
             self._flushing = True
             self._loop.call_soon(self._flush)
 
     async def close(self) -> None:
-        """Send what is left, and end all links that were made here."""
+        """Send the remaining entries, and end all outgoing links."""
         if self._ticker is not None:
             self._ticker.cancel()
-        told = bool(self._incoming or self._outgoing)
+        linked = bool(self._incoming or self._outgoing)
         self._flush()
         self._closed = True
         for link in self._outgoing:
@@ -117,7 +114,7 @@ class Exchange:
         self._outgoing.clear()
         self._incoming.clear()
         await self._tasks.cancel()
-        if told:  # it takes a link or two until all know that it goes, and that nobody is lost
+        if linked:  # until the goodbye has spread over a link or two, so that no node reports a loss
             await asyncio.sleep(_FAREWELL_S)
 
     def _up(self) -> Iterator[tuple[PeerLink | bytes, str]]:
@@ -146,53 +143,58 @@ class Exchange:
         if failed == errno.EHOSTUNREACH and isinstance(link, bytes):
             self._ended(link)
         elif failed and message is not _NOTHING:
-            self._membership.restart_link(link)  # with the next tick
+            self._membership.restart_link(link)  # retried with the next tick
         return not failed
 
     # --- ticks
 
-    def _tick_on(self) -> None:
+    def _start_ticks(self) -> None:
         if self._ticker is None or self._ticker.done():
             self._ticker = self._tasks.spawn(self._tick(), "ticks")
 
     async def _tick(self) -> None:
-        """As long as there are links."""
+        """Send ticks as long as links or other nodes exist."""
         before = self._loop.time()
         while self._outgoing or self._incoming or self._membership.size > 1:
             await asyncio.sleep(TICK_S)
             now = self._loop.time()
             self._membership.tick(now)
-            if now - before < _LATE_S:  # else others may have been heard, but not read yet
+            if now - before < _LATE_S:  # otherwise messages may have arrived, but not been read yet
                 self._drop_silent(now)
             before = now
             self._flush(tick=True)
 
     def _drop_silent(self, now: float) -> None:
         for link in list(self._outgoing):
-            if link.up and now - link.heard_at > SILENT_S:
+            if link.up and now - link.received_at > SILENT_S:
                 link.drop()
         for identity, incoming in list(self._incoming.items()):
-            if now - incoming.heard_at > SILENT_S:
+            if now - incoming.received_at > SILENT_S:
                 self._ended(identity)
 
-    # --- links that were made here
+    # --- outgoing links
 
-    def _came_up(self, link: PeerLink) -> None:
-        self._membership.close_link(link)  # greeted anew: it may be another node now
+    def on_link_up(self, link: PeerLink) -> None:
+        """Begin the exchange over an outgoing link."""
+        self._membership.close_link(link)  # after another greeting, it may be another node
         self._membership.open_link(link, self._loop.time())
         self._on_links(None)
         self.flush()
 
-    def _heard(self, link: PeerLink, message: NodeEntries) -> None:
-        self._take(link, message)
+    def on_entries(self, link: PeerLink | bytes, message: NodeEntries) -> None:
+        """Take entries that have arrived over a link."""
+        self._membership.receive(link, message, self._loop.time())
+        if self._membership.urgent:
+            self.flush()
 
-    def _went_down(self, link: PeerLink) -> None:
+    def on_link_down(self, link: PeerLink) -> None:
+        """End the exchange over an outgoing link."""
         self._membership.close_link(link)
-        self._loop.call_soon(self._on_links, link.node)  # when the link says so, too
+        self._loop.call_soon(self._on_links, link.node)  # when `link.node` is None already
 
-    # --- links that others have made
+    # --- incoming links
 
-    def _greeted(self, identity: bytes, body: bytes) -> None:
+    def _accept_link(self, identity: bytes, body: bytes) -> None:
         greeting = decode_body(body, Greeting)
         if self._closed:
             return
@@ -202,8 +204,8 @@ class Exchange:
             reason = f"its realm is {self._greeting.realm!r}, not {greeting.realm[:100]!r}"
             self._endpoint.complain(
                 f"realm {greeting.node}",
-                f"node {greeting.name!r} of realm {greeting.realm!r} has this one as its peer, which is of "
-                f"realm {self._greeting.realm!r}: refused",
+                f"refused node {greeting.name!r}, which has this one as its peer: its realm is "
+                f"{greeting.realm!r}, not {self._greeting.realm!r}",
             )
         elif known is None and len(self._incoming) >= MAX_INCOMING:
             reason = f"it has {MAX_INCOMING} links already"
@@ -218,27 +220,22 @@ class Exchange:
             self._membership.close_link(identity)
         self._incoming[identity] = _Incoming(greeting.node, self._loop.time())
         self._membership.open_link(identity, self._loop.time())
-        self._tick_on()
+        self._start_ticks()
         self._on_links(None)
         self.flush()
 
-    def _received(self, identity: bytes, body: bytes) -> None:
+    def _take_incoming(self, identity: bytes, body: bytes) -> None:
         incoming = self._incoming.get(identity)
         if incoming is None:
             again = Refusal("there is no link to you", again=True)
             self._endpoint.send(identity, encode_control(FrameKind.REFUSAL, again))
             return
         message = decode_body(body, NodeEntries)
-        incoming.heard_at = self._loop.time()
-        self._take(identity, message)
+        incoming.received_at = self._loop.time()
+        self.on_entries(identity, message)
 
     def _ended(self, identity: bytes) -> None:
         incoming = self._incoming.pop(identity, None)
         if incoming is not None:
             self._membership.close_link(identity)
             self._on_links(incoming.node)
-
-    def _take(self, link: PeerLink | bytes, message: NodeEntries) -> None:
-        self._membership.receive(link, message, self._loop.time())
-        if self._membership.urgent:
-            self.flush()

@@ -1,7 +1,6 @@
-"""A directory in memory, for tests: a network of nodes of one process, without a network."""
+"""A directory in memory, for tests that run nodes in one process without mDNS."""
 
 import threading
-from collections.abc import Callable
 
 from tornado.ioloop import IOLoop
 
@@ -10,43 +9,43 @@ from colugo.protocol.advertisement import Advertisement
 
 
 class MemoryNetwork:
-    """What the directories of one network share; nodes may run on different threads."""
+    """The shared state of the directories of one network; nodes may run on different threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._advertisements: dict[bytes, Advertisement] = {}
-        self._tell: list[Callable[[DirectoryEvent], None]] = []
+        self._listeners: list[Listener] = []
 
-    def join(self, tell: Callable[[DirectoryEvent], None]) -> None:
-        """Add a listener, which is told what is there."""
+    def join(self, listener: Listener) -> None:
+        """Add a listener, and notify it of all known sockets."""
         with self._lock:
-            self._tell.append(tell)
-            there = list(self._advertisements.values())
-            for advertisement in there:
-                tell(DirectoryEvent(DirectoryChange.UP, advertisement))
+            self._listeners.append(listener)
+            known = list(self._advertisements.values())
+            for advertisement in known:
+                listener(DirectoryEvent(DirectoryChange.UP, advertisement))
 
-    def leave(self, tell: Callable[[DirectoryEvent], None]) -> None:
+    def leave(self, listener: Listener) -> None:
         """Remove a listener."""
         with self._lock:
-            self._tell.remove(tell)
+            self._listeners.remove(listener)
 
     def change(self, event: DirectoryEvent) -> None:
-        """Apply a change and tell everyone."""
+        """Apply a change, and notify all listeners."""
         key = event.advertisement.socket_id
         with self._lock:
             if event.change is DirectoryChange.UP:
                 self._advertisements[key] = event.advertisement
             elif self._advertisements.pop(key, None) is None:
                 return
-            for tell in self._tell:
-                tell(event)
+            for listener in self._listeners:
+                listener(event)
 
 
 class MemoryDirectory:
     """One node's view of a `MemoryNetwork`.
 
     Args:
-        network: shared by the nodes that shall find each other.
+        network: the network, shared by the nodes that should find each other.
     """
 
     def __init__(self, network: MemoryNetwork) -> None:
@@ -57,40 +56,40 @@ class MemoryDirectory:
 
     @property
     def status(self) -> DirectoryStatus:
-        """What there is to say of it."""
+        """The status of the directory, which is empty."""
         return DirectoryStatus()
 
     async def open(self, listener: Listener) -> None:
         """Join the network."""
         self._loop = IOLoop.current()
         self._listener = listener
-        self._network.join(self._tell)
+        self._network.join(self._notify)
 
     def advertise(self, advertisement: Advertisement) -> None:
-        """Tell everyone."""
+        """Advertise a socket to the network."""
         self._own[advertisement.socket_id] = advertisement
         self._network.change(DirectoryEvent(DirectoryChange.UP, advertisement))
 
     def withdraw(self, advertisement: Advertisement) -> None:
-        """Tell everyone that it is gone."""
+        """Withdraw a socket from the network."""
         self._own.pop(advertisement.socket_id, None)
         self._network.change(DirectoryEvent(DirectoryChange.DOWN, advertisement))
 
     def suspect(self, advertisement: Advertisement) -> None:
-        """Nothing to ask: whoever is gone from memory has withdrawn."""
+        """Do nothing: sockets leave this network only by withdrawal."""
 
     def vouch(self, advertisement: Advertisement) -> None:
-        """Nothing to do: nobody is lost from memory."""
+        """Do nothing: this network loses no sockets."""
 
     async def close(self) -> None:
-        """Leave the network."""
+        """Withdraw all sockets, and leave the network."""
         if self._listener is not None:
-            self._network.leave(self._tell)
+            self._network.leave(self._notify)
             self._listener = None
         for advertisement in list(self._own.values()):
             self.withdraw(advertisement)
 
-    def _tell(self, event: DirectoryEvent) -> None:
+    def _notify(self, event: DirectoryEvent) -> None:
         if self._loop is not None:
             self._loop.add_callback(self._deliver, event)
 

@@ -1,9 +1,10 @@
-"""A link to another node's endpoint, from the connecting side."""
+"""An outgoing link to another node's endpoint."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Protocol
 
 import zmq
 from tornado.ioloop import IOLoop
@@ -17,29 +18,40 @@ from colugo.protocol.membership.control import MAX_CONTROL_BYTES, decode_body, d
 from colugo.protocol.membership.entries import Greeting, NodeEntries, Refusal
 
 _ATTEMPT_S = 2.0
-"""How long one address is tried, and how long a lost connection may take to come back by itself."""
+"""The timeout of an address, and of ZeroMQ's own reconnection."""
 _PAUSE_S = 1.0
 _REFUSED_S = 10.0
-_TELL_AFTER = 3
+_LOG_AFTER = 3
 _HWM = 1000
 
 Find = Callable[[], Awaitable[list[str]]]
 
 
+class PeerLinkListener(Protocol):
+    """The owner of outgoing links."""
+
+    def on_link_up(self, link: "PeerLink") -> None:
+        """Take note that the peer has greeted."""
+
+    def on_entries(self, link: "PeerLink", message: NodeEntries) -> None:
+        """Take entries of the peer."""
+
+    def on_link_down(self, link: "PeerLink") -> None:
+        """Take note that a link that was up is down; `link.node` still names the peer."""
+
+
 class PeerLink:
-    """Connects for as long as it is there: to one address after another, and anew after each loss.
+    """A link that tries one address after another, and reconnects after each loss.
 
     Args:
-        sockets: where sockets are made.
-        label: the peer, for the log.
-        greeting: what this node says of itself.
-        find: gives the endpoints to try.
-        on_up: called with this link when the peer has greeted.
-        on_entries: called with this link and what has come.
-        on_down: called with this link when it was up and is no more.
-        logger: the node's.
-        level: of what it logs when it does not work.
-        tasks: owner of its task.
+        sockets: the maker of the node's sockets.
+        label: the peer's name in the log.
+        greeting: this node's greeting.
+        find: returns the endpoints to try.
+        listener: the owner.
+        logger: the node's logger.
+        level: the log level of failures.
+        tasks: the owner of its task.
     """
 
     def __init__(
@@ -48,10 +60,8 @@ class PeerLink:
         label: str,
         greeting: Greeting,
         find: Find,
+        listener: PeerLinkListener,
         *,
-        on_up: Callable[["PeerLink"], None],
-        on_entries: Callable[["PeerLink", NodeEntries], None],
-        on_down: Callable[["PeerLink"], None],
         logger: logging.Logger,
         level: int,
         tasks: Tasks,
@@ -60,42 +70,40 @@ class PeerLink:
         self._sockets = sockets
         self._greeting = greeting
         self._find = find
-        self._on_up = on_up
-        self._on_entries = on_entries
-        self._on_down = on_down
+        self._listener = listener
         self._logger = logger
         self._level = level
         self._connector: Connector | None = None
         self._changed = asyncio.Event()
         self._pause_s = 0.0
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self.node: str | None = None
-        """The id of the node at the other side, while the link is up."""
+        """The id of the other node while the link is up."""
         self.is_self = False
-        """Whether this node itself was at the other side."""
-        self.heard_at = 0.0
-        """When something last came."""
+        """True if the other node turned out to be this one."""
+        self.received_at = 0.0
+        """The time of the last message, in seconds of the loop's clock."""
         self._task = tasks.spawn(self._run(), f"link to {label}")
 
     @property
     def up(self) -> bool:
-        """Whether both have greeted."""
+        """True if both nodes have greeted."""
         return self.node is not None
 
     def send(self, message: NodeEntries) -> bool:
-        """Send if it is up; whether there was room."""
+        """Send entries; return False if the link is down or its queue is full."""
         if self._connector is None or self.node is None:
             return False
         return self._send(FrameKind.ENTRIES, message)
 
     def drop(self) -> None:
-        """Nothing comes any more: connect anew."""
+        """Reconnect after the peer has fallen silent."""
         self._down()
         self._disconnect()
         self._changed.set()
 
     def close(self) -> None:
-        """End it; what was sent still leaves, for half a second at most. Nothing is reported."""
+        """Close the link without notifying the listener; sent messages linger for half a second at most."""
         self.node = None
         self._task.cancel()
         self._disconnect()
@@ -106,27 +114,27 @@ class PeerLink:
             while not self.is_self:
                 endpoints = await self._find()
                 if not endpoints:
-                    self._tell("has no address that this node may use; it is looked for again and again")
+                    self._log_once("has no address that this node can use; resolving it again")
                 for endpoint in endpoints:
                     if await self._stay(endpoint):
                         failures = 0
                     if self.is_self:
                         break
                 failures += 1
-                if failures == _TELL_AFTER:
-                    self._tell("does not answer; it is tried again and again")
+                if failures == _LOG_AFTER:
+                    self._log_once("does not answer; retrying")
                 await asyncio.sleep(self._pause_s or (0 if endpoints else _PAUSE_S))
         finally:
             self._disconnect()
 
     async def _stay(self, endpoint: str) -> bool:
-        """Connect, and stay as long as that works; whether it did."""
+        """Connect, and stay as long as the link is up; return True if it was up."""
         self._pause_s = 0.0
         worked = False
         try:
             self._connect(endpoint)
         except zmq.ZMQError as error:
-            self._tell(f"cannot be connected to: {error}")
+            self._log_once(f"is not reachable: {error}")
             await asyncio.sleep(_PAUSE_S)
             return False
         while self._connector is not None:
@@ -142,7 +150,7 @@ class PeerLink:
 
     def _connect(self, endpoint: str) -> None:
         socket = self._sockets.dealer()
-        socket.set(zmq.IMMEDIATE, 1)  # what waits for a connection would be old when there is one
+        socket.set(zmq.IMMEDIATE, 1)  # queued messages would be outdated when a connection is made
         socket.set(zmq.SNDHWM, _HWM)
         socket.set(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
         try:
@@ -174,7 +182,7 @@ class PeerLink:
 
     def _down(self) -> None:
         if self.node is not None:
-            self._on_down(self)
+            self._listener.on_link_down(self)
             self.node = None
 
     def _disconnect(self) -> None:
@@ -195,7 +203,7 @@ class PeerLink:
 
     def on_message(self, frames: list[bytes]) -> None:
         """Take a control message."""
-        self.heard_at = asyncio.get_running_loop().time()
+        self.received_at = asyncio.get_running_loop().time()
         try:
             if len(frames) != 1:
                 raise FrameError(f"a message of {len(frames)} frames")  # noqa: TRY301
@@ -203,11 +211,11 @@ class PeerLink:
             if kind is FrameKind.GREETING:
                 self._greeted(decode_body(body, Greeting))
             elif kind is FrameKind.ENTRIES and self.up:
-                self._on_entries(self, decode_body(body, NodeEntries))
+                self._listener.on_entries(self, decode_body(body, NodeEntries))
             elif kind is FrameKind.REFUSAL:
                 self._refused(decode_body(body, Refusal))
         except FrameError as error:
-            self._tell(f"sends what is not understood: {error}")
+            self._log_once(f"sends invalid messages: {error}")
 
     def _greeted(self, greeting: Greeting) -> None:
         if greeting.node == self._greeting.node:
@@ -216,8 +224,8 @@ class PeerLink:
             self._disconnect()
         else:
             self.node = greeting.node
-            self._told.clear()
-            self._on_up(self)
+            self._logged.clear()
+            self._listener.on_link_up(self)
         self._changed.set()
 
     def _refused(self, refusal: Refusal) -> None:
@@ -225,13 +233,13 @@ class PeerLink:
         if refusal.again:
             self._greet()
             return
-        self._tell(f"refuses the link: {refusal.reason}")
+        self._log_once(f"refuses the link: {refusal.reason}")
         self._pause_s = _REFUSED_S
         self._disconnect()
         self._changed.set()
 
-    def _tell(self, text: str) -> None:
-        """Log it, once until the link has been up."""
-        if text not in self._told:
-            self._told.add(text)
+    def _log_once(self, text: str) -> None:
+        """Log a failure, once until the link has been up."""
+        if text not in self._logged:
+            self._logged.add(text)
             self._logger.log(self._level, "peer %s %s", self.label, text)

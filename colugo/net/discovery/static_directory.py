@@ -1,16 +1,17 @@
-"""The directory for networks without multicast: nodes that are given by address tell of all the others."""
+"""The directory for networks without multicast: static peers pass on the sockets of all nodes."""
 
 import asyncio
 import logging
 from collections.abc import Iterable
 from functools import partial
 
-from colugo.net.addresses.probe import candidates
+from colugo.errors import FrameError, RemoteError, RequestTimeoutError
+from colugo.net.addresses.probe import ProbeAnswer, candidates, probe
 from colugo.net.directory import DirectoryChange, DirectoryEvent, DirectoryStatus, Listener
 from colugo.net.discovery.exchange import Exchange
-from colugo.net.discovery.liveness import is_dead
 from colugo.net.discovery.peer_link import PeerLink
 from colugo.net.discovery.static_peers import StaticPeer
+from colugo.net.node_endpoint import ask
 from colugo.net.runtime import Runtime
 from colugo.net.transport.tasks import Tasks
 from colugo.protocol.advertisement import Advertisement, SocketKind, endpoint
@@ -18,11 +19,12 @@ from colugo.protocol.membership.member_link import MemberState
 from colugo.protocol.membership.membership import Membership
 
 LINKS = 2
-"""To how many nodes one links that it was not given: two, so that none of them is needed."""
+"""The number of links to other nodes than static peers: two, so that the network survives the loss of one."""
 _UP_WITHIN_S = 3.0
-_PASS_OVER_S = 30.0
-_HEAD_START_S = 0.25
-"""Connections of sockets break together with links; their loss is to be told first, as one."""
+_SKIP_S = 30.0
+_PROBE_AFTER_S = 0.25
+"""Connections of sockets break together with links; the sockets' losses should be reported first."""
+_ANSWER_MS = 1000
 LINKED, LINKED_TO_ITSELF, NOT_LINKED = "linked", "this node itself", "not linked"
 _CHANGES = {
     MemberState.ALIVE: DirectoryChange.UP,
@@ -32,14 +34,14 @@ _CHANGES = {
 
 
 class StaticDirectory:
-    """A node's directory of those that it is linked with, directly or by others.
+    """A directory of the nodes that a node is linked with, directly or indirectly.
 
-    Beside the peers that it was given, it links to the two of the lowest ids among those it knows: so those
-    who were given the same peer stay together when that is gone.
+    In addition to its static peers, the node links to the two known nodes with the lowest ids, so that nodes
+    with the same static peer stay connected when that peer ends.
 
     Args:
-        runtime: the node's.
-        peers: given by address.
+        runtime: the node's runtime.
+        peers: the static peers.
     """
 
     def __init__(self, runtime: Runtime, peers: Iterable[StaticPeer] = ()) -> None:
@@ -52,10 +54,10 @@ class StaticDirectory:
         self._membership: Membership | None = None
         self._exchange: Exchange | None = None
         self._nodes: dict[str, Advertisement] = {}
-        """The endpoints of the nodes in the table, without this one's."""
+        """The endpoints of the other nodes in the table, by node id."""
         self._nearby: dict[str, Advertisement] = {}
         self._chosen: dict[str, PeerLink] = {}
-        self._passed_over: dict[str, float] = {}
+        self._skipped_until: dict[str, float] = {}
         self._probing: set[str] = set()
         self._choosing = False
         self._publishing = False
@@ -63,39 +65,39 @@ class StaticDirectory:
 
     @property
     def status(self) -> DirectoryStatus:
-        """What there is to say of it."""
+        """The state of the links to static peers."""
         return DirectoryStatus(peers={link.label: _state(link) for link in self._given})
 
     async def open(self, listener: Listener) -> None:
-        """Link to the given peers, and let others link to this node."""
+        """Link to the static peers, and accept links of other nodes."""
         loop = asyncio.get_running_loop()
         self._listener = listener
-        self._membership = Membership(self._own_id, self._runtime.realm, self._changed, loop.time())
+        self._membership = Membership(self._own_id, self._runtime.realm, self._on_member_change, loop.time())
         self._exchange = Exchange(self._runtime, self._membership, self._on_links)
         find = self._find_given
         self._given = [self._exchange.link(str(peer), partial(find, peer)) for peer in self._peers]
 
     def advertise(self, advertisement: Advertisement) -> None:
-        """Tell everyone who is linked."""
+        """Advertise a socket to all linked nodes."""
         self._own[advertisement.socket_id] = advertisement
-        self._tell(DirectoryChange.UP, advertisement)
-        self._publish_soon()
+        self._notify(DirectoryChange.UP, advertisement)
+        self._schedule_publication()
 
     def withdraw(self, advertisement: Advertisement) -> None:
-        """Tell everyone that it is gone."""
+        """Withdraw a socket from all linked nodes."""
         if self._own.pop(advertisement.socket_id, None) is not None:
-            self._tell(DirectoryChange.DOWN, advertisement)
-            self._publish_soon()
+            self._notify(DirectoryChange.DOWN, advertisement)
+            self._schedule_publication()
 
     def suspect(self, advertisement: Advertisement) -> None:
-        """Look whether its node is dead; if it is, everyone is told."""
+        """Probe the socket's node; if it is dead, all linked nodes learn of it."""
         self._probe(advertisement.node_id.hex())
 
     def vouch(self, advertisement: Advertisement) -> None:
-        """Nothing to do: with the connection, the links to its node come back, and tell of it."""
+        """Do nothing: the links to its node recover with the connection, and restore the socket."""
 
-    def hear(self, event: DirectoryEvent) -> None:
-        """Take in what mDNS tells of nodes: one that has links to others says so, and is linked to."""
+    def observe(self, event: DirectoryEvent) -> None:
+        """Take note of a node that mDNS has found; nodes that advertise links get one from this node."""
         node = event.advertisement
         if node.kind is not SocketKind.NODE or node.realm != self._runtime.realm:
             return
@@ -103,10 +105,10 @@ class StaticDirectory:
             self._nearby[node.node_id.hex()] = node
         else:
             self._nearby.pop(node.node_id.hex(), None)
-        self._choose_soon()
+        self._schedule_choice()
 
     async def close(self) -> None:
-        """Tell everyone that this node goes, and end the links."""
+        """Announce to all linked nodes that this node leaves, and end the links."""
         self._listener = None
         if self._exchange is None or self._membership is None:
             return
@@ -115,9 +117,9 @@ class StaticDirectory:
         await self._tasks.cancel()
         await exchange.close()
 
-    # --- what this node has
+    # --- own sockets
 
-    def _publish_soon(self) -> None:
+    def _schedule_publication(self) -> None:
         if not self._publishing and self._exchange is not None:
             self._publishing = True
             asyncio.get_running_loop().call_soon(self._publish)
@@ -126,34 +128,34 @@ class StaticDirectory:
         self._publishing = False
         if self._membership is None or self._exchange is None:
             return
-        # the endpoint first, should there be too many
+        # the endpoint first, in case there are too many
         own = sorted(self._own.values(), key=lambda one: one.kind is not SocketKind.NODE)
-        told = self._membership.publish(own, asyncio.get_running_loop().time())
-        if told < len(own):
-            text = f"this node has {len(own)} sockets; over links it tells of {told}"
+        carried = self._membership.publish(own, asyncio.get_running_loop().time())
+        if carried < len(own):
+            text = f"this node has {len(own)} sockets, but links carry only {carried} of them"
             self._runtime.endpoint.complain("sockets", text)
         self._exchange.flush()
 
-    # --- what others have
+    # --- sockets of other nodes
 
-    def _changed(self, state: MemberState, advertisement: Advertisement) -> None:
-        if advertisement.node_id.hex() == self._own_id:  # told already
+    def _on_member_change(self, state: MemberState, advertisement: Advertisement) -> None:
+        if advertisement.node_id.hex() == self._own_id:
             return
-        self._tell(_CHANGES[state], advertisement)
+        self._notify(_CHANGES[state], advertisement)
         if advertisement.kind is SocketKind.NODE:
-            self._choose_soon()
+            self._schedule_choice()
             if state is MemberState.ALIVE:
-                self._look_after_predecessors(advertisement)
+                self._probe_predecessors(advertisement)
                 self._nodes[advertisement.node_id.hex()] = advertisement
             else:
                 self._nodes.pop(advertisement.node_id.hex(), None)
 
-    def _tell(self, change: DirectoryChange, advertisement: Advertisement) -> None:
+    def _notify(self, change: DirectoryChange, advertisement: Advertisement) -> None:
         if self._listener is not None:
             self._listener(DirectoryEvent(change, advertisement))
 
-    def _look_after_predecessors(self, node: Advertisement) -> None:
-        """Who had the port of a new node before is probably dead."""
+    def _probe_predecessors(self, node: Advertisement) -> None:
+        """Probe nodes that had the port of a new node before: they are probably dead."""
         for other in self._nodes.values():
             if (
                 other.node_id != node.node_id
@@ -162,75 +164,91 @@ class StaticDirectory:
             ):
                 self._probe(other.node_id.hex())
 
-    # --- who is dead
+    # --- dead nodes
 
     def _probe(self, node: str) -> None:
         if node not in self._probing and node in self._nodes and self._exchange is not None:
             self._probing.add(node)
-            self._tasks.spawn(self._look_after(node), f"look after {node}")
+            self._tasks.spawn(self._accuse_if_dead(node), f"probe {node}")
 
-    async def _look_after(self, node: str) -> None:
+    async def _accuse_if_dead(self, node: str) -> None:
         try:
-            await asyncio.sleep(_HEAD_START_S)
+            await asyncio.sleep(_PROBE_AFTER_S)
             known = self._nodes.get(node)
-            dead = known is not None and await is_dead(self._runtime, known)
+            dead = known is not None and await self._is_dead(known)
             if dead and self._membership is not None and self._exchange is not None:
                 self._membership.report_dead(node, asyncio.get_running_loop().time())
                 self._exchange.flush()
         finally:
             self._probing.discard(node)
 
+    async def _is_dead(self, node: Advertisement) -> bool:
+        """Return True if the node's port is closed, or belongs to another program; silence proves nothing."""
+        answer, address = await probe(self._candidates(node), node.port)
+        if answer is not ProbeAnswer.ACCEPTED:
+            return answer is ProbeAnswer.REFUSED
+        try:
+            found = await ask(self._runtime.sockets, endpoint(address, node.port), "node", _ANSWER_MS)
+        except RequestTimeoutError:  # it may be busy; if not, its ticks stop
+            return False
+        except (FrameError, RemoteError):
+            return True
+        return not isinstance(found, dict) or found.get("id") != node.node_id.hex()
+
+    def _candidates(self, node: Advertisement) -> list[str]:
+        return candidates(node, self._runtime.scope, self._runtime.host_id)
+
     # --- links
 
     def _on_links(self, lost: str | None) -> None:
         if lost is not None:
             self._probe(lost)
-        self._choose_soon()
+        self._schedule_choice()
 
-    def _choose_soon(self) -> None:
+    def _schedule_choice(self) -> None:
         if not self._choosing and self._exchange is not None:
             self._choosing = True
             asyncio.get_running_loop().call_soon(self._choose)
 
     def _choose(self) -> None:
-        """Link to the two nodes of the lowest ids; to other ones only until these links are up."""
+        """Link to the two nodes with the lowest ids; keep links to others until these are up."""
         self._choosing = False
         if self._exchange is None:
             return
         now = asyncio.get_running_loop().time()
-        self._passed_over = {one: until for one, until in self._passed_over.items() if until > now}
+        self._skipped_until = {one: until for one, until in self._skipped_until.items() if until > now}
         nodes = self._nodes | {one: node for one, node in self._nearby.items() if node.linked}
         nodes.pop(self._own_id, None)
         self._unlink_others(sorted(nodes))
         linked = self._exchange.linked_nodes()
-        for node in sorted(nodes.keys() - self._passed_over.keys())[:LINKS]:
+        for node in sorted(nodes.keys() - self._skipped_until.keys())[:LINKS]:
             if node not in linked and node not in self._chosen:
                 find = partial(self._find_node, node)
                 link = self._exchange.link(str(nodes[node]), find, level=logging.DEBUG)
                 self._chosen[node] = link
                 asyncio.get_running_loop().call_later(_UP_WITHIN_S, self._check, node, link)
-        if self._own_id in self._nearby:  # else there is no mDNS
+        if self._own_id in self._nearby:  # otherwise mDNS does not work
             self._runtime.endpoint.say_linked(linked=bool(linked - self._nearby.keys()))
 
     def _unlink_others(self, nodes: list[str]) -> None:
-        """Leave those that are no more or passed over, and when two are up, those of higher ids."""
+        """End links to nodes that are gone or skipped and, once two are up, to those with higher ids."""
         if self._exchange is None:
             return
         up = 0
         for node in sorted(self._chosen, key=lambda one: (one not in nodes, one)):
             link = self._chosen[node]
-            if node not in nodes or up >= LINKS or (node in self._passed_over and not link.up):
+            if node not in nodes or up >= LINKS or (node in self._skipped_until and not link.up):
                 del self._chosen[node]
                 self._exchange.unlink(link)
             up += link.up
 
     def _check(self, node: str, link: PeerLink) -> None:
-        """One that cannot be linked to is passed over for a while."""
+        """Skip a node for a while if the link to it is not up by now."""
         if self._chosen.get(node) is link and not link.up:
             loop = asyncio.get_running_loop()
-            self._passed_over[node] = loop.time() + _PASS_OVER_S
-            loop.call_later(_PASS_OVER_S + 1, self._choose_soon)
-            self._choose_soon()
+            self._skipped_until[node] = loop.time() + _SKIP_S
+            loop.call_later(_SKIP_S + 1, self._schedule_choice)
+            self._schedule_choice()
 
     async def _find_given(self, peer: StaticPeer) -> list[str]:
         return await peer.endpoints(self._runtime.scope)
@@ -239,8 +257,7 @@ class StaticDirectory:
         known = self._nodes.get(node) or self._nearby.get(node)
         if known is None:
             return []
-        addresses = candidates(known, self._runtime.scope, self._runtime.host_id)
-        return [endpoint(one, known.port) for one in addresses]
+        return [endpoint(one, known.port) for one in self._candidates(known)]
 
 
 def _state(link: PeerLink) -> str:

@@ -1,4 +1,4 @@
-"""Nodes that are given by address, for networks where mDNS finds none."""
+"""Static peers: nodes configured by address, for networks without multicast."""
 
 import asyncio
 import ipaddress
@@ -22,11 +22,11 @@ _MAX_HOST_CHARS = 253
 
 @dataclass(frozen=True, slots=True)
 class StaticPeer:
-    """Where another node's endpoint is.
+    """The address of another node's endpoint.
 
     Attributes:
         host: an IP address or a name.
-        port: its port.
+        port: the port.
     """
 
     host: str
@@ -37,7 +37,7 @@ class StaticPeer:
 
     @property
     def address(self) -> str | None:
-        """Its host, if that is an address."""
+        """The host if it is an IP address, otherwise None."""
         try:
             ipaddress.ip_address(self.host)
         except ValueError:
@@ -45,17 +45,18 @@ class StaticPeer:
         return self.host
 
     async def endpoints(self, scope: Scope) -> list[str]:
-        """Where to connect to now: one endpoint for each of `addresses`."""
+        """Return the current endpoints, one for each of `addresses`."""
         return [endpoint(one, self.port) for one in await self.addresses(scope)]
 
     async def addresses(self, scope: Scope) -> list[str]:
-        """The addresses that its name has now.
+        """Resolve the host to its current addresses.
 
-        This host is also meant by its loopback address, where nodes are bound in scope `host` only: the
-        addresses of the scope are further ones then.
+        A loopback address stands for this host, so the addresses of the scope are added to it: only nodes of
+        scope `host` are bound to loopback.
 
         Args:
-            scope: in `host`, only addresses of this host are given, and no name server is asked.
+            scope: our addresses. In `host`, only addresses of this host are returned, and no name server is
+                queried.
         """
         host_only = scope.host_only
         if host_only and self.host != "localhost" and not _is_loopback(self.address):
@@ -95,36 +96,36 @@ def _parse(text: object, source: str) -> StaticPeer:
         )
     host = found["v6"] or found["host"]
     digits = host.replace(".", "").isdigit()
-    if found["v6"] or digits:  # a name of digits only is a mistyped address
+    if found["v6"] or digits:  # a name of digits only must be a mistyped address
         try:
             ipaddress.ip_address(host)
         except ValueError as error:
             raise ConfigurationError(f"{source}: {error} in {text!r}") from error
     elif len(host) > _MAX_HOST_CHARS or not all(host.split(".")):
-        raise ConfigurationError(f"{source}: {host!r} is not the name of a host, in {text!r}")
+        raise ConfigurationError(f"{source}: {host!r} in {text!r} is not a valid host name")
     return StaticPeer(host, port)
 
 
 async def _resolve(host: str) -> list[str]:
-    """Ask the system, on a thread: ZeroMQ would do it on the one that carries all messages."""
+    """Resolve a name on a separate thread; ZeroMQ would block its I/O thread, which carries all messages."""
     loop = asyncio.get_running_loop()
     found: asyncio.Future[list[str]] = loop.create_future()
 
-    def look() -> None:
+    def resolve() -> None:
         try:
             answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):  # not known, or not now
+        except (OSError, UnicodeError):  # unknown name, or no name server
             answers = []
         addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
-        def tell() -> None:
+        def deliver() -> None:
             if not found.done():
                 found.set_result(addresses)
 
         with suppress(RuntimeError):  # the loop has been closed meanwhile
-            loop.call_soon_threadsafe(tell)
+            loop.call_soon_threadsafe(deliver)
 
-    threading.Thread(target=look, name=f"colugo resolves {host}", daemon=True).start()
+    threading.Thread(target=resolve, name=f"colugo resolves {host}", daemon=True).start()
     return await found
 
 

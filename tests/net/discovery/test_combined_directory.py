@@ -51,7 +51,7 @@ class Both:
         self.told: list[tuple[DirectoryChange, Advertisement]] = []
         self.overheard: list[DirectoryChange] = []
         self.directory = CombinedDirectory(
-            [self.first, self.second], overhear=lambda event: self.overheard.append(event.change)
+            [self.first, self.second], observer=lambda event: self.overheard.append(event.change)
         )
         run(self.directory.open(lambda event: self.told.append((event.change, event.advertisement))))
 

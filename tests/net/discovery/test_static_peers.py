@@ -324,7 +324,7 @@ def test_a_node_of_another_realm_is_refused_and_both_sides_say_so_once(
         ):
             await until(lambda: "refuses the link: its realm is 'ours', not 'theirs'" in caplog.text)
             assert caplog.text.count("refuses the link") == 1
-            assert caplog.text.count("node 'theirs' of realm 'theirs' has this one as its peer") == 1
+            assert caplog.text.count("refused node 'theirs', which has this one as its peer") == 1
             assert (names(ours), names(theirs)) == (["ours"], ["theirs"])
 
     run(main())
@@ -392,7 +392,7 @@ def test_this_host_by_its_loopback_address_is_met_in_any_scope() -> None:
 def test_a_peer_that_does_not_answer_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with alone("one", f"127.0.0.1:{free_port()}"):
-            await until(lambda: "does not answer; it is tried again and again" in caplog.text, 15)
+            await until(lambda: "does not answer; retrying" in caplog.text, 15)
             assert caplog.text.count("does not answer") == 1
 
     run(main())
@@ -457,7 +457,7 @@ def test_the_log_says_how_others_are_found(caplog: pytest.LogCaptureFixture) -> 
             pass
 
     run(main())
-    assert "; without mDNS, only who links to this node is found" in caplog.text
+    assert "; without mDNS, only nodes that link to this one are found" in caplog.text
     assert "; without mDNS, peers 127.0.0.1:5" in caplog.text
     assert caplog.text.count("; peers 127.0.0.1:5") == 1
 
