@@ -1,4 +1,4 @@
-"""Announcing one's own sockets over mDNS, paced, and taking them back."""
+"""Paced announcements of a process's own sockets over mDNS, and goodbyes."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -14,15 +14,15 @@ _BURST = 25
 _PACE_S = 0.02
 _UPDATE_AGAIN_S = 1.2
 _GOODBYES_AFTER_S = (0.015, 0.6, 1.6)
-"""Again, for packets get lost; and later again, for zeroconf may still have an answer in a delayed queue."""
+"""Repeated because packets get lost, and once more because zeroconf may have delayed an older answer."""
 _FORGET_WITHDRAWN_S = 5.0
 
 
 class Announcer:
-    """The sockets of one responder.
+    """The announcements of one responder.
 
     Args:
-        tasks: owner of what runs in the background.
+        tasks: the owner of background tasks.
     """
 
     def __init__(self, tasks: Tasks) -> None:
@@ -37,12 +37,12 @@ class Announcer:
         self._pacer: asyncio.Task[None] | None = None
 
     def start(self, zeroconf: AsyncZeroconf) -> None:
-        """Announce by this responder what waits already and what comes."""
+        """Begin to announce pending and future sockets with this responder."""
         self._zeroconf = zeroconf
         self._pace()
 
     def owns(self, name: str) -> bool:
-        """Whether the instance is ours now, or was a moment ago: echoes may still be under way."""
+        """Return True for an own instance, or one withdrawn just now, whose echoes may still arrive."""
         if name in self._own:
             return True
         if not self._withdrawn:
@@ -52,7 +52,7 @@ class Announcer:
         return name in self._withdrawn
 
     def add(self, info: ServiceInfo) -> bool:
-        """Announce soon, without probing; False if the same is announced already."""
+        """Schedule an announcement, without probing; return False if the same is announced already."""
         before = self._own.get(info.name)
         if before is not None and _content(before) == _content(info):
             return False
@@ -65,7 +65,7 @@ class Announcer:
         return True
 
     def remove(self, names: list[str]) -> None:
-        """Say goodbye for these instances (RFC 6762 §10.1); those that are not ours are passed over."""
+        """Send goodbyes for these instances (RFC 6762 §10.1); ignore those of other responders."""
         announced = []
         for name in names:
             info = self._own.pop(name, None)
@@ -76,14 +76,14 @@ class Announcer:
             if self._unannounced.pop(name, None) is None:
                 announced.append(info)
         if announced:
-            self._say_goodbye(announced)
+            self._send_goodbye(announced)
 
     def _pace(self) -> None:
         if self._zeroconf is not None and (self._pacer is None or self._pacer.done()):
             self._pacer = self._tasks.spawn(self._announce(self._zeroconf), "announce")
 
     async def _announce(self, zeroconf: AsyncZeroconf) -> None:
-        """Register what waits, a burst at a time: all at once would overrun the network's receivers."""
+        """Register pending sockets in bursts; all at once would overrun the receivers."""
         while self._unannounced or self._changed:
             for name in [*self._unannounced, *self._changed][:_BURST]:
                 info = self._unannounced.pop(name, None)
@@ -91,15 +91,15 @@ class Announcer:
                     self._keep(await zeroconf.async_register_service(info, cooperating_responders=True), info)
                     continue
                 info = self._changed.pop(name, None)
-                if info is not None:  # not withdrawn meanwhile
+                if info is not None:  # unless withdrawn meanwhile
                     self._keep(self._update(zeroconf, info), info)
             if self._unannounced or self._changed:
                 await asyncio.sleep(_PACE_S)
 
     async def _update(self, zeroconf: AsyncZeroconf, info: ServiceInfo) -> None:
-        """Announce a change, and again after a second (RFC 6762 §8.3).
+        """Announce a change, and repeat it after a second (RFC 6762 §8.3).
 
-        Others may have heard what it replaces within the last second, and drop only what is older (§10.2).
+        Receivers keep replaced records that they received within the last second (§10.2).
         """
         await (await zeroconf.async_update_service(info))
         await asyncio.sleep(_UPDATE_AGAIN_S)
@@ -107,19 +107,19 @@ class Announcer:
 
     def _keep(self, announced: Awaitable[None], info: ServiceInfo) -> None:
         before = self._announcing.get(info.name)
-        if before is not None:  # what it goes on to announce is true no longer
+        if before is not None:  # its announcements are outdated
             before.cancel()
         task = self._tasks.keep(asyncio.ensure_future(announced), f"announce {info.name}")
         self._announcing[info.name] = task
         task.add_done_callback(partial(self._announced, info.name))
         if info.name not in self._own:  # withdrawn meanwhile
-            self._say_goodbye([info])
+            self._send_goodbye([info])
 
     def _announced(self, name: str, task: asyncio.Task[None]) -> None:
         if self._announcing.get(name) is task:
             del self._announcing[name]
 
-    def _say_goodbye(self, infos: list[ServiceInfo]) -> None:
+    def _send_goodbye(self, infos: list[ServiceInfo]) -> None:
         if self._zeroconf is None or not self._zeroconf.zeroconf.started:
             return
         zeroconf = self._zeroconf.zeroconf
@@ -136,10 +136,10 @@ class Announcer:
             ):
                 goodbye.add_answer_at_time(record, 0)
         zeroconf.async_send(goodbye)
-        for after_s in _GOODBYES_AFTER_S:  # those after the closing of zeroconf go nowhere
+        for after_s in _GOODBYES_AFTER_S:  # zeroconf drops those after its end
             self._loop.call_later(after_s, zeroconf.async_send, goodbye)
 
 
 def _content(info: ServiceInfo) -> tuple[object, ...]:
-    """What others are told; two of one name are equal for zeroconf."""
+    """Return the announced content; zeroconf compares only names."""
     return info.text, info.port, info.parsed_addresses()

@@ -1,4 +1,4 @@
-"""The directory on mDNS/DNS-SD: one instance of `_colugo._tcp.local.` a bound socket."""
+"""The directory on mDNS/DNS-SD, with an instance of `_colugo._tcp.local.` for each bound socket."""
 
 from colugo.net.addresses.interfaces import Scope
 from colugo.net.directory import DirectoryStatus, Listener
@@ -12,58 +12,58 @@ class MdnsDirectory:
     Nodes of one loop and scope share one responder, browser and cache.
 
     Args:
-        scope: the interfaces to use.
+        scope: the addresses to use.
     """
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._link: SharedResponder | None = None
+        self._responder: SharedResponder | None = None
         self._listener: Listener | None = None
         self._own: dict[bytes, Advertisement] = {}
 
     @property
     def status(self) -> DirectoryStatus:
-        """What there is to say of it."""
-        return DirectoryStatus(mdns=True, ignored={} if self._link is None else self._link.ignored)
+        """The use of mDNS, and the ignored records."""
+        return DirectoryStatus(mdns=True, ignored={} if self._responder is None else self._responder.ignored)
 
     async def open(self, listener: Listener) -> None:
-        """Ask the network at once, by a one-shot query, and browse from then on."""
+        """Send a one-shot query, and browse from now on."""
         self._listener = listener
-        self._link = SharedResponder.of(self._scope)
-        await self._link.enter(listener)
+        self._responder = SharedResponder.of(self._scope)
+        await self._responder.join(listener)
 
     def advertise(self, advertisement: Advertisement) -> None:
-        """Announce without probing (the label is unique by its id); paced, in the background.
+        """Announce a socket, paced and in the background, or a change of its addresses.
 
-        Again, with other addresses: announce the change.
+        Probing is not needed, because the id makes the label unique.
         """
-        if self._link is not None:
+        if self._responder is not None:
             self._own[advertisement.socket_id] = advertisement
-            self._link.advertise(advertisement)
+            self._responder.advertise(advertisement)
 
     def withdraw(self, advertisement: Advertisement) -> None:
-        """Say goodbye (RFC 6762 §10.1)."""
-        if self._link is not None and self._own.pop(advertisement.socket_id, None) is not None:
-            self._link.withdraw([advertisement])
+        """Send a goodbye (RFC 6762 §10.1)."""
+        if self._responder is not None and self._own.pop(advertisement.socket_id, None) is not None:
+            self._responder.withdraw([advertisement])
 
     def suspect(self, advertisement: Advertisement) -> None:
-        """Ask for its SRV record.
+        """Query the socket's SRV record.
 
-        Without an answer in about a second, its port is tried. It is down if the host refuses the connection,
-        and lost if the host does not answer either.
+        Without an answer in about a second, its port is probed. The socket is down if the host refuses the
+        connection, and lost if the host does not answer.
         """
-        if self._link is not None:
-            self._link.suspect(advertisement)
+        if self._responder is not None:
+            self._responder.suspect(advertisement)
 
     def vouch(self, advertisement: Advertisement) -> None:
-        """Take it for advertised again, and ask for all records: it may have changed meanwhile."""
-        if self._link is not None:
-            self._link.vouch(advertisement)
+        """Restore a socket, and query all records, because it may have changed meanwhile."""
+        if self._responder is not None:
+            self._responder.vouch(advertisement)
 
     async def close(self) -> None:
-        """Say goodbye for what is left, and close the shared parts if this was the last user."""
-        link, self._link = self._link, None
-        if link is not None and self._listener is not None:
-            link.withdraw(list(self._own.values()))
+        """Send goodbyes for the remaining sockets; the last user also closes the shared responder."""
+        responder, self._responder = self._responder, None
+        if responder is not None and self._listener is not None:
+            responder.withdraw(list(self._own.values()))
             self._own.clear()
-            await link.leave(self._listener)
+            await responder.leave(self._listener)

@@ -1,4 +1,4 @@
-"""One-shot mDNS queries (RFC 6762 §5.1), and keeping mDNS sockets to their interfaces."""
+"""One-shot mDNS queries (RFC 6762 §5.1), and confining mDNS sockets to their interfaces."""
 
 import logging
 import random
@@ -24,7 +24,7 @@ _GROUP_V6 = "ff02::fb"
 _PORT = 5353
 _TTL = 255
 _RECEIVE_BYTES = 4 * 1024 * 1024
-"""Room for the answers of a large network; the system cuts it to what it allows."""
+"""Enough for the answers of a large network; the system may reduce it."""
 _MAX_PACKET = 9000
 """RFC 6762 §17."""
 _IP_MULTICAST_ALL = 49  # linux/in.h; not in Python's socket module
@@ -33,9 +33,9 @@ _SO_BINDTODEVICE = 25
 
 
 def mdns_addresses(scope: Scope) -> list[str]:
-    """Our addresses to send mDNS from: each one of IPv4, and one of IPv6 an interface, the link-local one.
+    """Return the addresses to send mDNS from: all IPv4 ones, and a link-local IPv6 one per interface.
 
-    A host that has both takes part in both (RFC 6762 §20), for others may have only one.
+    A host with both uses both (RFC 6762 §20), because others may have only one of them.
     """
     v4 = [address for address in scope.addresses if ":" not in address]
     v6 = [address for address in scope.addresses if ":" in address and not is_loopback(address)]
@@ -44,17 +44,17 @@ def mdns_addresses(scope: Scope) -> list[str]:
 
 
 class OneShotQuerier:
-    """Asks from an ephemeral port on each interface.
+    """A sender of queries from an ephemeral port on each interface.
 
-    Responders answer such a query by unicast and without delay (RFC 6762 §6.7): after about 1 ms,
-    where a browser's first query alone is put off by 20 to 120 ms (§5.2).
+    Responders answer such a query by unicast and without delay (RFC 6762 §6.7), after about 1 ms. A
+    browser's first query alone is delayed by 20 to 120 ms (§5.2).
 
     Args:
-        addresses: of the interfaces. One that is not there (any more) is left out.
-        on_answer: gets each response, on the running loop.
+        addresses: the addresses of the interfaces; missing ones are skipped.
+        on_answer: called with each response, on the running loop.
 
     Raises:
-        OSError: if none of them can be asked on.
+        OSError: if none of the addresses can be used.
     """
 
     def __init__(self, addresses: list[str], on_answer: Callable[[DNSIncoming], None]) -> None:
@@ -72,12 +72,9 @@ class OneShotQuerier:
             self._loop.add_handler(udp, self._readable, IOLoop.READ)
 
     def ask(self, names: list[str], record_type: int) -> None:
-        """Send a question for each name on each interface.
-
-        An interface that is down now is passed over: others may answer.
-        """
-        # not "multicast" in zeroconf's sense: that writes the id 0, and responders drop a query that
-        # equals one of the last second as a duplicate, even if another process had sent it
+        """Send a question for each name on each interface; interfaces that are down are skipped."""
+        # not "multicast" in zeroconf's sense: that uses the id 0, and responders drop a query that equals
+        # another one of the last second, even from another process
         query = DNSOutgoing(0, multicast=False, id_=random.randrange(1, 1 << 16))  # noqa: S311 - no secret
         for name in names:
             query.add_question(DNSQuestion(name, record_type, _CLASS_IN))
@@ -104,7 +101,7 @@ class OneShotQuerier:
                 data, source = udp.recvfrom(_MAX_PACKET)
             except BlockingIOError:
                 return
-            except OSError as error:  # such as an ICMP error that answers a query
+            except OSError as error:  # such as an ICMP error in reply to a query
                 log.debug("no answer on %s: %s", udp.getsockname()[0], error)
                 return
             message = DNSIncoming(data, source[:2])
@@ -117,7 +114,7 @@ def _multicast_socket(address: str) -> socket.socket:
     udp = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         udp.setblocking(False)
-        with suppress(OSError):  # it has what there is
+        with suppress(OSError):  # the system's default size remains
             udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         udp.bind(socket_address(address, 0))
         if is_v6:
@@ -135,23 +132,23 @@ def _multicast_socket(address: str) -> socket.socket:
 
 
 def confine(zeroconf: Zeroconf, *, host_only: bool) -> None:
-    """Keep zeroconf's listening socket, which is bound to every address, to the chosen interfaces, with room.
+    """Confine zeroconf's listening sockets to the chosen interfaces, and enlarge their receive buffers.
 
-    On Linux such a socket otherwise hears each group that any process of the host has joined
-    (ip(7), IP_MULTICAST_ALL), and would answer questions that came in by other interfaces.
+    The sockets are bound to every address. On Linux, they would receive each group that any process of the
+    host has joined (ip(7), IP_MULTICAST_ALL), and answer queries from other interfaces.
 
     Args:
         zeroconf: a started instance.
-        host_only: bind it to the loopback device too.
+        host_only: whether to bind the sockets to the loopback device.
     """
     for transport in zeroconf.engine.readers:
-        with suppress(OSError):  # it has what there is
+        with suppress(OSError):  # the system's default size remains
             transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
     if sys.platform != "linux":
         return
     for transport in zeroconf.engine.readers:
         device = b"lo" if host_only else b""
-        with suppress(OSError):  # an old kernel: what is left is heard, but not sent
+        with suppress(OSError):  # on an old kernel, only sending is confined
             transport.sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
             if transport.sock.family == socket.AF_INET6:
                 transport.sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)

@@ -1,4 +1,4 @@
-"""Advertisements as instances of the service `_colugo._tcp`, and back."""
+"""Conversion between advertisements and DNS-SD instances of `_colugo._tcp`."""
 
 from ipaddress import ip_address
 
@@ -10,12 +10,12 @@ from colugo.protocol.advertisement import Advertisement, from_txt, instance_labe
 
 
 def instance_name(advertisement: Advertisement) -> str:
-    """The name of its instance."""
+    """Return the name of an advertisement's instance."""
     return f"{instance_label(advertisement)}.{SERVICE_TYPE}"
 
 
 def service_info(advertisement: Advertisement) -> ServiceInfo:
-    """Its records."""
+    """Return the records of an advertisement."""
     return ServiceInfo(
         SERVICE_TYPE,
         instance_name(advertisement),
@@ -27,15 +27,15 @@ def service_info(advertisement: Advertisement) -> ServiceInfo:
 
 
 def read_records(info: ServiceInfo, cache: DNSCache) -> Advertisement:
-    """The advertisement that records make.
+    """Return the advertisement in records.
 
     Args:
         info: the records.
-        cache: where they are from. Addresses that have been replaced stay in it for a while, with a lifetime
-            of one second (RFC 6762 §10.2) that begins again with each announcement.
+        cache: the cache that they are from. Replaced addresses stay in it for a while, with a TTL of one
+            second (RFC 6762 §10.2) that each announcement renews.
 
     Raises:
-        AdvertisementError: if they say something else than this version of colugo understands.
+        AdvertisementError: if this version of colugo does not understand them.
     """
     replaced = {
         record.address
@@ -45,7 +45,7 @@ def read_records(info: ServiceInfo, cache: DNSCache) -> Advertisement:
     addresses = info.parsed_addresses()
     valid = [one for one in addresses if ip_address(one).packed not in replaced]
     try:
-        # not decoded_properties: that replaces what is not UTF-8
+        # decoded_properties would replace invalid UTF-8
         txt = {key.decode(): value.decode() if value else None for key, value in info.properties.items()}
     except UnicodeDecodeError as error:
         raise AdvertisementError(str(error)) from error
@@ -53,10 +53,10 @@ def read_records(info: ServiceInfo, cache: DNSCache) -> Advertisement:
 
 
 def forget_records(name: str, cache: DNSCache) -> None:
-    """Remove an instance from a cache: else the same one could not come up again before its TTL."""
+    """Remove an instance from a cache; otherwise it could not come up again within its TTL."""
     records = list(cache.async_entries_with_name(name))
     pointer = cache.current_entry_with_name_and_alias(SERVICE_TYPE, name)
     cache.async_remove_records([*records, *([pointer] if pointer else [])])
     for server in {record.server for record in records if isinstance(record, DNSService)}:
-        if not cache.async_entries_with_server(server):  # its last one
+        if not cache.async_entries_with_server(server):  # this was its last instance
             cache.async_remove_records(list(cache.async_entries_with_name(server)))

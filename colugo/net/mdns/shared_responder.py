@@ -1,4 +1,4 @@
-"""The parts of mDNS that the nodes of one loop and scope share: responder, browser and cache."""
+"""The mDNS responder, browser and cache that the nodes of one loop and scope share."""
 
 import asyncio
 import logging
@@ -32,18 +32,18 @@ log = logging.getLogger("colugo.discovery")
 
 _CLOSE_AFTER_S = 0.02
 _ASK_AGAIN_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
-"""After a loss, until everything is found again: the browser's own next query may be an hour away."""
+"""Delays between queries after a loss; the browser's own next query may be an hour away."""
 _RESOLVE_MS = 3000
 _RESOLVE_AGAIN_S = (1, 5, 15, 60, 300)
 _SETTLED_S = 2.0
-"""After a change, until its last announcement has been heard."""
+"""The time until the last announcement of a change has arrived."""
 _MAX_IGNORED = 1000
 
 
 class SharedResponder:
-    """The parts shared by the nodes of one loop and scope."""
+    """The responder, browser and cache shared by the nodes of one loop and scope."""
 
-    _links: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "SharedResponder"]]] = (
+    _shared: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "SharedResponder"]]] = (
         weakref.WeakKeyDictionary()
     )
 
@@ -51,37 +51,37 @@ class SharedResponder:
         self._scope = scope
         self._loop = loop
         self._listeners: list[Listener] = []
-        self._tell = InOrder(self._tell_all)
+        self._notify = InOrder(self._notify_listeners)
         self._known: dict[str, Advertisement] = {}
         self._tasks = Tasks("mdns", log)
         self._announcer = Announcer(self._tasks)
-        self._verifier = Verifier(self._tasks, self._known, lambda: self._scope, self._ask, self._gone)
-        self._asking: asyncio.Task[None] | None = None
+        self._verifier = Verifier(self._tasks, self._known, self)
+        self._repeating: asyncio.Task[None] | None = None
         self._zeroconf: AsyncZeroconf | None = None
         self._browser: AsyncServiceBrowser | None = None
         self._querier: OneShotQuerier | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._sweep = Sweep(self._known, self._announcer.owns, lambda: self._scope, self._verifier)
+        self._sweep = Sweep(self._known, self._announcer.owns, self._verifier)
         self._sweeping: asyncio.Task[None] | None = None
         self._unsettled: set[str] = set()
         self._settling: asyncio.Task[None] | None = None
         self._watch: ScopeWatch | None = None
-        self._moving = asyncio.Lock()
+        self._switching = asyncio.Lock()
         self._throttle = Throttle(60.0)
         self.ignored: dict[str, str] = {}
-        """Advertisements that say something else than this version of colugo understands, and why."""
+        """Advertisements that this version of colugo does not understand, with the reasons."""
 
     @classmethod
     def of(cls, scope: Scope) -> "SharedResponder":
-        """The link of the running loop and this scope, made if there is none."""
+        """Return the responder of the running loop and this scope; created if it does not exist."""
         loop = asyncio.get_running_loop()
-        links = cls._links.setdefault(loop, {})
-        if scope.wanted not in links:
-            links[scope.wanted] = cls(scope, loop)
-        return links[scope.wanted]
+        responders = cls._shared.setdefault(loop, {})
+        if scope.wanted not in responders:
+            responders[scope.wanted] = cls(scope, loop)
+        return responders[scope.wanted]
 
-    async def enter(self, listener: Listener) -> None:
-        """Add a user; it hears what is known already and all that changes."""
+    async def join(self, listener: Listener) -> None:
+        """Add a listener; it gets all known advertisements, and all changes."""
         self._listeners.append(listener)
         for advertisement in list(self._known.values()):
             listener(DirectoryEvent(DirectoryChange.UP, advertisement))
@@ -90,15 +90,15 @@ class SharedResponder:
         await asyncio.shield(self._starting)
 
     async def leave(self, listener: Listener) -> None:
-        """Remove a user; the last one closes everything."""
+        """Remove a listener; the responder closes with the last one."""
         self._listeners.remove(listener)
         if self._listeners:
             return
-        links = self._links.get(self._loop, {})
-        if links.get(self._scope.wanted) is self:
-            del links[self._scope.wanted]
+        responders = self._shared.get(self._loop, {})
+        if responders.get(self._scope.wanted) is self:
+            del responders[self._scope.wanted]
         if self._watch is not None:
-            self._watch.leave(self._follow)
+            self._watch.leave(self._on_scope_change)
         self._verifier.close()
         await self._tasks.cancel()
         if self._querier is not None:
@@ -106,12 +106,12 @@ class SharedResponder:
         if self._browser is not None:
             await self._browser.async_cancel()
         if self._zeroconf is not None:
-            await asyncio.sleep(_CLOSE_AFTER_S)  # let the second goodbye go out
+            await asyncio.sleep(_CLOSE_AFTER_S)  # until the second goodbye is sent
             await self._zeroconf.async_close()
 
     async def _start(self) -> None:
         self._watch = ScopeWatch.of(self._scope)
-        self._watch.follow(self._follow)
+        self._watch.follow(self._on_scope_change)
         self._scope = self._watch.scope
         await self._begin()
 
@@ -119,7 +119,7 @@ class SharedResponder:
         addresses = mdns_addresses(self._scope)
         zeroconf = None
         try:
-            # its listening socket before the question, so that no announcement falls between them
+            # opened before the query, so that no announcement is missed in between
             zeroconf = self._zeroconf = AsyncZeroconf(interfaces=addresses)
             self._querier = OneShotQuerier(addresses, self._on_answer)
             self._querier.ask([SERVICE_TYPE], TYPE_PTR)
@@ -133,7 +133,7 @@ class SharedResponder:
                 self._sweeping = self._tasks.spawn(self._sweep.run(), "sweep")
         except (OSError, NotRunningException, RuntimeError) as error:
             log.warning(
-                "mDNS does not work on %s (%s): others are found only where peers= or connect= names them",
+                "mDNS does not work on %s (%s): other nodes are found only through peers= or connect=",
                 self._scope,
                 error,
             )
@@ -141,13 +141,13 @@ class SharedResponder:
             if zeroconf is not None:
                 await zeroconf.async_close()
 
-    def _follow(self, scope: Scope) -> None:
+    def _on_scope_change(self, scope: Scope) -> None:
         self._scope = scope
-        self._tasks.spawn(self._move(), "follow the network")
+        self._tasks.spawn(self._switch_addresses(), "follow the network")
 
-    async def _move(self) -> None:
-        """Go on with the addresses that the scope has now, one change after another."""
-        async with self._moving:
+    async def _switch_addresses(self) -> None:
+        """Switch to the scope's current addresses, one change at a time."""
+        async with self._switching:
             scope, zeroconf = self._scope, self._zeroconf
             if zeroconf is None:
                 await self._begin()
@@ -155,65 +155,72 @@ class SharedResponder:
             addresses = mdns_addresses(scope)
             try:
                 querier = OneShotQuerier(addresses, self._on_answer)
-            except OSError as error:  # it changes again already
+            except OSError as error:  # the next change is under way
                 log.info("no queries on %s: %s", scope, error)
                 return
             if self._querier is not None:
                 self._querier.close()
             self._querier = querier
-            self._ask_again(at_once=True)
-            # all that is announced is announced again on what is new, which takes half a second
+            self._schedule_queries(immediately=True)
+            # announces everything again on new interfaces, which takes half a second
             await zeroconf.zeroconf.async_update_interfaces(addresses)
             confine(zeroconf.zeroconf, host_only=scope.host_only)
 
     def advertise(self, advertisement: Advertisement) -> None:
-        """Tell everyone, the nodes of this loop at once."""
+        """Advertise a socket to all nodes, and immediately to those of this loop."""
         info = service_info(advertisement)
         if self._announcer.add(info):
             self._up(info.name, advertisement)
 
     def withdraw(self, advertisements: list[Advertisement]) -> None:
-        """Tell everyone that these are gone."""
+        """Withdraw sockets."""
         names = [instance_name(advertisement) for advertisement in advertisements]
         self._announcer.remove(names)
         for name in names:
             self._down(name)
 
     def suspect(self, advertisement: Advertisement) -> None:
-        """Look after all sockets of its node: they have gone together, if at all."""
+        """Verify all sockets of a socket's node, which disappear together."""
         node = advertisement.node_id
         names = [name for name, one in self._known.items() if one.node_id == node]
         self._verifier.verify([name for name in names if not self._announcer.owns(name)])
 
     def vouch(self, advertisement: Advertisement) -> None:
-        """It answers again: it is there until a question shows that it is not."""
+        """Restore a socket that answers again, and query all records."""
         self._up(instance_name(advertisement), advertisement)
-        self._ask_again(at_once=True)
+        self._schedule_queries(immediately=True)
 
-    def _ask_again(self, *, at_once: bool = False) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
-        if at_once:
-            self._ask([SERVICE_TYPE], TYPE_PTR)
-        self._asking = self._tasks.spawn(self._keep_asking(), "ask again")
+    def _schedule_queries(self, *, immediately: bool = False) -> None:
+        if self._repeating is not None:
+            self._repeating.cancel()
+        if immediately:
+            self.ask([SERVICE_TYPE], TYPE_PTR)
+        self._repeating = self._tasks.spawn(self._repeat_query(), "query again")
 
-    async def _keep_asking(self) -> None:
+    async def _repeat_query(self) -> None:
         for delay_s in _ASK_AGAIN_S:
             await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
-            self._ask([SERVICE_TYPE], TYPE_PTR)
+            self.ask([SERVICE_TYPE], TYPE_PTR)
 
-    def _ask(self, names: list[str], record_type: int) -> None:
+    @property
+    def scope(self) -> Scope:
+        """The current addresses."""
+        return self._scope
+
+    def ask(self, names: list[str], record_type: int) -> None:
+        """Send a one-shot query for names and a record type."""
         if self._querier is not None:
             self._querier.ask(names, record_type)
 
-    def _gone(self, name: str, change: DirectoryChange) -> None:
+    def on_gone(self, name: str, change: DirectoryChange) -> None:
+        """Remove a socket that the verifier has found DOWN or LOST."""
         if self._zeroconf is not None:
             forget_records(name, self._zeroconf.zeroconf.cache)
         self._down(name, change)
-        self._ask_again()
+        self._schedule_queries()
 
     def _on_answer(self, message: DNSIncoming) -> None:
-        """Hand the answers of a one-shot query to zeroconf's cache, from which the browser learns of them."""
+        """Add the answers of a one-shot query to zeroconf's cache, so that the browser reports them."""
         if self._zeroconf is None or self._zeroconf.zeroconf.done:
             return
         self._zeroconf.zeroconf.record_manager.async_updates_from_response(message)
@@ -241,7 +248,7 @@ class SharedResponder:
                 self._settling = self._tasks.spawn(self._settle(), "settle")
 
     async def _settle(self) -> None:
-        """Read once more what has changed: what others had just heard was not replaced at once (§10.2)."""
+        """Read changed records once more, because recent ones are not replaced immediately (§10.2)."""
         while self._unsettled:
             names, self._unsettled = self._unsettled, set()
             await asyncio.sleep(_SETTLED_S)
@@ -251,7 +258,7 @@ class SharedResponder:
                     self._resolved(info, self._zeroconf.zeroconf)
 
     async def _resolve(self, info: AsyncServiceInfo) -> None:
-        """Ask where it is until somebody tells: packets are lost where very many come at once."""
+        """Query an instance's records until they arrive; packets get lost in large bursts."""
         for delay_s in _RESOLVE_AGAIN_S:
             if self._zeroconf is None or info.name in self._known:
                 return
@@ -259,7 +266,7 @@ class SharedResponder:
             if await info.async_request(zeroconf, _RESOLVE_MS):
                 self._resolved(info, zeroconf)
                 return
-            log.debug("nobody tells where %s is", info.name)
+            log.debug("no answer for the records of %s", info.name)
             await asyncio.sleep(delay_s)
 
     def _resolved(self, info: AsyncServiceInfo, zeroconf: Zeroconf) -> None:
@@ -268,7 +275,7 @@ class SharedResponder:
         except AdvertisementError as error:
             if info.name in self.ignored or len(self.ignored) < _MAX_IGNORED:
                 self.ignored[info.name] = str(error)
-            # sockets of a newer version are no fault; this one has no use for them
+            # sockets of a newer version are not an error
             level = logging.INFO if str(error).startswith(UNKNOWN) else logging.WARNING
             held = self._throttle.admit(level, self._loop.time())
             if held is not None:
@@ -283,13 +290,13 @@ class SharedResponder:
         if before is not None and before.socket_id != advertisement.socket_id:
             self._down(name)
         self._known[name] = advertisement
-        self._tell(DirectoryEvent(DirectoryChange.UP, advertisement))
+        self._notify(DirectoryEvent(DirectoryChange.UP, advertisement))
 
     def _down(self, name: str, change: DirectoryChange = DirectoryChange.DOWN) -> None:
         advertisement = self._known.pop(name, None)
         if advertisement is not None:
-            self._tell(DirectoryEvent(change, advertisement))
+            self._notify(DirectoryEvent(change, advertisement))
 
-    def _tell_all(self, event: DirectoryEvent) -> None:
+    def _notify_listeners(self, event: DirectoryEvent) -> None:
         for listener in list(self._listeners):
             listener(event)

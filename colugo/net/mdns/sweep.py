@@ -1,12 +1,10 @@
-"""Nodes that have nothing but their own endpoint: nobody is connected to it, so nobody would miss them."""
+"""A sweep for dead nodes without bound sockets, whose end no connection reports."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 
-from colugo.net.addresses.interfaces import Scope
-from colugo.net.addresses.probe import ProbeAnswer, candidates, probe
+from colugo.net.addresses.probe import ProbeAnswer
 from colugo.net.mdns.verifier import Verifier
-from colugo.net.transport.host import host_id
 from colugo.protocol.advertisement import Advertisement, SocketKind
 
 _PERIOD_S = 2.5
@@ -14,38 +12,35 @@ _AT_A_TIME = 8
 
 
 class Sweep:
-    """Tries the endpoints of nodes that only listen and ask, a few at a time.
+    """A periodic probe of nodes that have only an endpoint, a few at a time.
 
-    Others are missed by those who are connected to their sockets.
+    The end of other nodes is detected by the peers that are connected to their sockets.
 
     Args:
         known: the advertisements, by instance name.
-        owns: whether an instance is one of this process.
-        scope: gives our addresses.
-        verifier: looks after those that do not accept a connection, or share their port.
+        owns: returns True for an instance of this process.
+        verifier: probes ports, and verifies nodes that do not accept a connection or share their port.
     """
 
     def __init__(
         self,
         known: Mapping[str, Advertisement],
         owns: Callable[[str], bool],
-        scope: Callable[[], Scope],
         verifier: Verifier,
     ) -> None:
         self._known = known
         self._owns = owns
-        self._scope = scope
         self._verifier = verifier
         self._round = 0
         self._tried: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Go on until it is cancelled."""
+        """Sweep until cancelled."""
         while True:
             await asyncio.sleep(_PERIOD_S)
             self._round += 1
             names = self._due()
-            answers = await asyncio.gather(*(self._try(self._known[name]) for name in names))
+            answers = await asyncio.gather(*(self._verifier.probe_port(self._known[name]) for name in names))
             for name, answer in zip(names, answers, strict=True):
                 one = self._known.get(name)
                 if one is not None and (
@@ -61,7 +56,7 @@ class Sweep:
             for name, one in self._known.items()
             if one.kind is SocketKind.NODE
             and one.node_id not in have_sockets
-            and one.realm in realms  # realms exchange nothing but mDNS
+            and one.realm in realms  # other realms are of no interest
             and not self._owns(name)
         ]
         silent.sort(key=lambda name: self._tried.get(name, 0))
@@ -69,7 +64,3 @@ class Sweep:
         due = silent[:_AT_A_TIME]
         self._tried.update(dict.fromkeys(due, self._round))
         return due
-
-    async def _try(self, advertisement: Advertisement) -> ProbeAnswer:
-        answer, _ = await probe(candidates(advertisement, self._scope(), host_id()), advertisement.port)
-        return answer

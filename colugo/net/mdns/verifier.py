@@ -1,9 +1,10 @@
-"""Finding out whether sockets that do not answer are still there."""
+"""Verification of sockets that do not answer."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from colugo.net.addresses.interfaces import Scope
 from colugo.net.addresses.probe import ProbeAnswer, candidates, probe
@@ -19,57 +20,65 @@ _MAX_TOLERATED = 2
 _AGAIN_S = 2.0
 
 
-class Verifier:
-    """Asks for the records of sockets that do not answer; then it tries their ports.
+class VerifierListener(Protocol):
+    """The responder that a verifier works for."""
 
-    A socket is DOWN if neither its record nor its port is answered for by its host, or if its port alone
-    answers, again and again or for a socket that is advertised there besides: another program may have it
-    now. It is LOST if the host does not answer at all.
+    @property
+    def scope(self) -> Scope:
+        """Our addresses."""
+
+    def ask(self, names: list[str], record_type: int) -> None:
+        """Send a query for names and a record type."""
+
+    def on_gone(self, name: str, change: DirectoryChange) -> None:
+        """Take note of an instance that is DOWN or LOST."""
+
+
+class Verifier:
+    """A verifier that queries the records of sockets, and then probes their ports.
+
+    Without an answer to the query, a socket is DOWN if its host refuses connections to its port. It is also
+    DOWN if the port accepts them repeatedly, or while another socket is advertised there: another program
+    may use the port now. It is LOST if the host does not answer at all.
 
     Args:
-        tasks: owner of what runs in the background.
+        tasks: the owner of background tasks.
         known: the advertisements, by instance name.
-        scope: gives our addresses.
-        ask: sends a question for names and a record type.
-        gone: gets the name of each that is gone, and in which way.
+        listener: the responder.
     """
 
     def __init__(
         self,
         tasks: Tasks,
         known: Mapping[str, Advertisement],
-        scope: Callable[[], Scope],
-        ask: Callable[[list[str], int], None],
-        gone: Callable[[str, DirectoryChange], None],
+        listener: VerifierListener,
     ) -> None:
         self._tasks = tasks
         self._known = known
-        self._scope = scope
-        self._ask = ask
-        self._gone = gone
+        self._listener = listener
         self._verifying: dict[str, asyncio.Event] = {}
         self._closed = False
         self._tolerated: Counter[str] = Counter()
 
     def close(self) -> None:
-        """Look after nothing more."""
+        """Stop; verify no more sockets."""
         self._closed = True
 
     def verify(self, names: list[str]) -> None:
-        """Look after these sockets of one node, unless that is under way."""
+        """Verify these sockets of one node, unless they are being verified already."""
         unanswered = {name: asyncio.Event() for name in names if name not in self._verifying}
         if unanswered:
             self._verifying.update(unanswered)
             self._tasks.spawn(self._verify(unanswered), f"verify {next(iter(unanswered))}")
 
     def answered(self, name: str) -> None:
-        """Its record has come."""
+        """Take note of a socket whose record has arrived."""
         self._tolerated.pop(name, None)
         if name in self._verifying:
             self._verifying[name].set()
 
     def is_replaced(self, advertisement: Advertisement) -> bool:
-        """Whether another socket is advertised at its port: it was restarted there."""
+        """Return True if another socket is advertised at the same port, as after a restart."""
         return any(
             (other.port, other.host_id) == (advertisement.port, advertisement.host_id)
             and other.socket_id != advertisement.socket_id
@@ -77,16 +86,22 @@ class Verifier:
             for other in self._known.values()
         )
 
+    async def probe_port(self, advertisement: Advertisement) -> ProbeAnswer:
+        """Connect to a socket's port."""
+        addresses = candidates(advertisement, self._listener.scope, host_id())
+        answer, _ = await probe(addresses, advertisement.port)
+        return answer
+
     async def _verify(self, unanswered: dict[str, asyncio.Event]) -> None:
         try:
             for _ in range(_TRIES):
-                self._ask(_silent(unanswered), TYPE_SRV)
+                self._listener.ask(_silent(unanswered), TYPE_SRV)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_WAIT_S):
                         for answered in unanswered.values():
                             await answered.wait()
                     return
-            await self._try_ports(unanswered)
+            await self._probe_ports(unanswered)
         finally:
             for name in unanswered:
                 self._verifying.pop(name, None)
@@ -95,25 +110,25 @@ class Verifier:
         if name in self._known and not self._closed:
             self.verify([name])
 
-    async def _try_ports(self, unanswered: dict[str, asyncio.Event]) -> None:
-        """Nobody speaks for them any more: see whether their host does."""
+    async def _probe_ports(self, unanswered: dict[str, asyncio.Event]) -> None:
+        """Probe the ports of sockets whose records nobody answers for."""
         found: ProbeAnswer | None = None
         for name in _silent(unanswered):
             advertisement = self._known.get(name)
             if advertisement is None:
                 continue
-            if found is not ProbeAnswer.SILENT:  # one of them tells for all: the host is
-                addresses = candidates(advertisement, self._scope(), host_id())
-                found, _ = await probe(addresses, advertisement.port)
+            if found is not ProbeAnswer.SILENT:  # a silent host is silent for all of its sockets
+                found = await self.probe_port(advertisement)
             if unanswered[name].is_set():
                 continue
             tolerable = self._tolerated[name] < _MAX_TOLERATED and not self.is_replaced(advertisement)
             if found is ProbeAnswer.ACCEPTED and tolerable:
-                self._tolerated[name] += 1  # mDNS may be disturbed
+                self._tolerated[name] += 1  # mDNS may be impaired
                 asyncio.get_running_loop().call_later(_AGAIN_S, self._again, name)
                 continue
             del self._tolerated[name]
-            self._gone(name, DirectoryChange.LOST if found is ProbeAnswer.SILENT else DirectoryChange.DOWN)
+            change = DirectoryChange.LOST if found is ProbeAnswer.SILENT else DirectoryChange.DOWN
+            self._listener.on_gone(name, change)
 
 
 def _silent(unanswered: Mapping[str, asyncio.Event]) -> list[str]:
