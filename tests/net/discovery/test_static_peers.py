@@ -348,7 +348,7 @@ def test_a_name_that_is_not_known_is_said_once_and_tried_again(
     async def main() -> None:
         async with alone("hub") as hub, alone("one", f"localhost:{port_of(hub)}") as one:
             await until(lambda: len(asked) >= 2)
-            assert caplog.text.count("has no address that this node may use") == 1
+            assert caplog.text.count("has no address that this node can use") == 1
             assert names(one) == ["one"]
             known.append("127.0.0.1")
             await all_know(hub, one)
