@@ -38,14 +38,24 @@ class Received:
         return self._payloads.get(timeout=seconds(15))
 
 
+def is_heard(sender: Messenger) -> bool:
+    """Whether a subscriber is connected, so that a message with `ack=0` reaches it."""
+    publisher = sender._publisher
+    return publisher is not None and publisher.subscribers > 0
+
+
 def on(network: Network) -> NodeOptions:
     return {"directory": network.directory(), "scope": "host"}
 
 
 def test_messengers_exchange_messages_on_a_network_in_memory(colugo_network: Network) -> None:
     got = Received()
-    with Messenger(**on(colugo_network)) as one, Messenger(name="other", **on(colugo_network)) as other:
+    with (
+        Messenger(auto_start=False, **on(colugo_network)) as one,
+        Messenger(name="other", **on(colugo_network)) as other,
+    ):
         other.subscribe("news", got)
+        assert wait_until(lambda: is_heard(one))
         one.send_message("news", "now")
         assert got.next() == "now"
         one.send_message("news", "kept", ack=1)
@@ -91,10 +101,14 @@ def test_a_messenger_on_a_given_node_leaves_nothing_there_and_the_node_running(
     colugo_network: Network,
 ) -> None:
     got = Received()
-    with colugo_network.node("host").running() as node, Messenger(**on(colugo_network)) as sender:
+    with (
+        colugo_network.node("host").running() as node,
+        Messenger(auto_start=False, **on(colugo_network)) as sender,
+    ):
         before = len(node.advertisements)
         messenger = Messenger(node=node)
         messenger.subscribe("news", got)
+        assert wait_until(lambda: is_heard(sender))
         sender.send_message("news", "one")
         assert got.next() == "one"
         messenger.send_message("mine", "kept here", ack=1)
@@ -102,8 +116,10 @@ def test_a_messenger_on_a_given_node_leaves_nothing_there_and_the_node_running(
         assert messenger.stop() == 1
         assert node.is_running
         assert wait_until(lambda: len(node.advertisements) == before)
+        assert wait_until(lambda: not is_heard(sender))
         again = Messenger(node=node)
         again.subscribe("news", got)
+        assert wait_until(lambda: is_heard(sender))
         sender.send_message("news", "two")
         assert got.next() == "two"
         again.stop()

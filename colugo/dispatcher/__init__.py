@@ -1,8 +1,7 @@
-"""Asking all that can answer, and gathering what they say: the programming model of ate-dispatcher."""
+"""The programming model of ate-dispatcher: requests to all producers of a topic, results to its listeners."""
 
-from colugo.dispatcher.dispatch_summary import DispatchSummary
 from colugo.dispatcher.dispatcher import ATEDispatcher
-from colugo.dispatcher.dispatcher_stats import DispatcherStats
+from colugo.dispatcher.dispatcher_stats import DispatcherStats, DispatchSummary
 from colugo.dispatcher.listener import ResultListener
 from colugo.dispatcher.producer import Producer
 

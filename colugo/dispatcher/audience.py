@@ -1,45 +1,45 @@
-"""Who hears of the requests of this process."""
+"""The listeners of the requests of this process."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from colugo.dispatcher.dispatch_summary import DispatchSummary
+from colugo.dispatcher.dispatcher_stats import DispatchSummary
 from colugo.dispatcher.listener import ResultListener
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.request import Request
 from colugo.dispatcher.worker import mailbox_of
 
-Ear = tuple[Mailbox[Any], Callable[..., Any]]
-"""A listener's mailbox, and the method that is called with what is put there."""
+Target = tuple[Mailbox[Any], Callable[..., Any]]
+"""A listener's mailbox, and the method that its thread calls with the items."""
 
 
 class Audience(NamedTuple):
-    """The listeners of a topic, by what they can take; never changed, but replaced.
+    """The listeners of a topic, by the methods that they have; immutable.
 
     Attributes:
         listeners: all of them.
-        results: their methods for results.
-        errors: for errors, of those that have one.
-        summaries: for the ends of requests, of those that have one.
+        results: the methods for results.
+        errors: the methods for errors, of listeners that have one.
+        summaries: the methods for the ends of requests, of listeners that have one.
     """
 
     listeners: tuple[ResultListener, ...]
-    results: tuple[Ear, ...]
-    errors: tuple[Ear, ...]
-    summaries: tuple[Ear, ...]
+    results: tuple[Target, ...]
+    errors: tuple[Target, ...]
+    summaries: tuple[Target, ...]
 
 
 def audience_of(listeners: tuple[ResultListener, ...]) -> Audience:
-    """Look once what each of them can take."""
+    """Make an audience; the methods of its listeners are looked up once, here."""
     return Audience(
         listeners,
-        _ears(listeners, "process_dispatcher_result"),
-        _ears(listeners, "process_dispatcher_error"),
-        _ears(listeners, "process_dispatcher_done"),
+        _targets(listeners, "process_dispatcher_result"),
+        _targets(listeners, "process_dispatcher_error"),
+        _targets(listeners, "process_dispatcher_done"),
     )
 
 
-def _ears(listeners: tuple[ResultListener, ...], name: str) -> tuple[Ear, ...]:
+def _targets(listeners: tuple[ResultListener, ...], name: str) -> tuple[Target, ...]:
     methods = ((listener, getattr(listener, name, None)) for listener in listeners)
     return tuple((mailbox_of(listener), method) for listener, method in methods if callable(method))
 
@@ -48,11 +48,11 @@ NOBODY = audience_of(())
 
 
 class Audiences:
-    """The sink of what `send_request` sends: the listeners of all topics.
+    """The listeners of all topics: the sink of the requests of `send_request`.
 
     Attributes:
-        by_topic: a topic is there as long as it has a listener.
-        dropped: what a listener could not take, since it had stopped or was too far behind.
+        by_topic: the audiences; a topic is a key as long as it has a listener.
+        dropped: items that a listener could not take, since it had stopped or its mailbox was full.
     """
 
     def __init__(self) -> None:
@@ -60,11 +60,11 @@ class Audiences:
         self.dropped = 0
 
     def of(self, topic: str) -> Audience:
-        """Who listens to a topic."""
+        """Return the audience of a topic."""
         return self.by_topic.get(topic, NOBODY)
 
     def on_result(self, request: Request, value: Any) -> None:
-        """Hand a result to each listener."""
+        """Deliver a result to each listener."""
         audience = self.by_topic.get(request.topic)
         if audience is not None:
             for mailbox, method in audience.results:
@@ -72,20 +72,20 @@ class Audiences:
                     self.dropped += 1
 
     def on_error(self, request: Request, producer: object, error: BaseException) -> bool:
-        """Hand an error to each listener that takes errors; False if there is none."""
-        ears = self.of(request.topic).errors
-        self._tell(ears, request.topic, producer, error)
-        return bool(ears)
+        """Deliver an error to each listener that takes errors; return False if none does."""
+        targets = self.of(request.topic).errors
+        self._deliver(targets, request.topic, producer, error)
+        return bool(targets)
 
     def on_done(self, request: Request, now: float) -> None:
-        """Hand the summary to each listener that takes summaries."""
-        ears = self.of(request.topic).summaries
-        if ears:
+        """Deliver the summary to each listener that takes summaries."""
+        targets = self.of(request.topic).summaries
+        if targets:
             elapsed_ms = (now - request.deadline) * 1000 + request.ttl
             counts = request.asked, request.results, request.errors, request.silent
-            self._tell(ears, request.topic, DispatchSummary(*counts, elapsed_ms))
+            self._deliver(targets, request.topic, DispatchSummary(*counts, elapsed_ms))
 
-    def _tell(self, ears: tuple[Ear, ...], *args: Any) -> None:
-        for mailbox, method in ears:
+    def _deliver(self, targets: tuple[Target, ...], *args: Any) -> None:
+        for mailbox, method in targets:
             if not mailbox.put((method, args)):
                 self.dropped += 1

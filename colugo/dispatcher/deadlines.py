@@ -1,4 +1,4 @@
-"""What has a deadline, in the order of deadlines. Pure: `now` is passed in."""
+"""A queue in the order of deadlines. Pure: `now` is passed in."""
 
 import heapq
 import math
@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _SLACK = 4096
-"""The room of what has been taken is given back when it is so many more than twice what is left."""
+"""Memory is released when this many more than twice the items left have been taken."""
 
 
 class Deadlines(Generic[T]):
-    """Items by their deadlines, each of which is made unique, and so is a key.
+    """Items by their deadlines; each deadline is made unique, so that it is a key.
 
     There may be hundreds of thousands at a time, so an item takes one entry of a dict and one of a heap of
     floats: no object that the garbage collector has to visit.
@@ -28,7 +28,7 @@ class Deadlines(Generic[T]):
         return len(self._items)
 
     def add(self, item: T, deadline: float) -> float:
-        """Take in an item; return its key, which is the deadline or a little more."""
+        """Add an item; return its key, which is the deadline or a little more."""
         items = self._items
         while deadline in items:
             deadline = math.nextafter(deadline, math.inf)
@@ -37,19 +37,19 @@ class Deadlines(Generic[T]):
         return deadline
 
     def take(self, key: float) -> T | None:
-        """Remove and return an item; None if it is not there any more."""
+        """Remove and return an item; None if it has been removed."""
         item = self._items.pop(key, None)
         self._taken += 1
         if self._taken > _SLACK:
-            self._give_back()
+            self._release_memory()
         return item
 
     def take_expired(self, now: float, most: int) -> list[T]:
-        """Remove and return those whose deadlines have passed, the earliest first.
+        """Remove and return items whose deadlines have passed, the earliest first.
 
         Args:
-            now: on the clock of the deadlines.
-            most: how many at most.
+            now: a time of the deadlines' clock.
+            most: the most items to return.
         """
         expired: list[T] = []
         heap, items = self._heap, self._items
@@ -58,24 +58,24 @@ class Deadlines(Generic[T]):
             if item is not None:
                 expired.append(item)
         self._taken += len(expired)
-        self._give_back()
+        self._release_memory()
         return expired
 
     def take_all(self) -> list[T]:
-        """Remove and return everything."""
+        """Remove and return all items."""
         items = list(self._items.values())
         self._items = {}
         self._heap = []
         return items
 
     def next_deadline(self) -> float | None:
-        """The earliest; None if there is none."""
+        """Return the earliest deadline; None if there is none."""
         while self._heap and self._heap[0] not in self._items:
             heapq.heappop(self._heap)
         return self._heap[0] if self._heap else None
 
-    def _give_back(self) -> None:
+    def _release_memory(self) -> None:
         if self._taken > _SLACK + 2 * len(self._items):
             self._taken = 0
-            self._items = dict(self._items)  # one from which much was taken stays as large as it was
+            self._items = dict(self._items)  # a dict does not shrink by itself
             self._heap = sorted(self._items)

@@ -1,4 +1,4 @@
-"""Who gets results."""
+"""The base class of listeners."""
 
 import logging
 from typing import Any
@@ -11,22 +11,22 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class ResultListener(Worker):
-    """Base of what gets the results; a thread, which is to be started.
+    """The base class of listeners, which receive results; a thread that you start.
 
     Subclasses implement `process_dispatcher_result`, and call `super().__init__()`. Two more methods are
     called if a subclass has them: `process_dispatcher_error(topic, producer, error)` when a producer has
     raised or could not take a request, and `process_dispatcher_done(topic, summary)` when a request is
-    over; `summary` is a `DispatchSummary`. All are called on this listener's thread, one after another. One
-    that raises is logged with its traceback, and the next one is called.
+    over; `summary` is a `DispatchSummary`. All are called on this listener's thread, one at a time. An
+    exception is logged with its traceback, and the next call is made.
 
     Args:
-        capacity: how many results, errors and summaries may wait for it. Beyond that, new ones are dropped
-            and counted.
-        name: of the thread; None for one made of the class's name.
+        capacity: the number of results, errors and summaries that may wait. Beyond that, new ones are
+            dropped and counted.
+        name: the thread's name; None for one made of the class's name.
         daemon: as for any thread.
 
     Raises:
-        ConfigurationError: if the number is below 1.
+        ConfigurationError: if the capacity is below 1.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class ResultListener(Worker):
         """Take a result.
 
         Args:
-            topic: of the request.
-            response: what a producer has returned. All listeners get the same object.
+            topic: the request's topic.
+            response: the object that a producer has returned; all listeners get the same one.
 
         Raises:
-            NotImplementedError: if the subclass has none.
+            NotImplementedError: if the subclass does not implement it.
         """
         raise NotImplementedError(f"{type(self).__name__} needs a method process_dispatcher_result")
 
@@ -55,6 +55,6 @@ class ResultListener(Worker):
             method, args = item
             try:
                 method(*args)
-            except BaseException:  # logged; the next results are not to blame
+            except BaseException:  # logged; the next results are handled
                 _LOGGER.exception("%s of %r raised", getattr(method, "__name__", method), self.name)
-            del item, method, args  # else the last result is kept until the next one comes
+            del item, method, args  # so that the last result can be freed before the next one comes

@@ -1,4 +1,4 @@
-"""The queue of one worker: quick to put into, since nobody waits for a lock who puts."""
+"""The queue of one worker; putting an item in takes no lock."""
 
 import threading
 from collections import deque
@@ -15,8 +15,8 @@ class Mailbox(Generic[T]):
     """A bounded queue for one or several threads of one owner.
 
     Args:
-        owner: whose it is.
-        capacity: how many items may wait.
+        owner: the worker.
+        capacity: the number of items that may wait.
 
     Attributes:
         owner: the same.
@@ -30,20 +30,20 @@ class Mailbox(Generic[T]):
         self._closed = False
         self._items: deque[T] = deque()
         self._guard = threading.RLock()  # a signal handler may call stop() within a purge
-        """For those that take out; putting in is one atomic call."""
+        """Protects taking items out; putting one in is one atomic call."""
         self._sleepers: deque[threading.Lock] = deque()
-        """A lock of each thread that sleeps, which is held until there is something for it."""
+        """One lock for each sleeping thread, held until an item comes for it."""
 
     def __len__(self) -> int:
         return len(self._items)
 
     @property
     def closed(self) -> bool:
-        """Whether it takes no more."""
+        """True once it takes no more items."""
         return self._closed
 
     def put(self, item: T) -> bool:
-        """Put an item in, from any thread; False if it is full or closed."""
+        """Put an item in, from any thread; return False if it is full or closed."""
         if len(self._items) >= self._limit:
             return False
         self._items.append(item)
@@ -52,54 +52,54 @@ class Mailbox(Generic[T]):
         return True
 
     def get(self) -> T | None:
-        """Take the oldest item, and wait for one if there is none; None when it is closed and empty."""
+        """Take the oldest item, waiting for one; return None once it is closed and empty."""
         while True:
             with self._guard:
                 if self._items:
                     return self._items.popleft()
                 if self._closed:
                     return None
-                bed = threading.Lock()
-                bed.acquire()
-                self._sleepers.append(bed)
-                if self._items or self._closed:  # put in before anyone could know that this one sleeps
+                gate = threading.Lock()
+                gate.acquire()
+                self._sleepers.append(gate)
+                if self._items or self._closed:  # put in before this thread was known to sleep
                     with suppress(ValueError):  # woken already
-                        self._sleepers.remove(bed)
+                        self._sleepers.remove(gate)
                     continue
-            bed.acquire()  # until somebody else releases it
+            gate.acquire()  # until another thread releases it
 
     def purge(self, wanted: Callable[[T], bool]) -> None:
-        """Remove what is not wanted any more; the order of the others stays.
+        """Remove items that are not wanted any more; the others keep their order.
 
         Args:
-            wanted: must not use the mailbox.
+            wanted: a predicate, which must not use the mailbox.
         """
         with self._guard:
             kept = [item for item in self._take_all() if wanted(item)]
             self._items.extendleft(reversed(kept))
 
     def refusal(self) -> Exception:
-        """Why an item was not taken."""
+        """Return the reason that an item was not taken."""
         if self._closed:
             return ClosedError(f"{self.owner!r} has been stopped")
         return FlowError(f"{len(self._items)} items wait for {self.owner!r} already: its capacity")
 
     def close(self) -> None:
-        """Take no more; what is there can still be taken out. A second time is a no-op."""
+        """Take no more items; those in it can still be taken out. A second time is a no-op."""
         self._limit = 0
         self._closed = True
         while self._sleepers:
             self._wake_one()
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Remove all items."""
         with self._guard:
             self._items.clear()
 
     def _take_all(self) -> list[T]:
-        # not by iterating: others may put in meanwhile
+        # without iterating: other threads may put items in meanwhile
         return [self._items.popleft() for _ in range(len(self._items))]
 
     def _wake_one(self) -> None:
-        with suppress(IndexError):  # somebody else was quicker
+        with suppress(IndexError):  # another thread was quicker
             self._sleepers.popleft().release()

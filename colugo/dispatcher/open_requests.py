@@ -1,4 +1,4 @@
-"""The requests that are not over yet, and the clock that ends them."""
+"""The requests that are not over, and the clock that ends them."""
 
 import logging
 import math
@@ -17,27 +17,20 @@ from colugo.protocol.throttle import Throttle
 
 _LOGGER = logging.getLogger(__name__)
 _PACE_S = 0.01
-"""How long the clock rests at least, so that many deadlines are met by one look at the mailboxes."""
+"""The shortest sleep of the clock, so that one purge of the mailboxes serves many deadlines."""
 _LONGEST_S = 3600.0
-"""Waiting for centuries is an OverflowError."""
+"""The longest sleep of the clock; centuries would be an OverflowError."""
 _GRACE_S = 0.5
-"""How much later than its request a survey may end, whose node has its loop held."""
+"""The time after its request's deadline that a survey has to end, if its node's loop is blocked."""
 _AT_ONCE = 256
 _LOG_PERIOD_S = 60.0
 
 
 class OpenRequests:
-    """Decides what is in time and what is not, and which answer is the last.
+    """Decides which answers are in time, and which is the last of a request.
 
-    The lock is held for a few statements, which run no user code. A signal handler may come between them,
-    so its thread may take it again.
-
-    Attributes:
-        requests: how many have been begun.
-        results: how many have come in time.
-        errors: the same of errors.
-        silent: how many producers have not answered in time.
-        late: how many answers came when nobody waited for them any more.
+    The lock is held for a few statements, which run no user code. It is reentrant, because a signal handler
+    may interrupt them. The counters are those of `DispatcherStats`.
     """
 
     def __init__(self) -> None:
@@ -45,15 +38,15 @@ class OpenRequests:
         self._pending: Deadlines[Request] = Deadlines()
         self._closed = False
         self._next = math.inf
-        """When the clock will look."""
+        """The deadline that the clock sleeps for."""
         self._alarm = threading.Lock()
-        """Held while the clock may sleep. Not an Event: a signal handler may come within its `set`."""
+        """Held while the clock may sleep. Not an Event: a signal handler may interrupt its `set`."""
         self._alarm.acquire()
         self._throttle = Throttle(_LOG_PERIOD_S)
         self.requests = self.results = self.errors = self.silent = self.late = 0
 
     def stats(self, *, dropped: int) -> DispatcherStats:
-        """The counters so far, with one that is counted elsewhere."""
+        """Return the counters so far, with one that is counted elsewhere."""
         return DispatcherStats(
             requests=self.requests,
             results=self.results,
@@ -65,10 +58,10 @@ class OpenRequests:
         )
 
     def begin(self, request: Request) -> None:
-        """Take in a request.
+        """Begin to track a request.
 
         Raises:
-            ClosedError: if it has been closed.
+            ClosedError: if the dispatcher has been stopped.
         """
         with self._lock:
             if self._closed:
@@ -84,7 +77,7 @@ class OpenRequests:
                 self._wake()
 
     def answered(self, request: Request, value: Any) -> bool:
-        """Take the result of a producer; whether it was in time."""
+        """Take the result of a producer; return True if it was in time."""
         now = time.monotonic()
         with self._lock:
             if request.over or now > request.deadline:
@@ -100,7 +93,7 @@ class OpenRequests:
         return True
 
     def failed(self, request: Request, producer: object, error: BaseException) -> bool:
-        """Take the error of a producer; whether it was in time. One that nobody takes is logged."""
+        """Take the error of a producer; return True if it was in time. Log it if no listener takes it."""
         now = time.monotonic()
         with self._lock:
             if request.over or now > request.deadline:
@@ -114,10 +107,10 @@ class OpenRequests:
                 self._pending.take(request.key)
                 self._end(request, now)
         if not taken:
-            self._complain(request, producer, error, now)
+            self._log_error(request, producer, error, now)
         return True
 
-    def heard(self, request: Request, value: Any) -> None:
+    def remote_answered(self, request: Request, value: Any) -> None:
         """Take a result from another node."""
         now = time.monotonic()
         with self._lock:
@@ -125,7 +118,7 @@ class OpenRequests:
                 self.late += 1
                 return
             request.asked += 1
-            if now > request.deadline:  # read before the survey's timer, by a loop that was held
+            if now > request.deadline:  # read before the survey's timer, by a loop that was blocked
                 self.late += 1
                 request.silent += 1
                 return
@@ -133,13 +126,13 @@ class OpenRequests:
             request.results += 1
             request.sink.on_result(request, value)
 
-    def surveyed(self, request: Request, errors: Mapping[Any, BaseException], silent: int) -> None:
-        """Take what has become of those of other nodes that have given no result: they have been asked.
+    def survey_ended(self, request: Request, errors: Mapping[Any, BaseException], silent: int) -> None:
+        """Take the end of the survey of other nodes, with their producers that have given no result.
 
         Args:
             request: the request.
-            errors: by producer.
-            silent: how many did not answer.
+            errors: the errors, by producer.
+            silent: the number of producers that did not answer.
         """
         now = time.monotonic()
         with self._lock:
@@ -164,10 +157,10 @@ class OpenRequests:
             _purge(request.mailboxes)
         if not all(taken):
             for producer, error in errors.items():
-                self._complain(request, producer, error, now)
+                self._log_error(request, producer, error, now)
 
     def keep_time(self) -> None:
-        """End requests whose time is up, until it is closed; the dispatcher's thread runs it."""
+        """End requests at their deadlines until it is closed, on the dispatcher's thread."""
         while True:
             with self._lock:
                 if self._closed:
@@ -181,7 +174,7 @@ class OpenRequests:
             self._expire(time.monotonic())
 
     def close(self) -> None:
-        """End all requests; who has not answered has stayed silent. A second time is a no-op."""
+        """End all requests; producers that have not answered count as silent. A second time is a no-op."""
         with self._lock:
             self._closed = True
             self._wake()
@@ -209,7 +202,7 @@ class OpenRequests:
         self.silent += request.silent
         request.sink.on_done(request, now)
 
-    def _complain(self, request: Request, producer: object, error: BaseException, now: float) -> None:
+    def _log_error(self, request: Request, producer: object, error: BaseException, now: float) -> None:
         with self._lock:
             held = self._throttle.admit((id(producer), type(error)), now)
         if held is not None:
@@ -218,6 +211,6 @@ class OpenRequests:
 
 
 def _purge(mailboxes: Iterable[Mailbox[Request]]) -> None:
-    """Take requests that are over out of the mailboxes where nobody has got to them."""
+    """Remove requests that are over from the mailboxes in which they still wait."""
     for mailbox in mailboxes:
         mailbox.purge(lambda request: not request.over)

@@ -1,4 +1,4 @@
-"""Who answers requests."""
+"""The base class of producers."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +11,15 @@ DEFAULT_REQUESTS = 100_000
 
 
 class Producer(Worker):
-    """Base of what answers requests; a thread, which is to be started.
+    """The base class of producers, which answer requests; a thread that you start.
 
     Subclasses implement `produce_dispatcher_output`, and call `super().__init__()`.
 
     Args:
-        concurrency: how many requests it works on at the same time, each on a thread of its own.
-        capacity: how many requests may wait for it. Beyond that, a new one is refused, and counts as an error
-            of this producer.
-        name: of the thread; None for one made of the class's name.
+        concurrency: the number of requests that it handles at the same time, each on its own thread.
+        capacity: the number of requests that may wait. Beyond that, a new one is refused, and counts as an
+            error of this producer.
+        name: the thread's name; None for one made of the class's name.
         daemon: as for any thread.
 
     Raises:
@@ -39,18 +39,18 @@ class Producer(Worker):
     def produce_dispatcher_output(self, topic: str, *args: Any, **kwargs: Any) -> Any:
         """Answer a request; called on this producer's thread.
 
-        An exception ends neither the producer nor the request: it is reported to the listeners.
+        An exception ends neither the producer nor the request: the listeners get it.
 
         Args:
-            topic: of the request.
-            *args: what `send_request` was given.
-            **kwargs: the same.
+            topic: the request's topic.
+            *args: the positional arguments of `send_request`.
+            **kwargs: its keyword arguments.
 
         Returns:
-            What the listeners of the topic get.
+            The result, for the listeners of the topic.
 
         Raises:
-            NotImplementedError: if the subclass has none.
+            NotImplementedError: if the subclass does not implement it.
         """
         raise NotImplementedError(f"{type(self).__name__} needs a method produce_dispatcher_output")
 
@@ -60,12 +60,12 @@ class Producer(Worker):
             request: Request | None = mailbox.get()
             if request is None:
                 return
-            if request.over:  # before its turn came
+            if request.over:  # before its turn
                 continue
             try:
                 value = self.produce_dispatcher_output(request.topic, *request.args, **request.kwargs)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the next request is not to blame
+            except BaseException as error:  # noqa: BLE001 - the next request must be handled
                 request.failed(self, error)
             else:
                 request.answered(value)
-            del request  # else the last one is kept until the next one comes
+            del request  # so that it can be freed before the next one comes

@@ -1,59 +1,88 @@
-"""One request: who is asked, and what it has come to."""
+"""One request: its arguments, its producers, and its counters."""
 
+import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from colugo.dispatcher.mailbox import Mailbox
+from colugo.errors import ConfigurationError, FlowError, TopicError
+
+LONGEST_TTL_MS = 10 * 365 * 86_400_000
+"""Ten years: beyond that, the floats of different deadlines would be equal, or infinite."""
+_MOST_EARLY = 100_000
 
 
-class Sink(Protocol):
-    """Gets what comes of requests.
+def check_ttl(ttl: object) -> int | float:
+    """Return a time to live, ten years at most.
 
-    It is called under the ledger's lock, so that what is said last is heard last; it must not run user code.
+    Raises:
+        ConfigurationError: if it is not a number above 0.
+    """
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl < math.inf:
+        raise ConfigurationError(f"a ttl must be a number of milliseconds > 0, not {ttl!r}")
+    return min(ttl, LONGEST_TTL_MS)
+
+
+def check_text(topic: object) -> str:
+    """Return a topic that is used within a process only.
+
+    Raises:
+        TopicError: if it is no str.
+    """
+    if not isinstance(topic, str):
+        raise TopicError(f"a topic must be a str, not {type(topic).__name__}: {topic!r}")
+    return topic
+
+
+class ResultSink(Protocol):
+    """Receives the results of requests.
+
+    It is called under the lock of `OpenRequests`, so that the last event arrives last; it must not run user
+    code.
     """
 
     def on_result(self, request: "Request", value: Any) -> None:
         """Take a result that came in time."""
 
     def on_error(self, request: "Request", producer: object, error: BaseException) -> bool:
-        """Take an error that came in time; False if there is nobody to tell."""
+        """Take an error that came in time; return False if it reaches no listener."""
 
     def on_done(self, request: "Request", now: float) -> None:
-        """Nothing more will come; what is left has stayed silent."""
+        """Take the end of a request; producers that are left have stayed silent."""
 
 
-class Judge(Protocol):
+class RequestTracker(Protocol):
     """Decides whether an answer is in time."""
 
     def answered(self, request: "Request", value: Any) -> bool:
-        """Take the result of a producer; whether it was in time."""
+        """Take the result of a producer; return True if it was in time."""
 
     def failed(self, request: "Request", producer: object, error: BaseException) -> bool:
-        """Take the error of a producer; whether it was in time."""
+        """Take the error of a producer; return True if it was in time."""
 
 
 class Request:
-    """What producers are asked. Its judge, a `Ledger`, changes it.
+    """A request to producers. Its tracker, `OpenRequests`, changes it.
 
     Args:
-        judge: keeps it until it is over.
-        sink: gets what comes of it.
-        topic: of the request.
-        args: for the producers.
-        kwargs: the same.
+        tracker: keeps it until it is over.
+        sink: receives its results.
+        topic: its topic.
+        args: positional arguments for the producers.
+        kwargs: keyword arguments for the producers.
         ttl: milliseconds from its sending to its deadline.
-        deadline: when its time is up, in seconds of the monotonic clock.
-        mailboxes: of the producers that are asked.
+        deadline: a time of the monotonic clock, in seconds.
+        mailboxes: those of the producers that are asked.
 
     Attributes:
-        asked: how many producers there are.
-        key: by which its judge finds it.
-        left: how many of them have not answered.
-        results: how many have.
-        errors: how many have failed.
-        silent: how many had not answered when it ended.
-        surveyed: whether a survey of other nodes is under way; it counts as one of those left.
-        over: whether nobody waits for it any more.
+        asked: the number of producers that are asked.
+        key: its key in the tracker.
+        left: the number of producers that have not answered.
+        results: the number of results.
+        errors: the number of producers that have failed.
+        silent: the number of producers that had not answered at its end.
+        surveyed: True while a survey of other nodes is in progress; it counts as one of those left.
+        over: True once it has ended.
     """
 
     __slots__ = (
@@ -61,7 +90,6 @@ class Request:
         "asked",
         "deadline",
         "errors",
-        "judge",
         "key",
         "kwargs",
         "left",
@@ -72,13 +100,14 @@ class Request:
         "sink",
         "surveyed",
         "topic",
+        "tracker",
         "ttl",
     )
 
-    def __init__(  # noqa: PLR0917 - one is made for each sending, and keywords take time
+    def __init__(  # noqa: PLR0917 - made for each request, and keywords are slow
         self,
-        judge: Judge,
-        sink: Sink,
+        tracker: RequestTracker,
+        sink: ResultSink,
         topic: str,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
@@ -86,7 +115,7 @@ class Request:
         deadline: float,
         mailboxes: tuple[Mailbox[Any], ...],
     ) -> None:
-        self.judge = judge
+        self.tracker = tracker
         self.sink = sink
         self.topic = topic
         self.args = args
@@ -101,8 +130,32 @@ class Request:
 
     def answered(self, value: Any) -> None:
         """Take the result of a producer, on its thread."""
-        self.judge.answered(self, value)
+        self.tracker.answered(self, value)
 
     def failed(self, producer: object, error: BaseException) -> None:
-        """Take what a producer has raised, on its thread, or why it was not asked."""
-        self.judge.failed(self, producer, error)
+        """Take the exception of a producer, on its thread, or the reason that it was not asked."""
+        self.tracker.failed(self, producer, error)
+
+
+class EarlyRequest(NamedTuple):
+    """The arguments of a `send_request` before the start, with the encoded request for other nodes."""
+
+    topic: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    ttl: float
+    sealed: bytes | None
+
+
+class EarlyRequests(list[EarlyRequest]):
+    """The requests that wait for the start, in their order."""
+
+    def add(self, *arguments: Any) -> None:
+        """Keep a request.
+
+        Raises:
+            FlowError: if there are too many.
+        """
+        if len(self) >= _MOST_EARLY:
+            raise FlowError(f"{_MOST_EARLY} requests wait for start() of the dispatcher already")
+        self.append(EarlyRequest(*arguments))

@@ -1,4 +1,4 @@
-"""Messages that are encoded where they are made, not on the node's loop."""
+"""A codec for messages that are encoded by their sender's thread, not on the node's loop."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from colugo.protocol.codecs import Codec, resolve_codec
 
 
 class SealedCodec(Codec):
-    """Sends what `seal` has made, and reads it.
+    """Sends the bytes that `seal` has made.
 
-    Whoever makes a message gets the error if it cannot be sent, and its thread does the work. For others
-    it is the codec that it is made of, by name and by bytes.
+    The sender's thread does the work, and gets the error of a message that cannot be encoded. On the wire it
+    is the codec that it wraps, by name and by bytes.
 
     Args:
-        spec: as for a publisher; it must take lists and dicts.
+        spec: a codec as for a publisher, which must take lists and dicts.
 
     Raises:
         ConfigurationError: if it is no codec, or takes messages of one class only.
@@ -34,16 +34,16 @@ class SealedCodec(Codec):
         """Encode a message.
 
         Raises:
-            EncodeError: if the codec cannot take it.
+            EncodeError: if the codec cannot take the message.
         """
         payload, _ = self._codec.pack(message)
         return bytes(payload)
 
     def encode(self, message: Any) -> bytes:
-        """Return what has been sealed."""
+        """Return the bytes that `seal` has made."""
         sealed: bytes = message
         return sealed
 
     def decode(self, data: Any) -> Any:
-        """Read what the other side has sealed."""
+        """Decode a received message."""
         return self._codec.unpack(data, text=False)

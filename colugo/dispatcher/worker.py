@@ -1,24 +1,29 @@
-"""What producers and listeners have in common: threads that work on a mailbox."""
+"""The base of producers and listeners: threads that handle the items of a mailbox."""
 
+import logging
 import threading
+import time
+from collections.abc import Iterable
 from typing import Any
 
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.errors import LifecycleError
 from colugo.patterns.base import check_count
 
+_LOGGER = logging.getLogger(__name__)
+
 
 class Worker(threading.Thread):
-    """A thread, or several, that handle what is put into a mailbox, one item after another.
+    """One or more threads that handle the items of a mailbox, one item after another.
 
     Args:
-        concurrency: how many threads.
-        capacity: how many items may wait.
-        name: of the thread; None for one made of the class's name.
+        concurrency: the number of threads.
+        capacity: the number of items that may wait.
+        name: the thread's name; None for one made of the class's name.
         daemon: as for any thread; None for that of the thread that makes it.
     """
 
-    # The one attribute has a long name: subclasses have names of their own.
+    # The prefix keeps the attributes apart from those of users' subclasses.
     def __init__(
         self, *, concurrency: int, capacity: int, name: str | None = None, daemon: bool | None = None
     ) -> None:
@@ -35,16 +40,16 @@ class Worker(threading.Thread):
 
     @property
     def waiting(self) -> int:
-        """How many items wait in its mailbox."""
+        """The number of items in its mailbox."""
         return len(self._dispatch_mailbox)
 
     @property
     def threads(self) -> list[threading.Thread]:
-        """All its threads, itself included."""
+        """All its threads, including itself."""
         return [self, *self._dispatch_helpers]
 
     def start(self) -> None:
-        """Begin to work.
+        """Start its threads.
 
         Raises:
             LifecycleError: if it has been started before.
@@ -57,13 +62,14 @@ class Worker(threading.Thread):
             helper.start()
 
     def run(self) -> None:
-        """Handle what comes until it is stopped; called by `start`."""
+        """Handle items until it is stopped; called by `start`."""
         self._handle_all()
 
     def stop(self) -> None:
-        """Take no more; what waits is still handled, then the threads end.
+        """Take no more items; those that wait are handled, then the threads end.
 
-        Returns at once; `join` waits. May be called from any thread, before the start, and more than once.
+        It returns immediately; `join` waits. You may call it from any thread, before the start, and more than
+        once.
         """
         self._dispatch_mailbox.close()
 
@@ -71,19 +77,19 @@ class Worker(threading.Thread):
         """Wait until all its threads have ended.
 
         Args:
-            timeout: seconds to wait for each of them at most; None for no limit.
+            timeout: the longest time for each of them, in seconds; None for no limit.
         """
         super().join(timeout)
         for helper in self._dispatch_helpers:
             helper.join(timeout)
 
     def _handle_all(self) -> None:
-        """Handle items until the mailbox is closed and empty; each thread runs it."""
+        """Handle items until the mailbox is closed and empty, on each thread."""
         raise NotImplementedError
 
 
 def mailbox_of(worker: Worker) -> Mailbox[Any]:
-    """The mailbox of a worker.
+    """Return the mailbox of a worker.
 
     Raises:
         LifecycleError: if its class does not call the constructor of its base.
@@ -95,3 +101,25 @@ def mailbox_of(worker: Worker) -> Mailbox[Any]:
         raise LifecycleError(
             f"{name}.__init__ must call super().__init__() before anything uses the {name}"
         ) from None
+
+
+def join_all(threads: Iterable[threading.Thread], timeout_ms: float, stopped: str) -> list[threading.Thread]:
+    """Wait for all threads but the current one, and log those that still run.
+
+    Args:
+        threads: the threads; those that have not been started are skipped.
+        timeout_ms: milliseconds to wait for all of them together.
+        stopped: the name of what has been stopped, for the log.
+
+    Returns:
+        The threads that still run.
+    """
+    deadline = time.monotonic() + min(timeout_ms / 1000, threading.TIMEOUT_MAX)
+    others = [one for one in threads if one is not threading.current_thread() and one.is_alive()]
+    for thread in others:
+        threading.Thread.join(thread, min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX))
+    still = [thread for thread in others if thread.is_alive()]
+    if still:
+        names = ", ".join(repr(thread.name) for thread in still)
+        _LOGGER.warning("%d ms after stop() of %r these threads still run: %s", timeout_ms, stopped, names)
+    return still

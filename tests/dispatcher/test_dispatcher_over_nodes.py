@@ -48,10 +48,10 @@ def producers(realm: str, *labels: str, **options: Any) -> Iterator[list[Program
 def asking(*members: Producer | ResultListener, known: int = 0, **options: Any) -> Iterator[ATEDispatcher]:
     """A dispatcher with a node, which has met so many producers of other nodes."""
     with dispatching(*members, node="asking", **options) as dispatcher:
-        network = dispatcher._network
+        network = dispatcher._transport
         assert network is not None
-        assert wait_until(lambda: "topic" in network._askers)
-        surveyor = network._askers["topic"]._surveyor
+        assert wait_until(lambda: "topic" in network._surveyors)
+        surveyor = network._surveyors["topic"]._surveyor
         network.node.run(surveyor.ready(known), seconds(15) * 1000)
         yield dispatcher
 
@@ -132,16 +132,16 @@ def test_a_local_producer_that_is_too_slow_is_silent_at_the_ttl_though_others_ha
 
 def test_who_answers_after_the_ttl_and_before_the_survey_ends_is_silent() -> None:
     """As it is when the node's loop was held: what has come is read before timers are looked at."""
-    ledger = OpenRequests()
-    request = Request(ledger, Audiences(), "topic", (), {}, 1, time.monotonic() - 1, ())
+    open_requests = OpenRequests()
+    request = Request(open_requests, Audiences(), "topic", (), {}, 1, time.monotonic() - 1, ())
     request.left += 1
     request.surveyed = True
-    ledger.begin(request)
-    ledger.heard(request, "too late")
-    ledger.surveyed(request, {}, 0)
+    open_requests.begin(request)
+    open_requests.remote_answered(request, "too late")
+    open_requests.survey_ended(request, {}, 0)
     assert request.over
     assert (request.asked, request.results, request.errors, request.silent) == (1, 0, 0, 1)
-    stats = ledger.stats(dropped=0)
+    stats = open_requests.stats(dropped=0)
     assert (stats.results, stats.silent, stats.late, stats.pending) == (0, 1, 1, 0)
 
 
@@ -292,9 +292,9 @@ def test_a_producer_that_is_deregistered_is_asked_no_more() -> None:
         dispatcher.send_request("topic", ttl=LONG_MS)
         assert listener.done().producers == 1
         other.deregister_result_producer(far, "topic")
-        network = dispatcher._network
+        network = dispatcher._transport
         assert network is not None
-        assert wait_until(lambda: not network._askers["topic"]._surveyor.respondents)
+        assert wait_until(lambda: not network._surveyors["topic"]._surveyor.respondents)
         dispatcher.send_request("topic", ttl=LONG_MS)
         assert listener.done().producers == 0
 

@@ -1,37 +1,36 @@
-"""Requests that another node has sent: its dispatcher has the listeners."""
+"""Requests of dispatchers on other nodes, whose listeners are there."""
 
 from contextlib import suppress
 from typing import Any
 
-from colugo.dispatcher.checks import LONGEST_TTL_MS
 from colugo.dispatcher.mailbox import Mailbox
-from colugo.dispatcher.request import Judge, Request
+from colugo.dispatcher.request import LONGEST_TTL_MS, Request, RequestTracker
 from colugo.dispatcher.sealed import SealedCodec
 from colugo.errors import ClosedError, DecodeError, EncodeError, MessageTooLargeError
 from colugo.patterns.requests.reply import Reply
 
 
-class ForeignRequest(Request):
-    """One that comes from another node, for one producer; the reply goes back.
+class RemoteRequest(Request):
+    """A request of another node for one producer; it replies to the survey.
 
     Args:
-        judge: keeps it until it is over.
-        topic: of the request.
-        question: what came: milliseconds it is waited for, arguments, and keywords.
-        now: on the clock of deadlines.
-        mailbox: of the producer.
-        reply: answers it.
-        codec: of the reply.
+        tracker: keeps it until it is over.
+        topic: its topic.
+        question: the received message: ttl in milliseconds, arguments, and keywords.
+        now: a time of the monotonic clock.
+        mailbox: that of the producer.
+        reply: the reply of the survey.
+        codec: the codec of the reply.
 
     Raises:
-        DecodeError: if what came is no request.
+        DecodeError: if the message is no request.
     """
 
     __slots__ = ("_codec", "_reply")
 
     def __init__(
         self,
-        judge: Judge,
+        tracker: RequestTracker,
         topic: str,
         question: object,
         now: float,
@@ -41,7 +40,7 @@ class ForeignRequest(Request):
         codec: SealedCodec,
     ) -> None:
         ttl, args, kwargs = _parts(question)
-        super().__init__(judge, _NOWHERE, topic, args, kwargs, ttl, now + ttl / 1000, (mailbox,))
+        super().__init__(tracker, _NO_LISTENERS, topic, args, kwargs, ttl, now + ttl / 1000, (mailbox,))
         self._reply = reply
         self._codec = codec
 
@@ -52,8 +51,8 @@ class ForeignRequest(Request):
         except EncodeError as error:
             self.failed(self.mailboxes[0].owner, error)
             return
-        if self.judge.answered(self, value):
-            with suppress(ClosedError):  # the node has stopped, and whoever asked knows that
+        if self.tracker.answered(self, value):
+            with suppress(ClosedError):  # the node has stopped, which the other node notices
                 try:
                     self._reply(sealed)
                 except MessageTooLargeError as error:
@@ -61,27 +60,27 @@ class ForeignRequest(Request):
 
     def failed(self, producer: object, error: BaseException) -> None:
         """Send an error back, if it is in time."""
-        if self.judge.failed(self, producer, error):
+        if self.tracker.failed(self, producer, error):
             with suppress(ClosedError):  # as above
                 self._reply.error(error)
 
 
-class _Nowhere:
-    """The sink of what is heard elsewhere."""
+class _NoListeners:
+    """The sink of requests whose listeners are on another node."""
 
     def on_result(self, request: Request, value: Any) -> None:
-        """Nobody listens here."""
+        """Do nothing: the reply carries the result."""
 
     def on_error(self, request: Request, producer: object, error: BaseException) -> bool:
-        """Whoever asked is told."""
+        """Return True: the reply carries the error."""
         del request, producer, error
         return True
 
     def on_done(self, request: Request, now: float) -> None:
-        """Whoever asked has a clock as well."""
+        """Do nothing: the other dispatcher has a clock of its own."""
 
 
-_NOWHERE = _Nowhere()
+_NO_LISTENERS = _NoListeners()
 
 
 def _parts(question: object) -> tuple[float, tuple[Any, ...], dict[str, Any]]:
@@ -90,4 +89,6 @@ def _parts(question: object) -> tuple[float, tuple[Any, ...], dict[str, Any]]:
             "inf"
         ) and all(isinstance(key, str) for key in kwargs):
             return min(ttl, LONGEST_TTL_MS), tuple(args), kwargs
-    raise DecodeError(f"a request is [milliseconds, arguments, keywords], not a {type(question).__name__}")
+    raise DecodeError(
+        f"a request must be [milliseconds, arguments, keywords], not a {type(question).__name__}"
+    )

@@ -1,16 +1,16 @@
-"""A dispatcher's place on the network: its producers are respondents, its requests are surveys."""
+"""The network side of a dispatcher: its producers are respondents, its requests are surveys."""
 
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from colugo.config import NodeOptions
-from colugo.dispatcher.foreign import ForeignRequest
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.open_requests import OpenRequests
+from colugo.dispatcher.remote_request import RemoteRequest
 from colugo.dispatcher.request import Request
 from colugo.dispatcher.sealed import SealedCodec
-from colugo.dispatcher.topic_surveyor import MEETING_MS, TopicSurveyor
+from colugo.dispatcher.topic_surveyor import DISCOVERY_MS, TopicSurveyor
 from colugo.errors import ClosedError, ConfigurationError, DecodeError, EncodeError
 from colugo.node import Node
 from colugo.patterns.base import check_size
@@ -21,48 +21,52 @@ if TYPE_CHECKING:
 
 
 class NodeTransport:
-    """Hands everything over to the node's thread, which does it in order.
+    """Connects a dispatcher with those of other nodes.
 
-    So no caller waits, and no lock is needed.
+    All calls are submitted to the node's thread, which makes them in order: no caller waits, and no lock is
+    needed.
 
     Args:
-        node: may run, or begin to later; or the name of one of its own.
-        codec: of requests and results.
-        ledger: keeps requests, those from elsewhere, too.
+        node: a node that runs or will run; or the name of the dispatcher's own.
+        codec: the codec of requests and results.
+        open_requests: tracks requests, including those of other nodes.
+        options: the options of its own node.
 
     Attributes:
         node: the node.
 
     Raises:
-        ConfigurationError: if one of them cannot work.
+        ConfigurationError: if an argument cannot work.
     """
 
-    def __init__(self, node: Node | str, codec: Any, ledger: OpenRequests, options: NodeOptions) -> None:
+    def __init__(
+        self, node: Node | str, codec: Any, open_requests: OpenRequests, options: NodeOptions
+    ) -> None:
         self._codec = SealedCodec(codec)
-        self._own = isinstance(node, str)
+        self._owns_node = isinstance(node, str)
         self.node = Node(node, **options) if isinstance(node, str) else node
         if not isinstance(self.node, Node):
-            raise ConfigurationError(f"node= takes a Node or the name of one, not {node!r}")
+            raise ConfigurationError(f"node= takes a Node, or the name of one, not {node!r}")
         self._submit = self.node.submit
-        self._ledger = ledger
-        self._askers: dict[str, TopicSurveyor] = {}
+        self._open_requests = open_requests
+        self._surveyors: dict[str, TopicSurveyor] = {}
         self._respondents: dict[tuple[Mailbox[Any], str], Respondent] = {}
-        self._fresh = True
+        self._discovering = True
         self._running = ExitStack()
 
     def open(self) -> None:
-        """Start the node, if it is its own.
+        """Start the node, if it is the dispatcher's own.
 
         Raises:
             BindError: if the node's port cannot be had.
             ClosedError: if the node has stopped.
         """
-        if self._own:
+        if self._owns_node:
             self._running.enter_context(self.node.running())
         self._submit(self._open)
 
     def offer(self, mailbox: Mailbox[Any], topic: str) -> None:
-        """Let other nodes ask a producer.
+        """Advertise a producer to other nodes.
 
         Raises:
             ClosedError: if the node has stopped.
@@ -70,24 +74,24 @@ class NodeTransport:
         self._submit(self._offer, mailbox, topic)
 
     def withdraw(self, mailbox: Mailbox[Any], topic: str) -> None:
-        """Take it back; if the node has stopped, that is done already."""
+        """Withdraw a producer; a no-op if the node has stopped."""
         if not self.closed:
             self._submit(self._withdraw, mailbox, topic)
 
-    def meet(self, topic: str) -> None:
-        """Connect to the producers of other nodes before they are asked.
+    def connect(self, topic: str) -> None:
+        """Connect to the producers of other nodes, before the first request.
 
         Raises:
             ClosedError: if the node has stopped.
         """
-        self._submit(self._asker, topic)
+        self._submit(self._surveyor_of, topic)
 
     def seal(self, ttl: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """Encode a request.
 
         Raises:
             EncodeError: if the codec cannot take an argument.
-            MessageTooLargeError: if it is over the node's `max_message_bytes`.
+            MessageTooLargeError: if the request is over the node's `max_message_bytes`.
         """
         try:
             sealed = self._codec.seal([ttl, args, kwargs])
@@ -108,37 +112,37 @@ class NodeTransport:
         if self.closed:
             raise ClosedError(f"the node {self.node.name!r} has been stopped")
         if not self.node.is_running:
-            self._ledger.begin(request)
+            self._open_requests.begin(request)
             return
         request.left += 1
         request.surveyed = True
-        self._ledger.begin(request)
+        self._open_requests.begin(request)
         self._submit(self._ask, request, sealed)
 
     def close(self) -> None:
-        """Close all; a second time is a no-op."""
+        """Close all sockets; a second time is a no-op."""
         if not self.closed:
             self._submit(self._close)
-        if self._own:
+        if self._owns_node:
             self.node.stop()
 
     def join(self) -> None:
-        """Wait until the node has stopped, if it is its own; its thread does not wait for itself."""
+        """Wait until the dispatcher's own node has stopped; on the node's thread, return at once."""
         if not self.node.on_own_thread():
             self._running.close()
 
     @property
     def closed(self) -> bool:
-        """Whether the node has stopped."""
+        """True once the node has stopped."""
         return self.node.closed
 
     # --- on the node's thread
 
     def _open(self) -> None:
-        self.node.add_delayed_callback(MEETING_MS, self._settled)
+        self.node.add_delayed_callback(DISCOVERY_MS, self._on_discovery_over)
 
-    def _settled(self) -> None:
-        self._fresh = False
+    def _on_discovery_over(self) -> None:
+        self._discovering = False
 
     def _offer(self, mailbox: Mailbox[Any], topic: str) -> None:
         def serve(question: object, reply: Reply) -> None:
@@ -155,30 +159,32 @@ class NodeTransport:
     def _serve(self, mailbox: Mailbox[Any], topic: str, question: object, reply: Reply) -> None:
         now = time.monotonic()
         try:
-            request = ForeignRequest(
-                self._ledger, topic, question, now, mailbox=mailbox, reply=reply, codec=self._codec
+            request = RemoteRequest(
+                self._open_requests, topic, question, now, mailbox=mailbox, reply=reply, codec=self._codec
             )
-            self._ledger.begin(request)
+            self._open_requests.begin(request)
         except (ClosedError, DecodeError) as error:
             reply.error(error)
             return
         if not mailbox.put(request):
             request.failed(mailbox.owner, mailbox.refusal())
 
-    def _asker(self, topic: str) -> TopicSurveyor:
-        asker = self._askers.get(topic)
-        if asker is None:
-            asker = TopicSurveyor(self.node, topic, self._codec, self._ledger, fresh=self._fresh)
-            self._askers[topic] = asker
-        return asker
+    def _surveyor_of(self, topic: str) -> TopicSurveyor:
+        surveyor = self._surveyors.get(topic)
+        if surveyor is None:
+            surveyor = TopicSurveyor(
+                self.node, topic, self._codec, self._open_requests, discovering=self._discovering
+            )
+            self._surveyors[topic] = surveyor
+        return surveyor
 
     def _ask(self, request: Request, sealed: bytes) -> None:
-        self._asker(request.topic).ask(request, sealed)
+        self._surveyor_of(request.topic).ask(request, sealed)
 
     def _close(self) -> None:
-        for asker in self._askers.values():
-            asker.close()
+        for surveyor in self._surveyors.values():
+            surveyor.close()
         for respondent in self._respondents.values():
             respondent.close()
-        self._askers = {}
+        self._surveyors = {}
         self._respondents = {}
