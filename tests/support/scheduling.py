@@ -1,4 +1,4 @@
-"""What tests of the scheduler need: a loop whose time is ours, and a store that does things when told to."""
+"""Support for tests of the scheduler: a loop with a clock of its own, and a store that works on demand."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ NS = 1_000_000_000
 
 
 class OwnTimeLoop(asyncio.SelectorEventLoop):
-    """A loop in which time passes by `now` only, and what is raised in callbacks is not only logged."""
+    """A loop whose time is `now`, and whose callbacks' exceptions are raised by `do`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class OwnTimeLoop(asyncio.SelectorEventLoop):
         return self.now
 
     def turns(self, count: int = 4) -> None:
-        """Do what is ready, and what follows from it."""
+        """Run all ready callbacks, and those that they schedule."""
 
         async def pass_by() -> None:
             for _ in range(count):
@@ -43,29 +43,29 @@ class OwnTimeLoop(asyncio.SelectorEventLoop):
         self.do(pass_by())
 
     def do(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine, and raise what a callback or, else, it has raised."""
+        """Run a coroutine; raise the first exception of a callback, or its own."""
         try:
             self.run_until_complete(coroutine)
         finally:
-            if self.errors:  # of which the coroutine's own error may be what follows
+            if self.errors:  # the coroutine's own error may be a consequence
                 raise self.errors.pop(0)
 
     def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.errors.append(context.get("exception") or AssertionError(context["message"]))
 
     def next_timer(self) -> float | None:
-        """When the next timer is due."""
+        """Return the time of the next timer."""
         timers = [handle.when() for handle in self._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]
         return min(timers, default=None)
 
 
 def runtime_on(loop: OwnTimeLoop) -> Any:
-    """What a scheduler needs of a node."""
+    """Return as much of a node's runtime as a scheduler uses."""
     return SimpleNamespace(loop=loop, logger=logging.getLogger("scheduler"), name="scheduler")
 
 
 class Disk(MemoryStore):
-    """What outlives a program: it can be opened again."""
+    """A store that outlives its program: it can be opened again."""
 
     def open(self) -> OpenedStore:
         self._open = True
@@ -79,11 +79,11 @@ class Disk(MemoryStore):
 
 
 class SlowStore:
-    """Does one thing after the other on a disk, each when it is told to.
+    """A store that does one job after another on a disk, each on demand.
 
     Args:
-        disk: where things are kept.
-        on_commit: called with each transaction that has been done, and its outcome.
+        disk: keeps the messages.
+        on_commit: called with each committed transaction, and its outcome.
     """
 
     def __init__(self, disk: Disk, on_commit: Callable[[Transaction, CommitOutcome], None]) -> None:
@@ -110,13 +110,13 @@ class SlowStore:
         self.jobs.append((lambda: _result(self._disk.dead_letters, query), done))
 
     def step(self, *, fail: bool = False) -> None:
-        """Do the next thing, or let it fail."""
+        """Do the next job, or fail it."""
         if self.jobs:
             job, done = self.jobs.popleft()
             done(StoreError("no room on the disk") if fail else job())
 
     def die(self, *, last_was_done: bool) -> None:
-        """The program ends, perhaps when the next thing has been done and nobody has been told."""
+        """End the program, perhaps after the next job but before its callback."""
         if self.jobs and last_was_done:
             self.jobs[0][0]()
         self.jobs.clear()
@@ -143,7 +143,7 @@ def _result(method: Callable[..., None], *arguments: Any) -> Any:
 
 
 class Producer:
-    """A scheduler whose store works by itself until it is told to wait or to fail."""
+    """A scheduler whose store works by itself, unless `held` or `failing` is set."""
 
     def __init__(
         self, loop: OwnTimeLoop, disk: Disk | None = None, ack: AckPolicy = "all", **limits: Any
@@ -182,10 +182,10 @@ class Producer:
         self.got += [(member.identity, entry.message.seq, entry.redelivered) for entry in entries]
 
     def ping(self, member: GroupMember) -> None:
-        """Say nothing: the time of these members passes without them."""
+        """Ignore the ping: these members stay silent."""
 
     def do(self, action: Callable[[], Any]) -> Any:
-        """Do something on the loop, and what follows from it."""
+        """Call an action on the loop, and run what it schedules."""
         results: list[Any] = []
 
         async def act() -> None:
@@ -206,7 +206,7 @@ class Producer:
         self.store.step(fail=self.failing)
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass, tenth by tenth."""
+        """Advance the clock in steps of 0.1 s."""
         for _ in range(round(seconds * 10)):
             self.loop.now += 0.1
             self.settle()
@@ -247,7 +247,7 @@ class Producer:
         self.do(lambda: self.scheduler.close(ClosedError("the test is over")))
 
     def restarted(self) -> "Producer":
-        """Another life, with what is on the disk."""
+        """Return a new producer on the same disk."""
         self.store.die(last_was_done=False)
         self.end()
         return Producer(self.loop, self.disk, self._ack)

@@ -1,4 +1,4 @@
-"""What tests of streams share."""
+"""Helpers of the tests of streams."""
 
 import asyncio
 from typing import Any
@@ -22,7 +22,7 @@ PING = encode_bare(FrameKind.PING)
 
 
 async def receive(socket: Any) -> bytes:
-    """The next frame but for pings: there is one, too, whenever somebody else's connection has ended."""
+    """Return the next frame, except pings: one comes whenever some connection ends."""
     async with asyncio.timeout(seconds(5)):
         while (frame := bytes(await socket.recv())) == PING:
             pass
@@ -39,6 +39,6 @@ async def joined(socket: Any, join: Join = JOIN) -> bytes:
 
 
 async def drained(stream: Stream, within: float = 10.0) -> None:
-    """Return when all messages have been acknowledged, in time."""
+    """Wait until all messages have been acknowledged, with a deadline."""
     async with asyncio.timeout(seconds(within)):
         await stream.drained()
