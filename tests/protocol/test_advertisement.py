@@ -1,4 +1,4 @@
-"""Advertisements and their TXT records: ours come back as they were, foreign ones are trusted in nothing."""
+"""Advertisements and their TXT records: they round-trip, and foreign ones are validated."""
 
 import dataclasses
 import ipaddress
@@ -59,7 +59,7 @@ advertisements = st.builds(
 
 
 def wire_bytes(txt: Mapping[str, str]) -> int:
-    """RFC 6763 §6.3: each entry is a length byte, the key, an equals sign and the value."""
+    """Return the size of a TXT record (RFC 6763 §6.3): a length byte, key, equals sign and value each."""
     return sum(1 + len(key.encode()) + 1 + len(value.encode()) for key, value in txt.items())
 
 

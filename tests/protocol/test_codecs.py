@@ -1,4 +1,4 @@
-"""Codecs: what is sent is what arrives, and what does not decode is a DecodeError and nothing else."""
+"""Codecs: messages round-trip, and malformed ones raise only DecodeError."""
 
 import pickle
 from array import array
@@ -39,7 +39,7 @@ class Position:
 
 
 class Reversed(Codec):
-    """A codec of a user's own."""
+    """A user-defined codec."""
 
     name = "reversed"
 
@@ -51,7 +51,7 @@ class Reversed(Codec):
 
 
 class Buffered(Codec):
-    """A codec whose encoding is a buffer."""
+    """A codec that encodes to a buffer."""
 
     name = "buffered"
 
@@ -63,7 +63,7 @@ class Buffered(Codec):
 
 
 SPECS = [None, "json", "msgpack", "cbor", Temperature, Reading, Position, Reversed()]
-"""All kinds of codecs but pickle, which lets a sender do anything."""
+"""All kinds of codecs but pickle, which is unsafe to fuzz."""
 readings = st.builds(
     Reading,
     sensor=texts,
@@ -76,12 +76,12 @@ positions = st.builds(Position, x=small, y=small, label=texts, path=st.lists(st.
 
 
 def shown(value: Any) -> str:
-    """The name of a test's case."""
+    """Return the name of a test case."""
     return resolve_codec(value).name if value is None or isinstance(value, type | Codec) else repr(value)[:30]
 
 
 def over_the_wire(spec: Any, message: Any) -> Any:
-    """What a receiver gets."""
+    """Return a message after a round trip."""
     codec = resolve_codec(spec)
     payload, text = codec.pack(message)
     assert type(payload) is bytes
@@ -146,7 +146,7 @@ def test_of_a_view_of_any_shape_the_bytes_are_passed_on() -> None:
 
 
 def outcome(codec: Codec, data: Any) -> str:
-    """What a payload decodes to, or why it does not."""
+    """Return the decoded payload, or the error."""
     try:
         message = codec.unpack(data, text=False)
     except DecodeError as error:
@@ -387,7 +387,7 @@ def test_endless_nesting_is_a_decode_error_and_takes_little_memory(
 
 
 def declared_lengths() -> list[tuple[Any, bytes]]:
-    """Headers that promise far more than follows."""
+    """Collect headers that announce far more bytes than follow."""
     msgpack = [bytes([sign]) + b"\xff" * 4 for sign in (0xC6, 0xC9, 0xDB, 0xDD, 0xDF)]
     cbor = [
         bytes([kind + 27]) + length.to_bytes(8, "big")

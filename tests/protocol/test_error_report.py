@@ -1,4 +1,4 @@
-"""How an exception travels back: it always arrives, and never does more harm than it already did."""
+"""Error reports: any exception can be sent, and any payload decoded."""
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from tests.support.strategies import texts
 
 
 class UnspeakableError(Exception):
-    """An error whose text cannot be had."""
+    """An error whose text raises."""
 
     def __str__(self) -> str:
         raise RuntimeError("no text today")

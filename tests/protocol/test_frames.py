@@ -1,4 +1,4 @@
-"""What all frames of the wire format have in common."""
+"""The common parts of all frames of the wire format."""
 
 import pytest
 from hypothesis import given

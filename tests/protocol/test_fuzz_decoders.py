@@ -1,8 +1,8 @@
-"""Every decoder of what strangers can send, fed with mutants of valid input.
+"""Fuzz tests: every decoder of untrusted input, fed with mutants of valid input.
 
 A decoder may accept a mutant or raise its one error; what it accepts has to be consistent. The mutants
-are the same in each run, and a failure shows the bytes. How many the slow tests make is said by
-COLUGO_MUTANTS. Ten million mutants of frames:
+are the same in each run, and a failure shows the bytes. COLUGO_MUTANTS sets the number that the slow tests
+make. Ten million mutants of frames:
 
     COLUGO_MUTANTS=10000000 make test-slow PYTEST="tests/protocol/test_fuzz_decoders.py -k mutated_frames"
 """
@@ -68,10 +68,10 @@ ALL_MUTANTS = 200_000
 MANY_MUTANTS = int(os.environ.get("COLUGO_MUTANTS", "3000000"))
 FEW_MUTANTS = 1_200
 SECONDS = 60 + MANY_MUTANTS / 20_000
-"""For a slow test, at most."""
+"""The limit of a slow test."""
 ID = b"\x00\x01\x02\x03\xfc\xfd\xfe\xff"
 MEMORY = 256 << 20
-"""What no input of some hundred bytes may ask for."""
+"""The memory that an input of some hundred bytes must never allocate."""
 
 
 class Reading(msgspec.Struct):
@@ -118,7 +118,7 @@ def read_message(data: bytes) -> None:
 
 
 class NoneOfThese(Exception):  # noqa: N818 - it is an outcome, no error
-    """What was read is something else."""
+    """The input decoded to something else."""
 
 
 def read_ack(data: bytes) -> None:
@@ -130,7 +130,7 @@ def read_ack(data: bytes) -> None:
 
 
 def split(data: bytes) -> list[bytes]:
-    """Bytes as the frames of one message: so mutants change their number and lengths too."""
+    """Split bytes into the frames of one message, so that mutants change their number and lengths, too."""
     return data.split(b"|")
 
 
@@ -142,7 +142,7 @@ def read_envelope(data: bytes) -> None:
 
 
 def read_joining(data: bytes) -> None:
-    """As its two sides do, each of which takes one kind."""
+    """Decode as the two sides do, each of which accepts one kind."""
     kind, body = decode_control(data)
     if kind not in JOINING:
         raise FrameError(f"kind {kind}")
@@ -212,7 +212,7 @@ SPREAD = [(1, 5), (7, 7), (9, 400)]
 
 
 def txt_seed(record: Advertisement) -> bytes:
-    """Port, number of addresses, and the record in its form on the wire (RFC 6763 §6.1)."""
+    """Return port, number of addresses, and the record in its wire format (RFC 6763 §6.1)."""
     entries = [f"{key}={value}".encode() for key, value in to_txt(record).items()]
     return record.port.to_bytes(3, "big") + b"\x01" + b"".join(bytes([len(e)]) + e for e in entries)
 
@@ -357,7 +357,7 @@ by_name = pytest.mark.parametrize("name", DECODERS)
 
 
 def fuzz(name: str, count: int, run: str = "") -> Counter[str]:
-    """Feed so many mutants to the decoder; count what became of them."""
+    """Feed mutants to the decoder, and count the outcomes."""
     decoder = DECODERS[name]
     outcomes: Counter[str] = Counter()
     for number, data in enumerate(mutants(decoder.seeds, Random(name + run), count)):
@@ -374,7 +374,7 @@ def fuzz(name: str, count: int, run: str = "") -> Counter[str]:
 
 
 def check_outcomes(name: str, count: int, run: str = "") -> None:
-    """Give the decoder so many mutants."""
+    """Feed mutants to the decoder."""
     with memory_limit(MEMORY):
         outcomes = fuzz(name, count, run)
     assert outcomes.total() == count

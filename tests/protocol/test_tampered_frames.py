@@ -1,7 +1,7 @@
-"""Frames of requests, replies and streams, made wrong in every way: they are refused, or consistent.
+"""Tampered frames of requests, replies and streams: decoders reject them, or their contents are consistent.
 
-Those of publish/subscribe, of which some are two, are in test_publications.py; mutants of all are in
-test_fuzz_decoders.py.
+The frames of publish/subscribe, some of which come in pairs, are in test_publications.py; mutants of all are
+in test_fuzz_decoders.py.
 """
 
 from collections.abc import Callable
@@ -84,7 +84,7 @@ short_frame = pytest.mark.parametrize("frame", SHORT.values(), ids=SHORT)
 
 
 def check(kind: int, frame: bytes) -> bool:
-    """Whether it is accepted as one of this kind; then it must be consistent."""
+    """Return True if the frame is accepted as this kind; then it must be consistent."""
     try:
         READERS[kind](frame)
     except FrameError:
@@ -93,7 +93,7 @@ def check(kind: int, frame: bytes) -> bool:
 
 
 def checks(frame: bytes) -> Callable[[bytes], bool]:
-    """What tells whether changed frames are accepted as ones of its kind."""
+    """Return the check that accepts changed frames of a kind."""
     assert check(frame[3], frame)
     return partial(check, frame[3])
 

@@ -1,4 +1,4 @@
-"""One log line a period for each subject, and none lost count of."""
+"""The throttle: one log line per period for each subject, and an exact count of the suppressed ones."""
 
 from hypothesis import given
 from hypothesis import strategies as st

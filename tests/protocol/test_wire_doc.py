@@ -1,4 +1,4 @@
-"""The examples in docs/wire.md are what the code writes and reads."""
+"""The examples in docs/wire.md, compared with the code."""
 
 import asyncio
 import json
@@ -79,7 +79,7 @@ SENT_NS = 1_700_000_000_000_000_000
 
 
 class Frame(NamedTuple):
-    """What an example of a publisher's frame says."""
+    """The contents of an example of a publisher's frame."""
 
     kind: FrameKind
     flags: int
@@ -308,7 +308,7 @@ class PlainReader:
         return await self.next()
 
     async def next(self) -> Read:
-        """The next frame."""
+        """Return the next frame."""
         frame, *second = await self.socket.recv_multipart()
         own = frame.startswith(READER)
         body = frame[len(READER) :] if own else frame
@@ -330,7 +330,7 @@ class PlainReader:
         return Read(own, segment, kind, flags, first, payloads)
 
     async def acknowledge(self, segment: bytes) -> None:
-        """Say that it has handled a segment."""
+        """Acknowledge a segment."""
         said = b"\x2b" + self.publisher + READER[1:] + self.expected.to_bytes(8, "little") + segment
         await self.socket.send(b"\x01" + said)
         await self.socket.send(b"\x00" + said)
@@ -384,7 +384,7 @@ def test_the_frames_for_a_late_joiner_come_in_the_order_of_the_page() -> None:
 
 @pytest.mark.parametrize("hwm", [1, 4, 100])
 def test_a_reader_that_acknowledges_each_segment_gets_all_segments(hwm: int) -> None:
-    """The publisher waits for it, so that nothing would come after the first high-water mark without."""
+    """Check that acknowledgements as documented keep a waiting publisher going past its high-water mark."""
 
     async def main() -> None:
         async with Node("lab") as node:

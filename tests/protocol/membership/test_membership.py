@@ -1,4 +1,4 @@
-"""Linked nodes agree on who is there, whatever happens to nodes and links; no sockets, no clock."""
+"""The agreement of linked nodes on the members, in simulated networks without sockets or a clock."""
 
 import dataclasses
 import itertools
@@ -47,7 +47,7 @@ def advertisement(node: str, topic: str = "t", realm: str = REALM) -> Advertisem
 
 
 class Peer:
-    """A node of the simulation: its table, and what it has said."""
+    """A node of the simulation: its table, and the changes it has reported."""
 
     def __init__(self, now: float, sockets: int = 1) -> None:
         self.id = next(_made).to_bytes(16, "big").hex()
@@ -67,7 +67,7 @@ class Peer:
 
 
 class Net:
-    """Nodes and links; what is under way on a link is lost with it."""
+    """Simulated nodes and links; a link that ends loses the messages on it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -121,7 +121,7 @@ class Net:
             far.table.receive(near, msgspec.json.decode(waiting.popleft(), type=NodeEntries), self.now)
 
     def exchange(self) -> None:
-        """Until everyone has said everything."""
+        """Deliver messages until none are left."""
         for _ in range(4 * len(self.peers) + 4):
             for peer in self.peers:
                 self.send(peer)
@@ -139,7 +139,7 @@ class Net:
             self.exchange()
 
     def parts(self) -> list[set[str]]:
-        """The ids of those that are connected with each other."""
+        """Return the ids of the nodes connected with each other."""
         near: dict[Peer, set[Peer]] = defaultdict(set)
         for one, two in self.links:
             near[one].add(two)
@@ -156,7 +156,7 @@ class Net:
         return [{peer.id for peer in part} for part in parts]
 
     def check_agreement(self) -> None:
-        """Everyone knows those that it is connected with, and nobody else."""
+        """Check that each node knows the nodes connected with it, and no others."""
         for part in self.parts():
             members = [peer for peer in self.peers if peer.id in part]
             sockets = {one.socket_id: one for peer in members for one in peer.own}
@@ -411,7 +411,7 @@ def test_who_is_said_to_be_at_the_last_beat_still_counts() -> None:
 
 
 class Story:
-    """What happens to a net, drawn by hypothesis."""
+    """A network with events drawn by hypothesis."""
 
     def __init__(self, data: st.DataObject) -> None:
         self.draw = data.draw

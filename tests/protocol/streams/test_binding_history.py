@@ -17,7 +17,7 @@ patterns = st.lists(st.sampled_from([*KEYS, "#"]), min_size=1, max_size=3, uniqu
 def test_a_message_is_judged_by_the_bindings_of_when_it_was_sent(
     first: list[str], events: list[list[str] | str | int]
 ) -> None:
-    """A list binds anew, a key is sent, and a number says up to where all is done."""
+    """Apply events: a list binds anew, a str is the key of a sent message, a number finishes all up to it."""
     history, bound = BindingHistory(first), first
     sent: list[tuple[str, bool]] = []
     done = 0

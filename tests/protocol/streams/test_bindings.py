@@ -23,7 +23,7 @@ short_texts = texts.filter(lambda text: len(text.encode()) <= MAX_KEY_BYTES)
 
 
 def words(text: str) -> list[str]:
-    """As RabbitMQ divides a routing key: the empty one has no word."""
+    """Split a key as RabbitMQ splits a routing key: the empty one has no word."""
     return text.split(".") if text else []
 
 

@@ -1,4 +1,4 @@
-"""Frames of messages that a stream hands out: what is encoded comes back; anything else is refused."""
+"""The frames of deliveries: they round-trip, and malformed ones are rejected."""
 
 import pytest
 from hypothesis import given
@@ -50,7 +50,7 @@ messages = st.builds(
 
 
 def check(frame: bytes) -> bool:
-    """Whether it is accepted; then it must be consistent."""
+    """Return True if the frame is accepted; then it must be consistent."""
     try:
         read_deliveries(frame)
     except FrameError:
@@ -160,7 +160,7 @@ def test_a_frame_that_is_no_batch_is_refused_with_the_reason(frame: bytes, reaso
 
 
 def test_a_key_that_is_cut_within_a_sign_is_refused() -> None:
-    """The keys together are UTF-8, but not each of them."""
+    """Check keys that are UTF-8 only together."""
     frame = encode_deliveries(
         ID, [StreamMessage(1, "é", b"", b"", 0, NOW), StreamMessage(2, "aa", b"", b"", 0, NOW)]
     )

@@ -1,4 +1,4 @@
-"""Who in a consumer group gets which message, against a simple model, and what is promised by example."""
+"""The queue of a consumer group, against a simple model."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ def message(seq: int, key: str = "", payload: bytes = b"12345") -> StreamMessage
 
 
 class Watched(QueuedMessage):
-    """An entry that moves by the table only."""
+    """A queued message that checks each change of its state against the table."""
 
     __slots__ = ("_now",)
 
@@ -53,7 +53,7 @@ class Watched(QueuedMessage):
 
 @dataclass
 class Fate:
-    """What the model knows of a message."""
+    """The model of a message."""
 
     seq: int
     key: str
@@ -62,14 +62,14 @@ class Fate:
     state: DeliveryState = DeliveryState.READY
     holder: bytes | None = None
     redelivered: bool = False
-    suspect: bool = False
+    quarantined: bool = False
     nacked: bool = False
     until: float = 0.0
 
 
 @dataclass
 class Consumer:
-    """What the model knows of a member."""
+    """The model of a member."""
 
     prefetch: int
     silent: bool = False
@@ -78,7 +78,7 @@ class Consumer:
 
 
 class Delivery(RuleBasedStateMachine):
-    """Does the same with a GroupQueue and with the model, and compares."""
+    """Drives a GroupQueue and the model, and compares them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class Delivery(RuleBasedStateMachine):
             fate.holder = None
 
     def fail(self, name: bytes, failed: list[Fate]) -> set[int]:
-        """The member is lost or silent with these; which of them are dead."""
+        """Fail messages of a lost or silent member, and return the dead ones."""
         alone = len(self.consumers[name].held) == 1
         dead = set()
         for fate in failed:
@@ -116,7 +116,7 @@ class Delivery(RuleBasedStateMachine):
                 dead.add(fate.seq)
             else:
                 fate.state = DeliveryState.READY
-                fate.redelivered = fate.suspect = True
+                fate.redelivered = fate.quarantined = True
         return dead
 
     def end_pauses(self) -> None:
@@ -130,7 +130,7 @@ class Delivery(RuleBasedStateMachine):
         assert all(one.queued.state is DeliveryState.DEAD and one.reason for one in dead)
         self.dead += numbers
 
-    def hand_out(self, name: bytes, entries: list[QueuedMessage]) -> None:
+    def deliver(self, name: bytes, entries: list[QueuedMessage]) -> None:
         consumer = self.consumers[name]
         assert entries
         assert not consumer.silent
@@ -145,19 +145,19 @@ class Delivery(RuleBasedStateMachine):
             fate.until = self.now + TIMEOUT_S
             consumer.held.add(fate.seq)
             assert (entry.attempt, entry.redelivered) == (fate.tries, fate.redelivered)
-            assert fate.tries <= self.queue.rules.max_deliver + fate.suspect
-            if fate.suspect:
+            assert fate.tries <= self.queue.rules.max_deliver + fate.quarantined
+            if fate.quarantined:
                 assert consumer.held == {fate.seq}
         assert len(consumer.held) <= consumer.prefetch
 
     def check_order(self, fate: Fate) -> None:
-        """Nothing that waits for the same key was to be handed out before it."""
-        if not fate.key or fate.suspect or fate.nacked:
+        """Check that no earlier message of the same key waits."""
+        if not fate.key or fate.quarantined or fate.nacked:
             return
         before = [
             one
             for one in self.open_fates(DeliveryState.READY)
-            if one.key == fate.key and (one.suspect or (one.seq < fate.seq and not one.nacked))
+            if one.key == fate.key and (one.quarantined or (one.seq < fate.seq and not one.nacked))
         ]
         assert not before
 
@@ -167,14 +167,14 @@ class Delivery(RuleBasedStateMachine):
         free = able - {carrier}
         holders = {one.key: one.holder for one in self.open_fates(DeliveryState.IN_FLIGHT) if one.key}
         ready = self.open_fates(DeliveryState.READY)
-        suspect_keys = {one.key for one in ready if one.suspect}
+        quarantined_keys = {one.key for one in ready if one.quarantined}
         for fate in ready:
-            if fate.suspect and able and fate.key not in holders:
+            if fate.quarantined and able and fate.key not in holders:
                 assert carrier is not None
                 assert self.consumers[carrier].held
             elif fate.key in holders:
-                assert fate.suspect or fate.key in suspect_keys or holders[fate.key] not in free
-            elif not fate.suspect and not (fate.key and fate.key in suspect_keys):
+                assert fate.quarantined or fate.key in quarantined_keys or holders[fate.key] not in free
+            elif not fate.quarantined and not (fate.key and fate.key in quarantined_keys):
                 assert not free
 
     def room(self, name: bytes) -> int:
@@ -199,7 +199,7 @@ class Delivery(RuleBasedStateMachine):
                 self.bury([dead], {self.last})
             else:
                 assert dead is None
-                fate.suspect = tries == max_deliver
+                fate.quarantined = tries == max_deliver
 
     @rule(some=st.lists(st.tuples(keys, st.binary(max_size=3)), max_size=8), gap=st.integers(0, 2))
     def offer(self, some: list[tuple[str, bytes]], gap: int) -> None:
@@ -227,7 +227,7 @@ class Delivery(RuleBasedStateMachine):
     def assign(self) -> None:
         self.end_pauses()
         for member, entries in self.queue.assign(self.now):
-            self.hand_out(member.identity, entries)
+            self.deliver(member.identity, entries)
         self.check_nothing_waits_needlessly()
 
     # --- what members say
@@ -256,7 +256,7 @@ class Delivery(RuleBasedStateMachine):
             fate.state = DeliveryState.ACKNOWLEDGED
 
     def some_of(self, data: st.DataObject, name: bytes) -> list[int]:
-        """Mostly what it has, but not only."""
+        """Draw numbers, mostly of messages that the member has."""
         held = sorted(self.consumers[name].held) if name in self.consumers else []
         own = st.sampled_from(held) if held else st.nothing()
         return data.draw(st.lists(own | own | st.integers(1, self.last + 1), max_size=5, unique=True))
@@ -282,7 +282,7 @@ class Delivery(RuleBasedStateMachine):
                 else:
                     fate.state = DeliveryState.PAUSED
                     fate.redelivered = fate.nacked = True
-                    fate.suspect = False
+                    fate.quarantined = False
                     delay = DELAY_S * 2 ** (fate.tries - 1) if delay_s is None else delay_s
                     fate.until = self.now + delay
             self.bury([] if dead is None else [dead], expected)
@@ -385,9 +385,9 @@ class Delivery(RuleBasedStateMachine):
             assert len(holders) <= 1
 
     @invariant()
-    def a_suspect_is_alone_at_its_member(self) -> None:
+    def a_quarantined_message_is_alone_at_its_member(self) -> None:
         for fate in self.open_fates(DeliveryState.IN_FLIGHT):
-            if fate.suspect:
+            if fate.quarantined:
                 assert fate.holder is not None
                 assert self.consumers[fate.holder].held == {fate.seq}
 
@@ -397,7 +397,7 @@ class Delivery(RuleBasedStateMachine):
         assert {one.seq for one in self.fates.values() if one.state is DeliveryState.DEAD} == set(self.dead)
 
     def teardown(self) -> None:
-        """One member that does what it should gets everything, and then nothing is left."""
+        """Let a well-behaved member take everything, and check that nothing is left."""
         try:
             for name in list(self.consumers):
                 self.leave(name)

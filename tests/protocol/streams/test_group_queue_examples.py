@@ -1,4 +1,4 @@
-"""What a consumer group is promised, by example."""
+"""The promises to a consumer group, by example."""
 
 from collections import Counter
 from collections.abc import Iterable

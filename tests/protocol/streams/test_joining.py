@@ -1,4 +1,4 @@
-"""How a consumer joins: what is encoded comes back, and what breaks a rule is refused with the reason."""
+"""The frames of joining: they round-trip, and invalid ones are rejected with the reason."""
 
 import json
 from typing import Any

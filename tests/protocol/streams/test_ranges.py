@@ -19,7 +19,7 @@ def numbers(some: list[Range]) -> set[int]:
 
 
 def maximal(some: set[int]) -> list[Range]:
-    """The ranges of a set, found number by number."""
+    """Find the ranges of a set number by number."""
     firsts = sorted(number for number in some if number - 1 not in some)
     lasts = sorted(number for number in some if number + 1 not in some)
     return list(zip(firsts, lasts, strict=True))

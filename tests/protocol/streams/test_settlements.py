@@ -1,4 +1,4 @@
-"""Frames that say what has become of messages: what is encoded comes back; anything else is refused."""
+"""The frames of settlements: they round-trip, and malformed ones are rejected."""
 
 import struct
 from functools import partial
@@ -50,7 +50,7 @@ others = st.lists(
 
 
 def check(frame: bytes) -> bool:
-    """Whether it is accepted; then it must be consistent."""
+    """Return True if the frame is accepted; then it must be consistent."""
     try:
         read_settle(frame)
     except FrameError:

@@ -18,7 +18,7 @@ PAIRS = list(product(DeliveryState, DeliveryEvent))
 
 
 def described() -> dict[tuple[DeliveryState, DeliveryEvent], set[DeliveryState]]:
-    """The table in the docstring of the module."""
+    """Parse the table in the module's docstring."""
     assert transitions.__doc__ is not None
     head, _, *rows = transitions.__doc__.split("```")[1].strip("\n").splitlines()
     states = [DeliveryState[name.strip()] for name in head.split("|")[1:]]
@@ -33,7 +33,7 @@ def described() -> dict[tuple[DeliveryState, DeliveryEvent], set[DeliveryState]]
 
 
 def reachable(state: DeliveryState, event: DeliveryEvent) -> set[DeliveryState]:
-    """Where an event leads, with tries left and without."""
+    """Return the states after an event, with attempts left and without."""
     ends = (next_state(state, event, exhausted=exhausted) for exhausted in (False, True))
     return {end for end in ends if end is not None}
 

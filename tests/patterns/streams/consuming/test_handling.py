@@ -1,4 +1,4 @@
-"""How callbacks of consumers are run."""
+"""The calls of a consumer's callback."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,7 @@ from tests.support.scheduling import OwnTimeLoop, runtime_on
 
 
 class Link:
-    """Writes down what is acknowledged, in the order of the frames that would say so."""
+    """Records acknowledgements, frame by frame."""
 
     def __init__(self) -> None:
         self.frames: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""A consumer with several connections to one stream: given ones, and the one that was discovered."""
+"""Consumers with several connections to one stream, given and discovered ones."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -34,13 +34,13 @@ def at(cable: TcpCable) -> str:
 
 
 def used_by(consumer: Consumer) -> ConsumerLink | None:
-    """The connection that it uses; there is one stream."""
+    """Return the connection that has the session at the only stream."""
     (source,) = consumer._sessions._sources.values()
     return source.link
 
 
 async def admitted(consumer: Consumer, n: int) -> None:
-    """Return when the stream has let it in by so many connections."""
+    """Return when the stream has admitted the consumer on n connections."""
     await until(lambda: sum(bool(one.stream_id) for one in consumer._sessions._links.connected) == n)
 
 
@@ -51,7 +51,7 @@ async def use(consumer: Consumer, link: ConsumerLink) -> None:
 
 
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[ConsumerLink]:
-    """The connections by which joins are asked for from now on."""
+    """Record the connections that send joins from now on."""
     links: list[ConsumerLink] = []
     join = ConsumerLink.join
 
@@ -221,7 +221,7 @@ def test_what_is_acknowledged_by_a_connection_that_is_not_the_newest_counts() ->
                 await older.send(b"garbage")
                 await until(lambda: stream.stats.malformed == 1)
                 assert stream.groups["g"].acknowledged == 2
-                # it has not been told to join again, which would take the group's messages from the newer one
+                # nothing has asked it to join again, which would take the group's messages from the newer one
                 await older.send(encode_control(FrameKind.JOIN, JOIN))
                 assert decode_control(await receive(older))[0] is FrameKind.JOINED
                 assert (stream.consumers, stream.stats.dead) == (1, 0)
