@@ -10,7 +10,7 @@ from colugo.protocol.topics import TopicPattern, check_topic
 
 
 class StatsDescription(msgspec.Struct):
-    """The base of descriptions that have all counters of a `.stats` object."""
+    """The base of descriptions that have all counters of a `.stats` object, which says what they mean."""
 
     renamed: ClassVar[Mapping[str, str]] = {}
     """Fields of the stats that have another name in the description: the former to the latter."""
@@ -25,10 +25,11 @@ class StatsDescription(msgspec.Struct):
             stats: the dataclass; the description must have each of its fields.
             more: the fields that only the description has.
         """
-        taken = {
-            cls.renamed.get(field.name, field.name): getattr(stats, field.name) for field in fields(stats)
-        }
-        return cls(**{name: value for name, value in taken.items() if not isinstance(value, Mapping)}, **more)
+        for field in fields(stats):
+            value = getattr(stats, field.name)
+            if not isinstance(value, Mapping):
+                more[cls.renamed.get(field.name, field.name)] = value
+        return cls(**more)
 
 
 class PartDescription(StatsDescription):
@@ -131,18 +132,13 @@ class ReaderDescription(msgspec.Struct):
 
 
 class PublisherDescription(BoundDescription):
-    """A publisher.
+    """A publisher, with the counters of `PublisherStats`.
 
     Attributes:
         framing: `colugo` or `raw`.
         flow: `drop` or `wait`.
         conflate: whether a reader that does not keep up gets only the newest message.
-        sent: messages.
-        sent_bytes: bytes of payloads.
-        subscribers: readers that are connected now.
-        behind: of those, how many get nothing until they have caught up.
-        dropped: messages not sent to readers that were behind.
-        readers: each of them, except plain ZeroMQ readers, of which nothing is known.
+        readers: the connected readers, except plain ZeroMQ readers, of which nothing is known.
     """
 
     tag = "publishers"
@@ -159,20 +155,12 @@ class PublisherDescription(BoundDescription):
 
 
 class SubscriberDescription(ConnectingDescription):
-    """A subscriber; its topic may be a pattern.
+    """A subscriber, with the counters of `SubscriberStats`; its topic may be a pattern.
 
     Attributes:
         reader: its id, by which publishers know it.
         queue: messages that wait now for a coroutine, a thread or the iteration.
         queue_limit: the most that may wait; the oldest are dropped beyond that. 0 without a queue.
-        received: messages passed to the callback or the queue.
-        dropped: of those, how many the full queue has dropped.
-        undecodable: messages that did not fit the codec.
-        unknown: messages of publishers that are not, or no longer, known.
-        publishers: publishers that are connected now.
-        lost: messages that will not arrive, of all publishers, those that are gone included.
-        conflated: messages that newer ones have replaced, as their publishers conflate.
-        duplicates: messages that arrived again, and were left out.
     """
 
     tag = "subscribers"
@@ -199,17 +187,7 @@ class SubscriberDescription(ConnectingDescription):
 
 
 class ReplyServerDescription(BoundDescription):
-    """A reply server.
-
-    Attributes:
-        requests: requests received.
-        replies: replies sent, errors included.
-        errors: of those, how many were errors.
-        dropped: replies whose client had gone or did not read.
-        undecodable: requests that did not fit the codec.
-        malformed: messages that were no requests.
-        refused: requests meant for a server that had this port before.
-    """
+    """A reply server, with the counters of `ReplyServerStats`."""
 
     tag = "reply_servers"
 
@@ -223,17 +201,7 @@ class ReplyServerDescription(BoundDescription):
 
 
 class RequestClientDescription(ConnectingDescription):
-    """A request client.
-
-    Attributes:
-        pending: requests in flight.
-        sent: requests.
-        replies: replies in time, errors included.
-        timeouts: requests that were not answered in time.
-        lost: requests whose server was gone.
-        late: replies that arrived after their request had ended, and were dropped.
-        servers: servers that are connected now.
-    """
+    """A request client, with the counters of `RequestClientStats`."""
 
     tag = "request_clients"
 
@@ -247,11 +215,7 @@ class RequestClientDescription(ConnectingDescription):
 
 
 class RespondentDescription(ReplyServerDescription):
-    """A respondent: like a reply server, with surveys for requests.
-
-    Attributes:
-        declined: of the replies, how many took no part.
-    """
+    """A respondent, with the counters of `RespondentStats`."""
 
     tag = "respondents"
     renamed: ClassVar[Mapping[str, str]] = {"surveys": "requests"}
@@ -260,12 +224,7 @@ class RespondentDescription(ReplyServerDescription):
 
 
 class SurveyorDescription(RequestClientDescription):
-    """A surveyor: like a request client, with surveys in `pending` and `sent`, and respondents in the others.
-
-    Attributes:
-        failed: errors in time, and replies that did not decode.
-        declined: respondents that took no part.
-    """
+    """A surveyor, with the counters of `SurveyorStats`."""
 
     tag = "surveyors"
     renamed: ClassVar[Mapping[str, str]] = {

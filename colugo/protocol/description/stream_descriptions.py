@@ -10,20 +10,7 @@ from colugo.protocol.description.socket_descriptions import (
 
 
 class GroupDescription(StatsDescription):
-    """A consumer group, as a stream sees it.
-
-    Attributes:
-        name: its name.
-        durable: whether messages are kept for it while it has no member.
-        members: consumers of it that are connected now.
-        waiting: messages that wait for it; those in flight are not among them.
-        in_flight: messages that its members have, and have not acknowledged.
-        done: messages that it is done with, those included that are not for it.
-        acknowledged: messages that it has acknowledged since the stream was made.
-        delivered: messages delivered to its members, each delivery counted.
-        redelivered: of those, how many not for the first time.
-        dead: messages that have become dead letters.
-    """
+    """A consumer group, with all of its `GroupStats`."""
 
     name: str
     durable: bool = True
@@ -38,28 +25,17 @@ class GroupDescription(StatsDescription):
 
 
 class StreamDescription(BoundDescription):
-    """A stream.
+    """A stream, with the counters of `StreamStats`, and the sums of those of its groups.
 
     Attributes:
         stream_id: the beginning of its messages' ids; it stays as long as the store is there.
         store: path of its file; empty if it keeps messages in memory only.
         ack: `all` or `any`: the groups that must acknowledge a message before it is let go.
-        messages: messages that it keeps now.
-        bytes: of their keys, headers and payloads.
-        dead: dead letters that it keeps now.
-        groups: those that it knows.
-        sent: messages taken in since it was made.
+        groups: the groups that it knows.
         delivered: messages delivered to a consumer, each delivery counted.
         redelivered: of those, how many not for the first time.
         acknowledged: acknowledgements of consumers.
         dead_lettered: messages that have become dead letters since it was made.
-        dropped: messages let go because it was full.
-        expired: messages let go because of their age.
-        rejected: messages not taken in because it was full.
-        unrouted: messages let go because no known group had a binding for their key.
-        malformed: frames that were not of the wire format.
-        unknown: acknowledgements of messages that the consumer's group did not have: twice, or too late.
-        consumers: consumers that are connected now.
     """
 
     tag = "streams"
@@ -91,20 +67,12 @@ class StreamDescription(BoundDescription):
 
 
 class ConsumerDescription(ConnectingDescription):
-    """A consumer.
+    """A consumer, with the counters of `ConsumerStats`.
 
     Attributes:
         group: the group that it is a member of.
         bindings: patterns of the keys that the group gets.
         prefetch: messages that it may have at a time without having acknowledged them.
-        received: messages passed to its callback, each time counted.
-        acknowledged: of those, how many were acknowledged.
-        redelivered: messages that may have been passed to a callback before.
-        duplicates: messages that it has had before, and so has not passed to its callback.
-        failed: messages whose callback raised, or that were sent back.
-        undecodable: messages that did not fit the codec.
-        waiting: messages that have arrived, and that the callback has not begun with.
-        streams: streams that are connected now.
     """
 
     tag = "consumers"
