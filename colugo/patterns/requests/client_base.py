@@ -1,4 +1,4 @@
-"""The base of request clients and surveyors."""
+"""The bases of request clients and surveyors, and of the senders that do their work."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -7,16 +7,62 @@ from functools import partial
 from threading import get_ident
 from typing import Any, ClassVar, Generic, TypeVar
 
+from colugo.errors import ClosedError, RequestError
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import Part, as_endpoints
 from colugo.patterns.callbacks import optional_handler
 from colugo.patterns.gate import Gate
-from colugo.patterns.requests.sender_base import SenderBase
+from colugo.patterns.requests.server_link import ReplyListener, ServerLink
 from colugo.patterns.requests.server_links import ServerLinks
 from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.codecs import Codec, resolve_codec
 from colugo.protocol.description.socket_descriptions import RequestClientDescription
 from colugo.protocol.topics import check_topic
+
+
+class SenderBase(ReplyListener):
+    """The sending side of a request client or surveyor; on the node's thread only.
+
+    Args:
+        runtime: the node's runtime.
+        topic: the topic.
+        codec: the codec of replies.
+        label: the owner's name, for errors.
+    """
+
+    def __init__(self, runtime: Runtime, topic: str, codec: Codec, label: str) -> None:
+        self._runtime = runtime
+        self._topic = topic
+        self._codec = codec
+        self._label = label
+        self._links: ServerLinks
+        self._opened = self._closed = False
+
+    def open(self, links: ServerLinks) -> None:
+        """Begin to send.
+
+        Args:
+            links: the links to the servers, which have this object as their listener.
+        """
+        self._links = links
+        self._opened = True
+
+    def close(self) -> None:
+        """Send no more; extend it to fail what is pending."""
+        self._closed = True
+
+    def _closed_error(self) -> RequestError:
+        """Return the error of a request that was pending when its client was closed."""
+        error = RequestError(f"{self._label} was closed")
+        error.__cause__ = ClosedError(f"the node {self._runtime.name!r} has been stopped")
+        return error
+
+    def _decode_error(self, link: ServerLink, error: ValueError) -> RequestError:
+        """Return the error of a request whose reply does not fit the codec."""
+        failure = RequestError(f"the reply of {link.peer} does not decode: {error}")
+        failure.__cause__ = error
+        return failure
+
 
 S = TypeVar("S", bound=SenderBase)
 

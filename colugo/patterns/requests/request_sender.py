@@ -12,7 +12,7 @@ from colugo.errors import PeerLostError, RequestError, RequestTimeoutError
 from colugo.net.runtime import Runtime
 from colugo.net.transport.socket_reader import MoreToRead
 from colugo.patterns.pace import FLUSH_AFTER_S, Pace
-from colugo.patterns.requests.sender_base import SenderBase
+from colugo.patterns.requests.client_base import SenderBase
 from colugo.patterns.requests.server_link import ServerLink
 from colugo.protocol.codecs import Codec
 from colugo.protocol.error_report import decode_error

@@ -4,8 +4,8 @@ import asyncio
 import time
 
 from colugo.net.runtime import Runtime
+from colugo.patterns.requests.client_base import SenderBase
 from colugo.patterns.requests.pending_survey import PendingSurvey
-from colugo.patterns.requests.sender_base import SenderBase
 from colugo.patterns.requests.server_link import ServerLink
 from colugo.patterns.requests.survey import SurveyReply
 from colugo.protocol.codecs import Codec
