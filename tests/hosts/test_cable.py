@@ -46,7 +46,7 @@ class Talk:
         return int.from_bytes(self._receiver.recv(100), "big")
 
     def received(self) -> list[int]:
-        """What has arrived already."""
+        """Return the messages that have arrived so far."""
         numbers = []
         self._receiver.setblocking(False)
         try:

@@ -100,7 +100,7 @@ class Life:
     followed: float = math.inf
 
     def seen(self, stay: Peer, event: str) -> list[Event]:
-        """What one that stayed has said of it."""
+        """Return what a surviving node reported of it."""
         events = stay.found(event, self.peer.spawned, peer=self.peer.name)
         return [one for one in events if one["t"] < self.followed]
 
@@ -188,7 +188,7 @@ def check_life(stay: Peer, life: Life) -> tuple[list[float], list[float]]:
 
 
 def grown(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
-    """What there is more of."""
+    """Return the resources that have grown."""
     names = ("memory", "descriptors", "tasks", "cached")
     return {name: after[name] - before[name] for name in names}
 

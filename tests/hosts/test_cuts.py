@@ -1,4 +1,4 @@
-"""Links that go down, and cables that are cut: both sides notice, and go on by themselves afterwards."""
+"""Links that go down, and cables that are cut: both sides notice, and recover by themselves afterwards."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from tests.support.peers import Peer, meshed, settle, timely
 CUT_S = 12.0
 NOTICED_S = 5.0
 NOTICED_ONE_WAY_S = 10.0
-"""Who still gets the other's keepalive probes can only know when the other has given up: twice as long."""
+"""A side that still gets keepalive probes notices only when the other gives up: twice as long."""
 BACK_S = 2.0
 
 Act = Callable[[Host], None]

@@ -28,7 +28,7 @@ def count_mdns(host: Host) -> None:
 
 
 def counted(hosts: list[Host]) -> dict[str, int]:
-    """What has left all hosts since then."""
+    """Return the traffic that all hosts have sent since the count began."""
     found = [
         re.findall(r"packets (\d+) bytes (\d+)", host.run("nft", "list", "chain", "inet", "count", "out"))
         for host in hosts

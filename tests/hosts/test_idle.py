@@ -1,4 +1,4 @@
-"""What nodes do when nothing is sent: hardly anything."""
+"""The work of idle nodes: hardly any."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ SETTLED_S = 8
 
 
 def cpu_s(pid: int) -> float:
-    """What a process has used so far."""
+    """Return the processor time that a process has used so far."""
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
 

@@ -1,4 +1,4 @@
-"""Who meets whom: scopes in network namespaces, realms anywhere."""
+"""The nodes that connect: scopes in network namespaces, realms anywhere."""
 
 import asyncio
 import os

@@ -52,7 +52,7 @@ def line(word: str, names: list[str]) -> str:
 
 @contextmanager
 def ten_nodes(realm: str) -> Iterator[tuple[Subnets, dict[str, Program]]]:
-    """Five on each side; a0 alone is told of one of the other side, b0."""
+    """Start five nodes on each side; only a0 knows a node on the other side, b0."""
     require_namespaces()
     with Subnets(5) as subnets, ExitStack() as stack:
         programs = {}

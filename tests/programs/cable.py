@@ -31,7 +31,7 @@ _REFUSED = (errno.ENETDOWN, errno.ENOBUFS, errno.EAGAIN, errno.ENXIO)
 
 @dataclass
 class Direction:
-    """What happens to the frames that go one way.
+    """The treatment of frames in one direction.
 
     Attributes:
         source: where they come from.
@@ -41,7 +41,7 @@ class Direction:
         delay_s: how much later they arrive.
         late: the share that arrives later still, so that others overtake it.
         late_s: how much later.
-        counts: how many were passed on, lost as told, refused by the sink, and too many to wait.
+        counts: how many were forwarded, lost on purpose, refused by the sink, and dropped from a full queue.
     """
 
     source: socket.socket

@@ -5,7 +5,7 @@ import time
 
 
 class Hold:
-    """Holds whoever calls it between SIGUSR1 and SIGUSR2, however long that is."""
+    """A gate that blocks its callers between SIGUSR1 and SIGUSR2, however long that is."""
 
     def __init__(self) -> None:
         self._wanted = False

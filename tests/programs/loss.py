@@ -1,7 +1,7 @@
 """A publisher or a reader whose every message is counted: `python -m tests.programs.loss ROLE OPTIONS`.
 
-It is told what to do line by line on standard input, answers with a word and JSON, and ends with its
-input. The options are JSON.
+The process reads commands line by line from standard input, answers with a word and JSON, and exits at the
+end of its input. The options are JSON.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ async def publish(node: Node, seed: int, size: int, options: dict[str, Any], por
 
 @dataclass
 class Counts:
-    """What a reader has counted by itself, by publisher."""
+    """The counts of a reader, by publisher."""
 
     handled: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""A node with the sockets it is told to have; prints when they are connected.
+"""A node with the given sockets; prints when they are connected.
 
 python -m tests.programs.party '{"name": "a", "publish": {"t": {"codec": "json"}}, "subscribe": {"u": {}}}'
 """

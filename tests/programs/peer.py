@@ -1,4 +1,4 @@
-"""A node that publishes, subscribes, serves and asks as it is told, and prints all that happens to it.
+"""A node that publishes, subscribes, serves and sends requests on command, and prints all events.
 
 Each line is JSON with the time `t` of `time.monotonic`, one clock for all processes of a machine. Orders
 come on standard input.
@@ -22,7 +22,7 @@ from colugo.protocol.advertisement import Advertisement
 
 LOOK_MS = 10
 PAUSE_S = 0.3
-"""After a longer one, it is told that messages come again."""
+"""After a longer pause, the peer prints that messages arrive again."""
 
 
 def tell(event: str, **details: Any) -> None:
@@ -77,7 +77,7 @@ class Peer(Node):
         self.add_repeater(LOOK_MS, self._look)
 
     def obey(self, order: dict[str, Any]) -> None:
-        """Do what is told: `{"do": "send", "every_ms": 20}`, `"ask"` likewise, or `"count"`."""
+        """Run a command: `{"do": "send", "every_ms": 20}`, `"ask"` likewise, or `"count"`."""
         actions = {"send": self._send, "ask": self._ask}
         if order["do"] == "count":
             tell("counted", number=order["number"], **self.counts())
@@ -160,7 +160,7 @@ class Peer(Node):
         tell("disconnected", reason=reason, **describe(peer))
 
     def _look(self) -> None:
-        """What has no callback."""
+        """Print the counters that have no callback."""
         readers = self.publisher.subscribers if self.publisher is not None else 0
         if readers != self._readers:
             tell("subscribers", before=self._readers, now=readers)

@@ -13,7 +13,7 @@ from colugo.patterns.pubsub.subscriber import Subscriber
 
 
 class Account:
-    """What was handled: how many messages of each sender, their last numbers, and what was out of order."""
+    """The handled messages: count and last number for each sender, and those out of order."""
 
     def __init__(self, pause_s: float) -> None:
         self._pause_s = pause_s
@@ -46,7 +46,7 @@ class Account:
             time.sleep(self._pause_s * len(messages))
 
     async def coroutine(self, message: bytes) -> None:
-        """Handle one, and let others go on meanwhile."""
+        """Handle a message, and yield to other tasks meanwhile."""
         self.take(message)
         if self._pause_s:
             await asyncio.sleep(self._pause_s)

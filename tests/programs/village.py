@@ -59,7 +59,7 @@ _told = [0.0]
 
 
 def tell_every_second(known: tuple[int, int]) -> None:
-    """For whoever reads why it is not complete."""
+    """Print details, to show why it is not complete."""
     if time.monotonic() - _told[0] > 1:
         _told[0] = time.monotonic()
         tell("knows", known=known)

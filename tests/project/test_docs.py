@@ -4,7 +4,7 @@ A snippet is a fence that begins with three backticks and `python`. HTML comment
 not see, tell what to do with it. Those about a fence stand on the line above it:
 
     <!-- file: NAME -->      the fence is a file of this page
-    <!-- continue: NAME -->  the fence goes on with that file
+    <!-- continue: NAME -->  the fence continues that file
     <!-- output: NAME -->    the `text` fence is what the file prints in the last run before it
 
 and between paragraphs, after the files:
@@ -61,7 +61,7 @@ class Run:
 
 @dataclass
 class Page:
-    """What is to be run of a page.
+    """The files and commands of a page that the test runs.
 
     Attributes:
         files: texts by name.
@@ -132,7 +132,7 @@ def read_page(text: str) -> Page:
 
 
 def as_pattern(stated: str) -> re.Pattern[str]:
-    """What stated output stands for."""
+    """Make the pattern that the stated output stands for."""
     parts = []
     for line in stated.splitlines():
         if line.strip() == "...":
@@ -153,7 +153,7 @@ def read_until(program: Program, pattern: re.Pattern[str]) -> None:
 
 
 def arguments_of(path: Path) -> list[str]:
-    """What to start Python with."""
+    """Return the command that starts Python."""
     if path.name.startswith("test_"):
         return [
             "-m",

@@ -1,4 +1,4 @@
-"""What `import colugo` gives, and what the wheel holds."""
+"""The public names of `colugo`, and the contents of the wheel."""
 
 import builtins
 import importlib

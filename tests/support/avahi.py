@@ -39,7 +39,7 @@ class Avahi:
         self._process = process
 
     def browse(self) -> list[list[str]]:
-        """What `avahi-browse` resolves of our sockets now: a list of fields for each."""
+        """Return the fields of each of our sockets, as `avahi-browse` resolves them now."""
         command = ["nsenter", f"--target={self._process.pid}", "--mount", "--net"]
         done = subprocess.run(
             [*command, "avahi-browse", "-rtp", "_colugo._tcp"],

@@ -29,7 +29,7 @@ _ETHTOOL_STXCSUM = 0x17
 
 
 class Cable:
-    """What is between one interface of a host and the network: switchable while it is in use.
+    """The connection between a host's interface and the network, switchable while in use.
 
     Args:
         cables: the process that is it.
@@ -41,7 +41,7 @@ class Cable:
         self._number = number
 
     def cut(self, way: Way | None = None) -> None:
-        """From now on everything vanishes, and nobody is told: the carrier stays.
+        """Drop all packets silently: the carrier stays.
 
         Args:
             way: `"out"` for what the host sends, `"in"` for what it gets; None for both.

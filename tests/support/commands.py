@@ -15,7 +15,7 @@ Findings = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class Result:
-    """What a command has said.
+    """The result of a command.
 
     Attributes:
         status: its exit status.

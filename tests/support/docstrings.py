@@ -29,7 +29,7 @@ def entries(docstring: str, section: str) -> list[str]:
 
 
 def findings(name: str, thing: Any) -> Iterator[str]:
-    """What is missing in the docstrings of a public class or function."""
+    """List what is missing in the docstrings of a public class or function."""
     if inspect.isclass(thing):
         yield from _of_class(name, thing)
     elif callable(thing):

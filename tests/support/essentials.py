@@ -1,4 +1,4 @@
-"""What tests share: time, events with deadlines, and real processes."""
+"""Helpers of all tests: time, events with deadlines, and real processes."""
 
 import asyncio
 import os
@@ -63,7 +63,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody uses it."""
+    """Return True if the port is free."""
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError:
@@ -110,7 +110,7 @@ class Program:
         realm: its COLUGO_REALM.
         env: more of its environment.
         prefix: a command that runs it, such as `ip netns exec x`.
-        told: whether it is to read what it is told; else its standard input is empty.
+        told: True to give it a standard input for commands; else that is empty.
         folder: where it is started.
     """
 
@@ -155,7 +155,7 @@ class Program:
 
     @property
     def ended(self) -> bool:
-        """Whether it has."""
+        """True if the process has ended."""
         return self._process.poll() is not None
 
     def expect(self, text: str, within: float = 15.0) -> str:

@@ -1,4 +1,4 @@
-"""What a process has of what nodes take: nothing of it may be left when they have stopped."""
+"""The resources of a process that nodes use, none of which may be left when they have stopped."""
 
 import threading
 from collections.abc import Iterator

@@ -5,7 +5,7 @@ from random import Random
 from typing import Literal
 
 Check = Callable[[bytes], bool]
-"""Whether a frame is accepted."""
+"""A function that returns True if a frame is accepted."""
 
 _EDGES = (0, 1, 2, *(2**bits - step for bits in (7, 8, 15, 16, 31, 32, 63, 64) for step in (1, 0)))
 _MAX_STEPS = 3

@@ -1,4 +1,4 @@
-"""Nodes on hosts of a test's own: what they are told, and when what happened to them."""
+"""Nodes on hosts of a test's own: their commands and timed events."""
 
 import itertools
 import json
@@ -145,7 +145,7 @@ def meshed(hosts: Iterable[Host], **options: Any) -> Iterator[list[Peer]]:
 
 
 def timely(value: float, limit: float) -> bool:
-    """Whether a time is within what is promised, on a machine that is as fast as `seconds` assumes."""
+    """Return True if a time is within the promised limit, scaled as `seconds` is."""
     return value <= limit * max(1.0, SCALE)
 
 

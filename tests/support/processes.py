@@ -1,4 +1,4 @@
-"""What tests of several processes share: their programs' options, answers and memory."""
+"""Helpers of tests with several processes: options, answers and memory of their programs."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ def program(name: str, realm: str, **options: Any) -> Program:
 
 
 def answer(process: Program, word: str, within: float = 15.0) -> Mapping[str, Any]:
-    """What the process prints as JSON after a word."""
+    """Return the JSON that the process prints after a word."""
     line = process.expect(f"{word} {{", within)
     found: Mapping[str, Any] = json.loads(line[line.index("{") :])
     return found

@@ -55,7 +55,7 @@ def read_calls(frame: bytes, kind: FrameKind) -> Calls:
 
 
 def messages_of(got: Deliveries) -> list[StreamMessage]:
-    """What a stream has handed out."""
+    """List the messages in a stream's deliveries."""
     flags = [each & FLAG_TEXT for each in got.flags]
     parts = zip(got.seqs, got.keys, got.headers, got.payloads, flags, got.sent_ns, strict=True)
     return [StreamMessage(*each) for each in parts]

@@ -1,4 +1,4 @@
-"""What tests of stores share: awaiting what they are asked, messages, small disks."""
+"""Helpers of the stores' tests: awaitable calls, messages, small disks."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ def letter(seq: int, group: str = "g", key: str = "") -> StoredDeadLetter:
 
 
 async def answer(ask: Callable[[Callable[[T | StoreError], None]], None]) -> T:
-    """What a store calls back with; its error is raised."""
+    """Return the result that a store calls back with, or raise its error."""
     future: asyncio.Future[T | StoreError] = asyncio.get_running_loop().create_future()
     ask(future.set_result)
     found = await future

@@ -1,4 +1,4 @@
-"""What the property tests share: hypothesis' profile, and strategies for topics, ids and values."""
+"""The hypothesis profile and strategies of the property tests."""
 
 import os
 import string
@@ -21,7 +21,7 @@ topics = st.text(TOPIC_SIGNS, min_size=1, max_size=200)
 socket_ids = st.binary(min_size=8, max_size=8)
 uint64 = st.integers(0, 2**64 - 1)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-"""What UTF-8 can carry: no lone surrogates."""
+"""Texts that UTF-8 can encode: no lone surrogates."""
 
 _numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 _json_leaves = st.none() | st.booleans() | _numbers | texts

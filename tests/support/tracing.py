@@ -1,4 +1,4 @@
-"""Which lines and branches of some functions run: what coverage and step counts of tests stand on."""
+"""A tracer of lines and branches in some functions, for coverage and step counts in tests."""
 
 import dis
 import sys
@@ -55,7 +55,7 @@ def lines_run(*functions: Callable[..., Any]) -> Iterator[Counter[Line]]:
 
 
 def branches(*functions: Callable[..., Any]) -> set[Branch]:
-    """Both ways to go on from each condition in the functions.
+    """List both branches of each condition in the functions.
 
     Left out is whether an exception is of the class that an `except` names.
     """

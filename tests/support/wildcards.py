@@ -1,8 +1,8 @@
-"""RabbitMQ's rules of wildcards, as they are told: what colugo's are held against."""
+"""A literal implementation of RabbitMQ's wildcard rules, to compare colugo's with."""
 
 
 def fits(pattern: list[str], words: list[str]) -> bool:
-    """Whether the words fit: `*` is one word, `#` is none or more."""
+    """Return True if the words match: `*` is one word, `#` is none or more."""
     if not pattern:
         return not words
     if pattern[0] == "#":

@@ -12,7 +12,7 @@ from tests.support.processes import MIB, MemoryWatch, answer, program
 
 
 def ends_with(collector: Collector, message: str) -> bool:
-    """Whether this is the last one that came."""
+    """Return True if this message is the latest."""
     return collector.items[-1:] == [message]
 
 

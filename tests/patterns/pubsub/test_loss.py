@@ -46,7 +46,7 @@ class Counted(Child):
 
 @dataclass
 class Pair:
-    """What one reader has had of one publisher."""
+    """The messages from one publisher to one reader."""
 
     sent: int
     joined_at: int

@@ -11,13 +11,13 @@ from tests.support.processes import MIB, MemoryWatch, answer, program
 
 HELD, STOPPED = "its callback holds the loop", "it is stopped"
 FRAME_BYTES = 300
-"""What a frame takes beside its payloads, where it waits: 60 of its header and 64 in ZeroMQ's queue, both
-rounded up by the allocator, and as much again for what it puts aside. It counts where each message has a
-frame of its own."""
+"""The memory of a waiting frame beside its payloads: 60 of its header and 64 in ZeroMQ's queue, both
+rounded up by the allocator, and as much again for its overhead. It matters where each message has its own
+frame."""
 ROOM = 8 * MIB
-"""What a process may take besides: a batch, ZeroMQ's buffers, and Python's own objects."""
+"""The allowance of a process besides: a batch, ZeroMQ's buffers, and Python's own objects."""
 SPARE = 1.25
-"""What an allocator takes for such blocks, to what they are."""
+"""The ratio of an allocator's memory to the size of such blocks."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Marks:
         return min(self.hwm, self.max_bytes // size)
 
     def memory(self, size: int) -> int:
-        """What that may take in a process."""
+        """Return the memory that this may take in a process."""
         return int(SPARE * self.messages(size) * (size + FRAME_BYTES)) + ROOM
 
 
@@ -59,7 +59,7 @@ def check_stall(
             sent = answer(flood, "sent", within=100)
             assert sent["sent"] == count
             if hold_s:
-                with pytest.raises(AssertionError):  # nothing more is said meanwhile
+                with pytest.raises(AssertionError):  # no more output meanwhile
                     stalled.expect("flood", within=hold_s / seconds(1))
             stalled.signal(signal.SIGUSR2 if how == HELD else signal.SIGCONT)
             after = answer(stalled, "flood", within=30)

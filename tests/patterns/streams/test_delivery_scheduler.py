@@ -1,4 +1,4 @@
-"""What a stream keeps, with a store that fails and a producer that is killed, against a simple model."""
+"""The delivery scheduler with a failing store and a killed producer, against a simple model."""
 
 import asyncio
 from collections import defaultdict
@@ -39,7 +39,7 @@ groups = st.sampled_from(sorted(BINDINGS))
 
 @dataclass
 class Consumer:
-    """What the model knows of a consumer."""
+    """A consumer in the model."""
 
     identity: bytes
     group: StreamGroup
@@ -186,7 +186,7 @@ class Keeping(RuleBasedStateMachine):
             consumer.held.add(seq)
 
     def is_for(self, name: str, seq: int, key: str) -> bool:
-        """Whether a group is to get a message, by the bindings of now or of when it was sent."""
+        """Return True if a group gets a message, by its bindings now or when the message was sent."""
         if self.ack == "any":
             return self.wants(name, key)
         return seq not in self.unwanted[name] or self.changes > MAX_EARLIER
@@ -422,12 +422,12 @@ class Keeping(RuleBasedStateMachine):
         self.settle()
 
     def graves(self, group: StreamGroup) -> set[int]:
-        """What may die: it has been handed out."""
+        """Return the messages that may die: those that were delivered."""
         entries = group.queue.messages.items()
         return {seq for seq, entry in entries if entry.attempt or entry.redelivered}
 
     def count_graves(self, group: StreamGroup, before: set[int]) -> None:
-        """What has left the queue by a failure is dead, but for what is not wanted now and may be again."""
+        """Note messages that left the queue by failure as dead, except those that may be wanted again."""
         self.dead_now[group.name] |= before - group.queue.messages.keys() - group.attempts.keys()
 
     # --- what users do
@@ -500,7 +500,7 @@ class Keeping(RuleBasedStateMachine):
                 assert owed - self.handled[name] - self.buried[name] - self.let_go <= there
 
     def forgotten_by_all(self) -> set[int]:
-        """What was only for a group that has been forgotten since."""
+        """Return the messages that were only for a group forgotten since."""
         return self.stored - set().union(*self.owed.values())
 
     @invariant()

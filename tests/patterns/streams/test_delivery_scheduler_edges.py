@@ -1,4 +1,4 @@
-"""What a scheduler does where two things meet: groups that come and go, restarts, time passing for nobody."""
+"""The delivery scheduler where two events meet: groups that come and go, restarts, time without consumers."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace

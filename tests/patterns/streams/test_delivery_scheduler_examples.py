@@ -1,4 +1,4 @@
-"""What a scheduler does when its store is slow or fails, when groups go, and after a restart, by example."""
+"""The delivery scheduler with a slow or failing store, when groups go, and after a restart, by example."""
 
 import logging
 from collections.abc import Iterator

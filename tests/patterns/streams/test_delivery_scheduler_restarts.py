@@ -124,7 +124,7 @@ class Life:
 
 
 class World:
-    """What is known beside the producer, whatever becomes of it."""
+    """The state outside the producer, which survives its restarts."""
 
     def __init__(self, seed: int, ack: AckPolicy) -> None:
         self.chance = random.Random(seed)

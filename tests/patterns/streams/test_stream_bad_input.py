@@ -1,4 +1,4 @@
-"""What strangers send to a stream, what a store that fails does, and what never returns."""
+"""Invalid input to a stream, failing stores, and callbacks that never return."""
 
 import asyncio
 import logging
@@ -188,12 +188,12 @@ def test_a_consumer_that_says_nothing_more_is_named_gets_nothing_more_and_is_hea
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What could not be written is tried again soon."""
+    """Let streams retry a failed write soon."""
     monkeypatch.setattr("colugo.patterns.streams.journal._RETRY_S", 0.05)
 
 
 class FailingStore(MemoryStore):
-    """Refuses transactions as long as it is told to."""
+    """A store that refuses transactions on demand."""
 
     failing = False
 

@@ -26,7 +26,7 @@ from tests.support.streaming import drained
 
 
 def _readable(socket: "zmq.Socket[bytes]") -> bool:
-    """Whether the socket's descriptor tells of something, which it does once."""
+    """Return True if the socket's descriptor signals an event, which it does once."""
     return bool(select.select([socket.fileno()], [], [], seconds(5))[0])
 
 
@@ -284,7 +284,7 @@ def _later(loop: asyncio.AbstractEventLoop, done: Callable[[Any], None], outcome
 
 
 class TroubledStore(MemoryStore):
-    """Does each transaction a turn later, but for those that it is told to refuse."""
+    """A store that runs each transaction a turn later, except those that the test lets it refuse."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -300,7 +300,7 @@ class TroubledStore(MemoryStore):
 
 @pytest.fixture
 def troubled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streams without a file have a store that can be told to refuse transactions."""
+    """Give streams without a file a store that can refuse transactions."""
     monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", TroubledStore)
 
 

@@ -18,7 +18,7 @@ from colugo.protocol.pubsub.publications import ALL_SUBSCRIBERS, live_prefix
 
 @dataclass
 class Frame:
-    """What a reader gets: the numbers and sizes of its messages, none in one that only ends a segment."""
+    """A frame to a reader: the numbers and sizes of its messages; none if it only ends a segment."""
 
     segment: int
     first: int
@@ -90,7 +90,7 @@ class SimulatedPublisher:
     on_batch: Callable[[], None] | None = None
     """Called when a batch has left."""
     losses: list[tuple[SimulatedReader, int]] = field(default_factory=list)
-    """Who fell behind at the last message, and its size."""
+    """The readers that fell behind at the last message, and its size."""
 
     def __post_init__(self) -> None:
         self.segments = Segments(self.hwm, self.max_bytes)
@@ -146,7 +146,7 @@ class SimulatedPublisher:
             reader.offer(frame)
 
     def check(self, reader: SimulatedReader) -> None:
-        """What waits for a reader is within the marks."""
+        """Check that the messages that wait for a reader are within the marks."""
         sizes = reader.sizes
         assert len(sizes) <= self.hwm
         if len(sizes) > 1 and sum(sizes) > self.max_bytes:

@@ -1,4 +1,4 @@
-"""What a late joiner gets: the newest messages in order, however they were sent."""
+"""The replay for a late joiner: the newest messages in order, however they were sent."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -84,7 +84,7 @@ def decode(frames: list[bytes]) -> Publication:
 
 
 def messages(publications: list[Publication]) -> list[Sent]:
-    """What a reader gets of them."""
+    """Return the messages that a reader gets."""
     return [
         Sent(got.first_sequence + at, payload, got.text, got.sent_ns)
         for got in publications

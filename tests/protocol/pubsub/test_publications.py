@@ -44,7 +44,7 @@ FLAGS = {
     FrameKind.BEACON: FLAG_END | FLAG_ANSWER | FLAG_CONFLATE,
     FrameKind.CUT: 0,
 }
-"""What a frame of each kind may have, but for FLAG_LARGE."""
+"""The flags that a frame of each kind may have, except FLAG_LARGE."""
 SEGMENT_AT, VERSION_AT, KIND_AT, FLAGS_AT, COUNT_AT, LENGTHS_AT = 1, 9, 10, 11, 36, 40
 
 payloads = st.lists(st.binary(max_size=50), min_size=1, max_size=20)
@@ -73,7 +73,7 @@ every_message = pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAG
 
 
 def check(frame: bytes, start: int = 0, large: bytes | None = None) -> bool:
-    """Whether it is accepted, as bytes and as views; then it must be consistent."""
+    """Return True if a frame is accepted, as bytes and as views; then it must be consistent."""
     views = memoryview(frame), start, None if large is None else memoryview(large)
     try:
         got = read_publication(frame, start, large)

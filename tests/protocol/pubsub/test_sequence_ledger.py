@@ -1,4 +1,4 @@
-"""What a reader counts: everything that was sent is received, lost or conflated, and nothing twice."""
+"""The counts of a reader: each sent message is received, lost or conflated, and none counts twice."""
 
 from random import Random
 

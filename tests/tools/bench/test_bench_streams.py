@@ -39,7 +39,7 @@ with Server(["sleep", "60"]) as server:
 
 
 def _ended(process: psutil.Process) -> bool:
-    """Whether it has; who has not been waited for yet has, too."""
+    """Return True if it has ended, or nobody has waited for it yet."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
