@@ -1,4 +1,4 @@
-"""avahi-daemon on the same host: both share port 5353, and avahi's tools show the sockets."""
+"""Beside avahi-daemon on the same host, which shares port 5353, avahi's tools show the sockets."""
 
 import pytest
 

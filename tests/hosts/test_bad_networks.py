@@ -44,7 +44,7 @@ BAD: list[Callable[[Host], None]] = [
 
 
 def settled(peers: list[Peer]) -> None:
-    """Every message that was sent since they have met was received or is counted as lost, by each of them."""
+    """Check that each subscriber has received or counted as lost every message since its connection."""
     for sender in peers:
         sent = sender.count()["publisher"]["sent"]
         assert sent >= MESSAGES
@@ -59,7 +59,7 @@ def settled(peers: list[Peer]) -> None:
 
 
 def all_requests_end(peers: list[Peer]) -> None:
-    """Each with a reply, a timeout or the loss of its server."""
+    """Check that each request ended with a reply, a timeout or the loss of its server."""
     for peer in peers:
         counted = peer.count_until(lambda counted: not counted["client"]["pending"])
         asked = counted["client"]

@@ -1,4 +1,4 @@
-"""The test cables and hosts do what the tests of bad networks rely on."""
+"""The test cables and hosts behave as the tests of bad networks expect."""
 
 import hashlib
 import signal

@@ -1,4 +1,4 @@
-"""Nodes that are killed: all others know at once, forget them soon, and meet them when they are back."""
+"""All nodes notice a killed node immediately, forget it soon, and reconnect when it is back."""
 
 import math
 import random
@@ -19,14 +19,14 @@ SINGLE_KILLS = 20
 KILLS = 100
 NODES = 10
 STAY = 2
-"""So many of them are never killed."""
+"""The number of nodes that are never killed."""
 FORGOTTEN_S = 5.0
 FOUND_S = 1.0
 MIB = 1024 * 1024
 
 
 def lost_after(peer: Peer, killed: Peer, since: float) -> list[float]:
-    """How long it took to say that the killed one's publisher and server are lost."""
+    """Return the time until the loss of the killed node's publisher and server was reported."""
     return [
         peer.wait("disconnected", since=since, kind=kind, peer=killed.name, reason="lost")["t"] - since
         for kind in KINDS
@@ -68,7 +68,7 @@ def test_a_killed_node_is_lost_in_milliseconds_and_found_again_within_a_second()
 
 @pytest.mark.slow
 def test_a_killed_node_that_only_listened_and_asked_is_forgotten_too() -> None:
-    """Nobody connects to it, so that no connection of theirs breaks: only its own do."""
+    """A node that no peer connects to, so that only its own connections break."""
     require_namespaces()
     with (
         Hosts(2) as hosts,
@@ -91,8 +91,8 @@ class Life:
 
     Attributes:
         peer: the process.
-        killed: when it was.
-        followed: when the node was started again.
+        killed: the time when it was killed.
+        followed: the time when the node was started again.
     """
 
     peer: Peer
@@ -120,11 +120,11 @@ class Village:
 
     @property
     def present(self) -> list[Peer]:
-        """Those that run."""
+        """The running nodes."""
         return [lives[-1].peer for lives in self.lives if lives[-1].killed == math.inf]
 
     def kill_one(self) -> None:
-        """Let a random time pass, and kill one of those that run."""
+        """Wait for a random time, and kill one of the running nodes."""
         until = time.monotonic() + self._chance.uniform(0.0, 0.8)
         while time.monotonic() < until or len(self._due) == len(self.lives) - STAY:
             self._return_due()
@@ -136,7 +136,7 @@ class Village:
         self._due.append((life.killed + self._chance.uniform(0.0, 1.5), number))
 
     def return_all(self) -> None:
-        """Start those that are not running."""
+        """Start the nodes that are not running."""
         for _, number in self._due:
             self._start(number)
         self._due.clear()
@@ -154,7 +154,7 @@ class Village:
         self.lives[number].append(Life(peer))
 
     def settle(self) -> None:
-        """Wait until all that run are connected with all that run, and know of nobody else."""
+        """Wait until all running nodes are connected with each other, and know no others."""
         count = len(self.lives)
         for peer in self.present:
             peer.count_until(
@@ -168,7 +168,7 @@ class Village:
 
 
 def check_life(stay: Peer, life: Life) -> tuple[list[float], list[float]]:
-    """How long one that stayed took to find this node, and to lose it; nothing of it is left."""
+    """Return how long a node that stayed took to find this node, and to lose it without a trace."""
     connected = life.seen(stay, "connected")
     began = [event["t"] for event in life.peer.found("starts")]
     if began and life.killed - began[0] > FOUND_S:

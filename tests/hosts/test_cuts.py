@@ -44,7 +44,7 @@ WAYS = [
 
 
 def noticed_after(peer: Peer, other: str, since: float) -> list[float]:
-    """How long it took until it had lost the other's publisher, its server, and its reader."""
+    """Return the time until the other's publisher, server and subscriber were lost."""
     events = [
         *(
             peer.wait("disconnected", 20, since=since, kind=kind, peer=other, reason="lost")
@@ -58,7 +58,7 @@ def noticed_after(peer: Peer, other: str, since: float) -> list[float]:
 
 
 def back_after(peer: Peer, other: str, since: float) -> list[float]:
-    """How long it took until it was connected with the other's publisher and server, and heard it again."""
+    """Return the time until the other's publisher and server were connected, and a message arrived."""
     events = [
         *(peer.wait("connected", 30, since=since, kind=kind, peer=other) for kind in ("pub", "rep")),
         peer.wait("heard", 30, since=since, peer=other),
@@ -81,7 +81,7 @@ def rest(peers: Iterable[Peer]) -> None:
 
 
 def hold(since: float) -> None:
-    """Let the cut last as long as it is to."""
+    """Wait until the end of the cut."""
     rest_s = since + seconds(CUT_S) - time.monotonic()
     if rest_s > 0:
         time.sleep(rest_s)

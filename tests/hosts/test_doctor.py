@@ -1,4 +1,4 @@
-"""`colugo doctor` and `colugo why` on hosts of the tests' own: healthy networks, and staged faults."""
+"""`colugo doctor` and `colugo why` on test hosts, with healthy networks and staged faults."""
 
 import json
 from typing import Any
@@ -322,7 +322,7 @@ def test_a_missing_subscriber_is_named() -> None:
 
 
 def drop(host: Host, what: str) -> None:
-    """Let packets that come in vanish, but for those of its own loopback."""
+    """Drop incoming packets, except on loopback."""
     host.run("nft", "add table ip fault")
     host.run("nft", "add chain ip fault in { type filter hook input priority 0; }")
     host.run("nft", f"add rule ip fault in iifname != lo {what} drop")

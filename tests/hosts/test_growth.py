@@ -20,7 +20,7 @@ ALL_FOUND_S = 10.0
 
 
 def count_mdns(host: Host) -> None:
-    """Begin to count what leaves by its interface from or to port 5353: packets and bytes, with headers."""
+    """Start counting outgoing mDNS packets and bytes, headers included."""
     host.run("nft", "add table inet count")
     host.run("nft", "add chain inet count out { type filter hook output priority 0; }")
     host.run("nft", "add rule inet count out oifname eth0 udp dport 5353 counter")
@@ -38,7 +38,7 @@ def counted(hosts: list[Host]) -> dict[str, int]:
 
 
 class Village:
-    """So many nodes in eight processes, each on a host of its own."""
+    """This many nodes in eight processes, each on its own host."""
 
     def __init__(self, hosts: list[Host], nodes: int, realm: str, stack: ExitStack) -> None:
         self.hosts = hosts
@@ -55,7 +55,7 @@ class Village:
             heard(program, "waiting")
 
     def grow(self) -> dict[str, float]:
-        """Begin, and measure until all know all, and how it is afterwards."""
+        """Start, measure until all nodes know each other, and measure again afterwards."""
         for host in self.hosts:
             count_mdns(host)
         for program in self.programs:
@@ -81,7 +81,7 @@ class Village:
         }
 
     def spent(self) -> float:
-        """The CPU time of all of them, in seconds."""
+        """Return the CPU time of all processes, in seconds."""
         for program in self.programs:
             program.tell("spent?")
         return float(sum(heard(program, "spent")["cpu"] for program in self.programs))

@@ -1,4 +1,4 @@
-"""Hosts on one network: all find all, in whatever order they come and go."""
+"""Hosts on one network find each other, in any order of starting and ending."""
 
 import random
 import signal
@@ -36,7 +36,7 @@ def test_all_hosts_hear_and_answer_each_other(count: int, ipv6: bool) -> None:  
 
 
 def all_meet(present: dict[str, Peer], came: float) -> None:
-    """Each of them is connected with all that are there, and only with them."""
+    """Check that each node is connected with all present ones, and only with them."""
     for peer in present.values():
         for other in present.values():
             since = came if peer.spawned >= came or other.spawned >= came else 0.0

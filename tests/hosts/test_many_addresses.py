@@ -13,13 +13,13 @@ FOUND_AGAIN_S = 5.0
 
 
 def received(peer: Peer, other: Peer) -> int:
-    """How many messages of the other it has."""
+    """Return the number of messages received from the other node."""
     stream = peer.count()["streams"].get(other.name)
     return int(stream["received"]) if stream else 0
 
 
 def talk(*peers: Peer) -> None:
-    """All hear all, more than was under way; those who ask have all as servers and get replies."""
+    """Check that all nodes receive new messages from each other, and clients replies of all servers."""
     for peer in peers:
         peer.send(20)
         peer.ask(20)
@@ -34,7 +34,7 @@ def talk(*peers: Peer) -> None:
 
 
 def connected_after(peer: Peer, other: Peer) -> float:
-    """How long it took from the start of the other's node until its publisher and server were connected."""
+    """Return the time from the other node's start until its publisher and server were connected."""
     began = other.wait("started")["t"]
     times = [peer.wait("connected", kind=kind, peer=other.name)["t"] - began for kind in ("pub", "rep")]
     print(f"{peer.name} was connected with publisher and server of {other.name} after {times} s")
@@ -260,7 +260,7 @@ while True:
 
 @pytest.mark.slow
 def test_a_stranger_on_one_of_the_addresses_is_not_taken_for_the_peer(realm: str) -> None:
-    """Where the peer says it is, there is somebody else for us, on the very port."""
+    """At the peer's address and port, this host reaches another program."""
     require_namespaces()
     with Hosts(3, interfaces=2) as (one, two, other):
         other.run("ip", "address", "add", "10.77.0.50/24", "dev", "eth0")

@@ -135,7 +135,7 @@ def test_in_scope_lan_the_same_question_is_answered(realm: str) -> None:
 
 
 def test_files_that_two_hosts_share_are_not_used_between_them(realm: str) -> None:
-    """Only the network namespaces differ: the socket's file could be connected to, past the network."""
+    """With different network namespaces but the same files, ipc would bypass the network."""
     require_namespaces()
     with Hosts(2) as (one, two), tempfile.TemporaryDirectory(prefix="cg", dir="/tmp") as shared:
 
@@ -212,7 +212,7 @@ def test_two_realms_never_meet() -> None:
 
 @pytest.mark.slow
 def test_two_realms_on_one_network_exchange_nothing_but_mdns() -> None:
-    """Also those who have only endpoints of their own, which are tried now and then, but not by strangers."""
+    """Nodes of another realm do not probe nodes that have only an endpoint, either."""
     require_namespaces()
     stranger = {"COLUGO_REALM": "another"}
     with (

@@ -1,4 +1,4 @@
-"""Each node has an endpoint of its own: it is advertised, answers questions, and stands strangers."""
+"""Each node has its own endpoint, which is advertised, answers questions, and survives bad input."""
 
 import asyncio
 import logging
@@ -51,7 +51,7 @@ def where(node: Node) -> str:
 
 @asynccontextmanager
 async def asking(of: Node) -> AsyncIterator[Any]:
-    """A function that asks a node, with sockets of its own."""
+    """A function that queries a node, with its own sockets."""
     sockets = Sockets(1024)
 
     async def ask_it(question: str, arguments: dict[str, Any] | None = None) -> Any:
@@ -453,7 +453,7 @@ def test_who_is_not_there_is_a_timeout() -> None:
 
 @asynccontextmanager
 async def impostor(reply: list[bytes]) -> AsyncIterator[str]:
-    """An endpoint that answers everything with the same frames."""
+    """An endpoint that gives the same frames as every answer."""
     async with plain_context() as context:
         router = context.socket(zmq.ROUTER)
         port = router.bind_to_random_port("tcp://127.0.0.1")

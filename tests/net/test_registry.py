@@ -1,4 +1,4 @@
-"""What a node knows, and in which order its sockets hear of it."""
+"""The advertisements that a node knows, and the order in which its sockets learn of them."""
 
 from colugo.net.directory import DirectoryChange, DirectoryEvent
 from colugo.net.registry import Registry, Watch

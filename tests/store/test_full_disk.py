@@ -1,4 +1,4 @@
-"""A full disk: a clear error, nothing lost, and acknowledging messages makes room again."""
+"""A full disk gives a clear error and loses nothing; acknowledgements free space again."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ async def insert(store: Store, first: int) -> None:
 
 
 async def fill_up(store: Store, first: int = 1) -> int:
-    """Insert until there is no room; return the last number that was confirmed."""
+    """Insert until the disk is full; return the last confirmed sequence number."""
     said = ""
     while not said:
         try:
@@ -37,7 +37,7 @@ async def fill_up(store: Store, first: int = 1) -> int:
 
 
 def take_all(disk: Path) -> int:
-    """Fill the disk with another file; how many bytes that took."""
+    """Fill the disk with another file; return its size."""
     taken = 0
     with (disk / "other").open("ab", buffering=0) as file:
         while True:

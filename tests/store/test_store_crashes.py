@@ -1,4 +1,4 @@
-"""Processes that are killed while they write, what the system sees of a commit, and a million messages."""
+"""Processes that are killed while they write, the system calls of a commit, and a million messages."""
 
 import random
 import re
@@ -21,7 +21,7 @@ TRACED = "pwrite64,write,fsync,fdatasync"
 
 
 def killed(path: Path, after: int) -> tuple[int, int]:
-    """Let a process write until it has confirmed so many transactions, and kill it.
+    """Let a process write until it has confirmed this many transactions, and kill it.
 
     Returns:
         The last number that it confirmed, and up to which it confirmed deletions.
@@ -45,7 +45,7 @@ def check_after_kill(path: Path, rounds: int, chance: random.Random) -> None:
         found, corrupt = content(path)
         assert corrupt == []
         seqs = [one.seq for one in found]
-        # What was under way when it was killed may have been done.
+        # the transaction in progress may have been committed
         assert seqs == list(range(seqs[0], seqs[-1] + 1))
         assert seqs[-1] - last in {0, *SIZES}
         assert seqs[0] - 1 - deleted in {0, 500}
@@ -93,7 +93,7 @@ store = asyncio.run(main())
 
 
 def unsynced(trace: Iterable[str], path: Path) -> tuple[list[int], int]:
-    """Which confirmations came without a completed sync of what had been written, and how many there were.
+    """Find confirmations without a completed sync of the data before, and count all confirmations.
 
     A message counts as written when a write that holds it has returned, and as synced when a sync of the log
     that began after that has.

@@ -1,4 +1,4 @@
-"""Files that cannot be used, are damaged, or are in use: a clear error, and what is readable is kept."""
+"""Files that are unusable, damaged or in use give a clear error, and readable data is kept."""
 
 import logging
 import os
@@ -54,7 +54,7 @@ def test_a_store_that_is_open_cannot_be_opened_in_this_process(tmp_path: Path) -
 
 
 def expect_locked_elsewhere(path: Path) -> None:
-    """A second process cannot open it either: the look at it here has not taken the lock away."""
+    """A second process cannot open it, either: the check in this process has not released the lock."""
     with Program(["-m", "tests.programs.store_writer", str(path), "1"], realm=new_realm()) as other:
         other.expect("StoreError")
         assert "open in another node or program" in "".join(other.lines)
@@ -171,7 +171,7 @@ def test_a_file_or_folder_without_the_right_to_write_is_said(tmp_path: Path, wha
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[StreamMessage]]:
-    """A store with all kinds of rows, pages of several levels, free ones, and payloads over several pages."""
+    """A store with all kinds of rows, pages on several levels, free pages, and large payloads."""
     path = tmp_path_factory.mktemp("filled") / "s.db"
     messages = fill(path, 1500)
     store = sqlite_store(path)
@@ -193,7 +193,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[StreamM
 
 
 def judge(path: Path, into: Path, messages: list[StreamMessage]) -> Salvaged | None:
-    """See that a damaged store gives nothing wrong, loses nothing silently, and is salvaged.
+    """Check that a damaged store returns nothing wrong, loses nothing silently, and can be salvaged.
 
     Returns:
         What was salvaged; None if the store could be opened.
@@ -224,7 +224,7 @@ def judge(path: Path, into: Path, messages: list[StreamMessage]) -> Salvaged | N
 
 
 def told_of(missing: set[int], report: Salvaged) -> bool:
-    """Whether all missing numbers are in the report."""
+    """Return True if the report contains all missing sequence numbers."""
     return all(any(first <= seq <= last for first, last in report.lost) for seq in missing)
 
 
@@ -383,7 +383,7 @@ def test_a_damaged_row_is_put_aside_and_told_when_it_is_read(tmp_path: Path) -> 
 
 
 def refusal(path: Path) -> str:
-    """Why a store cannot be opened; empty if it can."""
+    """Return the error of opening a store; empty if it opens."""
     try:
         content(path)
     except StoreError as error:
@@ -392,7 +392,7 @@ def refusal(path: Path) -> str:
 
 
 def in_log(path: Path, transactions: int) -> tuple[list[StreamMessage], int]:
-    """Make a store whose file is as it began, and whose log has some transactions.
+    """Make a store with an unchanged file and some transactions in its log.
 
     Returns:
         Its messages, and how many bytes of the log they take.

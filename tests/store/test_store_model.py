@@ -1,4 +1,4 @@
-"""Random transactions on both kinds of stores, against dictionaries; files are opened anew between."""
+"""Random transactions on both kinds of stores, compared with dictionaries; files are reopened in between."""
 
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -53,7 +53,7 @@ def messages(draw: st.DrawFn, seq: int) -> StreamMessage:
 
 @st.composite
 def transactions(draw: st.DrawFn) -> dict[str, Any]:
-    """Parts of a transaction; the model leaves out numbers that were used before."""
+    """Parts of a transaction; the model drops sequence numbers that were used before."""
     tries = st.tuples(groups, seqs, st.integers(1, 9))
     dead = st.tuples(groups, seqs, words)
     return {
@@ -86,7 +86,7 @@ class Model:
         return sum(map(size_of, [*self.messages.values(), *letters]))
 
     def possible(self, parts: dict[str, Any]) -> dict[str, Any]:
-        """Without numbers that were used before."""
+        """Drop sequence numbers that were used before."""
         return parts | {
             "inserts": [one for one in parts["inserts"] if one.seq not in self.used],
         }

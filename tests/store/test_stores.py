@@ -1,4 +1,4 @@
-"""What every store does: the same tests for the one in a file and the one in memory."""
+"""The behaviour of every store, tested for SQLite and memory alike."""
 
 import asyncio
 import logging
@@ -437,7 +437,7 @@ def test_an_unknown_durability_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_store_remembers_its_topic_and_is_not_opened_for_another_one(tmp_path: Path) -> None:
-    """Messages of another topic mean something else, and its groups are others."""
+    """Refuse a store of another topic, whose messages and groups are different ones."""
 
     async def main() -> None:
         async with colugo.Node("shop") as shop:

@@ -128,7 +128,7 @@ class Exchange:
         self._flushing = False
         if self._closed:
             return
-        self._membership.urgent = False
+        self._membership.mark_flushed()
         now = self._loop.time()
         for link, _ in self._up():
             message = self._membership.outgoing(link, now) or (_NOTHING if tick else None)

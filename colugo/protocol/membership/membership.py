@@ -76,6 +76,10 @@ class Membership:
         member = self._members.get(node)
         return member if member is not None and member.state is MemberState.ALIVE else None
 
+    def mark_flushed(self) -> None:
+        """Take note that the news is being sent."""
+        self.urgent = False
+
     # --- this node
 
     def publish(self, advertisements: list[Advertisement], now: float) -> int:

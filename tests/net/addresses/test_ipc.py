@@ -1,4 +1,4 @@
-"""Nodes of one user on one host: over a file where that works, over tcp where anything is in the way."""
+"""Nodes of one user on one host use ipc where it works, and otherwise tcp."""
 
 import asyncio
 import logging
@@ -87,7 +87,7 @@ def files(folder: Path) -> list[Path]:
 
 
 async def talk(reader: Node) -> None:
-    """Hear and ask once."""
+    """Receive a message and get a reply."""
     subscriber = reader.add_subscriber("t")
     client = reader.add_request_client("r")
     try:

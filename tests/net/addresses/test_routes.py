@@ -1,4 +1,4 @@
-"""Which addresses of a peer are tried, and which one is kept."""
+"""The candidate addresses of a peer, and the choice among them."""
 
 import asyncio
 import errno
@@ -137,7 +137,7 @@ def test_a_look_at_the_network_that_costs_much_and_not_one_that_is_held_up_delay
 
 @contextmanager
 def listening(address: str = "127.0.0.1", *, accepts: bool = True) -> Iterator[int]:
-    """A port; one whose queue is full does not answer any more."""
+    """A port; once its backlog is full, it does not answer."""
     with socket.create_server((address, 0), backlog=16 if accepts else 0) as server:
         port = server.getsockname()[1]
         full = []
@@ -167,7 +167,7 @@ def test_a_probe_tells_who_accepts_who_refuses_and_who_is_silent() -> None:
 
 
 def test_an_address_for_which_there_can_be_no_socket_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as one of IPv6 on a kernel that has none, or when the process has no descriptor left."""
+    """For example IPv6 on a kernel without it, or any address without a free descriptor."""
     make = socket.socket
 
     def refuse(family: int, *rest: int) -> socket.socket:

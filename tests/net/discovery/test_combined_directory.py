@@ -1,4 +1,4 @@
-"""Several directories are one: what any of them knows is known once, until the last one drops it."""
+"""Several directories as one: a socket is known once, until the last directory drops it."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ OTHER = dataclasses.replace(ONE, addresses=("192.0.2.2",))
 
 
 class Fake:
-    """A directory whose events the test makes."""
+    """A directory whose events come from the test."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Advertisement]] = []
@@ -44,7 +44,7 @@ class Fake:
 
 
 class Both:
-    """Two directories and what is told of them together."""
+    """Two directories, and the events of their combination."""
 
     def __init__(self) -> None:
         self.first, self.second = Fake(), Fake()

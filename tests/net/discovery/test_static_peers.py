@@ -1,4 +1,4 @@
-"""Without mDNS: nodes that are given the address of one node know all of them."""
+"""Without mDNS, nodes with the address of one node find all nodes."""
 
 import asyncio
 import errno
@@ -74,7 +74,7 @@ def start(name: str, realm: str, port: int, *peers: int) -> Program:
 
 
 def stranger(node: Node) -> AbstractAsyncContextManager[zmq.asyncio.Socket]:
-    """A socket that sends what it likes."""
+    """A socket that sends arbitrary messages."""
     return plain_socket(zmq.DEALER, f"tcp://{where(node)}")
 
 
@@ -113,7 +113,7 @@ def test_they_may_start_in_any_order(order: tuple[str, ...]) -> None:
 
 
 class SlowToOpen(StaticDirectory):
-    """One that waits for something first, as mDNS does."""
+    """A directory that is slow to open, like mDNS."""
 
     async def open(self, listener: Listener) -> None:
         await asyncio.sleep(0.3)
@@ -549,7 +549,7 @@ def test_what_a_full_queue_did_not_take_is_sent_again(monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 def test_idle_links_take_hardly_any_time() -> None:
-    """Links tick once a second, both ways: a thousand turns of the loop would be a storm."""
+    """Links tick once a second in both directions; a thousand turns of the loop would be far too many."""
 
     async def main() -> None:
         async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""A connecting socket: which of its endpoints are connected, and which are lost."""
+"""A connecting socket reports connected and lost endpoints."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +13,7 @@ from tests.support.essentials import Collector, run
 
 @contextmanager
 def publishing(address: str, port: int | None = None) -> Iterator[tuple[str, int]]:
-    """An endpoint where somebody is; on leaving, it is gone."""
+    """An endpoint that exists within the context."""
     sockets = Sockets(1024)
     socket = sockets.xpub(0)
     try:

@@ -15,7 +15,7 @@ LARGE = 200 * KIB
 
 @pytest.fixture
 def pair() -> Iterator[tuple[Any, Any]]:
-    """Two joined sockets; what is sent waits until it is read."""
+    """Two joined sockets; sent messages wait until they are read."""
     context = zmq.Context()
     here, there = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
     here.bind("inproc://pair")

@@ -109,7 +109,7 @@ class Net:
                 self.cut(near, far)
 
     def send(self, peer: Peer) -> None:
-        peer.table.urgent = False
+        peer.table.mark_flushed()
         for near, far in list(self.links):
             while near is peer and (message := near.table.outgoing(far, self.now)) is not None:
                 self.links[near, far].append(msgspec.json.encode(message))
