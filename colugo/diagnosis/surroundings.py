@@ -116,7 +116,7 @@ def discovered_nodes(facts: Facts) -> Iterator[Finding]:
     if others:
         text += f"; other realms: {others}"
     if here or realms:
-        text += f"; on {count(len(hosts), 'host')} in all"
+        text += f"; {count(len(hosts), 'host')} in all"
     if not here and realms:
         advice = f"if you expected to see them, set COLUGO_REALM to {' or '.join(sorted(realms))}"
         yield Finding(Level.WARNING, "nodes", text, advice)

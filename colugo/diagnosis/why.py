@@ -12,7 +12,6 @@ from colugo.diagnosis.wording import count, some
 from colugo.protocol.description.stream_descriptions import StreamDescription
 from colugo.protocol.topics import TopicPattern, is_pattern
 
-_DOES = "publishes, streams, answers, subscribes to, consumes or requests"
 _SURROUNDINGS = (surroundings.multicast, surroundings.direct_hosts, surroundings.port, agreement.records)
 
 
@@ -118,7 +117,7 @@ def _elsewhere(facts: Facts, topic: str, offered: list[Offer], wanted: list[Want
     realms = sorted({one.socket.realm for one in offered} | {one.node.realm for one in wanted})
     if not realms:
         return None
-    text = f"no node in realm {facts.realm} {_DOES} {topic}; it is in realm {some(realms)}"
+    text = f"no node in realm {facts.realm} uses {topic}; it is in realm {some(realms)}"
     return Finding(
         Level.WRONG, topic, text, f"set COLUGO_REALM, or run `colugo why {topic} --realm {realms[0]}`"
     )
@@ -127,7 +126,7 @@ def _elsewhere(facts: Facts, topic: str, offered: list[Offer], wanted: list[Want
 def _nothing(topic: str, all_offers: list[Offer], all_wants: list[Want]) -> Finding:
     topics = [one.socket.topic for one in all_offers] + [one.part.topic for one in all_wants]
     similar = similar_topics(topic, topics)
-    text = f"no node {_DOES} {topic}"
+    text = f"no node uses {topic}"
     if similar:
         return Finding(
             Level.WRONG, topic, f"{text}; there is {some(similar)}", f"try `colugo why {similar[0]}`"

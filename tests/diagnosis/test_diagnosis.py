@@ -433,7 +433,7 @@ def test_the_faults_of_another_realm_are_its_own_business() -> None:
     world.facts.reach[HERE, 1] = Reach.OPEN
     assert bad(examine(world.facts)) == []
     finding = only(explain(world.facts, T))
-    assert finding.text.endswith("requests lab.temperature; it is in realm default")
+    assert finding.text.endswith("uses lab.temperature; it is in realm default")
     world.facts.realm = "default"
     assert worst(examine(world.facts)) is Level.WRONG
 
