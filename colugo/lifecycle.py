@@ -124,7 +124,7 @@ class Lifecycle:
         else:
             raise LifecycleError("start() blocks; inside a running loop use: async with Node(…) as node")
         self._begin()
-        run_on(self._loop_of_its_own(), self._main, self.stop)
+        run_on(self._loop_of_its_own(), partial(self._main, _do_nothing), self.stop)
 
     def running(self) -> AbstractContextManager[Self]:
         """Run the node on its own thread for the length of a `with` block, which gets the node.
@@ -137,8 +137,7 @@ class Lifecycle:
             self,
             name=self._runtime.name,
             loop=self._loop_of_its_own(),
-            begin=self._open,
-            ended=self.wait_closed,
+            main=self._main,
             stop=self.stop,
         )
 
@@ -219,8 +218,9 @@ class Lifecycle:
                 raise LifecycleError(f"the node {self._runtime.name!r} has been started already")
             self._started = True
 
-    async def _main(self) -> None:
+    async def _main(self, on_open: Callable[[], None]) -> None:
         await self._open()
+        on_open()
         await self.wait_closed()
 
     async def _open(self) -> None:
@@ -304,6 +304,9 @@ class Lifecycle:
         part = make()
         self._runtime.parts[part] = None
         return part
+
+
+def _do_nothing() -> None: ...
 
 
 def _as_coroutine(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:

@@ -1,4 +1,4 @@
-"""A bound socket: its port on each address of the scope, its file, and what is told of it."""
+"""A bound socket: its port on each address of the scope, its Unix socket, and its advertisement."""
 
 import dataclasses
 import logging
@@ -13,20 +13,25 @@ from colugo.net.transport.sockets import bind, bind_also, unbind
 from colugo.protocol.advertisement import Advertisement, Framing, SocketKind, endpoint
 
 
-class Follower(Protocol):
-    """What follows the addresses of the host."""
+class ScopeListener(Protocol):
+    """An object that reacts to changes of the node's addresses."""
 
-    def follow(self, scope: Scope) -> None:
-        """Take in the scope as it is now."""
+    def on_scope_change(self, scope: Scope) -> None:
+        """Take the scope with its current addresses."""
 
 
-class Home(Protocol):
-    """What a binding needs of its node's runtime."""
+class BindingRuntime(Protocol):
+    """The part of a node's runtime that a binding uses."""
 
     scope: Scope
     ipc: IpcFiles
     logger: logging.Logger
-    followers: dict[Follower, None]
+
+    def add_scope_listener(self, listener: ScopeListener) -> None:
+        """Call the listener when the addresses change."""
+
+    def remove_scope_listener(self, listener: ScopeListener) -> None:
+        """Call the listener no more."""
 
     def advertisement(
         self,
@@ -39,28 +44,28 @@ class Home(Protocol):
         framing: Framing = Framing.COLUGO,
         socket_id: bytes,
     ) -> Advertisement:
-        """Describe one of the node's sockets."""
+        """Return the advertisement of one of the node's sockets."""
 
     def advertise(self, advertisement: Advertisement) -> None:
-        """Advertise from now on."""
+        """Advertise a socket from now on."""
 
     def withdraw(self, advertisement: Advertisement) -> None:
-        """Take it back."""
+        """Withdraw an advertisement."""
 
 
 class Binding:
-    """Where a socket can be met, and its advertisement, which follows the addresses of the host.
+    """The endpoints of a bound socket, and its advertisement, which follows the addresses of the host.
 
     Args:
-        runtime: the node's.
+        runtime: the node's runtime.
         socket: the socket; its owner closes it, also if this raises.
-        kind: what kind of socket it is.
+        kind: its kind.
         topic: its topic.
         socket_id: its id.
-        codec: name of its codec.
-        framing: of its messages.
-        port: TCP port; None for a free one.
-        ipc: whether it has a file for peers on this host.
+        codec: the name of its codec.
+        framing: the framing of its messages.
+        port: its TCP port; None for a free one.
+        ipc: True to bind it to a Unix socket, too, for peers on this host.
 
     Raises:
         BindError: if the port cannot be had.
@@ -68,7 +73,7 @@ class Binding:
 
     def __init__(
         self,
-        runtime: Home,
+        runtime: BindingRuntime,
         socket: zmq.Socket[bytes],
         kind: SocketKind,
         topic: str,
@@ -92,35 +97,35 @@ class Binding:
             framing=framing,
             socket_id=socket_id,
         )
-        runtime.followers[self] = None
+        runtime.add_scope_listener(self)
         runtime.advertise(self.advertisement)
 
     @property
     def endpoints(self) -> list[str]:
-        """Where it is bound: tcp, then ipc."""
+        """The endpoints that it is bound to: tcp, then ipc."""
         return [endpoint(address, self.port) for address in self._bound] + self._ipc
 
-    def follow(self, scope: Scope) -> None:
-        """Bind to addresses that are new, leave those that the host has no more, and tell everyone."""
+    def on_scope_change(self, scope: Scope) -> None:
+        """Bind to new addresses, unbind those that the host has lost, and advertise the change."""
         for address in scope.addresses:
             if address not in self._bound:
                 self._bind(address)
-        there = host_addresses()
-        for address in [one for one in self._bound if one not in there]:
+        present = host_addresses()
+        for address in [one for one in self._bound if one not in present]:
             self._bound.remove(address)
             unbind(self._socket, address, self.port)
         self.advertisement = dataclasses.replace(self.advertisement, addresses=self._advertised(scope))
         self._runtime.advertise(self.advertisement)
 
-    def say_linked(self, *, linked: bool) -> None:
-        """Advertise whether the node has links to others that mDNS does not reach."""
+    def advertise_linked(self, *, linked: bool) -> None:
+        """Advertise if the node has links to nodes that mDNS does not reach."""
         if self.advertisement.linked is not linked:
             self.advertisement = dataclasses.replace(self.advertisement, linked=linked)
             self._runtime.advertise(self.advertisement)
 
     def close(self) -> None:
-        """Withdraw it, and remove its file."""
-        self._runtime.followers.pop(self, None)
+        """Withdraw the advertisement, and remove the Unix socket."""
+        self._runtime.remove_scope_listener(self)
         self._runtime.withdraw(self.advertisement)
         self._runtime.ipc.remove(self._ipc)
 
@@ -128,7 +133,7 @@ class Binding:
         try:
             bind_also(self._socket, address, self.port)
         except BindError as error:
-            text = "%s is not to be met at the new address %s: %s"
+            text = "%s cannot be reached at the new address %s: %s"
             self._runtime.logger.warning(text, self.advertisement.topic, address, error)
         else:
             self._bound.append(address)

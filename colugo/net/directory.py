@@ -1,4 +1,4 @@
-"""The directory: where sockets are advertised and found."""
+"""The directory, in which sockets are advertised and discovered."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from colugo.protocol.advertisement import Advertisement
 
 
 class DirectoryChange(Enum):
-    """What happened to an advertisement."""
+    """A kind of change of an advertisement."""
 
     UP = "up"
     DOWN = "down"
@@ -22,8 +22,8 @@ class DirectoryEvent:
 
     Attributes:
         change: UP for a new or changed advertisement, DOWN for one that is withdrawn or stale, LOST for one
-            whose host does not answer: it may only be cut off, and come back.
-        advertisement: which.
+            whose host does not answer: it may be cut off for a while, and come back.
+        advertisement: the advertisement.
     """
 
     change: DirectoryChange
@@ -32,12 +32,12 @@ class DirectoryEvent:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryStatus:
-    """What a directory says of itself, for tools.
+    """The state of a directory, for tools.
 
     Attributes:
-        mdns: whether it uses mDNS.
-        peers: the state of the links to peers that were given by their address, by that address.
-        ignored: records that are malformed or of another version: name and reason.
+        mdns: True if it uses mDNS.
+        peers: the state of the link to each peer that was given by address, by that address.
+        ignored: records that are malformed or of another version, by name, with the reason.
     """
 
     mdns: bool = False
@@ -49,29 +49,29 @@ Listener = Callable[[DirectoryEvent], None]
 
 
 class Directory(Protocol):
-    """Where a node advertises its sockets and learns of others; all calls on the node's loop.
+    """A place where a node advertises its sockets and discovers others; all calls are on the node's loop.
 
     Implementations: `MdnsDirectory`, `StaticDirectory`, `CombinedDirectory` and `MemoryDirectory`.
     """
 
     @property
     def status(self) -> DirectoryStatus:
-        """What there is to say of the directory itself."""
+        """The state of the directory itself."""
 
     async def open(self, listener: Listener) -> None:
-        """Begin; what is known already and all that changes from now on goes to the listener."""
+        """Start; call the listener with each known advertisement, and each change from now on."""
 
     def advertise(self, advertisement: Advertisement) -> None:
-        """Tell everyone, oneself included."""
+        """Advertise a socket to all nodes, including this one."""
 
     def withdraw(self, advertisement: Advertisement) -> None:
-        """Tell everyone that it is gone."""
+        """Withdraw an advertisement, from this node, too."""
 
     def suspect(self, advertisement: Advertisement) -> None:
-        """Its socket does not answer: ask whether it is still there; say DOWN or LOST if nobody answers."""
+        """Verify an advertisement whose socket does not answer; report DOWN or LOST if its host is silent."""
 
     def vouch(self, advertisement: Advertisement) -> None:
-        """A socket that was LOST answers again: say UP, and ask whether it is still as it was."""
+        """Report UP for a LOST advertisement whose socket answers again, and verify that it is unchanged."""
 
     async def close(self) -> None:
-        """Withdraw what is left and stop."""
+        """Withdraw all advertisements, and stop."""

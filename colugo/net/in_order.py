@@ -1,31 +1,31 @@
-"""Telling several listeners of one thing after another."""
+"""Calls in order, even if one of them causes another."""
 
 from collections import deque
 from collections.abc import Callable
 
 
 class InOrder:
-    """Calls a function for one thing after another: what comes up in a call waits until that is over.
+    """Calls a function without reentrance: a call that is made within another one waits for its end.
 
-    So all listeners hear everything in the same order, also if one of them causes something by what it hears.
+    So all listeners get all events in the same order, even if a listener causes the next event.
 
     Args:
-        tell: called with each thing.
+        function: the function, which may be called again while it runs.
     """
 
-    def __init__(self, tell: Callable[..., None]) -> None:
-        self._tell = tell
+    def __init__(self, function: Callable[..., None]) -> None:
+        self._function = function
         self._waiting: deque[tuple[object, ...]] = deque()
-        self._telling = False
+        self._calling = False
 
-    def __call__(self, *thing: object) -> None:
-        """Tell it now, or when what is being told has been told to all."""
-        self._waiting.append(thing)
-        if self._telling:
+    def __call__(self, *args: object) -> None:
+        """Call the function now, or after the call in progress."""
+        self._waiting.append(args)
+        if self._calling:
             return
-        self._telling = True
+        self._calling = True
         try:
             while self._waiting:
-                self._tell(*self._waiting.popleft())
+                self._function(*self._waiting.popleft())
         finally:
-            self._telling = False
+            self._calling = False

@@ -1,10 +1,11 @@
-"""Running a coroutine to its end on a loop of its own, ended by signals."""
+"""Runners of a coroutine on its own loop: on this thread, ended by signals, or on another one."""
 
 import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import tornado.platform.asyncio  # noqa: F401 - Tornado would load it at the first IOLoop, which takes 1.4 ms
@@ -18,10 +19,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def run_on(
     loop: IOLoop, main: Callable[[], Coroutine[Any, Any, None]], on_signal: Callable[[], None]
 ) -> None:
-    """Run a coroutine on a loop that is closed afterwards.
+    """Run a coroutine on a loop, and close the loop.
 
-    On the main thread, SIGINT and SIGTERM call `on_signal`; the handlers that were there are put
-    back in the end.
+    On the main thread, SIGINT and SIGTERM call `on_signal` meanwhile; afterwards, the previous handlers are
+    restored.
     """
     asyncio_loop: asyncio.AbstractEventLoop = loop.asyncio_loop  # type: ignore[attr-defined]
     restore = (
@@ -43,20 +44,19 @@ def _install(loop: asyncio.AbstractEventLoop, on_signal: Callable[[], None]) -> 
             loop.add_signal_handler(number, on_signal)
         except NotImplementedError:  # Windows' loops
             signal.signal(number, lambda *_: on_signal())
-    # None: a handler that Python did not install, which it cannot put back either
+    # None is a handler that Python did not install, and cannot restore
     return {number: handler for number, handler in before.items() if handler is not None}
 
 
 class ThreadRunner(AbstractContextManager[T], Generic[T]):
-    """Runs something on a thread and loop of its own for the length of a `with` block.
+    """Runs a coroutine on its own thread and loop for the length of a `with` block.
 
     Args:
-        value: what the block gets.
-        name: of the thread.
+        value: the value that the block gets.
+        name: the thread's name.
         loop: a loop that does not run yet.
-        begin: called on the loop; the block starts when it has returned.
-        ended: awaited then, until `stop` has been called and everything is closed.
-        stop: called at the end of the block, from another thread.
+        main: the coroutine function; it calls its argument when the block may start.
+        stop: called on another thread at the end of the block; the coroutine returns then.
     """
 
     def __init__(
@@ -65,14 +65,12 @@ class ThreadRunner(AbstractContextManager[T], Generic[T]):
         *,
         name: str,
         loop: IOLoop,
-        begin: Callable[[], Coroutine[Any, Any, None]],
-        ended: Callable[[], Coroutine[Any, Any, None]],
+        main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]],
         stop: Callable[[], None],
     ) -> None:
         self._value = value
         self._loop = loop
-        self._begin = begin
-        self._ended = ended
+        self._main = main
         self._stop = stop
         self._begun = threading.Event()
         self._error: BaseException | None = None
@@ -82,7 +80,7 @@ class ThreadRunner(AbstractContextManager[T], Generic[T]):
         self._thread.start()
         try:
             self._begun.wait()
-        except BaseException:  # SIGINT while it starts
+        except BaseException:  # such as SIGINT
             self.__exit__()
             raise
         if self._error is not None:
@@ -98,13 +96,8 @@ class ThreadRunner(AbstractContextManager[T], Generic[T]):
 
     def _run(self) -> None:
         try:
-            run_on(self._loop, self._main, self._stop)
+            run_on(self._loop, partial(self._main, self._begun.set), self._stop)
         except BaseException as error:  # noqa: BLE001 - raised in the thread of the block
             self._error = error
         finally:
             self._begun.set()
-
-    async def _main(self) -> None:
-        await self._begin()
-        self._begun.set()
-        await self._ended()

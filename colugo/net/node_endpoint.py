@@ -1,4 +1,4 @@
-"""The socket that each node has for itself: tools ask it questions, and other nodes link to it."""
+"""The node's own endpoint: tools send it questions, and other nodes link to it."""
 
 import asyncio
 import errno
@@ -45,13 +45,13 @@ _GONE = (errno.EAGAIN, errno.EHOSTUNREACH)
 
 
 class NodeEndpoint:
-    """A node's own ROUTER, on tcp only; what strangers send to it is checked, and never raises.
+    """A node's own ROUTER, on tcp only; frames of strangers are checked, and never raise.
 
     Args:
-        sockets: where the socket is made.
+        sockets: the node's ZeroMQ context.
         choice: its port.
-        logger: the node's.
-        tasks: the node's; those of answers that take their time end with the endpoint.
+        logger: the node's logger.
+        tasks: the node's tasks; those of its answers end with the endpoint.
     """
 
     def __init__(self, sockets: Sockets, choice: PortChoice, logger: logging.Logger, tasks: Tasks) -> None:
@@ -66,15 +66,15 @@ class NodeEndpoint:
         self.socket_id = os.urandom(ID_BYTES)
         self._binding: Binding | None = None
         self.malformed = 0
-        """Frames that were not understood."""
+        """The number of malformed frames."""
         self.dropped = 0
-        """Answers to those who had gone or took none."""
+        """The number of answers that were dropped: their connection had ended, or its queue was full."""
 
     def open(self, bind: Bind) -> None:
-        """Bind, on the running loop. What comes waits until `listen()`.
+        """Bind the socket, on the running loop. Frames wait until `listen()`.
 
         Args:
-            bind: binds the socket to a port, None for a free one, and advertises it.
+            bind: binds the socket to a port (None for a free one) and advertises it.
 
         Raises:
             BindError: if the port cannot be had.
@@ -91,7 +91,7 @@ class NodeEndpoint:
         self._socket = socket
 
     def listen(self) -> None:
-        """Read what comes, when there is somebody for all of it."""
+        """Read frames, now that all their handlers are in place."""
         if self._socket is not None:
             self._reader = SocketReader(IOLoop.current(), self._socket, self._on_message)
 
@@ -108,30 +108,30 @@ class NodeEndpoint:
 
     @property
     def port(self) -> int:
-        """Where it is bound; 0 if it is not open."""
+        """The port; 0 if it is not open."""
         return self._binding.port if self._binding is not None else 0
 
-    def say_linked(self, *, linked: bool) -> None:
-        """Advertise whether the node has links to others that mDNS does not reach."""
+    def advertise_linked(self, *, linked: bool) -> None:
+        """Advertise if the node has links to nodes that mDNS does not reach."""
         if self._binding is not None:
-            self._binding.say_linked(linked=linked)
+            self._binding.advertise_linked(linked=linked)
 
     def serve(self, question: str, handler: QuestionHandler) -> None:
         """Answer a question from now on.
 
         Args:
             question: its name.
-            handler: `handler(arguments)`, called on the loop; returns what JSON can carry, or an awaitable
-                of that (100 may be waited for at a time). If it raises, who asks gets the error. It is
-                logged, but for a `ConfigurationError`: that says what is wrong with the arguments.
+            handler: `handler(arguments)`, called on the loop; it returns a JSON value, or an awaitable of one
+                (at most 100 are in progress at the same time). The answer to a handler that raises is the
+                error. It is logged, except for a `ConfigurationError`, which is about the arguments.
 
         Raises:
-            LifecycleError: if the question is answered already.
+            LifecycleError: if the question has a handler already.
         """
         self._questions.serve(question, handler)
 
     def unserve(self, question: str) -> None:
-        """Answer a question no longer; those who still wait get an error. A second time is a no-op.
+        """Stop answering a question; pending ones get an error. A second time is a no-op.
 
         Args:
             question: its name.
@@ -139,16 +139,16 @@ class NodeEndpoint:
         self._questions.unserve(question, f"{question!r} is answered no longer")
 
     def route(self, kind: FrameKind, handler: Callable[[bytes, bytes], None]) -> None:
-        """Hand frames of a kind over.
+        """Call a handler with the frames of a kind.
 
         Args:
-            kind: which.
-            handler: called with the connection's identity and the body; may raise FrameError.
+            kind: the kind.
+            handler: called with the connection's identity and the body; it may raise FrameError.
         """
         self._routes[kind] = handler
 
     def send(self, identity: bytes, frame: bytes) -> int:
-        """Send to a connection; never blocks.
+        """Send a frame to a connection, without blocking.
 
         Returns:
             0 if it was sent; `errno.EAGAIN` if that connection's queue is full, `errno.EHOSTUNREACH` if it
@@ -167,7 +167,7 @@ class NodeEndpoint:
         return 0
 
     def close(self) -> None:
-        """Close; answers that were sent still leave, for half a second at most."""
+        """Close the socket; answers in its queue are sent for half a second at most."""
         if self._reader is not None:
             self._reader.close()
         self._questions.close()
@@ -177,7 +177,7 @@ class NodeEndpoint:
             self._binding.close()
         self._reader = self._socket = self._binding = None
 
-    def complain(self, subject: str, text: str) -> None:
+    def warn(self, subject: str, text: str) -> None:
         """Log a warning, once a minute for each subject."""
         held = self._throttle.admit(subject, asyncio.get_running_loop().time())
         if held is not None:
@@ -190,13 +190,13 @@ class NodeEndpoint:
                 raise FrameError(f"a message of {len(frames) - 1} frames")  # noqa: TRY301
             kind, body = decode_control(frames[1])
             if kind not in self._routes:
-                raise FrameError(f"a frame of the kind {kind.name} has no place here")  # noqa: TRY301
+                raise FrameError(f"a frame of the kind {kind.name} is not expected here")  # noqa: TRY301
             self._routes[kind](frames[0], body)
         except FrameError as error:
             self.malformed += 1
-            self.complain("malformed", f"the node's endpoint got something it does not understand: {error}")
+            self.warn("malformed", f"the node's endpoint received a malformed frame: {error}")
             if len(frames) == 2 and is_of_other_version(frames[1]):  # noqa: PLR2004 - as above
-                # in our version, whose number tells the other side what to look for
+                # in this version, whose number tells the other side the reason
                 self._reply(frames[0], Answer(0, error=report_error(error)))
 
     def _answer(self, identity: bytes, body: bytes) -> None:
@@ -206,7 +206,7 @@ class NodeEndpoint:
         try:
             frame = encode_control(FrameKind.ANSWER, answer)
             if len(frame) > MAX_ANSWER_BYTES:
-                raise ValueError(f"the answer has {len(frame)} bytes; it may have {MAX_ANSWER_BYTES}")  # noqa: TRY301
+                raise ValueError(f"the answer has {len(frame)} bytes; the limit is {MAX_ANSWER_BYTES}")  # noqa: TRY301
         except (TypeError, ValueError, RecursionError, UnicodeEncodeError) as error:
             frame = encode_control(FrameKind.ANSWER, Answer(answer.number, error=report_error(error)))
         if self.send(identity, frame):
@@ -220,23 +220,23 @@ async def ask(
     timeout_ms: float,
     arguments: dict[str, Any] | None = None,
 ) -> Any:
-    """Ask a node's endpoint, of whatever realm.
+    """Ask a node's endpoint, in any realm.
 
     Args:
-        sockets: a node's, or some of one's own.
+        sockets: the ZeroMQ context for the connection.
         endpoint: such as `tcp://192.0.2.7:4711`.
-        question: its name.
+        question: the question's name.
         timeout_ms: milliseconds to wait for the answer.
-        arguments: of the question, by name: what JSON can carry.
+        arguments: the question's arguments by name, as JSON values.
 
     Returns:
-        The answer: what JSON has.
+        The answer, a JSON value.
 
     Raises:
-        ConfigurationError: if that is no endpoint, or the arguments are too long or not for JSON.
-        RequestTimeoutError: if nobody answers in time.
+        ConfigurationError: if the endpoint is none, or JSON cannot carry the arguments, or they are too long.
+        RequestTimeoutError: if no answer comes in time.
         RemoteError: if the node answers with an error.
-        FrameError: if it is of another version, or no node.
+        FrameError: if the node is of another version, or something else answers.
     """
     frame = _encode_question(question, arguments or {})
     answered: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
@@ -277,7 +277,7 @@ def _encode_question(question: str, arguments: dict[str, Any]) -> bytes:
         raise ConfigurationError(f"JSON cannot carry these arguments of {question!r}: {error}") from error
     if len(frame) > MAX_CONTROL_BYTES:
         text = f"the question {question!r} has {len(frame)} bytes with its arguments"
-        raise ConfigurationError(f"{text}; it may have {MAX_CONTROL_BYTES}")
+        raise ConfigurationError(f"{text}; the limit is {MAX_CONTROL_BYTES}")
     return frame
 
 
@@ -285,7 +285,7 @@ def _read_answer(endpoint: str, frames: list[bytes]) -> Any:
     try:
         kind, body = decode_control(frames[0])
         if len(frames) != 1 or kind is not FrameKind.ANSWER:
-            raise FrameError("that is no answer")  # noqa: TRY301
+            raise FrameError("the reply is no answer of a node")  # noqa: TRY301
         answer = decode_body(body, Answer)
     except FrameError as error:
         raise FrameError(f"{endpoint}: {error}") from error

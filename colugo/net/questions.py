@@ -1,4 +1,4 @@
-"""What a node's endpoint is asked, and who answers."""
+"""The questions that a node's endpoint answers, and their handlers."""
 
 import asyncio
 import inspect
@@ -12,10 +12,10 @@ from colugo.protocol.error_report import ErrorReport, report_error
 from colugo.protocol.membership.control import Answer, Question
 
 QuestionHandler = Callable[[dict[str, Any]], Any]
-"""Gets the arguments of a question; returns what JSON can carry, or an awaitable of that."""
+"""A function of the arguments of a question, which returns a JSON value, or an awaitable of one."""
 
 MAX_IN_PROGRESS = 100
-"""How many answers of one node may be waited for at a time."""
+"""The limit of answers of one node that are in progress at the same time."""
 
 
 class Questions:
@@ -23,8 +23,8 @@ class Questions:
 
     Args:
         reply: called with the connection's identity and the answer; never raises.
-        tasks: where answers that take their time are worked on.
-        logger: where failures are logged.
+        tasks: the tasks of answers that are awaited.
+        logger: the logger for failures.
     """
 
     def __init__(self, reply: Callable[[bytes, Answer], None], tasks: Tasks, logger: logging.Logger) -> None:
@@ -41,11 +41,11 @@ class Questions:
         self._handlers[question] = handler
 
     def unserve(self, question: str, why: str) -> None:
-        """Answer it no longer; those who still wait get a `ClosedError`. A second time is a no-op.
+        """Stop answering a question; pending ones get a `ClosedError`. A second time is a no-op.
 
         Args:
             question: its name.
-            why: the text of that error.
+            why: the text of the error.
         """
         self._handlers.pop(question, None)
         error = report_error(ClosedError(why))
@@ -56,11 +56,11 @@ class Questions:
                 self._reply(identity, Answer(asked.number, error=error))
 
     def answer(self, identity: bytes, question: Question) -> None:
-        """Answer, now or when the handler's awaitable is done.
+        """Answer a question, now or when the handler's awaitable is done.
 
         Args:
-            identity: of the connection that asks.
-            question: what it asks.
+            identity: the identity of the connection.
+            question: the question.
         """
         handler = self._handlers.get(question.question)
         if handler is None:
@@ -79,12 +79,12 @@ class Questions:
         self._reply(identity, Answer(question.number, result=result))
 
     def close(self) -> None:
-        """Answer nothing more."""
+        """Stop answering all questions."""
         for question in list(self._handlers):
             self.unserve(question, "the node is being stopped")
 
     def _begin(self, identity: bytes, question: Question, result: Awaitable[Any]) -> None:
-        # not within one of ours: cancelled before its first step, that would leave this one unawaited
+        # not wrapped: a wrapper that is cancelled before its first step would leave it unawaited
         coroutine = result if inspect.iscoroutine(result) else _wait(result)
         if len(self._in_progress) >= MAX_IN_PROGRESS:
             coroutine.close()
@@ -100,7 +100,7 @@ class Questions:
     def _finished(self, task: asyncio.Task[Any]) -> None:
         error = asyncio.CancelledError("was cancelled") if task.cancelled() else task.exception()
         asked = self._in_progress.pop(task, None)
-        if asked is None:  # no longer served: it has been cancelled, and the answer given
+        if asked is None:  # `unserve` has cancelled it, and has answered
             if error is not None and not task.cancelled():
                 self._logger.error("%s failed", task.get_name(), exc_info=error)
             return
@@ -111,7 +111,7 @@ class Questions:
             self._reply(identity, Answer(question.number, result=task.result()))
 
     def _fail(self, identity: bytes, question: Question, error: BaseException) -> None:
-        if not isinstance(error, ConfigurationError):  # that is a mistake of who asks
+        if not isinstance(error, ConfigurationError):  # an error of the one who asks
             self._logger.error("the answer to %r failed", question.question, exc_info=error)
         self._reply(identity, Answer(question.number, error=report_error(error)))
 

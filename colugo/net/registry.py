@@ -1,4 +1,4 @@
-"""What a node knows of its realm, and who of its sockets wants to hear of what."""
+"""The advertisements that a node knows in its realm, and the watches of its sockets."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -12,7 +12,13 @@ OnChange = Callable[[DirectoryChange, Advertisement], None]
 
 
 class Watch:
-    """A standing question: sockets of this kind and topic."""
+    """A standing query for sockets of a kind and topic.
+
+    Args:
+        kind: the kind of socket.
+        topic: the topic, or a pattern of topics.
+        on_change: called with each change of a matching advertisement.
+    """
 
     def __init__(self, kind: SocketKind, topic: str, on_change: OnChange) -> None:
         self.kind = kind
@@ -20,8 +26,8 @@ class Watch:
         self.pattern = TopicPattern(topic) if is_pattern(topic) else None
         self.on_change = on_change
 
-    def fits(self, advertisement: Advertisement) -> bool:
-        """Whether the advertisement answers it."""
+    def matches(self, advertisement: Advertisement) -> bool:
+        """Return True if the query matches the advertisement."""
         if self.kind is not advertisement.kind:
             return False
         if self.pattern is None:
@@ -33,7 +39,7 @@ class Registry:
     """The advertisements of one realm, by socket id, and the watches on them.
 
     Args:
-        realm: others are ignored.
+        realm: the realm; advertisements of others are only counted.
     """
 
     def __init__(self, realm: str) -> None:
@@ -42,16 +48,16 @@ class Registry:
         self._exact: defaultdict[tuple[SocketKind, str], list[Watch]] = defaultdict(list)
         self._wild: list[Watch] = []
         self._foreign: set[bytes] = set()
-        self._tell = InOrder(self._tell_all)
+        self._notify = InOrder(self._notify_watches)
 
     @property
     def foreign(self) -> int:
-        """How many sockets of other realms have been heard of."""
+        """The number of sockets of other realms that have been discovered."""
         return len(self._foreign)
 
     @property
     def known(self) -> list[Advertisement]:
-        """All advertisements of the realm, but for those of the nodes' own endpoints."""
+        """All advertisements of the realm, except those of the nodes' own endpoints."""
         return [one for one in self._known.values() if one.kind is not SocketKind.NODE]
 
     @property
@@ -60,10 +66,10 @@ class Registry:
         return [one for one in self._known.values() if one.kind is SocketKind.NODE]
 
     def watch(self, watch: Watch) -> None:
-        """Add a watch; it is told at once what fits already."""
+        """Add a watch, and call it at once with the advertisements that match."""
         (self._wild if watch.pattern else self._exact[watch.kind, watch.topic]).append(watch)
         for advertisement in self.known:
-            if watch.fits(advertisement):
+            if watch.matches(advertisement):
                 watch.on_change(DirectoryChange.UP, advertisement)
 
     def unwatch(self, watch: Watch) -> None:
@@ -75,7 +81,7 @@ class Registry:
             del self._exact[watch.kind, watch.topic]
 
     def on_event(self, event: DirectoryEvent) -> None:
-        """Take in a directory's event. What is lost is not known any more, but a watch may wait for it."""
+        """Apply an event of the directory. A lost advertisement is removed, but a watch may wait for it."""
         advertisement = event.advertisement
         key = advertisement.socket_id
         if advertisement.realm != self._realm:
@@ -90,18 +96,18 @@ class Registry:
             self._known[key] = advertisement
         elif self._known.pop(key, None) is None:
             return
-        self._tell(event.change, advertisement)
+        self._notify(event.change, advertisement)
 
     def repeat(self, advertisement: Advertisement) -> None:
-        """Tell the watches once more, unless it is gone or another socket has its port now."""
+        """Notify the watches again, unless it has been removed, or another socket has its port now."""
         if self._known.get(advertisement.socket_id) == advertisement and not any(
             other.port == advertisement.port and other.host_id == advertisement.host_id
             for other in self._known.values()
             if other is not self._known[advertisement.socket_id]
         ):
-            self._tell(DirectoryChange.UP, advertisement)
+            self._notify(DirectoryChange.UP, advertisement)
 
-    def _tell_all(self, change: DirectoryChange, advertisement: Advertisement) -> None:
+    def _notify_watches(self, change: DirectoryChange, advertisement: Advertisement) -> None:
         watches = self._exact.get((advertisement.kind, advertisement.topic), [])
-        for watch in [*watches, *(one for one in self._wild if one.fits(advertisement))]:
+        for watch in [*watches, *(one for one in self._wild if one.matches(advertisement))]:
             watch.on_change(change, advertisement)

@@ -1,4 +1,4 @@
-"""What the sockets of one node share: its loop, identity, ZeroMQ context, tasks and directory."""
+"""The resources that the sockets of one node share: loop, identity, ZeroMQ context, tasks, directory."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from colugo.net.addresses.interfaces import Scope, host_addresses
 from colugo.net.addresses.ipc import IpcFiles
 from colugo.net.addresses.routes import Routes
 from colugo.net.addresses.scope_watch import ScopeWatch
-from colugo.net.binding import Binding, Follower
+from colugo.net.binding import Binding, ScopeListener
 from colugo.net.directory import Directory, DirectoryStatus
 from colugo.net.node_endpoint import NodeEndpoint
 from colugo.net.registry import Registry, Watch
@@ -28,36 +28,36 @@ from colugo.protocol.advertisement import NODE_TOPIC, Advertisement, Framing, So
 
 
 class Closable(Protocol):
-    """What is closed with the node."""
+    """A part that is closed with its node."""
 
     def describe(self) -> object:
-        """What the node says of it when it is asked; None if it is no socket."""
+        """Return its part of the node's description; None if it is no socket."""
 
     def quiesce(self) -> None:
-        """Begin nothing new: the node is about to close."""
+        """Begin nothing new, because the node is about to close."""
 
     async def finish(self) -> None:
-        """Wait for what has to be done before it is closed; not for long."""
+        """Finish pending work before it is closed, within a short time."""
 
     def close_now(self) -> None:
         """Close, on the node's thread; a second time is a no-op."""
 
 
 class Runtime:
-    """The common ground of a node's sockets.
+    """The resources that the sockets of one node share.
 
-    Before the node runs, the thread that built it may use its sockets; afterwards only the loop's
-    thread does, and what other threads ask for is handed to it.
+    Before the node runs, the thread that built it may use its sockets; afterwards, only the loop's thread
+    may, and other threads submit their calls to it.
 
     Args:
         name: the node's name.
-        realm: only sockets of one realm connect.
-        scope: addresses to bind and advertise.
+        realm: the node's realm; only sockets of one realm connect.
+        scope: the addresses to bind and advertise.
         sockets: the node's ZeroMQ context, which the runtime closes.
-        host_id: tells whether two nodes are on one host.
-        ipc: whether to use Unix sockets between nodes of one host.
+        host_id: the same for all nodes of a host.
+        ipc: True to use Unix sockets between nodes of one host.
         runtime_dir: the folder for these (see `IpcFiles`).
-        port: of the node's own endpoint.
+        port: the port of the node's own endpoint.
     """
 
     def __init__(
@@ -88,13 +88,12 @@ class Runtime:
         self._count_lock = threading.Lock()
         self.closed = False
         self.discovery_note = ""
-        """How others are found, if that is not only by mDNS."""
+        """The means of discovery, if mDNS is not the only one; for the log."""
         self.parts: dict[Closable, None] = {}
-        """What is closed with the node, in the order of its making."""
-        self.followers: dict[Follower, None] = {}
-        """Who is told when the scope has other addresses."""
+        """The parts that are closed with the node, in the order of their making."""
+        self._scope_listeners: dict[ScopeListener, None] = {}
         self.gone: list[str] = []
-        """The addresses that the host has lost in the last change."""
+        """The addresses that the host has lost in the last change of the scope."""
         self.owner = threading.get_ident()
         """The thread that may touch the sockets."""
         self._loop: IOLoop | None = None
@@ -106,7 +105,7 @@ class Runtime:
 
     @property
     def running(self) -> bool:
-        """Whether the loop has been attached."""
+        """True from the start of the node until it is closed."""
         return self._loop is not None
 
     @property
@@ -121,18 +120,18 @@ class Runtime:
         return self._loop
 
     def on_own_thread(self) -> bool:
-        """Whether this is the thread that may touch the sockets."""
+        """Return True on the thread that may touch the sockets."""
         return threading.get_ident() == self.owner
 
     async def open(self, directory: Directory) -> None:
-        """Attach to the running loop: from here on, this thread is the one that may touch sockets."""
+        """Attach to the running loop; from here on, only this thread may touch sockets."""
         self._loop = IOLoop.current()
         self.owner = threading.get_ident()
         self._directory = directory
         self._scope_watch = ScopeWatch.of(self.scope)
         self._scope_watch.follow(self._on_scope)
         self._scope_watch.check()
-        if self._scope_watch.scope != self.scope:  # it has changed since the node was made
+        if self._scope_watch.scope != self.scope:  # changed since the node was made
             self._on_scope(self._scope_watch.scope)
         self._open_endpoint()
         self.ipc.open(self._loop)
@@ -140,7 +139,7 @@ class Runtime:
         for action in waiting:
             action()
         await directory.open(self.registry.on_event)
-        self.endpoint.listen()  # the directory takes greetings of other nodes
+        self.endpoint.listen()  # after the directory is open, which handles greetings of other nodes
         for advertisement in list(self._advertised.values()):
             directory.advertise(advertisement)
 
@@ -161,19 +160,19 @@ class Runtime:
         self.endpoint.open(bind)
 
     def _describe(self, arguments: dict[str, Any]) -> dict[str, str]:
-        """The answer to who this is."""
+        """Answer the question for the node's identity."""
         del arguments
         return {"name": self.name, "id": self.uuid.hex, "realm": self.realm, "host_id": self.host_id}
 
     def when_open(self, action: Callable[[], None]) -> None:
-        """Do it now if the loop runs, else as soon as it does."""
+        """Call a function now if the loop runs, else as soon as it does."""
         if self._loop is not None:
             action()
         else:
             self._on_open.append(action)
 
     def submit(self, action: Callable[..., object], *args: Any) -> None:
-        """Do it on the node's thread: at once if this is it, else handed over.
+        """Call a function on the node's thread: at once if this is it, else from the loop.
 
         Raises:
             ClosedError: after the node has stopped.
@@ -188,7 +187,7 @@ class Runtime:
             self._on_open.append(lambda: action(*args))
 
     def count_callback_error(self) -> None:
-        """Count a callback that has raised, on whatever thread."""
+        """Count a callback that has raised, on any thread."""
         with self._count_lock:
             self.callback_errors += 1
 
@@ -207,7 +206,7 @@ class Runtime:
         framing: Framing = Framing.COLUGO,
         socket_id: bytes,
     ) -> Advertisement:
-        """Describe one of this node's sockets."""
+        """Return the advertisement of one of this node's sockets."""
         return Advertisement(
             socket_id=socket_id,
             kind=kind,
@@ -223,29 +222,29 @@ class Runtime:
         )
 
     def advertise(self, advertisement: Advertisement) -> None:
-        """Advertise from now on, or from the start of the node on; again, if something of it has changed."""
+        """Advertise a socket, from the start of the node on; call it again after a change."""
         self._advertised[advertisement.socket_id] = advertisement
         if self._loop is not None and self._directory is not None:
             self._directory.advertise(advertisement)
 
     def withdraw(self, advertisement: Advertisement) -> None:
-        """Take it back."""
+        """Withdraw an advertisement."""
         self._advertised.pop(advertisement.socket_id, None)
         if self._loop is not None and self._directory is not None:
             self._directory.withdraw(advertisement)
 
     def suspect(self, advertisement: Advertisement) -> None:
-        """The socket does not answer: let the directory look."""
+        """Let the directory verify an advertisement whose socket does not answer."""
         if self._directory is not None:
             self._directory.suspect(advertisement)
 
     @property
     def directory_status(self) -> DirectoryStatus:
-        """What there is to say of the directory."""
+        """The state of the directory."""
         return DirectoryStatus() if self._directory is None else self._directory.status
 
     def vouch(self, advertisement: Advertisement) -> None:
-        """The socket was lost, and answers again."""
+        """Let the directory restore a lost advertisement whose socket answers again."""
         if self._directory is not None:
             self._directory.vouch(advertisement)
 
@@ -258,29 +257,37 @@ class Runtime:
         before: str | None,
         connected: Callable[[], bool],
     ) -> None:
-        """Find where to connect to a peer (see `Routes.find`)."""
+        """Find the endpoint of a peer (see `Routes.find`)."""
         self.routes.find(peer, self.scope, found, taken=taken, before=before, connected=connected)
 
     def watch(self, watch: Watch) -> None:
-        """Begin a watch when the node runs."""
+        """Begin a watch, when the node runs."""
         self.when_open(lambda: self.registry.watch(watch))
 
     def announce(self) -> None:
-        """Log where the node is, and who can meet it there."""
+        """Log the node's scope and realm, and the networks that can reach it."""
         note = "".join(f"; {one}" for one in (self.scope.note, self.discovery_note) if one)
-        reach = "this host" if self.scope.host_only else "whoever is on that network"
+        reach = "this host" if self.scope.host_only else "everyone on that network"
         self.logger.info("scope %s, realm %s, open to %s%s", self.scope, self.realm, reach, note)
 
+    def add_scope_listener(self, listener: ScopeListener) -> None:
+        """Call a listener when the scope has other addresses."""
+        self._scope_listeners[listener] = None
+
+    def remove_scope_listener(self, listener: ScopeListener) -> None:
+        """Call a listener no more; a second time is a no-op."""
+        self._scope_listeners.pop(listener, None)
+
     def _on_scope(self, scope: Scope) -> None:
-        there = host_addresses()
-        self.gone = [address for address in self.scope.addresses if address not in there]
+        present = host_addresses()
+        self.gone = [address for address in self.scope.addresses if address not in present]
         self.scope = scope
-        for follower in list(self.followers):
-            if follower in self.followers:  # not closed by what another one has told
-                follower.follow(scope)
+        for listener in list(self._scope_listeners):
+            if listener in self._scope_listeners:  # not removed by another listener meanwhile
+                listener.on_scope_change(scope)
 
     async def close_directory(self) -> None:
-        """Say goodbye."""
+        """Withdraw all advertisements, and close the directory."""
         if self._scope_watch is not None:
             self._scope_watch.leave(self._on_scope)
             self._scope_watch = None
@@ -288,7 +295,7 @@ class Runtime:
             await self._directory.close()
 
     async def close(self) -> None:
-        """Cancel tasks, end the ZeroMQ context; the sockets must be closed already."""
+        """Cancel tasks, and end the ZeroMQ context; the sockets must be closed already."""
         self.ipc.close()
         self.endpoint.close()
         await self._tasks.cancel()
@@ -297,7 +304,7 @@ class Runtime:
 
         def end() -> None:
             self.sockets.close()
-            with suppress(RuntimeError):  # the loop has been closed meanwhile, and nobody waits
+            with suppress(RuntimeError):  # the loop has been closed meanwhile
                 loop.call_soon_threadsafe(ended.set_result, None)
 
         # ZeroMQ's term blocks while messages leave; the default executor would leave a thread behind
@@ -308,5 +315,5 @@ class Runtime:
         self._loop = None
 
     def close_unopened(self) -> None:
-        """End the context of a node that never ran."""
+        """End the ZeroMQ context of a node that never ran."""
         self.sockets.close()

@@ -208,7 +208,7 @@ def test_an_answer_that_fails_is_an_error_at_who_asks_and_the_node_goes_on() -> 
                 await ask_it("bad")
             with pytest.raises(RemoteError, match="TypeError"):
                 await ask_it("odd")
-            with pytest.raises(RemoteError, match="it may have"):
+            with pytest.raises(RemoteError, match="the limit is"):
                 await ask_it("huge")
             with pytest.raises(
                 RemoteError, match="no question 'weather'; this node answers: bad, describe, "
@@ -237,7 +237,7 @@ def test_arguments_that_cannot_be_sent_are_refused_where_they_are_given() -> Non
             for bad in (object(), {(1, 2): 3}, "\ud800"):
                 with pytest.raises(ConfigurationError, match="JSON cannot carry these arguments of 'node'"):
                     await ask_it("node", {"x": bad})
-            with pytest.raises(ConfigurationError, match=f"it may have {MAX_CONTROL_BYTES}"):
+            with pytest.raises(ConfigurationError, match=f"the limit is {MAX_CONTROL_BYTES}"):
                 await ask_it("node", {"x": "x" * MAX_CONTROL_BYTES})
 
     run(main())
@@ -479,9 +479,9 @@ OTHER_VERSION = bytes([MAGIC, 0, VERSION + 1, FrameKind.ANSWER]) + b"{}"
         ([OTHER_VERSION], f"wire format version {VERSION + 1}; this is version {VERSION}"),
         ([b"HTTP/1.1 400"], "not a colugo peer"),
         ([b""], "shorter than its header"),
-        ([encode_control(FrameKind.QUESTION, {})], "that is no answer"),
+        ([encode_control(FrameKind.QUESTION, {})], "is no answer of a node"),
         ([encode_control(FrameKind.ANSWER, {"number": "x"})], "does not decode"),
-        ([encode_control(FrameKind.ANSWER, {"number": 1}), b""], "that is no answer"),
+        ([encode_control(FrameKind.ANSWER, {"number": 1}), b""], "is no answer of a node"),
     ],
 )
 def test_an_answer_that_is_none_is_an_error_that_says_so(reply: list[bytes], text: str) -> None:
@@ -535,7 +535,7 @@ def test_whatever_strangers_send_is_counted_and_the_next_question_is_answered(
             await until(lambda: endpoint_of(one).malformed == len(GARBAGE))
             assert (await ask_it("node"))["name"] == "one"
             assert not await other.poll(0)
-            assert caplog.text.count("got something it does not understand") == 1
+            assert caplog.text.count("received a malformed frame") == 1
 
     run(main())
 

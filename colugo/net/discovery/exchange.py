@@ -202,7 +202,7 @@ class Exchange:
         reason = ""
         if greeting.realm != self._greeting.realm:
             reason = f"its realm is {self._greeting.realm!r}, not {greeting.realm[:100]!r}"
-            self._endpoint.complain(
+            self._endpoint.warn(
                 f"realm {greeting.node}",
                 f"refused node {greeting.name!r}, which has this one as its peer: its realm is "
                 f"{greeting.realm!r}, not {self._greeting.realm!r}",

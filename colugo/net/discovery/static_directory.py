@@ -133,7 +133,7 @@ class StaticDirectory:
         carried = self._membership.publish(own, asyncio.get_running_loop().time())
         if carried < len(own):
             text = f"this node has {len(own)} sockets, but links carry only {carried} of them"
-            self._runtime.endpoint.complain("sockets", text)
+            self._runtime.endpoint.warn("sockets", text)
         self._exchange.flush()
 
     # --- sockets of other nodes
@@ -228,7 +228,7 @@ class StaticDirectory:
                 self._chosen[node] = link
                 asyncio.get_running_loop().call_later(_UP_WITHIN_S, self._check, node, link)
         if self._own_id in self._nearby:  # otherwise mDNS does not work
-            self._runtime.endpoint.say_linked(linked=bool(linked - self._nearby.keys()))
+            self._runtime.endpoint.advertise_linked(linked=bool(linked - self._nearby.keys()))
 
     def _unlink_others(self, nodes: list[str]) -> None:
         """End links to nodes that are gone or skipped and, once two are up, to those with higher ids."""

@@ -54,15 +54,15 @@ class LinkManager(Generic[L]):
         for peer, endpoint in self._given:
             self._connect(peer, endpoint)
         self._runtime.watch(self._watch)
-        self._runtime.followers[self] = None
+        self._runtime.add_scope_listener(self)
 
     def close(self) -> None:
         """Close all links without reporting them as lost."""
         self._closed = True
         self._runtime.registry.unwatch(self._watch)
-        self._runtime.followers.pop(self, None)
+        self._runtime.remove_scope_listener(self)
 
-    def follow(self, scope: Scope) -> None:
+    def on_scope_change(self, scope: Scope) -> None:
         """Reconnect links whose local address the host has lost."""
         del scope
         for link in self.all:
