@@ -2,27 +2,27 @@
 
 ```
 ColugoError
-├── ConfigurationError (ValueError)   a constructor argument or COLUGO_* variable that cannot work
-│   ├── TopicError                    a topic or pattern that breaks the rules
-│   └── DuplicateTopicError           a second publisher or reply server of one topic in one node
-├── BindError (OSError)               a port or address that cannot be bound
-├── ClosedError (RuntimeError)        used after stop()
+├── ConfigurationError (ValueError)   an argument or COLUGO_* variable cannot work
+│   ├── TopicError                    a topic or pattern breaks the rules
+│   └── DuplicateTopicError           a node has a publisher, reply server or stream of the topic already
+├── BindError (OSError)               a port or address cannot be bound
+├── ClosedError (RuntimeError)        an object is used after stop() or close()
 ├── LifecycleError (RuntimeError)     started twice, started inside a running loop, replied twice …
-├── FlowError (RuntimeError)          send() while a reader of a flow="wait" publisher is too far behind
-├── StoreError                        a stream's store that cannot be opened, read or written
-├── StreamFullError (RuntimeError)    send() while the stream holds, or writes, as much as it can
-├── NotStoredError                    a messenger's ack=1 message that could not be stored anywhere
-├── RelayError (ConnectionError)      a messenger's relay that cannot be reached, or takes no message
+├── FlowError (RuntimeError)          send() would have to wait for a subscriber of a flow="wait" publisher
+├── StoreError                        a stream's store cannot be opened, read or written
+├── StreamFullError (RuntimeError)    send() while the stream is at a limit
+├── NotStoredError                    a messenger's ack=1 message could not be stored anywhere
+├── RelayError (ConnectionError)      a messenger's relay cannot be reached, or takes no message
 ├── CodecError
-│   ├── EncodeError (TypeError)       the message does not fit the codec it is sent with
-│   └── DecodeError (ValueError)      received bytes do not fit the codec they are read with
-├── MessageTooLargeError (ValueError) over max_message_bytes
-├── FrameError (ValueError)           received bytes that are not a frame of the wire format
-├── AdvertisementError (ValueError)   an mDNS record of our type that is malformed
-├── Decline                           raised by a respondent's callback that takes no part in a survey
-└── RequestError                      a request that will not be answered
+│   ├── EncodeError (TypeError)       a message cannot be encoded with its codec
+│   └── DecodeError (ValueError)      received bytes cannot be decoded with the codec
+├── MessageTooLargeError (ValueError) a message is over max_message_bytes
+├── FrameError (ValueError)           received bytes are not a frame of the wire format
+├── AdvertisementError (ValueError)   an mDNS record of colugo's type is malformed
+├── Decline                           raised by a respondent's callback to take no part in a survey
+└── RequestError                      a request will not be answered
     ├── RequestTimeoutError (TimeoutError)
-    ├── PeerLostError (ConnectionError)   the server it was sent to is gone
+    ├── PeerLostError (ConnectionError)   its server has disconnected
     └── RemoteError                       the server's callback raised
 ```
 
@@ -31,7 +31,7 @@ ColugoError
 
 
 class ColugoError(Exception):
-    """The root: `except ColugoError` catches whatever colugo raises on purpose."""
+    """The root: `except ColugoError` catches everything that colugo raises on purpose."""
 
 
 class ConfigurationError(ColugoError, ValueError):
@@ -39,11 +39,11 @@ class ConfigurationError(ColugoError, ValueError):
 
 
 class TopicError(ConfigurationError):
-    """A topic or pattern breaks the rules of names."""
+    """A topic or pattern breaks the rules."""
 
 
 class DuplicateTopicError(ConfigurationError):
-    """The node has a publisher (or reply server) of that topic already."""
+    """The node has a publisher, reply server or stream of that topic already."""
 
 
 class BindError(ColugoError, OSError):
@@ -51,15 +51,15 @@ class BindError(ColugoError, OSError):
 
 
 class ClosedError(ColugoError, RuntimeError):
-    """The node or socket was used after it had been stopped."""
+    """The node or socket is used after it has been stopped or closed."""
 
 
 class LifecycleError(ColugoError, RuntimeError):
-    """A call that does not fit the state of the object, such as starting a node twice."""
+    """A call does not fit the state of the object, such as a second start of a node."""
 
 
 class FlowError(ColugoError, RuntimeError):
-    """A publisher that waits for its readers cannot send now; `send_wait` would wait."""
+    """A publisher with `flow="wait"` cannot send now; `send_wait` would wait."""
 
 
 class StoreError(ColugoError):
@@ -67,27 +67,27 @@ class StoreError(ColugoError):
 
 
 class StreamFullError(ColugoError, RuntimeError):
-    """The stream takes no more now: it has `max_messages` or `max_bytes`, or too much that is not written."""
+    """The stream has `max_messages` or `max_bytes`, or too many messages that are not written yet."""
 
 
 class NotStoredError(ColugoError):
-    """A message that a messenger was to keep until somebody has it could not be stored anywhere."""
+    """A message that a messenger has to keep could not be stored anywhere."""
 
 
 class RelayError(ColugoError, ConnectionError):
-    """The relay that a messenger was told to use cannot be reached, or has not taken a message."""
+    """The relay of a messenger's `server_address` cannot be reached, or has not taken a message."""
 
 
 class CodecError(ColugoError):
-    """A message and a codec do not fit."""
+    """A message does not fit a codec."""
 
 
 class EncodeError(CodecError, TypeError):
-    """The message cannot be sent with this codec."""
+    """The message cannot be encoded with this codec."""
 
 
 class DecodeError(CodecError, ValueError):
-    """The received bytes cannot be read with this codec."""
+    """The received bytes cannot be decoded with this codec."""
 
 
 class MessageTooLargeError(ColugoError, ValueError):
@@ -99,11 +99,11 @@ class FrameError(ColugoError, ValueError):
 
 
 class AdvertisementError(ColugoError, ValueError):
-    """An mDNS record of our service type is malformed or of another version."""
+    """An mDNS record of colugo's service type is malformed or of another version."""
 
 
-class Decline(ColugoError):  # noqa: N818 - no error: it says something
-    """Raised by a respondent's callback: it takes no part in this survey, and is not waited for."""
+class Decline(ColugoError):  # noqa: N818 - an answer, not an error
+    """An exception for a respondent's callback that takes no part in a survey."""
 
 
 class RequestError(ColugoError):
@@ -111,19 +111,19 @@ class RequestError(ColugoError):
 
 
 class RequestTimeoutError(RequestError, TimeoutError):
-    """No reply came in time; the text says whether a server was known at all."""
+    """No reply came in time; the text tells if no server was known."""
 
 
 class PeerLostError(RequestError, ConnectionError):
-    """The server that had the request is gone."""
+    """The server that had the request has disconnected."""
 
 
 class RemoteError(RequestError):
     """The server's callback raised.
 
     Attributes:
-        type_name: name of the exception's class at the server, such as `"KeyError"`.
-        message: its text.
+        type_name: the name of the exception's class at the server, such as `"KeyError"`.
+        message: the exception's text.
     """
 
     def __init__(self, type_name: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The node: one loop, one identity, and the sockets on it."""
+"""The node: a loop, an identity, and sockets."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -50,28 +50,28 @@ B = TypeVar("B", Publisher, ReplyServer, Stream)
 
 
 class Node(Lifecycle):
-    """One participant: finds others on the network and talks to them.
+    """A participant, which discovers others on the network and exchanges messages with them.
 
-    Subclass it or use it as it is. There are three ways to run it: `start()` blocks until `stop()`,
-    SIGINT or SIGTERM; `async with Node("x") as node:` runs it on the loop that is there;
-    `with Node("x").running() as node:` runs it on a thread of its own.
+    Subclass it or use it as it is. You can run it in three ways: `start()` blocks until `stop()`, SIGINT or
+    SIGTERM; `async with Node("x") as node:` runs it on the current loop; `with Node("x").running() as node:`
+    runs it on its own thread.
 
     Args:
-        name: what others see; 1 to 63 bytes. Names need not be unique.
-        realm: only nodes of one realm meet; None means the environment variable `COLUGO_REALM`, or
-            `"default"` without it.
-        scope: `"host"`, `"lan"`, or interface names and addresses divided by commas; None means
+        name: the name that others see; 1 to 63 bytes. Names need not be unique.
+        realm: the realm; only nodes of one realm connect. None for the environment variable `COLUGO_REALM`,
+            or `"default"` without it.
+        scope: `"host"`, `"lan"`, or interface names and addresses separated by commas. None for
             `COLUGO_SCOPE`, or `"lan"` without it.
-        directory: where to advertise and discover, instead of mDNS and peers.
-        max_message_bytes: larger messages are neither sent nor received (64 MiB).
-        ipc: whether nodes of one user on one host talk over Unix sockets instead of tcp (Linux); None
-            means `COLUGO_IPC`, `0` or `1`, or yes without it.
-        port: TCP port of the node's own endpoint, over which other nodes and tools ask what it knows; if it
-            is taken, the start raises BindError. None means `COLUGO_PORT`, or a free one without it. The
-            first program of a host has the port of `COLUGO_PORT`, the others have free ones.
-        peers: endpoints of other nodes, such as `["192.0.2.7:4711"]`, for networks without multicast: knowing
-            one node is knowing all that it knows. None means `COLUGO_PEERS`, where commas divide them.
-        mdns: whether to use mDNS; None means `COLUGO_MDNS`, `0` or `1`, or yes without it.
+        directory: a directory to advertise and discover in, instead of mDNS and peers.
+        max_message_bytes: the size limit of a message; larger ones are neither sent nor received (64 MiB).
+        ipc: True to use Unix sockets instead of tcp between nodes of one user on one host (Linux). None for
+            `COLUGO_IPC`, `0` or `1`, or True without it.
+        port: the TCP port of the node's own endpoint, for links of other nodes and questions of tools; if it
+            is in use, the start raises BindError. None for `COLUGO_PORT`, or a free one without it. The first
+            program of a host gets the port of `COLUGO_PORT`, the others get free ones.
+        peers: endpoints of other nodes, such as `["192.0.2.7:4711"]`, for networks without multicast; a peer
+            passes on all nodes that it knows. None for `COLUGO_PEERS`, separated by commas.
+        mdns: True to use mDNS. None for `COLUGO_MDNS`, `0` or `1`, or True without it.
 
     Raises:
         ConfigurationError: if a value cannot work.
@@ -108,7 +108,7 @@ class Node(Lifecycle):
         if directory is None:
             runtime.discovery_note = discovery.note
         super().__init__(runtime, lambda: directory or discovery.make())
-        # weakly: a closed one is held by nobody else
+        # weak, because only an open one counts
         self._bound: WeakValueDictionary[tuple[str, str], Publisher | ReplyServer | Stream] = (
             WeakValueDictionary()
         )
@@ -145,17 +145,17 @@ class Node(Lifecycle):
 
     @property
     def callback_errors(self) -> int:
-        """How many callbacks have raised; each is in the log with its traceback."""
+        """The number of callbacks and spawned tasks that have raised; the log has their tracebacks."""
         return self._runtime.callback_errors
 
     @property
     def advertisements(self) -> list[Advertisement]:
-        """The sockets known in this realm, this node's own included."""
+        """The known sockets of this realm, including this node's own."""
         return self._runtime.registry.known
 
     @property
     def nodes(self) -> list[Advertisement]:
-        """The nodes known in this realm by their own endpoints, this one included."""
+        """The own endpoints of the known nodes of this realm, including this one."""
         return self._runtime.registry.nodes
 
     # --- sockets
@@ -178,24 +178,26 @@ class Node(Lifecycle):
 
         Args:
             topic: letters, digits, `.`, `/`, `-`, `_`; at most 200 bytes.
-            codec: None for str and bytes as they are, `"json"`, `"msgpack"`, `"cbor"`, `"pickle"`, a
+            codec: None for str and bytes unchanged, `"json"`, `"msgpack"`, `"cbor"`, `"pickle"`, a
                 protobuf message class, a `msgspec.Struct`, a dataclass, or a `Codec` of your own.
-            framing: `"colugo"`, or `"raw"` for one plain frame a message, so that any ZeroMQ SUB
-                socket can listen.
-            port: TCP port; None for a free one.
-            retain: how many of the last messages a subscriber gets that joins later.
-            hwm: high-water mark: messages that may wait for one reader, wherever they wait.
+            framing: `"colugo"`, or `"raw"` for one plain frame for each message, which any ZeroMQ SUB socket
+                can read.
+            port: the TCP port; None for a free one.
+            retain: the number of last messages that late joiners receive.
+            hwm: the high-water mark: the most messages that may wait for one subscriber, in all queues.
             max_bytes: the same in bytes of payloads.
-            flow: what happens beyond these marks. `"drop"`: that reader is sent nothing until it has caught
-                up, and counts what it loses. `"wait"`: `send_wait` waits for it.
-            stall_ms: with `flow="wait"`, how many milliseconds all wait for a reader that handles nothing.
-            conflate: a reader that does not keep up gets only the newest message, instead of `hwm` of them.
+            flow: the behaviour beyond these marks. `"drop"`: that subscriber is skipped until it has caught
+                up, and counts the messages that it loses. `"wait"`: backpressure; `send_wait` waits for it.
+            stall_ms: with `flow="wait"`, the milliseconds that a subscriber may handle nothing before it is
+                waited for no longer.
+            conflate: True to keep only the newest message, instead of `hwm`, for a subscriber that does not
+                keep up.
 
         Raises:
             TopicError: if the topic breaks the rules.
             DuplicateTopicError: if this node has a publisher of the topic.
             BindError: if the port cannot be had.
-            ConfigurationError: if an option cannot work, or not with another one.
+            ConfigurationError: if an option cannot work, or two cannot work together.
             ClosedError: after the node has stopped.
         """
         return self._add_only(
@@ -235,24 +237,25 @@ class Node(Lifecycle):
         """Add a subscriber, which connects to every publisher of the topic.
 
         Args:
-            topic: a topic, or a pattern of words divided by `.`, where `*` is one word and `#` any
+            topic: a topic, or a pattern of words separated by `.`, where `*` is one word and `#` any
                 number (RabbitMQ's rules).
             callback: `callback(message)` or `callback(message, info)`, plain or coroutine; a coroutine
-                is run for one message after another. None to iterate over the subscriber.
-            on_connect: `on_connect()` or `on_connect(peer)`, when a publisher is connected and what it
-                sends from then on arrives.
-            codec: as the publisher's.
+                function handles one message at a time. None to iterate over the subscriber.
+            on_connect: `on_connect()` or `on_connect(peer)`, when a publisher is connected, whose messages
+                arrive from then on.
+            codec: the publisher's codec.
             on_disconnect: `on_disconnect()`, `(peer)` or `(peer, reason)`; the reason is `"lost"` or
                 `"withdrawn"`.
             on_error: `on_error(error)` or `on_error(error, info)` for a message that does not decode.
-            on_loss: `on_loss()`, `(info)` or `(info, n)`: n messages of one publisher are lost; `info` tells
-                which, and the number of the first.
-            queue: messages that may wait for a coroutine callback, a thread or the iteration. Beyond that
-                the oldest are dropped and counted; those of a `flow="wait"` publisher wait with it.
-            batch: the callback gets lists, of the messages that arrived together; `info` is the first one's.
-            executor: run a plain callback on a thread of its own, one message after another, so that it does
-                not hold the loop.
-            copy: False to get memoryviews instead of bytes: those over 32 KiB without a copy.
+            on_loss: `on_loss()`, `(info)` or `(info, n)`, when n messages of one publisher are lost; `info`
+                has the publisher, and the number of the first.
+            queue: the most messages that wait for a coroutine callback, a thread or the iteration. Beyond
+                that, the oldest are dropped and counted; those of a `flow="wait"` publisher wait there.
+            batch: True to call back with lists of the messages that arrived together; `info` is that of the
+                first.
+            executor: True to run a plain callback on its own thread, one message at a time, so that it does
+                not block the loop.
+            copy: False to get memoryviews instead of bytes; those over 32 KiB are not copied.
             connect: endpoints of plain ZeroMQ publishers, such as `["tcp://192.0.2.7:5556"]`.
 
         Raises:
@@ -287,9 +290,9 @@ class Node(Lifecycle):
             topic: as a publisher's.
             callback: `callback(message, reply)`, which calls `reply(answer)` once, at any time, from any
                 thread; or `callback(message)`, whose return value is the reply. Plain or coroutine;
-                coroutines run side by side. An exception travels back as `RemoteError`.
-            codec: for requests and replies.
-            port: TCP port; None for a free one.
+                coroutines run concurrently. The client gets an exception as `RemoteError`.
+            codec: the codec of requests and replies.
+            port: the TCP port; None for a free one.
 
         Raises:
             TopicError: if the topic breaks the rules.
@@ -318,10 +321,10 @@ class Node(Lifecycle):
         Args:
             topic: as a publisher's.
             on_connect: `on_connect()` or `on_connect(peer)`, when a server can take requests.
-            codec: for requests and replies.
+            codec: the codec of requests and replies.
             on_disconnect: `on_disconnect()`, `(peer)` or `(peer, reason)`; the reason is `"lost"` or
                 `"withdrawn"`.
-            balance: which server gets the next request: `"round-robin"`, or `"least-outstanding"`.
+            balance: the choice of the server of each request: `"round-robin"`, or `"least-outstanding"`.
             connect: endpoints of plain ZeroMQ servers, such as `["tcp://192.0.2.7:5557"]`.
 
         Raises:
@@ -348,10 +351,10 @@ class Node(Lifecycle):
 
         Args:
             topic: as a publisher's.
-            callback: as a reply server's; besides, it may `raise Decline()`, or call `reply.decline()`, to
-                take no part in a survey. None is an answer.
-            codec: for surveys and answers.
-            port: TCP port; None for a free one.
+            callback: as a reply server's; it may also `raise Decline()`, or call `reply.decline()`, to take
+                no part in a survey. None is an answer.
+            codec: the codec of surveys and answers.
+            port: the TCP port; None for a free one.
 
         Raises:
             TopicError: if the topic breaks the rules.
@@ -369,15 +372,15 @@ class Node(Lifecycle):
         on_disconnect: Callable[..., Any] | None = None,
         own: bool = True,
     ) -> Surveyor:
-        """Add a surveyor, which asks all respondents of a topic and gathers what they answer.
+        """Add a surveyor, which asks all respondents of a topic and collects their answers.
 
         Args:
             topic: as a publisher's.
             on_connect: `on_connect()` or `on_connect(peer)`, when a respondent can be asked.
-            codec: for surveys and answers.
+            codec: the codec of surveys and answers.
             on_disconnect: `on_disconnect()`, `(peer)` or `(peer, reason)`; the reason is `"lost"` or
                 `"withdrawn"`.
-            own: whether respondents of this node are asked, too.
+            own: True to ask respondents of this node, too.
 
         Raises:
             TopicError: if the topic breaks the rules.
@@ -412,32 +415,32 @@ class Node(Lifecycle):
 
         Args:
             topic: as a publisher's.
-            store: path of the file (SQLite) in which messages are kept, so that they outlive the program; one
-                stream has it at a time. None to keep them in memory.
-            durability: `"full"`: what `send_wait` has confirmed is on the disk, also if the power fails
-                (SQLite, `synchronous=FULL`). `"os"`: only if the program fails (`synchronous=NORMAL`);
+            store: the path of a file (SQLite) for the messages, which survive the program there; one stream
+                uses it at a time. None to keep them in memory.
+            durability: `"full"`: messages that `send_wait` has confirmed survive a power failure (SQLite,
+                `synchronous=FULL`). `"os"`: they survive a crash of the program only (`synchronous=NORMAL`);
                 faster.
-            ack: `"all"`: a message goes when each group that is known has acknowledged it. `"any"`: when one
+            ack: `"all"`: a message is removed when each known group has acknowledged it. `"any"`: when one
                 consumer has.
-            groups: names of groups that messages are kept for from the beginning. Others are known from the
-                first time one of their consumers has come, here or to another stream of the topic.
+            groups: groups that messages are kept for from the beginning. Others are known from the first
+                time that one of their consumers connects, here or to another stream of the topic.
             codec: as a publisher's.
-            max_messages: how many messages are kept, dead letters included.
-            max_bytes: how many bytes of them (1 GiB).
-            max_age_ms: how many milliseconds a message is kept; None for no limit.
-            full: what happens to a message beyond these: `"reject"`: `send` and `send_wait` raise
-                StreamFullError; `"wait"`: `send` does, and `send_wait` waits for room; `"drop-oldest"`: the
-                oldest message goes, and is counted.
-            max_deliver: how many tries a message has in a group before it is a dead letter.
-            ack_timeout_ms: milliseconds after which a try has failed of which nothing has been heard.
-            retry_delay_ms: milliseconds from a failure to the next try; doubled for each further one, up to a
-                minute. What a lost consumer had is redelivered at once.
-            port: TCP port; None for a free one.
+            max_messages: the limit of messages, including dead letters.
+            max_bytes: the limit of their bytes (1 GiB).
+            max_age_ms: the milliseconds that a message is kept; None for no limit.
+            full: the behaviour at a limit. `"reject"`: `send` and `send_wait` raise StreamFullError;
+                `"wait"`: `send` raises it, and `send_wait` waits for room; `"drop-oldest"`: the oldest
+                message is dropped and counted.
+            max_deliver: the number of tries of a message in a group before it becomes a dead letter.
+            ack_timeout_ms: the milliseconds without an acknowledgement after which a try has failed.
+            retry_delay_ms: the milliseconds from a failure to the next try; doubled for each further one, up
+                to a minute. The messages of a lost consumer are redelivered at once.
+            port: the TCP port; None for a free one.
 
         Raises:
             TopicError: if the topic breaks the rules.
             DuplicateTopicError: if this node has a stream of the topic.
-            StoreError: if the store cannot be used: damaged, read-only, or in use by another stream.
+            StoreError: if the store is damaged, read-only, or in use by another stream.
             BindError: if the port cannot be had.
             ConfigurationError: if an option cannot work.
             ClosedError: after the node has stopped.
@@ -479,26 +482,26 @@ class Node(Lifecycle):
         executor: bool = False,
         connect: Iterable[str] = (),
     ) -> Consumer:
-        """Add a consumer, which gets the messages of all streams of a topic.
+        """Add a consumer, which receives the messages of all streams of a topic.
 
         Args:
             topic: a topic, or a pattern of topics as a subscriber's.
             callback: `callback(message)` or `callback(message, delivery)`, plain or coroutine. Returning
-                acknowledges the message; raising lets it be redelivered, to this consumer or another one of
-                the group, until its tries are used up.
-            group: the consumer group: each message goes to one of its members. None for a group of its own,
-                which nobody can join again and which is not remembered.
-            bindings: patterns of keys by RabbitMQ's rules: words divided by `.`, `*` for one word, `#` for
-                any number; `exact(key)` for a key that has such signs in it. They are the group's; the last
-                consumer that joins sets them.
-            prefetch: how many messages this consumer may have at a time without having acknowledged them.
-            durable: whether the group, once seen, is remembered: what is sent while all its members are
-                away waits for them.
-            codec: as the stream's.
-            auto_ack: False if the callback itself says `delivery.ack()` or `delivery.nack()`, now or later.
-            concurrency: how many messages a coroutine function, or the threads of `executor`, work at at a
-                time; messages of one key one after another.
-            executor: whether a plain function runs on threads of its own, so that it does not hold the loop.
+                acknowledges the message; after an exception it is redelivered, to this consumer or another
+                one of the group, until it has used its tries.
+            group: the consumer group; each message goes to one of its members. None for a group of its own,
+                which no other consumer can join, and which is not remembered.
+            bindings: patterns of keys by RabbitMQ's rules: words separated by `.`, `*` for one word, `#` for
+                any number; `exact(key)` for a key that contains these signs. The group has one set of
+                bindings; the last consumer that joins sets it.
+            prefetch: the most messages that this consumer has at a time without having acknowledged them.
+            durable: True to remember the group once it has joined: messages that are sent while it has no
+                members wait for them.
+            codec: the stream's codec.
+            auto_ack: False if the callback calls `delivery.ack()` or `delivery.nack()` itself, now or later.
+            concurrency: the number of messages that a coroutine function, or the threads of `executor`,
+                handle at the same time; messages of one key are handled one at a time.
+            executor: True to run a plain function on its own threads, so that it does not block the loop.
             connect: endpoints of streams that are not discovered, such as `["tcp://192.0.2.7:5558"]`.
 
         Raises:
@@ -524,11 +527,11 @@ class Node(Lifecycle):
         )
 
     def add_repeater(self, delay_ms: float, callback: Callable[..., Any]) -> Repeater:
-        """Call back at a fixed rate, first after one delay; ticks that are missed are skipped and counted.
+        """Call back at a fixed rate, first after one delay; missed ticks are skipped and counted.
 
         Args:
-            delay_ms: milliseconds from 1 on.
-            callback: takes no argument; plain or coroutine.
+            delay_ms: milliseconds, at least 1.
+            callback: a function without arguments; plain or coroutine.
         """
         return self._adopt(lambda: Repeater(self._runtime, delay_ms, callback))
 
@@ -537,12 +540,12 @@ class Node(Lifecycle):
 
         Args:
             delay_ms: milliseconds from now, or from the start of the node if it does not run yet.
-            callback: takes no argument; plain or coroutine.
+            callback: a function without arguments; plain or coroutine.
         """
         return self._adopt(lambda: DelayedCallback(self._runtime, delay_ms, callback))
 
     def _add_only(self, kind: str, topic: str, make: Callable[[], B]) -> B:
-        def make_only() -> B:  # on the node's thread, where nobody else can add the same meanwhile
+        def make_only() -> B:  # on the node's thread, so that no other thread adds the same meanwhile
             before = self._bound.get((kind, topic))
             if before is not None and not before.closed:
                 raise DuplicateTopicError(f"the node {self.name!r} has a {kind} of {topic} already")

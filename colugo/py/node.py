@@ -1,7 +1,7 @@
 """`Node`, for programs written for the original colugo.
 
-The original set up logging when it was imported, and its programs show what they do through
-`node.logger`; without this they would run in silence. It is a no-op where logging is set up.
+The original set up logging when it was imported, and its programs print through `node.logger`. This module
+does the same, unless logging is set up already.
 """
 
 import logging
