@@ -14,8 +14,6 @@ from colugo.patterns.pace import Pace
 from colugo.patterns.pubsub.inbox import Inbox
 from colugo.protocol.advertisement import Advertisement
 
-_THREAD_SLICE = 256
-
 
 class MessageInfo(NamedTuple):
     """The metadata of a message.

@@ -13,11 +13,9 @@ from colugo.net.transport.socket_reader import MoreToRead
 from colugo.patterns.connections.link import Link
 from colugo.patterns.connections.link_manager import LinkManager
 from colugo.protocol.advertisement import Advertisement, Framing, SocketKind
+from colugo.protocol.pubsub.early_publications import EarlyPublications
 from colugo.protocol.pubsub.publications import SUBSCRIBER_PREFIX, Publication
 
-_MAX_EARLY = 16
-_MAX_EARLY_BYTES = 4 * 1024 * 1024
-_KEPT_BYTES = 200
 _EARLY_WAIT_S = 5.0
 """How long the frames of a publisher wait for its advertisement."""
 
@@ -116,9 +114,9 @@ class PublisherLinks(LinkManager[PublisherLink]):
         self._listener = listener
         self._copy = copy
         self._moving: dict[bytes, Advertisement] = {}
-        self._early: dict[bytes, list[Publication]] = {}
-        self._early_bytes = 0
+        self._early = EarlyPublications()
         self._framed: Connector | None = None
+        self._take_raw = listener.on_raw
         self.on_message = listener.on_frames  # an attribute, which saves a call for each message
         self.by_id: dict[bytes, PublisherLink] = {}
         """The links to framed publishers, by the id in their frames."""
@@ -165,7 +163,7 @@ class PublisherLinks(LinkManager[PublisherLink]):
         """Pass on a message of the plain publisher at an endpoint."""
         link = self._all.get(endpoint)
         if link is not None:
-            self._listener.on_raw(link, frames)
+            self._take_raw(link, frames)
 
     def on_welcome(self, publisher: bytes) -> bool:
         """Enter a framed publisher as connected.
@@ -177,8 +175,7 @@ class PublisherLinks(LinkManager[PublisherLink]):
         if link is not None:
             self._mark_connected(link)
             return True
-        if publisher not in self._early and len(self._early) < _MAX_EARLY:
-            self._early[publisher] = []
+        if self._early.expect(publisher):
             self._runtime.loop.call_later(_EARLY_WAIT_S, self._take_early, publisher)
         return publisher in self._early
 
@@ -200,18 +197,11 @@ class PublisherLinks(LinkManager[PublisherLink]):
         Returns:
             False if no advertisement is expected or too much waits already.
         """
-        batches = self._early.get(publication.publisher)
-        size = _memory(publication)
-        if batches is None or self._early_bytes + size > _MAX_EARLY_BYTES:
-            return False
-        self._early_bytes += size
-        batches.append(publication)
-        return True
+        return self._early.keep(publication)
 
     def _take_early(self, publisher: bytes) -> list[Publication]:
         """Remove the early batches of a publisher; count them if it is still unknown."""
-        batches = self._early.pop(publisher, [])
-        self._early_bytes -= sum(map(_memory, batches))
+        batches = self._early.take(publisher)
         if publisher not in self.by_id:
             self._listener.on_unknown(sum(len(batch.lengths) for batch in batches))
             self._listener.on_gone(publisher)
@@ -349,8 +339,3 @@ class _RawListener:
         self.on_message = partial(links.on_raw, endpoint)
         self.on_connected = links.on_connected
         self.on_lost = links.on_lost
-
-
-def _memory(publication: Publication) -> int:
-    """Estimate the bytes that it takes to keep a publication."""
-    return len(publication.body) + 8 * len(publication.lengths) + _KEPT_BYTES

@@ -117,6 +117,19 @@ class Receiver:
         self.received = self.undecodable = self.malformed = self.unknown = 0
         self.links = PublisherLinks(runtime, topic, self._subscriber_id, given, self, copy=not views)
 
+    @property
+    def publishers(self) -> list[Advertisement]:
+        """The publishers that are connected now."""
+        return self.links.connected
+
+    def open(self) -> None:
+        """Connect to publishers."""
+        self.links.open()
+
+    def close(self) -> None:
+        """Leave all publishers."""
+        self.links.close()
+
     def resume(self) -> None:
         """Continue to deliver after the queue was full."""
         self.links.resume()

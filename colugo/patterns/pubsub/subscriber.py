@@ -137,7 +137,7 @@ class Subscriber(Part):
     @property
     def publishers(self) -> list[Advertisement]:
         """The publishers that are connected now."""
-        return self._receiver.links.connected
+        return self._receiver.publishers
 
     @property
     def stats(self) -> SubscriberStats:
@@ -202,7 +202,7 @@ class Subscriber(Part):
 
     def _shut(self) -> None:
         """Leave all publishers; the iteration ends after the messages that wait already."""
-        self._receiver.links.close()
+        self._receiver.close()
         self._gate.close()
         self._queue.close()
 
@@ -219,7 +219,7 @@ class Subscriber(Part):
     def _open(self) -> None:
         if not self._closed:
             self._queue.open()
-            self._receiver.links.open()
+            self._receiver.open()
 
     def _resume(self) -> None:
         self._receiver.resume()

@@ -187,9 +187,9 @@ def test_what_comes_under_an_id_that_is_never_advertised_is_counted_and_not_kept
                 publisher.send(b"x" * 100_000)
             await until(lambda: subscriber.stats.unknown > 0)
             links = subscriber._receiver.links
-            assert 0 < links._early_bytes <= 4 * 1024 * 1024
+            assert 0 < links._early.bytes <= 4 * 1024 * 1024
             await until(lambda: subscriber.stats.unknown == 100, within=15)
-            assert links._early_bytes == 0
+            assert links._early.bytes == 0
             assert not links._early
 
     run(main())
