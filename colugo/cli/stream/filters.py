@@ -9,8 +9,8 @@ import click
 from colugo.cli.stream.access import Found
 from colugo.errors import ConfigurationError
 from colugo.protocol.streams.bindings import Bindings
-from colugo.protocol.streams.message_ids import split_id
 from colugo.protocol.streams.message_parts import check_group
+from colugo.protocol.streams.stream_message import split_id
 
 
 @dataclass(frozen=True, slots=True)

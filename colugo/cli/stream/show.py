@@ -17,7 +17,7 @@ from colugo.cli.stream.tables import amount, as_data, print_messages, screen, wh
 from colugo.diagnosis.wording import count
 from colugo.errors import ConfigurationError
 from colugo.protocol.description.stream_answers import Whole, as_text
-from colugo.protocol.streams.message_ids import split_id
+from colugo.protocol.streams.stream_message import split_id
 
 _MOST_GROUPS = 1000
 _SHOWN_BYTES = 4096

@@ -9,9 +9,8 @@ from colugo.errors import DecodeError, StoreError
 from colugo.patterns.base import check_count
 from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.protocol.codecs import Codec
-from colugo.protocol.streams.message_ids import message_id, number_of
 from colugo.protocol.streams.message_parts import unpack_headers
-from colugo.protocol.streams.stream_message import FLAG_TEXT, StreamMessage
+from colugo.protocol.streams.stream_message import FLAG_TEXT, StreamMessage, message_id, number_of
 from colugo.store import Store
 
 PAGE_BYTES = 16 * 1024 * 1024

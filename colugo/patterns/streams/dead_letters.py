@@ -13,9 +13,8 @@ from colugo.patterns.streams.browse import PAGE_BYTES, decoded, reading
 from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.protocol.codecs import Codec
 from colugo.protocol.streams.bindings import Bindings
-from colugo.protocol.streams.message_ids import message_id, number_of
 from colugo.protocol.streams.message_parts import check_group, pack_headers, unpack_headers
-from colugo.protocol.streams.stream_message import FLAG_TEXT
+from colugo.protocol.streams.stream_message import FLAG_TEXT, message_id, number_of
 from colugo.store import DeadQuery, Store, StoredDeadLetter
 
 _PAGE = 500

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from operator import attrgetter
 
 from colugo.protocol.streams.attempts import DeliveryRules, ExhaustedMessage, GroupMember, QueuedMessage
-from colugo.protocol.streams.binding_history import BindingHistory
-from colugo.protocol.streams.bindings import Bindings
+from colugo.protocol.streams.bindings import BindingHistory, Bindings
 from colugo.protocol.streams.group_queue import GroupQueue
 from colugo.protocol.streams.ranges import RangeSet, to_ranges
 from colugo.protocol.streams.stream_message import StreamMessage

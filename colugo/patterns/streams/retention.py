@@ -10,9 +10,8 @@ from colugo.patterns.base import ThrottledWarnings
 from colugo.patterns.streams.group import Ranges, StreamGroup
 from colugo.patterns.streams.journal import Journal
 from colugo.protocol.streams.attempts import ExhaustedMessage
-from colugo.protocol.streams.message_ids import message_id
 from colugo.protocol.streams.ranges import RangeSet, to_ranges
-from colugo.protocol.streams.stream_message import StreamMessage
+from colugo.protocol.streams.stream_message import StreamMessage, message_id
 from colugo.store import StoredDeadLetter
 
 AckPolicy = Literal["all", "any"]

@@ -32,11 +32,7 @@ class DeliveryRules:
     most_delay_s: float = 60.0
 
     def delay_s(self, attempt: int) -> float:
-        """Return the backoff after an attempt, seconds.
-
-        Args:
-            attempt: its number, from 1.
-        """
+        """Return the backoff after an attempt, numbered from 1."""
         return min(self.retry_delay_s * 2.0 ** min(attempt - 1, 64), self.most_delay_s)
 
 
@@ -45,9 +41,7 @@ class KeyQueue:
     """The messages of one key that wait, while one member has earlier messages of the key in flight.
 
     Attributes:
-        key: the key.
         member: the member that has messages of the key in flight, or had the last one.
-        in_flight: the number of messages of the key in flight.
         quarantined: the number of quarantined messages of the key that wait; they precede the others.
         waiting: the other waiting messages, in order.
     """
@@ -66,7 +60,6 @@ class GroupMember:
     Attributes:
         identity: the routing id of its connection.
         prefetch: the most messages that it may have in flight.
-        in_flight: the number of messages that it has in flight.
         silent: whether it has let a delivery time out and sent nothing since; it gets no more messages.
         leaving: whether it has returned messages because it is about to leave; it gets no more messages.
         blocked: queues of keys that wait for its credit.
@@ -94,8 +87,6 @@ class QueuedMessage:
     """A message in the group's queue.
 
     Attributes:
-        message: the stream's message.
-        state: its state in this group.
         attempt: the number of deliveries so far, the current one included.
         redelivered: whether a consumer may have had it before.
         quarantined: whether a member was lost or silent while it had the message, so that the next member
@@ -119,10 +110,7 @@ class QueuedMessage:
 class ExhaustedMessage(NamedTuple):
     """A message without attempts left, about to become a dead letter.
 
-    Attributes:
-        queued: the message.
-        reason: the reason why its last attempt failed.
-        traceback: of the callback's exception; empty if it raised none.
+    The reason is why its last attempt failed; the traceback is empty if the callback raised nothing.
     """
 
     queued: QueuedMessage

@@ -24,8 +24,6 @@ class Deliveries(NamedTuple):
     """A decoded batch, as columns with one value per message.
 
     Attributes:
-        stream_id: the id of the stream that sent it.
-        seqs: the sequence numbers.
         sent_ns: the times when the messages were sent, nanoseconds since 1970.
         attempts: the number of each delivery attempt, from 1; MAX_ATTEMPT stands for that or a later one.
         flags: combinations of FLAG_TEXT and FLAG_REDELIVERED.
@@ -50,13 +48,9 @@ def encode_deliveries(
     attempts: list[int] | None = None,
     redelivered: list[bool] | None = None,
 ) -> bytes:
-    """Build the frame of a batch.
+    """Build the frame of a batch of 1 to MAX_COUNT messages.
 
-    Args:
-        stream_id: 8 bytes.
-        messages: 1 to MAX_COUNT.
-        attempts: the number of each delivery attempt, from 1; None if all are first attempts.
-        redelivered: whether a consumer may have had each message before; None if no consumer has.
+    Without `attempts`, all are first attempts; without `redelivered`, no consumer has had any before.
     """
     count = len(messages)
     payloads = list(map(_payload, messages))
@@ -81,11 +75,7 @@ def encode_deliveries(
 
 
 def decode_deliveries(frame: bytes) -> Deliveries:
-    """Read the frame of a batch.
-
-    Raises:
-        FrameError: if it is malformed, or of another version.
-    """
+    """Read the frame of a batch; raise FrameError if it is malformed, or of another version."""
     try:
         magic, reserved, version, kind, stream_id, count = _HEADER.unpack_from(frame)
     except struct.error:
@@ -113,14 +103,7 @@ def decode_deliveries(frame: bytes) -> Deliveries:
 def _cut_parts(
     frame: bytes, start: int, names: bytes, lengths: tuple[int, ...]
 ) -> tuple[list[str], list[bytes], list[bytes]]:
-    """Cut keys, headers and payloads out of a frame.
-
-    Args:
-        frame: the received bytes.
-        start: the offset of the keys.
-        names: the sizes of the keys, then of the headers.
-        lengths: the sizes of the payloads.
-    """
+    """Cut keys, headers and payloads out of a frame; `names` are the sizes of the keys, then of headers."""
     count = len(lengths)
     if names.count(0) == len(names):
         check_end(start + sum(lengths), len(frame))
@@ -138,7 +121,6 @@ def _cut_parts(
 
 
 def _cut_keys(whole: bytes, sizes: tuple[int, ...]) -> list[str]:
-    """Cut the keys out of their concatenation."""
     try:
         if whole.isascii():
             return cut(whole.decode(), 0, sizes)

@@ -4,12 +4,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
-from colugo.protocol.streams.ack_deadlines import AckDeadlines
 from colugo.protocol.streams.attempts import DeliveryRules, ExhaustedMessage, GroupMember, QueuedMessage
+from colugo.protocol.streams.deadlines import AckDeadlines, RetrySchedule
 from colugo.protocol.streams.key_order import KeyOrder
 from colugo.protocol.streams.quarantine import Quarantine
 from colugo.protocol.streams.ready_messages import ReadyMessages
-from colugo.protocol.streams.retry_schedule import RetrySchedule
 from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.protocol.streams.transitions import DeliveryEvent, DeliveryState, next_state
 
@@ -29,10 +28,8 @@ class GroupQueue:
     Each member gets as many messages as it has credit for. Messages of one key go to one member at a time, in
     order; messages without a key go to any member with credit. When a member is lost or silent, its messages
     are quarantined: each is redelivered alone, to a member that has nothing else in flight. So a message that
-    kills its consumers is found out, and takes no others with it.
-
-    Args:
-        rules: the limits and delays of delivery.
+    kills its consumers is found out, and takes no others with it. Members have the routing id of their
+    connection as identity. `now` is in seconds, and never decreases.
     """
 
     def __init__(self, rules: DeliveryRules) -> None:
@@ -51,8 +48,6 @@ class GroupQueue:
         self._deadlines = AckDeadlines()
         self._stale = 0
 
-    # --- messages and members
-
     def offer(self, messages: Iterable[StreamMessage]) -> None:
         """Queue messages that have never been delivered, in the order of their numbers."""
         messages = list(messages)
@@ -64,12 +59,8 @@ class GroupQueue:
     def offer_redelivery(self, message: StreamMessage, attempts: int) -> ExhaustedMessage | None:
         """Queue a message that may have been delivered before the producer restarted.
 
-        Args:
-            message: the message.
-            attempts: the number of its known deliveries.
-
         Returns:
-            The message as a dead letter if it has no attempts left.
+            The message as a dead letter if its known deliveries leave no attempts.
         """
         queued = QueuedMessage(message, attempts, redelivered=True)
         if attempts > self.rules.max_deliver:
@@ -86,25 +77,12 @@ class GroupQueue:
         return None
 
     def join(self, identity: bytes, prefetch: int) -> None:
-        """Add a member.
-
-        Args:
-            identity: the routing id of its connection, which no other member has.
-            prefetch: the most messages that it may have in flight.
-        """
+        """Add a member with a new identity, which may have `prefetch` messages in flight."""
         assert identity not in self.members, f"{identity.hex()} is a member already"
         self.members[identity] = GroupMember(identity, prefetch)
 
     def leave(self, identity: bytes, reason: str) -> list[ExhaustedMessage]:
-        """Remove a member, and redeliver what it has in flight.
-
-        Args:
-            identity: the routing id of its connection.
-            reason: for dead letters.
-
-        Returns:
-            The messages without attempts left.
-        """
+        """Remove a member, redeliver what it has in flight, and return the messages without attempts left."""
         member = self.members.pop(identity, None)
         if member is None:
             return []
@@ -115,11 +93,7 @@ class GroupQueue:
         return exhausted
 
     def assign(self, now: float) -> list[tuple[GroupMember, list[QueuedMessage]]]:
-        """Choose the messages that each member gets now, and start their deadlines.
-
-        Args:
-            now: seconds; never decreases.
-        """
+        """Choose the messages that each member gets now, and start their deadlines."""
         if self._retries:
             self._end_pauses(now)
         if not any(member.credit > 0 for member in self.members.values()):
@@ -131,14 +105,8 @@ class GroupQueue:
             self._deadlines.add(deadline, batch, self.in_flight)
         return list(given.items())
 
-    # --- settlements
-
     def mark_alive(self, identity: bytes) -> bool:
-        """Note that a member has sent something.
-
-        Returns:
-            True if it had been silent, and can get messages again.
-        """
+        """Note that a member has sent something; return True if it was silent, and gets messages again."""
         member = self.members.get(identity)
         if member is None or not member.silent:
             return False
@@ -147,10 +115,7 @@ class GroupQueue:
         return True
 
     def acknowledge(self, ranges: Iterable[tuple[int, int]]) -> tuple[list[int], int]:
-        """Settle messages that members have handled.
-
-        Args:
-            ranges: first and last numbers; a peer may send ranges of any width.
+        """Settle messages that members have handled, in ranges of any width, as peers send them.
 
         Returns:
             The numbers that are settled by this, and how many others are unknown here.
@@ -187,13 +152,7 @@ class GroupQueue:
     ) -> tuple[bool, ExhaustedMessage | None]:
         """Schedule the retry of a message that a member could not handle.
 
-        Args:
-            identity: the routing id of the member's connection.
-            seq: the message's number.
-            now: seconds.
-            delay_s: seconds until the next attempt; None for the backoff of the rules.
-            reason: for a dead letter.
-            traceback: of the exception that its callback raised.
+        A delay of None stands for the backoff of the rules. Reason and traceback are for a dead letter.
 
         Returns:
             Whether the member had the message, and the message if it has no attempts left.
@@ -214,11 +173,7 @@ class GroupQueue:
         return True, None
 
     def requeue(self, identity: bytes, seqs: Iterable[int]) -> int:
-        """Take back messages that a member returns unstarted because it is about to leave; it gets no more.
-
-        Returns:
-            The number of messages that it did not have.
-        """
+        """Take back what a member, about to leave, returns unstarted; return how many it did not have."""
         if identity in self.members:
             self.members[identity].leaving = True
         unknown = 0
@@ -242,11 +197,6 @@ class GroupQueue:
     ) -> tuple[int, list[ExhaustedMessage]]:
         """Redeliver messages that a member has started and, about to leave, will not finish.
 
-        Args:
-            identity: the routing id of the member's connection.
-            seqs: the numbers of the messages.
-            reason: for dead letters.
-
         Returns:
             The number of messages that it did not have, and the messages without attempts left.
         """
@@ -259,12 +209,7 @@ class GroupQueue:
         return len(wanted) - len(lost), self._fail(member, lost, DeliveryEvent.LOST, reason)
 
     def rejoin(self, identity: bytes, started: Iterable[int]) -> None:
-        """Keep a member that joins again, and take back what it has not started.
-
-        Args:
-            identity: the routing id of its connection.
-            started: the numbers of the messages that it has started.
-        """
+        """Keep a member that joins again, and take back all messages but those that it has started."""
         kept = set(started)
         self.requeue(identity, [seq for seq in self.in_flight_of(identity) if seq not in kept])
         member = self.members[identity]
@@ -280,10 +225,9 @@ class GroupQueue:
         return [seq for seq, one in self.messages.items() if one.state is _IN_FLIGHT and one.attempt == 1]
 
     def discard(self, seqs: Iterable[int]) -> int:
-        """Remove messages that the stream no longer keeps for the group; members may still handle them.
+        """Remove messages that the stream no longer keeps for the group, and return how many these are.
 
-        Returns:
-            The number of messages removed.
+        Members may still handle them.
         """
         discarded = 0
         for seq in seqs:
@@ -316,14 +260,8 @@ class GroupQueue:
         self._sweep()
         return min(fresh, default=None)
 
-    # --- time
-
     def extend_deadlines(self, identity: bytes, seqs: Iterable[int], now: float) -> int:
-        """Restart the deadlines of messages that a member still works on, or has not started.
-
-        Returns:
-            The number of messages that it did not have.
-        """
+        """Restart the deadlines of messages that a member still has; return how many it did not have."""
         unknown = 0
         kept: dict[QueuedMessage, None] = {}
         for seq in seqs:
@@ -338,9 +276,6 @@ class GroupQueue:
 
     def expire(self, now: float) -> tuple[list[ExhaustedMessage], list[GroupMember]]:
         """Time out deliveries, and end the pauses that are over.
-
-        Args:
-            now: seconds.
 
         Returns:
             The messages without attempts left, and the members that have become silent.
@@ -358,7 +293,7 @@ class GroupQueue:
         return exhausted, list(late)
 
     def next_due(self) -> float | None:
-        """Return the time of the next deadline or retry, seconds; None if there is none."""
+        """Return the time of the next deadline or retry; None if there is none."""
         due = [time for time in (self._retries.next(), self._deadlines.next()) if time is not None]
         return min(due, default=None)
 
@@ -367,8 +302,6 @@ class GroupQueue:
         for queued in due:
             _move(queued, DeliveryEvent.DUE)
         self._ready.prepend(due)
-
-    # --- within
 
     def _held_by(self, identity: bytes, seq: int) -> QueuedMessage | None:
         queued = self.messages.get(seq)

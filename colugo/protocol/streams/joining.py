@@ -21,17 +21,13 @@ class Join(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         consumer: its id, 16 hexadecimal digits, new for each consumer object.
-        group: the group's name; a unique name for a consumer without a group.
-        named: whether the program gave that name.
+        group: the group's name; a unique one if the program gave none, and it is not `named`.
         durable: whether the stream remembers the group while it has no members.
         bindings: patterns of keys; the group gets messages that one of them matches.
         prefetch: the most messages that the consumer has in flight, 1 to 65,535.
         node: the name of its node, for people.
         begun: when a member joins again to change the group's bindings, the numbers of the messages that it
             has started. It discards other messages until the answer comes, and the stream takes them back.
-
-    Raises:
-        ConfigurationError: if the group's name or a binding is invalid.
     """
 
     consumer: _Id
@@ -54,7 +50,6 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         stream: its id, 16 hexadecimal digits, kept in the store and thus the same after a restart.
         ack_timeout_ms: milliseconds after which a message fails that is neither settled nor extended.
-        topic: the stream's topic.
         run: 16 hexadecimal digits, new each time the stream starts.
         last: the highest message number at the start of this run. If a consumer has had higher numbers from
             an earlier run, the stream has lost those messages (in a power failure, or because its file comes

@@ -23,11 +23,7 @@ class KeyOrder:
         return len(self._queues)
 
     def admit(self, queued: QueuedMessage, member: GroupMember) -> bool:
-        """Count a message as in flight at a member, or queue it behind others of its key.
-
-        Returns:
-            True if it can be delivered to the member.
-        """
+        """Count a message as in flight at a member and return True, or queue it behind others of its key."""
         key = queued.message.key
         queue = self._queues.get(key)
         if queue is None:
@@ -69,11 +65,7 @@ class KeyOrder:
         self._unblock_or_remove(queue)
 
     def requeue(self, key: str, batch: list[QueuedMessage]) -> bool:
-        """Insert returned messages of a key among those that wait, in the order of their numbers.
-
-        Returns:
-            False if the key has no queue; the messages are not taken then.
-        """
+        """Insert returned messages of a key among those that wait, by number; False if it has no queue."""
         queue = self._queues.get(key)
         if queue is None:
             return False

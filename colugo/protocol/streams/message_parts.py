@@ -17,26 +17,12 @@ _decoder = msgspec.msgpack.Decoder(dict[str, Any])
 
 
 def check_key(key: object) -> str:
-    """Return the key if it is valid.
-
-    Args:
-        key: any text that UTF-8 can encode, at most 255 bytes; "" for none.
-
-    Raises:
-        ConfigurationError: with the reason.
-    """
+    """Return the key if it is a text of at most 255 bytes of UTF-8, else raise ConfigurationError."""
     return check_size(key, "key", MAX_KEY_BYTES)
 
 
 def check_group(name: object) -> str:
-    """Return the name of a consumer group if it is valid.
-
-    Args:
-        name: printable text, 1 to 100 bytes of UTF-8.
-
-    Raises:
-        ConfigurationError: with the reason.
-    """
+    """Return a group's name if it is printable, 1 to 100 bytes of UTF-8, else raise ConfigurationError."""
     text = check_size(name, "group's name", MAX_GROUP_BYTES)
     if not text:
         raise ConfigurationError("a group's name must not be empty")
@@ -46,16 +32,7 @@ def check_group(name: object) -> str:
 
 
 def check_size(text: object, what: str, most: int) -> str:
-    """Return the text if UTF-8 can encode it within a limit.
-
-    Args:
-        text: any object.
-        what: its noun, for the error.
-        most: the limit in bytes.
-
-    Raises:
-        ConfigurationError: with the reason.
-    """
+    """Return the text if UTF-8 can encode it in `most` bytes, else raise ConfigurationError naming `what`."""
     if not isinstance(text, str):
         raise ConfigurationError(f"a {what} must be a str, not {type(text).__name__}: {text!r}")
     if text.isascii() and len(text) <= most:
@@ -74,13 +51,7 @@ def check_size(text: object, what: str, most: int) -> str:
 
 
 def pack_headers(headers: dict[str, Any] | None) -> bytes:
-    """Encode the headers of a message.
-
-    Args:
-        headers: names and values that msgpack can encode. None or {} for none.
-
-    Returns:
-        A msgpack map, or b"" for none.
+    """Encode the headers of a message as a msgpack map; b"" for None or {}.
 
     Raises:
         EncodeError: if the headers are not a dict with str keys, msgpack cannot encode a value, or they
@@ -106,14 +77,7 @@ def pack_headers(headers: dict[str, Any] | None) -> bytes:
 
 
 def unpack_headers(packed: bytes) -> dict[str, Any]:
-    """Decode the headers of a message.
-
-    Args:
-        packed: a msgpack map with str keys, or b"" for none.
-
-    Raises:
-        DecodeError: if it is malformed.
-    """
+    """Decode the headers of a message; raise DecodeError unless they are a msgpack map with str keys."""
     if not packed:
         return {}
     try:

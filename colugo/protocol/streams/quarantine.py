@@ -17,9 +17,6 @@ class Quarantine:
 
     A message that kills its consumers is found out this way, and takes no others with it.
 
-    Args:
-        keys: the order of the group's keys.
-
     Attributes:
         carrier: the member that gets quarantined messages, and no others; None if there are none.
     """
@@ -57,11 +54,7 @@ class Quarantine:
             self._keys.finish_quarantined(queued.message.key)
 
     def take(self, members: Iterable[GroupMember]) -> tuple[QueuedMessage, GroupMember] | None:
-        """Take the next message and the member that gets it; None if none can be delivered now.
-
-        Args:
-            members: the group's; at least one of them is available.
-        """
+        """Take the next message and its member, at least one being available; None if none is due now."""
         carrier = self.carrier
         if carrier is not None and not carrier.available:
             self._dismiss()

@@ -24,13 +24,7 @@ class RangeSet:
     """A set of numbers from 1 to 2**64 - 1, as ranges that neither overlap nor touch each other.
 
     Time and memory grow with the number of ranges, not of numbers. Adding at either end, or to the first
-    range, takes constant time.
-
-    Args:
-        ranges: the initial ranges, in any order.
-
-    Attributes:
-        count: the number of numbers in the set.
+    range, takes constant time. `count` is the number of numbers in the set.
     """
 
     __slots__ = ("_firsts", "_lasts", "count")
@@ -53,18 +47,7 @@ class RangeSet:
         return self._lasts[-1] if self._lasts else 0
 
     def add(self, first: int, last: int) -> list[Range]:
-        """Add a range.
-
-        Args:
-            first: its first number, at least 1.
-            last: its last number, at least the first.
-
-        Returns:
-            The parts of the range that are new.
-
-        Raises:
-            ValueError: if the numbers are not a range.
-        """
+        """Add a range, and return its parts that are new; raise ValueError unless 1 ≤ first ≤ last."""
         if not 1 <= first <= last <= MAX_NUMBER:
             raise ValueError(f"from {first} to {last} is not a range of numbers from 1 to {MAX_NUMBER}")
         firsts, lasts = self._firsts, self._lasts
@@ -81,7 +64,6 @@ class RangeSet:
         return [(first, last)]
 
     def _merge(self, first: int, last: int) -> list[Range]:
-        """Add a range that may overlap or touch others."""
         new = self.gaps(first, last)
         if new:
             firsts, lasts = self._firsts, self._lasts
@@ -136,14 +118,7 @@ class RangeSet:
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Decode a set.
-
-        Args:
-            data: the bytes that `encode` returned.
-
-        Raises:
-            FrameError: if they are malformed.
-        """
+        """Decode what `encode` returned; raise FrameError if it is malformed."""
         found = cls()
         if not data:
             return found
@@ -189,11 +164,7 @@ class RangeSet:
 
 
 def to_ranges(numbers: Iterable[int]) -> list[Range]:
-    """Return numbers as ranges, in order.
-
-    Args:
-        numbers: in any order, duplicates allowed; fastest if ascending.
-    """
+    """Return numbers, in any order and with duplicates, as ranges in order; fastest if ascending."""
     ordered = sorted(set(numbers))
     if not ordered:
         return []

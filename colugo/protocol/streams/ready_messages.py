@@ -19,12 +19,7 @@ Members = Collection[GroupMember]
 
 
 class ReadyMessages:
-    """The messages that wait for a member's credit; settled ones among them are skipped.
-
-    Args:
-        keys: the order of the group's keys.
-        quarantine: the group's quarantined messages.
-    """
+    """The messages that wait for a member's credit; settled ones among them are skipped."""
 
     def __init__(self, keys: KeyOrder, quarantine: Quarantine) -> None:
         self._keys = keys
@@ -61,11 +56,7 @@ class ReadyMessages:
         self._ready = deque(queued for queued in self._ready if queued.state is _READY)
 
     def assign(self, members: Members) -> Assignments:
-        """Deliver as many messages as the members have credit for.
-
-        Args:
-            members: the group's; at least one of them has credit.
-        """
+        """Deliver as many messages as the members have credit for; at least one of them has some."""
         given: Assignments = {}
         if self._quarantine.active and (taken := self._quarantine.take(members)) is not None:
             _deliver(*taken, given)

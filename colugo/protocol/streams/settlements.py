@@ -63,8 +63,6 @@ class Settlement(NamedTuple):
     """The settlement of one message.
 
     Attributes:
-        seq: the message's number.
-        outcome: its outcome.
         delay_ms: milliseconds until the next attempt; BY_RULES for the stream's backoff.
         failure: the reason of a NACK, if one was given.
     """
@@ -79,10 +77,8 @@ class Settle(NamedTuple):
     """A decoded batch.
 
     Attributes:
-        stream_id: the id of the stream that it is for.
         ranges: the first and last numbers of acknowledged messages, ascending. A peer may send ranges of any
             width: never iterate over their numbers.
-        others: the other settlements.
     """
 
     stream_id: bytes
@@ -98,12 +94,9 @@ def report_failure(error: BaseException) -> Failure:
 
 
 def encode_settle(stream_id: bytes, ranges: Sequence[Range], others: Sequence[Settlement]) -> bytes:
-    """Build the frame of a batch.
+    """Build the frame of at most MAX_COUNT ranges, ascending and without overlap, and as many others.
 
-    Args:
-        stream_id: 8 bytes.
-        ranges: the acknowledged messages, ascending and without overlap; at most MAX_COUNT.
-        others: at most MAX_COUNT. Long reasons are cut at the end, long tracebacks at the beginning.
+    Long reasons are cut at the end, long tracebacks at the beginning.
     """
     reports = [b"" if other.failure is None else _encode_failure(other.failure) for other in others]
     header = _HEADER.pack(MAGIC, 0, VERSION, FrameKind.SETTLE, stream_id, len(ranges), len(others))
@@ -134,11 +127,7 @@ def in_parts(others: Sequence[Settlement]) -> Iterator[list[Settlement]]:
 
 
 def decode_settle(frame: bytes) -> Settle:
-    """Read the frame of a batch.
-
-    Raises:
-        FrameError: if it is malformed, or of another version.
-    """
+    """Read the frame of a batch; raise FrameError if it is malformed, or of another version."""
     try:
         magic, reserved, version, kind, stream_id, count, others = _HEADER.unpack_from(frame)
     except struct.error:
@@ -194,5 +183,4 @@ def _encode_failure(failure: Failure) -> bytes:
 
 
 def _utf8(text: str) -> str:
-    """Replace what UTF-8 cannot encode."""
     return text.encode(errors="replace").decode()

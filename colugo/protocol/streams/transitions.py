@@ -80,11 +80,7 @@ def next_state(
 ) -> DeliveryState | None:
     """Return the state after an event, or None if the event does not apply.
 
-    Args:
-        state: the state before.
-        event: the event.
-        delivered: whether the message may have been delivered; if not, it cannot be acknowledged.
-        exhausted: whether this was the last attempt.
+    A message that cannot have been delivered is not acknowledged; one that is exhausted had its last attempt.
     """
     then = TRANSITIONS.get((state, event))
     if then is None or (event is DeliveryEvent.ACK and not delivered):

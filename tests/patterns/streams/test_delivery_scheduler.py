@@ -23,8 +23,7 @@ from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.intake import FullPolicy, StreamLimits
 from colugo.patterns.streams.retention import AckPolicy
 from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
-from colugo.protocol.streams.binding_history import MAX_EARLIER
-from colugo.protocol.streams.bindings import Bindings
+from colugo.protocol.streams.bindings import MAX_EARLIER, Bindings
 from colugo.protocol.streams.ranges import Range, to_ranges
 from colugo.protocol.streams.settlements import Failure, Settlement, SettlementOutcome
 from colugo.store import CommitOutcome, Transaction, size_of

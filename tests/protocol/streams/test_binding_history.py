@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colugo.protocol.streams.binding_history import MAX_EARLIER, BindingHistory
-from colugo.protocol.streams.bindings import MAX_BINDINGS, Bindings
+from colugo.protocol.streams.bindings import MAX_BINDINGS, MAX_EARLIER, BindingHistory, Bindings
 
 KEYS = ["a", "b", "c"]
 patterns = st.lists(st.sampled_from([*KEYS, "#"]), min_size=1, max_size=3, unique=True)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colugo.errors import ConfigurationError, LifecycleError
 from colugo.protocol.streams.joining import Joined
-from colugo.protocol.streams.message_ids import message_id
 from colugo.protocol.streams.message_parts import unpack_headers
 from colugo.protocol.streams.ranges import RangeSet
 from colugo.protocol.streams.settlements import BY_RULES, MAX_DELAY_MS, Failure, Settlement, SettlementOutcome
+from colugo.protocol.streams.stream_message import message_id
 
 if TYPE_CHECKING:
     from colugo.patterns.streams.consuming.consumer_link import ConsumerLink

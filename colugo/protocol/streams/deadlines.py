@@ -1,18 +1,21 @@
-"""The acknowledgement deadlines of messages in flight."""
+"""The deadlines of a group's messages: of those in flight, and of those that wait for a retry."""
 
+import heapq
 from collections import deque
 from collections.abc import Sequence
+from itertools import count
 
 from colugo.protocol.streams.attempts import QueuedMessage
 from colugo.protocol.streams.transitions import DeliveryState
 
 _IN_FLIGHT = DeliveryState.IN_FLIGHT
+_PAUSED = DeliveryState.PAUSED
 _MAX_STALE = 1000
 """The number of outdated deadlines that may accumulate before a sweep."""
 
 
 class AckDeadlines:
-    """The deadlines of all attempts under way, added in the order of time."""
+    """The acknowledgement deadlines of messages in flight, in seconds, added in the order of time."""
 
     def __init__(self) -> None:
         self._batches: deque[tuple[float, list[QueuedMessage]]] = deque()
@@ -22,13 +25,7 @@ class AckDeadlines:
         return self._size
 
     def add(self, deadline: float, batch: Sequence[QueuedMessage], in_flight: int) -> None:
-        """Set, or extend, the deadline of messages in flight.
-
-        Args:
-            deadline: seconds; not before any earlier argument.
-            batch: the messages.
-            in_flight: the number of all messages in flight, which bounds the deadlines that are kept.
-        """
+        """Set, or extend, the deadline of messages; `in_flight`, of all messages, bounds what is kept."""
         for queued in batch:
             queued.deadline = deadline
         self._batches.append((deadline, list(batch)))
@@ -37,7 +34,7 @@ class AckDeadlines:
             self._sweep()
 
     def next(self) -> float | None:
-        """Return the earliest deadline, seconds; None if nothing is in flight."""
+        """Return the earliest deadline; None if nothing is in flight."""
         batches = self._batches
         while batches:
             deadline, batch = batches[0]
@@ -50,11 +47,7 @@ class AckDeadlines:
         return None
 
     def take_late(self, now: float) -> list[QueuedMessage]:
-        """Remove and return the messages whose deadline has passed.
-
-        Args:
-            now: seconds.
-        """
+        """Remove and return the messages whose deadline has passed."""
         late: dict[QueuedMessage, None] = {}
         while self._batches and self._batches[0][0] <= now:
             deadline, batch = self._batches.popleft()
@@ -75,3 +68,38 @@ class AckDeadlines:
 
 def _is_due_at(queued: QueuedMessage, deadline: float) -> bool:
     return queued.state is _IN_FLIGHT and queued.deadline == deadline
+
+
+class RetrySchedule:
+    """Paused messages by the time of their retry, in seconds; it skips those that are settled meanwhile."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, QueuedMessage]] = []
+        self._ties = count()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, queued: QueuedMessage, due: float) -> None:
+        """Schedule a paused message."""
+        heapq.heappush(self._heap, (due, next(self._ties), queued))
+
+    def next(self) -> float | None:
+        """Return the time of the next retry; None if there is none."""
+        while self._heap and self._heap[0][2].state is not _PAUSED:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def take_due(self, now: float) -> list[QueuedMessage]:
+        """Remove and return the messages whose retry is due."""
+        due = []
+        while self._heap and self._heap[0][0] <= now:
+            queued = heapq.heappop(self._heap)[2]
+            if queued.state is _PAUSED:
+                due.append(queued)
+        return due
+
+    def sweep(self) -> None:
+        """Drop messages that are settled."""
+        self._heap = [pause for pause in self._heap if pause[2].state is _PAUSED]
+        heapq.heapify(self._heap)
