@@ -108,22 +108,14 @@ def endpoint(address: str, port: int) -> str:
 
 
 def check_name(name: object) -> str:
-    """Return the node name if it is valid: 1 to 63 bytes of printable UTF-8.
-
-    Raises:
-        ConfigurationError: with the reason.
-    """
+    """Return the node name if it has 1 to 63 bytes of printable UTF-8, else raise ConfigurationError."""
     if not isinstance(name, str) or not name or not name.isprintable() or len(name.encode()) > MAX_NAME_BYTES:
         raise ConfigurationError(f"a node name has 1 to {MAX_NAME_BYTES} bytes, all printable; not {name!r}")
     return name
 
 
 def check_realm(realm: object) -> str:
-    """Return the realm if it is valid: a topic of at most 24 bytes.
-
-    Raises:
-        ConfigurationError: with the reason.
-    """
+    """Return the realm if it is a topic of at most 24 bytes, else raise ConfigurationError."""
     try:
         if len(check_topic(realm)) <= MAX_REALM_BYTES:
             return str(realm)
@@ -162,12 +154,7 @@ def to_txt(advertisement: Advertisement) -> dict[str, str]:
 
 
 def from_txt(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: int | None) -> Advertisement:
-    """Decode and validate the advertisement of another host.
-
-    Args:
-        txt: the TXT record's keys and values.
-        addresses: from the A and AAAA records.
-        port: from the SRV record.
+    """Decode and validate the advertisement of another host from its TXT, A or AAAA, and SRV records.
 
     Raises:
         AdvertisementError: if a required value is missing, malformed or of another version.

@@ -23,11 +23,7 @@ Buffer = bytes | bytearray | memoryview
 
 
 def as_payload(buffer: bytearray | memoryview) -> bytes | memoryview:
-    """Return a copy of a mutable buffer to send, or a view if it is large.
-
-    Args:
-        buffer: any items and dimensions.
-    """
+    """Return a copy of a mutable buffer to send, of any items and dimensions; a view if it is large."""
     view = memoryview(buffer)
     return view.cast("B") if view.nbytes > LARGE_BYTES and view.c_contiguous else bytes(view)
 
@@ -153,11 +149,7 @@ class _FunctionCodec(Codec):
 
 
 class ProtobufCodec(Codec):
-    """The codec of one protobuf class.
-
-    Args:
-        message_class: the generated class.
-    """
+    """The codec of one generated protobuf class."""
 
     def __init__(self, message_class: type[Message]) -> None:
         self.name = f"protobuf {message_class.DESCRIPTOR.full_name}"
@@ -177,9 +169,7 @@ class ProtobufCodec(Codec):
 class TypedCodec(Codec):
     """The codec of one `msgspec.Struct` or dataclass: msgpack, checked against the type on arrival.
 
-    Args:
-        message_class: the class; it ignores unknown fields of the other side, and fills missing ones with
-            their defaults.
+    It ignores unknown fields of the other side, and fills missing ones with their defaults.
     """
 
     def __init__(self, message_class: type) -> None:
@@ -202,30 +192,10 @@ class TypedCodec(Codec):
 PLAIN = PlainCodec()
 
 
-def _json_codec() -> Codec:
-    return _FunctionCodec("json", msgspec.json.encode, msgspec.json.decode)
-
-
-def _msgpack_codec() -> Codec:
-    return _FunctionCodec("msgpack", msgspec.msgpack.encode, msgspec.msgpack.decode)
-
-
-def _cbor_codec() -> Codec:
-    if cbor2 is None:
-        raise ConfigurationError('codec="cbor" needs the package cbor2: pip install "colugo[cbor]"')
-    return _FunctionCodec("cbor", cbor2.dumps, cbor2.loads)
-
-
-def _pickle_codec() -> Codec:
-    """Any Python object; every sender can run code in the receiver."""
-    return _FunctionCodec("pickle", pickle.dumps, pickle.loads)
-
-
-_BY_NAME: dict[str, Callable[[], Codec]] = {
-    "json": _json_codec,
-    "msgpack": _msgpack_codec,
-    "cbor": _cbor_codec,
-    "pickle": _pickle_codec,
+_FUNCTIONS: dict[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = {
+    "json": (msgspec.json.encode, msgspec.json.decode),
+    "msgpack": (msgspec.msgpack.encode, msgspec.msgpack.decode),
+    "pickle": (pickle.dumps, pickle.loads),
 }
 
 
@@ -245,12 +215,20 @@ def resolve_codec(spec: Any) -> Codec:
     if isinstance(spec, Codec):
         return spec
     if isinstance(spec, str):
-        if spec in _BY_NAME:
-            return _BY_NAME[spec]()
-        raise ConfigurationError(f"no codec is called {spec!r}; use {CODEC_NAMES}")
+        return _named_codec(spec)
     if isinstance(spec, type):
         if issubclass(spec, Message):
             return ProtobufCodec(spec)
         if issubclass(spec, msgspec.Struct) or dataclasses.is_dataclass(spec):
             return TypedCodec(spec)
     raise ConfigurationError(f"codec={spec!r} is not one of {CODEC_NAMES}")
+
+
+def _named_codec(name: str) -> Codec:
+    if name in _FUNCTIONS:
+        return _FunctionCodec(name, *_FUNCTIONS[name])
+    if name != "cbor":
+        raise ConfigurationError(f"no codec is called {name!r}; use {CODEC_NAMES}")
+    if cbor2 is None:
+        raise ConfigurationError('codec="cbor" needs the package cbor2: pip install "colugo[cbor]"')
+    return _FunctionCodec(name, cbor2.dumps, cbor2.loads)

@@ -8,12 +8,7 @@ _MAX_CHARS = 10_000
 
 
 class ErrorReport(msgspec.Struct, frozen=True):
-    """An exception at the other side; on the wire as msgpack.
-
-    Attributes:
-        type_name: the name of its class.
-        message: its text.
-    """
+    """The class and text of an exception at the other side; on the wire as msgpack."""
 
     type_name: str
     message: str

@@ -52,11 +52,7 @@ class FrameKind(IntEnum):
 
 
 def check_header(magic: int, version: int) -> None:
-    """Reject a frame that is not colugo's, or of another version.
-
-    Raises:
-        FrameError: in either case.
-    """
+    """Raise FrameError for a frame that is not colugo's, or of another version."""
     if magic != MAGIC:
         raise FrameError(f"the first byte is {magic:#04x}, not {MAGIC:#04x}: not a colugo peer")
     if version != VERSION:
@@ -64,33 +60,19 @@ def check_header(magic: int, version: int) -> None:
 
 
 def check_count(count: int) -> None:
-    """Reject a frame of too many messages.
-
-    Raises:
-        FrameError: with both numbers.
-    """
+    """Raise FrameError for a frame of too many messages."""
     if count > MAX_COUNT:
         raise FrameError(f"{count} messages in one frame; the limit is {MAX_COUNT}")
 
 
 def check_end(end: int, size: int) -> None:
-    """Reject a frame whose lengths do not add up to its size.
-
-    Raises:
-        FrameError: with both numbers.
-    """
+    """Raise FrameError for a frame whose lengths do not add up to its size."""
     if end != size:
         raise FrameError(f"the lengths add up to {end} bytes, the frame has {size}")
 
 
 def cut(whole: Sliced, start: int, lengths: tuple[int, ...]) -> list[Sliced]:
-    """Slice a frame, or its text, by validated lengths.
-
-    Args:
-        whole: the frame or text.
-        start: the offset of the first slice.
-        lengths: the lengths of the slices.
-    """
+    """Slice a frame, or its text, from an offset on, by validated lengths."""
     if len(lengths) == 1:
         return [whole[start:]]
     if lengths and isinstance(whole, bytes) and lengths.count(lengths[0]) == len(lengths):

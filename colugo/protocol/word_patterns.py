@@ -9,13 +9,8 @@ ANY_WORDS = "#"
 class WordPattern:
     """A pattern of words separated by `.`: `*` matches one word, `#` any number of words.
 
-    Words may contain any characters. As in RabbitMQ, the empty text has no words, and `a.` has two.
-
-    Args:
-        text: the pattern.
-
-    Raises:
-        TopicError: if a word mixes a wildcard with other characters.
+    Words may contain any characters. As in RabbitMQ, the empty text has no words, and `a.` has two. A word
+    that mixes a wildcard with other characters raises TopicError.
     """
 
     __slots__ = ("_any_words", "_end", "_literals", "_one_word")

@@ -26,10 +26,7 @@ T = TypeVar("T")
 class Question(msgspec.Struct, frozen=True, omit_defaults=True):
     """A question of a tool to a node.
 
-    Attributes:
-        number: the number that the answer repeats.
-        question: the name of the question, such as `node`.
-        arguments: arguments by name, any JSON values.
+    The answer repeats its number. `question` is a name, such as `node`; arguments are any JSON values.
     """
 
     number: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -38,13 +35,7 @@ class Question(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to a question.
-
-    Attributes:
-        number: the number of the question.
-        result: any JSON value.
-        error: the error, if the question failed.
-    """
+    """The answer to the question of a number: any JSON value, or an error if the question failed."""
 
     number: int
     result: Any = None
@@ -52,11 +43,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def encode_control(kind: FrameKind, body: Any) -> bytes:
-    """Encode a frame.
-
-    Raises:
-        TypeError: if JSON cannot encode the body.
-    """
+    """Encode a frame; raise TypeError if JSON cannot encode the body."""
     return _HEADER.pack(MAGIC, 0, VERSION, kind) + msgspec.json.encode(body)
 
 
@@ -66,14 +53,7 @@ def encode_bare(kind: FrameKind) -> bytes:
 
 
 def decode_control(frame: bytes) -> tuple[FrameKind, bytes]:
-    """Decode the header of a frame.
-
-    Returns:
-        The kind and the body.
-
-    Raises:
-        FrameError: if the frame is not colugo's, or of another version.
-    """
+    """Return the kind and body of a frame; raise FrameError if it is not colugo's, or of another version."""
     if len(frame) < _HEADER.size:
         raise FrameError(f"a frame of {len(frame)} bytes is shorter than its header")
     magic, zero, version, kind = _HEADER.unpack_from(frame)
@@ -92,15 +72,7 @@ def is_of_other_version(frame: bytes) -> bool:
 
 
 def decode_body(body: bytes, form: type[T]) -> T:
-    """Decode the body of a frame.
-
-    Args:
-        body: JSON.
-        form: a `msgspec.Struct`.
-
-    Raises:
-        FrameError: if the body does not match the form.
-    """
+    """Decode the body of a frame from JSON; raise FrameError if it does not match the form."""
     try:
         return msgspec.json.decode(body, type=form)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -24,13 +24,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_BEAT)]
 
 
 class Greeting(msgspec.Struct, frozen=True):
-    """The first message on a link, in both directions.
-
-    Attributes:
-        node: the sender's id, 32 hexadecimal digits.
-        name: its name.
-        realm: its realm.
-    """
+    """The first message on a link, in both directions; it introduces the sender."""
 
     node: _NodeId
     name: _Text
@@ -55,13 +49,7 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SocketRecord(msgspec.Struct, frozen=True):
-    """An advertised socket.
-
-    Attributes:
-        txt: the contents of its TXT record.
-        addresses: its IP addresses.
-        port: its TCP port.
-    """
+    """An advertised socket, with the contents of its TXT record."""
 
     txt: Annotated[dict[Annotated[str, msgspec.Meta(max_length=9)], _Text], msgspec.Meta(max_length=20)]
     addresses: Annotated[
@@ -71,7 +59,7 @@ class SocketRecord(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, advertisement: Advertisement) -> Self:
-        """Return the record of a socket."""
+        """Return the record of an advertisement."""
         return cls(to_txt(advertisement), list(advertisement.addresses[:_MAX_ADDRESSES]), advertisement.port)
 
 
@@ -79,7 +67,6 @@ class NodeEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """The state of a node.
 
     Attributes:
-        node: its id.
         beat: its heartbeat count.
         revision: the beat at which its sockets last changed.
         age_ms: milliseconds since that beat, or since the node was marked as gone.
@@ -96,11 +83,9 @@ class NodeEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NodeEntries(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A message on a link; an empty one keeps the link alive.
+    """A message on a link: new states of nodes, and the ids of nodes whose sockets the sender wants.
 
-    Attributes:
-        entries: the new states of nodes.
-        wanted: the ids of nodes whose sockets the sender needs.
+    An empty one keeps the link alive.
     """
 
     entries: Annotated[list[NodeEntry], msgspec.Meta(max_length=MAX_ENTRIES)] = []
@@ -128,15 +113,9 @@ def fitting_records(advertisements: Iterable[Advertisement]) -> list[SocketRecor
 def read_sockets(
     node: str, realm: str, records: list[SocketRecord]
 ) -> tuple[dict[bytes, Advertisement], int]:
-    """Validate the sockets of a node.
+    """Return the advertisements of a node by socket id, and the number of malformed records.
 
-    Args:
-        node: the node's id.
-        realm: the realm; sockets of another one are malformed.
-        records: the received records.
-
-    Returns:
-        The advertisements by socket id, and the number of malformed records.
+    A socket of another node or realm is malformed, too.
     """
     found: dict[bytes, Advertisement] = {}
     malformed = 0
@@ -146,8 +125,8 @@ def read_sockets(
         except AdvertisementError:
             malformed += 1
             continue
-        if one.node_id.hex() != node or one.realm != realm:
+        if one.node_id.hex() == node and one.realm == realm:
+            found[one.socket_id] = one
+        else:
             malformed += 1
-            continue
-        found[one.socket_id] = one
     return found, malformed

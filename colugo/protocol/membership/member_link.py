@@ -33,10 +33,9 @@ class KnownNode:
     """A row of the membership table.
 
     Attributes:
-        beat: the highest known heartbeat of the node.
+        beat: its highest known heartbeat.
         revision: the beat at which its sockets last changed.
         beat_at: the time of that heartbeat, seconds.
-        state: whether it is alive.
         sockets: its sockets, in their form on the wire.
         advertisements: the same sockets, by socket id.
         size: the bytes that the sockets take in a message.
@@ -57,11 +56,7 @@ class KnownNode:
 
 
 class MemberLink:
-    """The knowledge of the other side of a link, so that it gets nothing twice, nor its own entries.
-
-    Args:
-        nodes: the ids of the known nodes.
-    """
+    """The knowledge of the other side of a link, so that it gets nothing twice, nor its own entries."""
 
     def __init__(self, nodes: Iterable[str]) -> None:
         self.pending: dict[str, None] = dict.fromkeys(nodes)
@@ -88,7 +83,7 @@ class MemberLink:
             self._wanted[node] = None
 
     def forget(self, node: str) -> None:
-        """Forget everything about a node."""
+        """Forget a node."""
         self._versions.pop(node, None)
         self._revisions.pop(node, None)
         self.pending.pop(node, None)

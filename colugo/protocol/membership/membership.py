@@ -40,10 +40,9 @@ class Membership:
 
     Args:
         own: the node's id, 32 hexadecimal digits.
-        realm: the realm; sockets of other realms are ignored.
+        realm: sockets of other realms are ignored.
         on_change: called with ALIVE for each new or changed advertisement, and with GONE or EXPIRED for each
             that disappears; this node's own included.
-        now: the time.
     """
 
     def __init__(self, own: str, realm: str, on_change: OnChange, now: float) -> None:
@@ -80,14 +79,8 @@ class Membership:
         """Take note that the news is being sent."""
         self.urgent = False
 
-    # --- this node
-
     def publish(self, advertisements: list[Advertisement], now: float) -> int:
-        """Set this node's sockets.
-
-        Returns:
-            The number of sockets that fit into its entry: all, unless there are thousands.
-        """
+        """Set this node's sockets, and return how many fit into its entry: all, up to thousands."""
         own = self._own
         self._beat(now)
         own.revision = own.beat
@@ -121,10 +114,6 @@ class Membership:
     def report_dead(self, node: str, now: float) -> bool:
         """Mark a node as gone whose port is closed, or belongs to another node.
 
-        Args:
-            node: its id.
-            now: the time.
-
         Returns:
             False if the node is unknown, or has refuted this before and still beats.
         """
@@ -139,8 +128,6 @@ class Membership:
         self._gossip(node, member)
         self.urgent = True
         return True
-
-    # --- links
 
     def open_link(self, link: Hashable, now: float) -> None:
         """Add a link whose other side knows nothing, or start it anew."""

@@ -32,7 +32,7 @@ class DeliveryRules:
     most_delay_s: float = 60.0
 
     def delay_s(self, attempt: int) -> float:
-        """Return the backoff after an attempt, numbered from 1."""
+        """Return the backoff in seconds after an attempt, counted from 1."""
         return min(self.retry_delay_s * 2.0 ** min(attempt - 1, 64), self.most_delay_s)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
 from colugo.protocol.streams.attempts import DeliveryRules, ExhaustedMessage, GroupMember, QueuedMessage
-from colugo.protocol.streams.deadlines import AckDeadlines, RetrySchedule
+from colugo.protocol.streams.delivery_deadlines import AckDeadlines, RetrySchedule
 from colugo.protocol.streams.key_order import KeyOrder
 from colugo.protocol.streams.quarantine import Quarantine
 from colugo.protocol.streams.ready_messages import ReadyMessages

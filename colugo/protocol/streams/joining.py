@@ -21,7 +21,7 @@ class Join(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         consumer: its id, 16 hexadecimal digits, new for each consumer object.
-        group: the group's name; a unique one if the program gave none, and it is not `named`.
+        group: the group's name; if the program gave none, a unique one, and `named` is false.
         durable: whether the stream remembers the group while it has no members.
         bindings: patterns of keys; the group gets messages that one of them matches.
         prefetch: the most messages that the consumer has in flight, 1 to 65,535.

@@ -186,7 +186,7 @@ def test_a_consumer_that_has_two_connections_to_a_stream_binds_by_the_one_that_i
 
             other = stream.endpoints[0].replace("127.0.0.1", "localhost")  # not seen to be the same
             consumer = c.add_consumer("jobs", work, group="g", bindings=["a"], connect=[other])
-            await until(lambda: len(consumer._sessions._links.connected) == 2)
+            await until(lambda: len(consumer._sessions.connected) == 2)
             await consumer.ready()
             for message in ("slow", "second", "third"):
                 stream.send(message, key="a")
@@ -221,9 +221,7 @@ def test_a_consumer_binds_at_a_stream_that_is_no_longer_advertised_but_still_con
                 stream.send(message, key="a")
             async with asyncio.timeout(seconds(5)):
                 await begun.wait()
-            consumer._sessions._links._on_change(
-                DirectoryChange.DOWN, consumer._sessions._links.connected[0].peer
-            )
+            consumer._sessions._on_change(DirectoryChange.DOWN, consumer._sessions.connected[0].peer)
             consumer.rebind(["a", "b"])
             go_on.set()
             async with asyncio.timeout(seconds(5)):

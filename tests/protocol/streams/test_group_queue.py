@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import tests.support.strategies  # noqa: F401 - loads hypothesis' profile
-from colugo.protocol.streams import deadlines, group_queue
+from colugo.protocol.streams import delivery_deadlines, group_queue
 from colugo.protocol.streams.attempts import DeliveryRules, ExhaustedMessage, QueuedMessage
 from colugo.protocol.streams.group_queue import GroupQueue
 from colugo.protocol.streams.ranges import MAX_NUMBER, Range
@@ -84,7 +84,7 @@ class Delivery(RuleBasedStateMachine):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(group_queue, "QueuedMessage", Watched)
-        for module in (group_queue, deadlines):
+        for module in (group_queue, delivery_deadlines):
             self.patch.setattr(module, "_MAX_STALE", 2)
         self.queue = GroupQueue(DeliveryRules())
         self.fates: dict[int, Fate] = {}

@@ -114,7 +114,7 @@ class Consumer(Part):
     @property
     def streams(self) -> int:
         """The number of streams that are connected, and have admitted this consumer."""
-        return self._sessions.count
+        return self._sessions.gate.count
 
     @property
     def stats(self) -> ConsumerStats:
@@ -141,7 +141,7 @@ class Consumer(Part):
             bindings=list(self.bindings),
             prefetch=self._sessions.join_request.prefetch,
             codec=self._codec.name,
-            links=self._sessions.describe(),
+            links=[link.describe() for link in self._sessions.all],
         )
 
     async def ready(self, n: int = 1) -> None:
@@ -154,7 +154,7 @@ class Consumer(Part):
             ClosedError: if the consumer is closed first.
         """
         self._check_thread()
-        await self._sessions.wait(n)
+        await self._sessions.gate.wait(n)
 
     def rebind(self, bindings: Iterable[str]) -> None:
         """Bind the group to other keys; callable from any thread.

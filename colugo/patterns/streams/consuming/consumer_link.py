@@ -12,8 +12,8 @@ from colugo.net.transport.turn import Turn
 from colugo.patterns.connections.peer_connection import ConnectionListener, PeerConnection
 from colugo.protocol.advertisement import Advertisement
 from colugo.protocol.description.socket_descriptions import LinkDescription
-from colugo.protocol.frames import MAGIC, VERSION, FrameKind
-from colugo.protocol.membership.control import decode_body, decode_control, encode_control
+from colugo.protocol.frames import FrameKind
+from colugo.protocol.membership.control import decode_body, decode_control, encode_bare, encode_control
 from colugo.protocol.membership.entries import Refusal
 from colugo.protocol.streams.deliveries import Deliveries, decode_deliveries
 from colugo.protocol.streams.joining import Join, Joined
@@ -27,23 +27,17 @@ from colugo.protocol.streams.settlements import (
 )
 
 _NOBLOCK = int(zmq.NOBLOCK)
-_DELIVER = bytes([MAGIC, 0, VERSION, FrameKind.DELIVER])
-_PING = bytes([MAGIC, 0, VERSION, FrameKind.PING])
-_LEAVE = bytes([MAGIC, 0, VERSION, FrameKind.LEAVE])
+_DELIVER = encode_bare(FrameKind.DELIVER)
+_PING = encode_bare(FrameKind.PING)
+_LEAVE = encode_bare(FrameKind.LEAVE)
 
 
-class SessionListener(Protocol):
-    """The owner of a consumer's links."""
+class SessionListener(ConnectionListener["ConsumerLink"], Protocol):
+    """The owner of a consumer's links, and of its sessions at the streams."""
 
     @property
     def join_request(self) -> Join:
         """The request by which the consumer joins its group at a stream."""
-
-    def on_connected(self, link: "ConsumerLink") -> None:
-        """Use a link from now on."""
-
-    def on_lost(self, link: "ConsumerLink") -> None:
-        """Stop using a link."""
 
     def on_joined(self, link: "ConsumerLink", joined: Joined) -> None:
         """Begin a session: the stream has admitted the consumer."""
@@ -59,23 +53,10 @@ class SessionListener(Protocol):
 
 
 class ConsumerLink(PeerConnection):
-    """A connection to one stream: joins the group there, takes messages and sends settlements.
-
-    Args:
-        runtime: the node's runtime.
-        peer: the stream.
-        endpoint: the stream's endpoint.
-        manager: the owner of the connection.
-        sessions: the owner of the consumer's session at the stream.
-    """
+    """A connection to one stream: joins the group there, takes messages and sends settlements."""
 
     def __init__(
-        self,
-        runtime: Runtime,
-        peer: Advertisement,
-        endpoint: str,
-        manager: ConnectionListener["ConsumerLink"],
-        sessions: SessionListener,
+        self, runtime: Runtime, peer: Advertisement, endpoint: str, sessions: SessionListener
     ) -> None:
         self._sessions = sessions
         self._on_deliveries = sessions.on_deliveries
@@ -87,7 +68,7 @@ class ConsumerLink(PeerConnection):
         self.stream_id = b""
         """The stream's id, while it has admitted this consumer."""
         self._received = 0
-        super().__init__(runtime, peer, endpoint, manager)
+        super().__init__(runtime, peer, endpoint, sessions)
 
     def describe(self) -> LinkDescription:
         """Return the description for introspection."""
@@ -97,18 +78,11 @@ class ConsumerLink(PeerConnection):
 
     @property
     def joining(self) -> bool:
-        """True while the answer to a join is pending.
-
-        Drop messages that arrive meanwhile: the stream takes them back when it answers.
-        """
+        """True while the answer to a join is pending; the stream takes back what arrives meanwhile."""
         return self._pending_joins > 0
 
     def join(self, started: Iterable[int] = ()) -> None:
-        """Join the group, or join again to change its bindings.
-
-        Args:
-            started: the numbers of the messages in progress; do not start any others of this stream.
-        """
+        """Join the group, or join again to change its bindings; start no messages but those `started`."""
         self.flush()
         self._member = True
         self._pending_joins += 1
@@ -116,11 +90,7 @@ class ConsumerLink(PeerConnection):
         self._send(encode_control(FrameKind.JOIN, request))
 
     def leave_group(self, started: Iterable[int] = ()) -> None:
-        """Leave the group; the stream redelivers unsettled messages to other members.
-
-        Args:
-            started: the numbers of the messages in progress, which this consumer abandons.
-        """
+        """Leave the group, and abandon started messages; the stream redelivers all that are unsettled."""
         if self._member:
             self._others += [Settlement(seq, SettlementOutcome.ABANDONED) for seq in started]
             self.flush()

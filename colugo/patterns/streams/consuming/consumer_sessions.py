@@ -7,12 +7,12 @@ from itertools import repeat
 from colugo.errors import FrameError
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import ThrottledWarnings
+from colugo.patterns.connections.peer_connections import PeerConnections
 from colugo.patterns.gate import Gate
 from colugo.patterns.streams.consuming.consumer_link import ConsumerLink
-from colugo.patterns.streams.consuming.consumer_links import ConsumerLinks
 from colugo.patterns.streams.consuming.delivery import DeliverySource, ReceivedMessage
 from colugo.patterns.streams.consuming.handling import Handling
-from colugo.protocol.description.socket_descriptions import LinkDescription
+from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.streams.deliveries import FLAG_REDELIVERED, Deliveries
 from colugo.protocol.streams.joining import Join, Joined
 from colugo.protocol.streams.settlements import Settlement, SettlementOutcome
@@ -20,20 +20,15 @@ from colugo.protocol.streams.settlements import Settlement, SettlementOutcome
 _MAX_SOURCES = 1000
 
 
-class ConsumerSessions:
-    """Joins streams, passes their messages on, and keeps the deadlines of unsettled ones alive.
+class ConsumerSessions(PeerConnections[ConsumerLink]):
+    """The links of a consumer to streams, and its sessions there.
 
-    A stream counts one connection of a consumer at a time as its session, the one that joined last.
-
-    Args:
-        runtime: the node's runtime.
-        topic: the topic of the streams.
-        given: endpoints of streams that are not advertised.
-        join_request: the request by which the consumer joins its group.
-        handling: gets the messages.
+    Joins each stream, passes its messages on, and keeps unsettled ones from timing out. A stream counts
+    one connection of a consumer at a time as its session, the one that joined last.
 
     Attributes:
-        join_request: the current request.
+        join_request: the request by which the consumer joins its group.
+        gate: the count of streams that have admitted the consumer.
         duplicates: the number of messages that came again, acknowledged before or still unsettled.
         malformed: the number of malformed frames.
     """
@@ -41,45 +36,19 @@ class ConsumerSessions:
     def __init__(
         self, runtime: Runtime, topic: str, given: list[str], join_request: Join, handling: Handling
     ) -> None:
-        self._runtime = runtime
+        super().__init__(runtime, SocketKind.STREAM, topic, given)
         self._topic = topic
         self._handling = handling
-        self._links = ConsumerLinks(runtime, topic, given, self)
         self._sources: dict[bytes, DeliverySource] = {}
-        self._gate = Gate(f"the consumer of {topic}")
         self._warnings = ThrottledWarnings(runtime)
         self._timer: asyncio.TimerHandle | None = None
         self._draining = self._suspended = False
         self.join_request = join_request
+        self.gate = Gate(f"the consumer of {topic}")
         self.duplicates = self.malformed = 0
 
-    @property
-    def count(self) -> int:
-        """The number of streams that have admitted the consumer."""
-        return self._gate.count
-
-    def describe(self) -> list[LinkDescription]:
-        """Return the descriptions of the links for introspection."""
-        return [link.describe() for link in self._links.all]
-
-    async def wait(self, count: int) -> None:
-        """Return when so many streams have admitted the consumer.
-
-        Raises:
-            ClosedError: if the consumer is closed first.
-        """
-        await self._gate.wait(count)
-
-    def open(self) -> None:
-        """Connect to streams."""
-        self._links.open()
-
     def rejoin(self, join_request: Join) -> None:
-        """Join all streams again, with other bindings.
-
-        Args:
-            join_request: the new request.
-        """
+        """Join all streams again, with other bindings."""
         self.join_request = join_request
         if self._draining or self._suspended:
             return
@@ -88,7 +57,7 @@ class ConsumerSessions:
         served = {source.stream_id for source in joined.values()}
         for link, source in joined.items():  # including connections to streams that are no longer advertised
             link.join(source.unsettled)
-        for link in self._links.connected:
+        for link in self.connected:
             # a served stream has admitted the consumer over another connection
             if link not in joined and link.stream_id not in served:
                 link.join()
@@ -104,23 +73,23 @@ class ConsumerSessions:
         if self._timer is not None:
             self._timer.cancel()
         self._leave_all()
-        self._links.close()
-        self._gate.close()
+        super().close()
+        self.gate.close()
 
-    # --- the listener of the links
-
-    def on_connected(self, link: ConsumerLink) -> None:
+    def on_connected(self, connection: ConsumerLink) -> None:
         """Join the group at a stream."""
+        super().on_connected(connection)
         if not self._suspended and not self._draining:
-            link.join()
+            connection.join()
 
-    def on_lost(self, link: ConsumerLink) -> None:
+    def on_lost(self, connection: ConsumerLink, reason: str) -> None:
         """End the link's session; the stream redelivers unstarted messages to any member."""
-        stream_id, link.stream_id = link.stream_id, b""
-        source = self._end_session(link) or self._sources.get(stream_id)
+        super().on_lost(connection, reason)
+        stream_id, connection.stream_id = connection.stream_id, b""
+        source = self._end_session(connection) or self._sources.get(stream_id)
         if source is None or source.link is not None or self._suspended or self._draining:
             return
-        others = [one for one in self._links.connected if one.stream_id == source.stream_id]
+        others = [one for one in self.connected if one.stream_id == source.stream_id]
         if others and not any(one.joining for one in others):
             others[0].join()  # the stream has admitted the consumer there before
 
@@ -173,7 +142,8 @@ class ConsumerSessions:
         source.unsettled.update(item.seq for item in items)
         self._handling.put(items)
 
-    # --- within
+    def _make(self, peer: Advertisement, endpoint: str) -> ConsumerLink:
+        return ConsumerLink(self._runtime, peer, endpoint, self)
 
     def _is_duplicate(self, source: DeliverySource, item: ReceivedMessage) -> bool:
         if item.seq in source.acknowledged:
@@ -195,7 +165,6 @@ class ConsumerSessions:
         source.link = None
 
     def _end_session(self, link: ConsumerLink) -> DeliverySource | None:
-        """End the session of a link, and return the stream if there was one."""
         # by the link, since one that has left its group has no stream id any more
         source = next((one for one in self._sources.values() if one.link is link), None)
         if source is None:
@@ -206,19 +175,18 @@ class ConsumerSessions:
         return source
 
     def _leave_all(self) -> None:
-        """Leave the groups at all streams, and return unstarted messages."""
         _return_unstarted(self._handling.withdraw())
         for source in self._sources.values():
             if source.link is not None:
                 source.link.leave_group(source.unsettled)
                 source.link = None
-        for link in self._links.connected:
+        for link in self.connected:
             link.leave_group()
         self._update_count()
 
     def _update_count(self) -> None:
         links = [source.link for source in self._sources.values() if source.link is not None]
-        self._gate.set(sum(not link.joining for link in links))
+        self.gate.set(sum(not link.joining for link in links))
 
     def _suspend(self) -> None:
         """Leave the other messages to other members: a message blocks each thread."""
@@ -241,7 +209,7 @@ class ConsumerSessions:
             self._suspend()
         elif self._suspended:
             self._suspended = False
-            for link in self._links.connected:
+            for link in self.connected:
                 link.join()
         for item in (*self._handling.unstarted(), *self._handling.newly_started()):
             if item.seq in item.source.unsettled:

@@ -22,9 +22,6 @@ class DeliverySource:
     """A stream, and what the consumer knows of it; the same across the stream's restarts.
 
     Attributes:
-        stream_id: the stream's id.
-        topic: its topic.
-        node: the name of its node.
         link: the connection that has the session; None while there is none.
         ack_timeout_s: seconds until the stream redelivers a message that is neither settled nor extended.
         unsettled: the numbers of messages that wait here or are in progress.
@@ -51,13 +48,7 @@ class DeliverySource:
         return max(self.acknowledged.last, max(self.unsettled, default=0))
 
     def begin_session(self, link: "ConsumerLink", joined: Joined, *, again: bool) -> None:
-        """Note that the stream has admitted the consumer.
-
-        Args:
-            link: the connection.
-            joined: the stream's answer.
-            again: whether it has admitted the consumer before.
-        """
+        """Note that the stream has admitted the consumer on a link, for the first time or again."""
         self.link = link
         self.topic = joined.topic
         self.run = joined.run
@@ -107,14 +98,9 @@ class ReceivedMessage(NamedTuple):
     """A message as it was received.
 
     Attributes:
-        source: the stream.
-        seq: its number.
         sent_ns: the time when it was sent, nanoseconds since 1970.
-        attempt: the number of this delivery attempt.
+        attempt: the number of this delivery attempt, from 1.
         flags: FLAG_TEXT and FLAG_REDELIVERED.
-        key: its key.
-        headers: its encoded headers.
-        payload: the encoded message.
     """
 
     source: DeliverySource

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from colugo.errors import DecodeError
 from colugo.net.runtime import Runtime
@@ -18,15 +18,7 @@ from colugo.protocol.streams.stream_message import FLAG_TEXT
 
 @dataclass(slots=True)
 class ConsumerCounts:
-    """The counters of a consumer's callback.
-
-    Attributes:
-        received: messages passed to the callback, counted each time.
-        acknowledged: messages acknowledged.
-        redelivered: messages passed to the callback that a consumer of the group may have had before.
-        failed: messages rejected, since the callback raised, took too long or called `nack()`.
-        undecodable: messages that the codec could not decode.
-    """
+    """The counters of a consumer's callback; `ConsumerStats` explains them."""
 
     received: int = 0
     acknowledged: int = 0
@@ -38,12 +30,7 @@ class ConsumerCounts:
 class CallbackRunner:
     """The steps before and after each call of the callback, common to all ways of calling it.
 
-    Args:
-        runtime: the node's runtime.
-        handler: the callback.
-        codec: the codec of messages.
-        auto_ack: whether a return of the callback acknowledges its message.
-        counts: the counters.
+    With `auto_ack`, a return of the callback acknowledges its message.
     """
 
     def __init__(
@@ -61,9 +48,7 @@ class CallbackRunner:
     ) -> tuple[Any, Delivery] | None:
         """Return the arguments of a call, or reject the message and return None if it does not decode.
 
-        Args:
-            item: the received message.
-            extend: extends the callback's own timeout; None if it has none.
+        If the callback has a timeout of its own, `extend` extends that.
         """
         flags = item.flags
         redelivered = bool(flags & FLAG_REDELIVERED)
@@ -108,36 +93,44 @@ class CallbackRunner:
         action(*args)
 
 
-class Handling(Protocol):
-    """A way of calling the callback."""
+class Handling:
+    """The base of the ways to call the callback; this much fits one that blocks the loop."""
+
+    def __init__(self, runner: CallbackRunner) -> None:
+        self._runner = runner
+        self._waiting: deque[ReceivedMessage] = deque()
 
     def open(self) -> None:
         """Begin to call; needs a running loop."""
 
     def put(self, items: Iterable[ReceivedMessage]) -> None:
-        """Queue messages, in their order."""
+        """Override to queue messages, in their order."""
+        raise NotImplementedError
 
     def unstarted(self) -> list[ReceivedMessage]:
         """Return the messages that wait for the callback."""
+        return list(self._waiting)
 
     def newly_started(self) -> list[ReceivedMessage]:
         """Return the messages in progress that have been started since the last call of this."""
+        return []
 
     def withdraw(self, source: DeliverySource | None = None) -> list[ReceivedMessage]:
-        """Remove unstarted messages, and return them in their order.
-
-        Args:
-            source: the stream; None for all.
-        """
+        """Remove unstarted messages of a stream, or all, and return them in their order."""
+        return take_out(self._waiting, source)
 
     def stuck(self, now: float) -> bool:
         """Return True if no message can start, since each thread has exceeded `ack_timeout_ms`."""
+        del now
+        return False
 
     async def finish(self) -> None:
-        """Return when no message is in progress."""
+        """Override to return when no message is in progress."""
+        raise NotImplementedError
 
     def close(self) -> None:
-        """Call no more, and cancel tasks in progress."""
+        """Override to call no more, and cancel tasks in progress."""
+        raise NotImplementedError
 
 
 def take_out(items: deque[ReceivedMessage], source: DeliverySource | None) -> list[ReceivedMessage]:

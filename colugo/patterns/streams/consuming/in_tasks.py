@@ -9,25 +9,19 @@ from typing import Any
 
 from colugo.patterns.callbacks import CALLBACK_ERRORS, is_awaitable, reraise_if_cancelled
 from colugo.patterns.streams.consuming.delivery import Delivery, DeliverySource, ReceivedMessage
-from colugo.patterns.streams.consuming.handling import CallbackRunner, take_out
+from colugo.patterns.streams.consuming.handling import CallbackRunner, Handling, take_out
 from colugo.protocol.streams.settlements import Failure
 
 
-class InTasks:
+class InTasks(Handling):
     """Calls a coroutine function, or a plain one on threads, for several messages at a time.
 
     Messages of one key are handled one after another. A coroutine that exceeds its stream's `ack_timeout_ms`
     without `delivery.working()` is cancelled, and its message redelivered.
-
-    Args:
-        runner: the steps around each call.
-        concurrency: the number of calls at a time.
-        executor: whether to call on threads.
     """
 
     def __init__(self, runner: CallbackRunner, *, concurrency: int, executor: bool) -> None:
-        self._waiting: deque[ReceivedMessage] = deque()
-        self._runner = runner
+        super().__init__(runner)
         self._concurrency = concurrency
         label = f"colugo {runner.runtime.name} {runner.handler.label}"
         self._threads = ThreadPoolExecutor(concurrency, label) if executor else None

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +9,7 @@ from colugo.errors import DecodeError
 from colugo.patterns.callbacks import CALLBACK_ERRORS, is_awaitable, reraise_if_cancelled
 from colugo.patterns.pace import Pace
 from colugo.patterns.streams.consuming.delivery import Delivery, DeliverySource, ReceivedMessage
-from colugo.patterns.streams.consuming.handling import CallbackRunner, take_out
+from colugo.patterns.streams.consuming.handling import CallbackRunner, Handling
 from colugo.protocol.codecs import Codec
 from colugo.protocol.streams.deliveries import FLAG_REDELIVERED
 from colugo.protocol.streams.ranges import to_ranges
@@ -18,20 +17,15 @@ from colugo.protocol.streams.settlements import Settlement, SettlementOutcome, r
 from colugo.protocol.streams.stream_message import FLAG_TEXT
 
 
-class OnLoop:
+class OnLoop(Handling):
     """Calls a plain function on the loop, in batches between the loop's other work.
 
-    Args:
-        runner: the steps around each call.
-        codec: the codec of messages.
-        simple: whether the callback takes only the message, and its return acknowledges it.
-        prefetch: the most messages in flight. The first half is acknowledged while the other half waits, so
-            that the stream sends more meanwhile.
+    A `simple` callback takes only the message, and its return acknowledges that. Half of the prefetched
+    messages are acknowledged while the other half waits, so that the stream sends more meanwhile.
     """
 
     def __init__(self, runner: CallbackRunner, codec: Codec, *, simple: bool, prefetch: int) -> None:
-        self._waiting: deque[ReceivedMessage] = deque()
-        self._runner = runner
+        super().__init__(runner)
         self._codec = codec
         self._half = (prefetch + 1) // 2
         self._handle = self._handle_simple if simple else self._handle_any
@@ -40,30 +34,10 @@ class OnLoop:
         self._closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def open(self) -> None:
-        """Do nothing: it is ready."""
-
     def put(self, items: Iterable[ReceivedMessage]) -> None:
         """Queue messages, in their order."""
         self._waiting.extend(items)
         self._schedule()
-
-    def unstarted(self) -> list[ReceivedMessage]:
-        """Return the messages that wait for the callback."""
-        return list(self._waiting)
-
-    def newly_started(self) -> list[ReceivedMessage]:
-        """Return none: a plain function blocks the loop, and so this call."""
-        return []
-
-    def withdraw(self, source: DeliverySource | None = None) -> list[ReceivedMessage]:
-        """Remove unstarted messages, and return them in their order."""
-        return take_out(self._waiting, source)
-
-    def stuck(self, now: float) -> bool:
-        """Return False: a plain function blocks the loop, and so this call."""
-        del now
-        return False
 
     async def finish(self) -> None:
         """Wait for awaitables that the function has returned."""

@@ -41,7 +41,7 @@ def used_by(consumer: Consumer) -> ConsumerLink | None:
 
 async def admitted(consumer: Consumer, n: int) -> None:
     """Return when the stream has admitted the consumer on n connections."""
-    await until(lambda: sum(bool(one.stream_id) for one in consumer._sessions._links.connected) == n)
+    await until(lambda: sum(bool(one.stream_id) for one in consumer._sessions.connected) == n)
 
 
 async def use(consumer: Consumer, link: ConsumerLink) -> None:
@@ -139,11 +139,11 @@ def test_one_that_is_not_used_is_lost_and_nothing_is_asked(monkeypatch: pytest.M
                 got = Collector()
                 consumer = c.add_consumer("t", got, group="g", connect=[at(cable)])
                 await admitted(consumer, 2)
-                discovered = next(one for one in consumer._sessions._links.connected if one.peer.topic)
+                discovered = next(one for one in consumer._sessions.connected if one.peer.topic)
                 await use(consumer, discovered)
                 joins = asked(monkeypatch)
                 await cable.cut()
-                await until(lambda: consumer._sessions._links.connected == [discovered])
+                await until(lambda: consumer._sessions.connected == [discovered])
                 stream.send("x")
                 await got.reach(1)
                 assert not joins
@@ -164,15 +164,13 @@ def test_when_the_connection_that_is_used_ends_for_good_the_other_one_is_used(
                     consumer = c.add_consumer(
                         "t", got, group="g", connect=[f"tcp://127.0.0.1:{port}", at(cable)]
                     )
-                    await until(lambda: len(consumer._sessions._links.connected) == 3)
+                    await until(lambda: len(consumer._sessions.connected) == 3)
                     await admitted(consumer, 2)
-                    (given,) = (
-                        one for one in consumer._sessions._links.connected if one.endpoint == at(cable)
-                    )
-                    (discovered,) = (one for one in consumer._sessions._links.connected if one.peer.topic)
+                    (given,) = (one for one in consumer._sessions.connected if one.endpoint == at(cable))
+                    (discovered,) = (one for one in consumer._sessions.connected if one.peer.topic)
                     await use(consumer, discovered)
                     joins = asked(monkeypatch)
-                    consumer._sessions._links._on_change(
+                    consumer._sessions._on_change(
                         DirectoryChange.DOWN, discovered.peer
                     )  # no longer advertised
                     discovered.reconnect()
@@ -191,7 +189,7 @@ def test_when_the_next_one_is_lost_too_the_third_is_used(monkeypatch: pytest.Mon
                 got = Collector()
                 consumer = c.add_consumer("t", got, group="g", connect=[at(one), at(other)])
                 await admitted(consumer, 3)
-                following, used, third = consumer._sessions._links.connected
+                following, used, third = consumer._sessions.connected
                 await use(consumer, used)
                 joins = asked(monkeypatch)
                 for link in (used, following):
