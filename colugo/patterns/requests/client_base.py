@@ -1,4 +1,4 @@
-"""The bases of request clients and surveyors, and of the senders that do their work."""
+"""The base of request clients and surveyors."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -7,62 +7,15 @@ from functools import partial
 from threading import get_ident
 from typing import Any, ClassVar, Generic, TypeVar
 
-from colugo.errors import ClosedError, RequestError
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import Part, as_endpoints
 from colugo.patterns.callbacks import optional_handler
 from colugo.patterns.gate import Gate
-from colugo.patterns.requests.server_link import ReplyListener, ServerLink
-from colugo.patterns.requests.server_links import ServerLinks
-from colugo.protocol.advertisement import Advertisement, SocketKind
-from colugo.protocol.codecs import Codec, resolve_codec
+from colugo.patterns.requests.server_links import SenderBase, ServerLinks
+from colugo.protocol.advertisement import SocketKind
+from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description.socket_descriptions import RequestClientDescription
 from colugo.protocol.topics import check_topic
-
-
-class SenderBase(ReplyListener):
-    """The sending side of a request client or surveyor; on the node's thread only.
-
-    Args:
-        runtime: the node's runtime.
-        topic: the topic.
-        codec: the codec of replies.
-        label: the owner's name, for errors.
-    """
-
-    def __init__(self, runtime: Runtime, topic: str, codec: Codec, label: str) -> None:
-        self._runtime = runtime
-        self._topic = topic
-        self._codec = codec
-        self._label = label
-        self._links: ServerLinks
-        self._opened = self._closed = False
-
-    def open(self, links: ServerLinks) -> None:
-        """Begin to send.
-
-        Args:
-            links: the links to the servers, which have this object as their listener.
-        """
-        self._links = links
-        self._opened = True
-
-    def close(self) -> None:
-        """Send no more; extend it to fail what is pending."""
-        self._closed = True
-
-    def _closed_error(self) -> RequestError:
-        """Return the error of a request that was pending when its client was closed."""
-        error = RequestError(f"{self._label} was closed")
-        error.__cause__ = ClosedError(f"the node {self._runtime.name!r} has been stopped")
-        return error
-
-    def _decode_error(self, link: ServerLink, error: ValueError) -> RequestError:
-        """Return the error of a request whose reply does not fit the codec."""
-        failure = RequestError(f"the reply of {link.peer} does not decode: {error}")
-        failure.__cause__ = error
-        return failure
-
 
 S = TypeVar("S", bound=SenderBase)
 
@@ -70,15 +23,7 @@ S = TypeVar("S", bound=SenderBase)
 class ClientBase(Part, Generic[S]):
     """The base of the request client and the surveyor.
 
-    Args:
-        runtime: the node's runtime.
-        topic: the topic of the reply servers or respondents.
-        make_sender: makes the sender of a topic, with a codec and a label for errors.
-        codec: the codec of requests and replies.
-        on_connect: the user's callback.
-        on_disconnect: the user's callback.
-        own: True to connect to servers of the same node, too.
-        connect: endpoints of plain servers.
+    With `own`, it connects to servers of the same node, too; `connect` are endpoints of plain servers.
     """
 
     _kind: ClassVar[SocketKind]
@@ -91,11 +36,10 @@ class ClientBase(Part, Generic[S]):
         self,
         runtime: Runtime,
         topic: str,
-        make_sender: Callable[[Runtime, str, Codec, str], S],
+        on_connect: Callable[..., Any] | None = None,
         *,
-        codec: Any,
-        on_connect: Callable[..., Any] | None,
-        on_disconnect: Callable[..., Any] | None,
+        codec: Any = None,
+        on_disconnect: Callable[..., Any] | None = None,
         own: bool = True,
         connect: Iterable[str] = (),
     ) -> None:
@@ -105,7 +49,7 @@ class ClientBase(Part, Generic[S]):
         self._codec = resolve_codec(codec)
         self._limit = runtime.sockets.max_message_bytes
         self._gate = Gate(label)
-        self._sender = make_sender(runtime, topic, self._codec, label)
+        self._sender = self._make_sender(label)
         self._links = ServerLinks(
             runtime,
             self._kind,
@@ -126,12 +70,8 @@ class ClientBase(Part, Generic[S]):
 
     def describe(self) -> object:
         """Describe it for the node's description."""
-        return self._description.of(
-            self.stats,
-            topic=self.topic,
-            codec=self._codec.name,
-            links=[link.describe() for link in self._links.all],
-        )
+        links = [link.describe() for link in self._links.all]
+        return self._description.of(self.stats, topic=self.topic, codec=self._codec.name, links=links)
 
     async def ready(self, n: int = 1) -> None:
         """Return when n servers or respondents are connected.
@@ -146,10 +86,8 @@ class ClientBase(Part, Generic[S]):
         self._check_thread()
         await self._gate.wait(n)
 
-    @property
-    def _peers(self) -> list[Advertisement]:
-        """The servers that are connected now."""
-        return [link.peer for link in self._links.connected]
+    def _make_sender(self, label: str) -> S:
+        raise NotImplementedError
 
     def _open(self) -> None:
         self._sender.open(self._links)
@@ -161,16 +99,24 @@ class ClientBase(Part, Generic[S]):
         self._links.close()
         self._sender.close()
 
+    def _on_callers_loop(self, function: Callable[..., None]) -> Callable[..., None]:
+        """Return a function that the node's thread can call to run this one on the loop that runs now."""
+        if get_ident() == self._runtime.owner:
+            return function
+        loop = asyncio.get_running_loop()
+
+        def call(*args: Any) -> None:
+            with suppress(RuntimeError):  # that loop is closed: nothing waits there any more
+                loop.call_soon_threadsafe(function, *args)
+
+        return call
+
     def _settlers(self, future: asyncio.Future[Any]) -> tuple[Callable[[Any], None], Callable[[Any], None]]:
-        """Return functions that set the result or error of a future, from the node's thread."""
+        """Return functions with which the node's thread sets the result or error of a future."""
 
         def settle(method: Callable[[Any], None], value: Any) -> None:
             if not future.done():
                 method(value)
 
-        def settle_there(method: Callable[[Any], None], value: Any) -> None:
-            with suppress(RuntimeError):  # that loop is closed: nothing waits there any more
-                future.get_loop().call_soon_threadsafe(settle, method, value)
-
-        do = settle if get_ident() == self._runtime.owner else settle_there
+        do = self._on_callers_loop(settle)
         return partial(do, future.set_result), partial(do, future.set_exception)

@@ -15,17 +15,7 @@ from colugo.protocol.requests.calls import FLAG_DECLINED, FLAG_ERROR, FLAG_TEXT,
 class ReplySender:
     """The sending side of a reply server or respondent: encodes replies, counts them, and sends them.
 
-    Args:
-        runtime: the node's runtime.
-        codec: the codec of replies.
-        batches: the outgoing replies.
-        may_decline: whether requests are surveys, which can be declined.
-
-    Attributes:
-        may_decline: whether requests are surveys, which can be declined.
-        replies: replies sent, errors and declines included.
-        errors: of those, how many were errors.
-        declined: of those, how many declined a survey.
+    Errors and declines are replies, too. Only surveys can be declined.
     """
 
     def __init__(self, runtime: Runtime, codec: Codec, batches: ReplyBatches, *, may_decline: bool) -> None:

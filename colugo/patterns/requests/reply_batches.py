@@ -31,12 +31,7 @@ class _Backlog:
 class ReplyBatches:
     """Replies on a ROUTER socket: replies to one client in one turn of the loop leave together.
 
-    Args:
-        socket: the server's socket; the server closes it.
-        server: the server's id.
-
-    Attributes:
-        dropped: replies whose client had disconnected or did not read.
+    The server closes the socket.
     """
 
     def __init__(self, socket: zmq.Socket[bytes], server: bytes) -> None:
@@ -52,11 +47,7 @@ class ReplyBatches:
         self.dropped = 0
 
     def open(self, reader: SocketReader) -> None:
-        """Begin to send.
-
-        Args:
-            reader: the reader of the same socket.
-        """
+        """Begin to send on the socket of this reader."""
         self._reader = reader
 
     def close(self) -> None:
@@ -78,12 +69,7 @@ class ReplyBatches:
             self._flush()
 
     def add(self, identity: bytes, call: Call) -> None:
-        """Send a reply to a colugo client: at once if it is the first in a turn of the loop.
-
-        Args:
-            identity: ZeroMQ's identity of the client's connection.
-            call: the reply.
-        """
+        """Send a reply to a colugo client: at once if it is the first in a turn of the loop."""
         calls = self._gathered.get(identity)
         if calls is None:
             self._gathered[identity] = [call]
@@ -94,11 +80,9 @@ class ReplyBatches:
             self._flush()
 
     def send(self, frames: list[bytes], count: int) -> None:
-        """Send a message, or keep it until the client reads; if too many wait, drop the oldest.
+        """Send a message of `count` replies, or keep it until the client reads.
 
-        Args:
-            frames: the identity of the client's connection, then the frames of the message.
-            count: the number of replies in the message.
+        If too many wait, drop the oldest. The first frame is ZeroMQ's identity of the client's connection.
         """
         self._turn.begin()
         identity = frames[0]

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from threading import get_ident
 from typing import Any, get_args
 
@@ -76,14 +75,9 @@ class RequestClient(ClientBase[RequestSender]):
             raise ConfigurationError(
                 f"balance must be one of {', '.join(get_args(Balance))}, not {balance!r}"
             )
+        self._balance: Balance = balance
         super().__init__(
-            runtime,
-            topic,
-            partial(RequestSender, balance=balance),
-            codec=codec,
-            on_connect=on_connect,
-            on_disconnect=on_disconnect,
-            connect=connect,
+            runtime, topic, on_connect, codec=codec, on_disconnect=on_disconnect, connect=connect
         )
         self._handlers_given: tuple[Any, Any, Any] = (None, None, None)
         self._handlers = self._make_handlers(None, None, None)
@@ -92,7 +86,7 @@ class RequestClient(ClientBase[RequestSender]):
     @property
     def servers(self) -> list[Advertisement]:
         """The servers that are connected now."""
-        return self._peers
+        return [link.peer for link in self._links.connected]
 
     @property
     def stats(self) -> RequestClientStats:
@@ -168,6 +162,9 @@ class RequestClient(ClientBase[RequestSender]):
             if not self._runtime.closed:
                 self._runtime.submit(self._sender.cancel, request)
             raise
+
+    def _make_sender(self, label: str) -> RequestSender:
+        return RequestSender(self._runtime, self.topic, self._codec, label, balance=self._balance)
 
     def _make_handlers(
         self,

@@ -12,8 +12,7 @@ from colugo.errors import PeerLostError, RequestError, RequestTimeoutError
 from colugo.net.runtime import Runtime
 from colugo.net.transport.socket_reader import MoreToRead
 from colugo.patterns.pace import FLUSH_AFTER_S, Pace
-from colugo.patterns.requests.client_base import SenderBase
-from colugo.patterns.requests.server_link import ServerLink
+from colugo.patterns.requests.server_links import SenderBase, ServerLink
 from colugo.protocol.codecs import Codec
 from colugo.protocol.error_report import decode_error
 from colugo.protocol.requests.calls import FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
@@ -24,16 +23,7 @@ Balance = Literal["round-robin", "least-outstanding"]
 
 @dataclass(eq=False, slots=True)
 class PendingRequest:
-    """A request that waits for its reply.
-
-    Attributes:
-        payload: the encoded message.
-        text: whether it is text.
-        timeout_ms: its timeout in milliseconds.
-        on_reply: called with the reply.
-        on_error: called instead with the error.
-        number: its correlation number; 0 until it is started.
-    """
+    """A request that waits for its reply; `number`, its correlation number, is 0 until it is started."""
 
     payload: bytes
     text: bool
@@ -46,19 +36,7 @@ class PendingRequest:
 class RequestSender(SenderBase):
     """Sends requests to servers, and settles each with its reply, its timeout or the loss of its server.
 
-    Args:
-        runtime: the node's runtime.
-        topic: the topic.
-        codec: the codec of replies.
-        label: the client's name, for errors.
-        balance: the way to choose a server.
-
-    Attributes:
-        sent: requests started.
-        replies: replies in time, errors included.
-        timeouts: requests that were not answered in time.
-        lost: requests that failed because their server was gone.
-        late: replies that arrived after their request had ended, and were dropped.
+    Its counters are those of `RequestClientStats`.
     """
 
     def __init__(self, runtime: Runtime, topic: str, codec: Codec, label: str, *, balance: Balance) -> None:
@@ -119,7 +97,6 @@ class RequestSender(SenderBase):
         self._dispatch(request.number, request)
 
     def _dispatch(self, number: int, request: PendingRequest) -> None:
-        """Send a request to the next server, or make it wait for one."""
         if self._balance == "round-robin":
             link = self._links.next_in_turn()
         else:

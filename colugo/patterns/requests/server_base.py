@@ -19,13 +19,7 @@ from colugo.protocol.advertisement import SocketKind
 from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description.socket_descriptions import ReplyServerDescription
 from colugo.protocol.frames import ID_BYTES, NO_ID, FrameKind
-from colugo.protocol.requests.calls import (
-    FLAG_REFUSED,
-    FLAG_TEXT,
-    Call,
-    decode_calls,
-    split_envelope,
-)
+from colugo.protocol.requests.calls import FLAG_REFUSED, FLAG_TEXT, Call, decode_calls, split_envelope
 from colugo.protocol.topics import check_topic
 
 _REFUSED_AT_ONCE = 256
@@ -34,15 +28,7 @@ _UNUSED = LifecycleError("a value that is ignored: a callback with two parameter
 
 
 class ServerBase(Part):
-    """The base of the reply server and the respondent.
-
-    Args:
-        runtime: the node's runtime.
-        topic: its topic.
-        callback: called with each request: `callback(message)` or `callback(message, reply)`.
-        codec: the codec of requests and replies.
-        port: TCP port; None for a free one.
-    """
+    """The base of the reply server and the respondent. Without a port, it is bound to a free one."""
 
     _kind: ClassVar[SocketKind]
     """The kind that it is advertised as."""
@@ -107,7 +93,6 @@ class ServerBase(Part):
         )
 
     def _counters(self) -> dict[str, int]:
-        """Return the counters that reply servers and respondents have in common."""
         return {
             "replies": self._sender.replies,
             "errors": self._sender.errors,

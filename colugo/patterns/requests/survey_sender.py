@@ -2,37 +2,82 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, NamedTuple
 
+from colugo.errors import RequestError
 from colugo.net.runtime import Runtime
-from colugo.patterns.requests.client_base import SenderBase
-from colugo.patterns.requests.pending_survey import PendingSurvey
-from colugo.patterns.requests.server_link import ServerLink
-from colugo.patterns.requests.survey import SurveyReply
+from colugo.patterns.requests.server_links import SenderBase, ServerLink
+from colugo.patterns.requests.survey import Survey, SurveyReply
 from colugo.protocol.codecs import Codec
 from colugo.protocol.error_report import decode_error
 from colugo.protocol.requests.calls import FLAG_DECLINED, FLAG_ERROR, FLAG_REFUSED, FLAG_TEXT, Call
 from colugo.protocol.requests.survey_tally import SurveyOutcome, SurveyTally
 
 
+class SurveyCallbacks(NamedTuple):
+    """The callbacks of a survey.
+
+    Attributes:
+        on_reply: called with each answer as it arrives, errors included; None if not needed.
+        on_end: called with the result at the end.
+        on_error: called instead of `on_end` when the surveyor is closed.
+    """
+
+    on_reply: Callable[[SurveyReply], None] | None
+    on_end: Callable[[Survey], None]
+    on_error: Callable[[RequestError], None]
+
+
+@dataclass(eq=False, slots=True)
+class PendingSurvey:
+    """A survey in progress.
+
+    Attributes:
+        quorum: the number of replies that completes the survey; None to wait for all respondents.
+        values: the replies and errors.
+        began: the time when it was sent, in seconds of `time.monotonic`.
+    """
+
+    call: Call
+    timeout_ms: float
+    quorum: int | None
+    callbacks: SurveyCallbacks
+    tally: SurveyTally[ServerLink] = field(default_factory=lambda: SurveyTally(()))
+    values: dict[ServerLink, Any] = field(default_factory=dict)
+    began: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+    ended: bool = False
+
+    def result(self, now: float) -> Survey:
+        """Return the result at the end."""
+        outcomes, values = self.tally.outcomes, self.values
+
+        def having(wanted: SurveyOutcome) -> list[ServerLink]:
+            return [link for link, outcome in outcomes.items() if outcome is wanted]
+
+        return Survey(
+            replies={link.peer: values[link] for link in having(SurveyOutcome.REPLIED)},
+            failed={link.peer: values[link] for link in having(SurveyOutcome.FAILED)},
+            declined=tuple(link.peer for link in having(SurveyOutcome.DECLINED)),
+            silent=tuple(link.peer for link in self.tally.silent),
+            left=tuple(link.peer for link in having(SurveyOutcome.LEFT)),
+            elapsed_ms=1000 * (now - self.began),
+        )
+
+
 class SurveySender(SenderBase):
     """Sends surveys to all respondents, and ends each when it is complete or at its timeout.
 
-    Args:
-        runtime: the node's runtime.
-        topic: the topic.
-        codec: the codec of answers.
-        label: the surveyor's name, for errors.
-
-    Attributes:
-        surveys: surveys begun.
-        outcomes: the number of respondents with each outcome.
-        silent: respondents that had not answered when their survey ended.
-        late: answers that arrived after their survey had ended, and were dropped.
+    Its `outcomes` are the numbers of respondents with each outcome, in all surveys.
     """
 
     def __init__(self, runtime: Runtime, topic: str, codec: Codec, label: str) -> None:
         super().__init__(runtime, topic, codec, label)
         self._in_progress: dict[int, PendingSurvey] = {}
+        self.numbers = count(1)
         self.surveys = self.silent = self.late = 0
         self.outcomes = dict.fromkeys(SurveyOutcome, 0)
 
@@ -125,7 +170,6 @@ class SurveySender(SenderBase):
             return SurveyReply(link.peer, None, self._decode_error(link, error))
 
     def _end(self, pending: PendingSurvey) -> None:
-        """End a survey that is complete, or at its timeout."""
         if pending.ended:
             return
         self.cancel(pending)

@@ -2,20 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from functools import partial
-from itertools import count
 from threading import get_ident
 from typing import Any
 
 from colugo.errors import RequestError
-from colugo.net.runtime import Runtime
 from colugo.patterns.base import check_count, check_size, check_timeout_ms
 from colugo.patterns.callbacks import Handler, optional_handler
 from colugo.patterns.requests.client_base import ClientBase
-from colugo.patterns.requests.pending_survey import PendingSurvey, SurveyCallbacks
 from colugo.patterns.requests.survey import Survey, SurveyorStats, SurveyReply
-from colugo.patterns.requests.survey_sender import SurveySender
+from colugo.patterns.requests.survey_sender import PendingSurvey, SurveyCallbacks, SurveySender
 from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.description.socket_descriptions import SurveyorDescription
 from colugo.protocol.requests.calls import FLAG_TEXT, Call
@@ -33,31 +28,10 @@ class Surveyor(ClientBase[SurveySender]):
     _noun = "surveyor"
     _description = SurveyorDescription
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        topic: str,
-        on_connect: Callable[..., Any] | None = None,
-        *,
-        codec: Any = None,
-        on_disconnect: Callable[..., Any] | None = None,
-        own: bool = True,
-    ) -> None:
-        super().__init__(
-            runtime,
-            topic,
-            SurveySender,
-            codec=codec,
-            on_connect=on_connect,
-            on_disconnect=on_disconnect,
-            own=own,
-        )
-        self._numbers = count(1)
-
     @property
     def respondents(self) -> list[Advertisement]:
         """The respondents that are connected now."""
-        return self._peers
+        return [link.peer for link in self._links.connected]
 
     @property
     def stats(self) -> SurveyorStats:
@@ -122,7 +96,7 @@ class Surveyor(ClientBase[SurveySender]):
             ClosedError: if the node has stopped.
         """
         answers: asyncio.Queue[SurveyReply | Survey | RequestError] = asyncio.Queue()
-        put = partial(self._on_callers_loop(), answers.put_nowait)
+        put = self._on_callers_loop(answers.put_nowait)
         pending = self._submit(message, timeout_ms, quorum, SurveyCallbacks(put, put, put))
         try:
             while not isinstance(answer := await answers.get(), Survey):
@@ -174,17 +148,8 @@ class Surveyor(ClientBase[SurveySender]):
 
         self._submit(message, timeout_ms, quorum, SurveyCallbacks(take, end, lambda _: None))
 
-    def _on_callers_loop(self) -> Callable[..., None]:
-        """Return a function that calls another one on the loop that runs now, from the node's thread."""
-        if get_ident() == self._runtime.owner:
-            return _call
-        loop = asyncio.get_running_loop()
-
-        def call(function: Callable[..., None], *args: Any) -> None:
-            with suppress(RuntimeError):  # that loop is closed: nothing waits there any more
-                loop.call_soon_threadsafe(function, *args)
-
-        return call
+    def _make_sender(self, label: str) -> SurveySender:
+        return SurveySender(self._runtime, self.topic, self._codec, label)
 
     def _submit(
         self, message: Any, timeout_ms: float, quorum: int | None, callbacks: SurveyCallbacks
@@ -195,7 +160,7 @@ class Surveyor(ClientBase[SurveySender]):
         self._check_open()
         payload, text = self._codec.pack(message)
         check_size(payload, self._limit)
-        call = Call(next(self._numbers), FLAG_TEXT if text else 0, bytes(payload))
+        call = Call(next(self._sender.numbers), FLAG_TEXT if text else 0, bytes(payload))
         pending = PendingSurvey(call, timeout_ms, quorum, callbacks)
         if get_ident() == self._runtime.owner:
             self._sender.begin(pending)
@@ -207,7 +172,3 @@ class Surveyor(ClientBase[SurveySender]):
         """End a survey that nothing waits for any more."""
         if not pending.ended and not self._runtime.closed:
             self._runtime.submit(self._sender.cancel, pending)
-
-
-def _call(function: Callable[..., None], *args: Any) -> None:
-    function(*args)
