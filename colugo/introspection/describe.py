@@ -16,11 +16,7 @@ from colugo.protocol.version import __version__
 
 
 def describe(runtime: Runtime) -> NodeDescription:
-    """Describe a node. Call it on the node's thread.
-
-    Args:
-        runtime: the node's runtime.
-    """
+    """Describe a node. Call it on the node's thread."""
     status = runtime.directory_status
     description = NodeDescription(
         name=runtime.name,

@@ -72,18 +72,14 @@ class _NoArguments(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StreamQuestions:
-    """The handlers of questions about streams.
-
-    Args:
-        parts: the node's parts; later changes are seen.
-    """
+    """The handlers of questions about the streams among a node's parts; later changes are seen."""
 
     def __init__(self, parts: Iterable[object]) -> None:
         self._parts = parts
 
     @property
     def handlers(self) -> dict[str, QuestionHandler]:
-        """The handler of each question, which gets its arguments."""
+        """The handler of each question, which gets its arguments. A page is empty after the last message."""
         return {
             STREAM_GROUPS: self._groups,
             STREAMS: self._describe,
@@ -101,12 +97,10 @@ class StreamQuestions:
         return self._stream(asked).exchange_groups(asked.groups)
 
     def _describe(self, arguments: dict[str, Any]) -> Any:
-        """Describe all streams of the node."""
         _read(arguments, _NoArguments)
         return msgspec.to_builtins([stream.describe() for stream in self._streams()])
 
     async def _messages(self, arguments: dict[str, Any]) -> Any:
-        """Return a page of messages; it is empty after the last one."""
         asked = _read(arguments, _Page)
         messages = await self._stream(asked).messages(asked.after, asked.limit)
         return _fitting(Summary(**_common(message)) for message in messages)
@@ -126,7 +120,6 @@ class StreamQuestions:
         return msgspec.to_builtins(whole)
 
     async def _dead(self, arguments: dict[str, Any]) -> Any:
-        """Return a page of dead letters; it is empty after the last one."""
         asked = _read(arguments, _DeadPage)
         letters = await self._stream(asked).dead_letters.find(
             ids=asked.ids,

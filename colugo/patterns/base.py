@@ -12,11 +12,7 @@ _LOG_PERIOD_S = 60.0
 
 
 def check_size(payload: bytes, limit: int) -> None:
-    """Check that a payload is within the limit.
-
-    Raises:
-        MessageTooLargeError: with both sizes in bytes.
-    """
+    """Raise `MessageTooLargeError` if a payload is over the limit in bytes."""
     if len(payload) > limit:
         raise MessageTooLargeError(
             f"the message has {len(payload)} bytes, max_message_bytes is {limit}: "
@@ -25,22 +21,14 @@ def check_size(payload: bytes, limit: int) -> None:
 
 
 def check_count(what: str, value: object) -> int:
-    """Return the value if it is an integer ≥ 1.
-
-    Raises:
-        ConfigurationError: with the name and the value.
-    """
+    """Return the value if it is an integer ≥ 1, else raise `ConfigurationError`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"{what} must be an integer ≥ 1, not {value!r}")
     return value
 
 
 def check_delay_ms(delay_ms: object, *, least: int, what: str = "a delay") -> int | float:
-    """Return the delay if it is a finite number of milliseconds.
-
-    Raises:
-        ConfigurationError: with the name and the value.
-    """
+    """Return the delay if it is a finite number of milliseconds, else raise `ConfigurationError`."""
     if (
         isinstance(delay_ms, bool)
         or not isinstance(delay_ms, int | float)
@@ -51,11 +39,7 @@ def check_delay_ms(delay_ms: object, *, least: int, what: str = "a delay") -> in
 
 
 def check_timeout_ms(timeout_ms: object) -> None:
-    """Check a timeout. Infinity is valid; an int too large for a float is not.
-
-    Raises:
-        ConfigurationError: with the value.
-    """
+    """Raise `ConfigurationError` unless a timeout is > 0. Infinity is valid, an int beyond floats is not."""
     if (
         isinstance(timeout_ms, bool)
         or not isinstance(timeout_ms, int | float)
@@ -66,22 +50,14 @@ def check_timeout_ms(timeout_ms: object) -> None:
 
 
 def as_endpoints(connect: Iterable[str]) -> list[str]:
-    """Return the endpoints of a `connect=` argument as a list.
-
-    Raises:
-        ConfigurationError: if the argument is a single str.
-    """
+    """Return the endpoints of a `connect=` argument as a list; raise `ConfigurationError` if it is a str."""
     if isinstance(connect, str):
         raise ConfigurationError(f"connect= takes a list of endpoints, not the str {connect!r}")
     return list(connect)
 
 
 class Part:
-    """The base of a node's parts, such as publishers and timers: closed with the node, or earlier.
-
-    Args:
-        runtime: the node's runtime.
-    """
+    """The base of a node's parts, such as publishers and timers: closed with the node, or earlier."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -136,9 +112,6 @@ class ThrottledWarnings:
     """Warnings about messages of peers: at most one a minute for each subject.
 
     Each warning gives the number of those that were suppressed before it.
-
-    Args:
-        runtime: the node's runtime.
     """
 
     def __init__(self, runtime: Runtime) -> None:

@@ -32,15 +32,11 @@ class Handler:
     inspected once. An exception is logged with its traceback and counted in the node's `callback_errors`.
 
     Args:
-        runtime: the node's runtime.
-        callback: a plain or a coroutine function.
-        label: its name in the log, such as `on_connect of lab.temperature`.
+        label: the callback's name in the log, such as `on_connect of lab.temperature`.
         least: the fewest arguments that it may take.
         most: the most arguments that it can get.
 
     Attributes:
-        callback: the callback, as given.
-        label: the label, as given.
         count: the number of arguments that the callback gets.
 
     Raises:
@@ -96,12 +92,7 @@ class Handler:
             self.failed(error)
 
     def failed(self, error: BaseException, at: str = "") -> None:
-        """Log and count an exception that the callback raised.
-
-        Args:
-            error: the exception.
-            at: the arguments of the call, for the log, such as `" at message 17"`.
-        """
+        """Log and count an exception of the callback; `at` describes the call, as in `" at message 17"`."""
         self._runtime.count_callback_error()
         self._runtime.logger.log(logging.ERROR, "%s raised%s", self.label, at, exc_info=error)
 
@@ -128,14 +119,8 @@ def optional_handler(
 def count_parameters(callback: Callable[..., Any], label: str, least: int, most: int) -> int:
     """Count the arguments that a callback gets: one for each parameter without a default.
 
-    Args:
-        callback: the function.
-        label: its name, for the error.
-        least: the fewest arguments that it may take.
-        most: the most arguments that it can get.
-
     Raises:
-        ConfigurationError: if it takes another number of arguments.
+        ConfigurationError: if it takes fewer than `least` or more than `most` arguments; names the label.
     """
     if isinstance(callback, (FunctionType, MethodType)):
         code = callback.__code__
@@ -151,22 +136,11 @@ def _count_by_signature(callback: Callable[..., Any], label: str, least: int, mo
         parameters = inspect.signature(callback).parameters.values()
     except ValueError:  # a builtin without a signature
         return least
-    positional = [
-        parameter
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    required = sum(parameter.default is parameter.empty for parameter in positional)
-    capacity = (
-        most
-        if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
-        else len(positional)
-    )
-    keywords = [
-        parameter.name
-        for parameter in parameters
-        if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
-    ]
+    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    required = sum(one.default is one.empty for one in positional)
+    unlimited = any(one.kind is one.VAR_POSITIONAL for one in parameters)
+    capacity = most if unlimited else len(positional)
+    keywords = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.default is one.empty]
     if keywords:
         raise ConfigurationError(
             f"{label} is called without keywords; {callback!r} needs {', '.join(keywords)}"

@@ -6,11 +6,7 @@ from colugo.errors import ClosedError
 
 
 class Gate:
-    """A count, and the coroutines that wait until it is reached.
-
-    Args:
-        label: the owner's name, for the error of coroutines that wait when it closes.
-    """
+    """A count, and the coroutines that wait until it is reached; the label names its owner in errors."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -33,11 +29,7 @@ class Gate:
             self._waiting = [entry for entry in self._waiting if not entry[1].done()]
 
     async def wait(self, count: int) -> None:
-        """Return when the count is at least this.
-
-        Raises:
-            ClosedError: if the gate is closed, or is closed meanwhile.
-        """
+        """Return when the count is at least this; raise `ClosedError` if the gate is, or is then, closed."""
         if self._closed:
             raise ClosedError(f"{self._label} is closed")
         if self._count < count:

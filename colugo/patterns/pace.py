@@ -16,10 +16,6 @@ _MAX_SIZE = 256
 class Pace:
     """The pace of a callback: learned from the time that it takes. One that blocks the loop is logged.
 
-    Args:
-        label: the callback's name in the log.
-        logger: the node's logger.
-
     Attributes:
         size: the number of messages to pass to the callback in one turn of the loop.
     """
@@ -33,13 +29,7 @@ class Pace:
         self.size = 1
 
     def record(self, seconds: float, count: int, callback: Callable[..., Any] | None = None) -> None:
-        """Adapt to the duration of calls.
-
-        Args:
-            seconds: the duration.
-            count: the number of messages.
-            callback: the callback of the last one.
-        """
+        """Adapt to the duration of calls with `count` messages; `callback` was called with the last one."""
         if seconds < FLUSH_AFTER_S:
             if count >= self.size:
                 self.size = min(2 * self.size, _MAX_SIZE)

@@ -31,16 +31,9 @@ class KnownSocket(msgspec.Struct, frozen=True):
     """A socket that a node knows from its advertisement.
 
     Attributes:
-        socket_id: its id.
         kind: its kind, as in the TXT record.
-        topic: its topic.
         node: name of its node.
-        node_id: UUID of its node.
-        addresses: its IP addresses.
-        port: its TCP port.
-        realm: the realm of its node.
         codec: the codec's name, cut to the TXT record's 32 bytes.
-        host_id: the id of its host.
     """
 
     socket_id: str
@@ -56,12 +49,7 @@ class KnownSocket(msgspec.Struct, frozen=True):
 
 
 class PeerDescription(msgspec.Struct):
-    """A peer that was given by its address.
-
-    Attributes:
-        address: the address, as it was given.
-        state: `linked`, `not linked`, or `this node itself`.
-    """
+    """A peer that was given by its address; its state is `linked`, `not linked`, or `this node itself`."""
 
     address: str
     state: str
@@ -76,28 +64,12 @@ class NodeDescription(msgspec.Struct):
     """A node and all that is on it.
 
     Attributes:
-        name: the node's name.
-        uuid: its identity, 32 digits.
-        realm: its realm.
         scope: its scope, as it was given.
-        addresses: the IP addresses that it uses.
-        version: its version of colugo.
         wire_version: its version of the wire format.
         host_id: the same for nodes that share a network and its files.
-        host_name: the machine's name.
-        pid: the id of its process.
         time_ns: its wall clock, nanoseconds since 1970.
-        mdns: whether it uses mDNS.
         peers: peers that were given by their address.
         callback_errors: callbacks that have raised.
-        publishers: its publishers.
-        subscribers: its subscribers.
-        reply_servers: its reply servers.
-        request_clients: its request clients.
-        respondents: its respondents.
-        surveyors: its surveyors.
-        streams: its streams.
-        consumers: its consumers.
         known: the sockets that it knows in its realm, its own included.
         ignored: mDNS records it does not understand: name and reason.
         other_realms: the number of sockets of other realms that it knows.
@@ -155,26 +127,18 @@ def to_plain(description: NodeDescription) -> Any:
 
 
 def from_plain(data: Any) -> NodeDescription:
-    """Read and check the description of another node.
-
-    Raises:
-        DecodeError: if it is not a valid description; names the field.
-    """
+    """Read and check the description of another node; raise a `DecodeError` that names the invalid field."""
     try:
         description = msgspec.convert(data, NodeDescription)
         check_name(description.name)
         check_realm(description.realm)
         for known in description.known:
-            _check_known(known)
+            check_topic(known.topic)
+            check_realm(known.realm)
+            for address in known.addresses:
+                ipaddress.ip_address(address)
         for part in description.parts:
             part.check()
     except (msgspec.ValidationError, ValueError) as error:
         raise DecodeError(f"not a description of a node: {error}") from error
     return description
-
-
-def _check_known(known: KnownSocket) -> None:
-    check_topic(known.topic)
-    check_realm(known.realm)
-    for address in known.addresses:
-        ipaddress.ip_address(address)

@@ -20,10 +20,7 @@ class StatsDescription(msgspec.Struct):
         """Build a description from stats.
 
         A mapping among the stats, such as `by_publisher`, is left out: `links` has its counters.
-
-        Args:
-            stats: the dataclass; the description must have each of its fields.
-            more: the fields that only the description has.
+        The description must have each other field of the stats; `more` are those that only it has.
         """
         for field in fields(stats):
             value = getattr(stats, field.name)
@@ -33,11 +30,7 @@ class StatsDescription(msgspec.Struct):
 
 
 class PartDescription(StatsDescription):
-    """A part of a node.
-
-    Attributes:
-        topic: its topic.
-    """
+    """A part of a node."""
 
     topic: str
 
@@ -45,22 +38,12 @@ class PartDescription(StatsDescription):
     """The name of the list in a `NodeDescription` that parts of this kind are in."""
 
     def check(self) -> None:
-        """Check the topic.
-
-        Raises:
-            TopicError: if it is not valid.
-        """
+        """Raise `TopicError` if the topic is invalid."""
         check_topic(self.topic)
 
 
 class BoundDescription(PartDescription):
-    """A socket that others connect to.
-
-    Attributes:
-        socket_id: its id, as in its advertisement.
-        codec: the codec's full name.
-        endpoints: where it is bound.
-    """
+    """A socket that others connect to, with its id as in its advertisement, and its codec's full name."""
 
     socket_id: str
     codec: str = "plain"
@@ -74,15 +57,10 @@ class LinkDescription(msgspec.Struct):
         socket_id: of the other side; zeros for a plain ZeroMQ socket given by its address.
         node: name of the other side's node, or the address that was given.
         topic: the other side's; empty for one given by its address.
-        endpoint: where it is.
         connected: whether it has answered and not been lost since.
         since_ms: for how long that has been so.
-        received: messages that have arrived over it.
-        lost: messages that will not arrive.
-        conflated: messages that a newer one has replaced, because the publisher conflates.
-        duplicates: messages that arrived again, and were left out.
-        undecodable: messages that did not fit the codec.
-        last_error: of the last one that did not.
+        received: messages that have arrived over it; the other counters are those of `SubscriptionStats`.
+        last_error: of the last message that did not fit the codec.
     """
 
     socket_id: str
@@ -100,13 +78,7 @@ class LinkDescription(msgspec.Struct):
 
 
 class ConnectingDescription(PartDescription, kw_only=True):
-    """A part that connects to sockets of others.
-
-    Attributes:
-        codec: the codec's full name.
-        malformed: frames that were not of the wire format.
-        links: its connections.
-    """
+    """A part that connects to sockets of others, with its codec's full name."""
 
     codec: str = "plain"
     malformed: int = 0
@@ -117,7 +89,6 @@ class ReaderDescription(msgspec.Struct):
     """A subscriber as its publisher sees it.
 
     Attributes:
-        reader: the subscriber's id.
         behind: whether nothing is sent to it until it has caught up.
         skipped: messages that were not sent to it since it fell behind.
         unhandled: segments of the stream that it has credit for and has not handled.
@@ -135,8 +106,6 @@ class PublisherDescription(BoundDescription):
     """A publisher, with the counters of `PublisherStats`.
 
     Attributes:
-        framing: `colugo` or `raw`.
-        flow: `drop` or `wait`.
         conflate: whether a reader that does not keep up gets only the newest message.
         readers: the connected readers, except plain ZeroMQ readers, of which nothing is known.
     """
@@ -178,11 +147,7 @@ class SubscriberDescription(ConnectingDescription):
     duplicates: int = 0
 
     def check(self) -> None:
-        """Check the topic or pattern.
-
-        Raises:
-            TopicError: if it is not valid.
-        """
+        """Raise `TopicError` if the topic or pattern is invalid."""
         TopicPattern(self.topic)
 
 

@@ -17,13 +17,10 @@ class Summary(msgspec.Struct):
     """A message of a stream in a list.
 
     Attributes:
-        id: its id.
-        key: its key.
         headers: its headers as JSON, with bytes as base64.
         size: the size of its payload in bytes.
         sent_ns: the time when it was sent, in nanoseconds since 1970.
         preview: the first 200 characters of the payload if it is text, else its first 100 bytes, hexadecimal.
-        text: whether the payload is text.
         group: the only group that it is for; empty for all.
     """
 
@@ -55,7 +52,6 @@ class Whole(LetterSummary):
     """A message or dead letter with its payload, or a part of the payload.
 
     Attributes:
-        dead: whether it is a dead letter.
         traceback: the traceback of the callback's exception; empty if the callback has not raised one.
         offset: the offset of the part, in bytes.
         base64: the part.
@@ -68,11 +64,7 @@ class Whole(LetterSummary):
 
     @property
     def part(self) -> bytes:
-        """The bytes of the part.
-
-        Raises:
-            ValueError: if it is not base64.
-        """
+        """The bytes of the part; raises `ValueError` if it is not base64."""
         return base64.b64decode(self.base64, validate=True)
 
 

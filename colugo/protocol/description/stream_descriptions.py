@@ -31,11 +31,6 @@ class StreamDescription(BoundDescription):
         stream_id: the beginning of its messages' ids; it stays as long as the store is there.
         store: path of its file; empty if it keeps messages in memory only.
         ack: `all` or `any`: the groups that must acknowledge a message before it is let go.
-        groups: the groups that it knows.
-        delivered: messages delivered to a consumer, each delivery counted.
-        redelivered: of those, how many not for the first time.
-        acknowledged: acknowledgements of consumers.
-        dead_lettered: messages that have become dead letters since it was made.
     """
 
     tag = "streams"
@@ -70,7 +65,6 @@ class ConsumerDescription(ConnectingDescription):
     """A consumer, with the counters of `ConsumerStats`.
 
     Attributes:
-        group: the group that it is a member of.
         bindings: patterns of the keys that the group gets.
         prefetch: messages that it may have at a time without having acknowledged them.
     """

@@ -25,9 +25,8 @@ class Call(NamedTuple):
     """One request or reply within a batch.
 
     Attributes:
-        correlation: the correlation number, chosen by the client.
+        correlation: the number of the request, chosen by the client.
         flags: FLAG_TEXT, and on replies FLAG_ERROR, FLAG_REFUSED or FLAG_DECLINED.
-        payload: the encoded message.
     """
 
     correlation: int
@@ -39,9 +38,7 @@ class Calls(NamedTuple):
     """A decoded batch of requests or replies.
 
     Attributes:
-        kind: REQUEST or REPLY.
         server: id of the server that it is for or from; NO_ID if the client does not know the id.
-        calls: the requests or replies.
     """
 
     kind: int
@@ -58,24 +55,13 @@ def encode_calls(kind: int, server: bytes, calls: list[Call]) -> bytes:
         return header + payload
     payloads = list(map(_payload, calls))
     numbers = struct.pack(
-        f"<{count}Q{count}I{count}B",
-        *map(_correlation, calls),
-        *map(len, payloads),
-        *map(_flags, calls),
+        f"<{count}Q{count}I{count}B", *map(_correlation, calls), *map(len, payloads), *map(_flags, calls)
     )
     return b"".join([_HEADER.pack(MAGIC, 0, VERSION, kind, server, count), numbers, *payloads])
 
 
 def decode_calls(frame: bytes, kind: int) -> Calls:
-    """Read the frame of a batch of requests or replies.
-
-    Args:
-        frame: the received bytes.
-        kind: the kind that is accepted, REQUEST or REPLY.
-
-    Raises:
-        FrameError: if the frame is malformed, of another kind, or of another version.
-    """
+    """Read the frame of a batch; raise `FrameError` if it is malformed, or of another kind or version."""
     try:
         magic, reserved, version, got, server, count = _HEADER.unpack_from(frame)
     except struct.error:

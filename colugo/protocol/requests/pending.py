@@ -12,10 +12,7 @@ _SLACK = 4096
 
 
 class PendingRequests(Generic[T]):
-    """The table of requests in flight, with one heap of deadlines.
-
-    Times are seconds of a monotonic clock.
-    """
+    """The table of requests in flight, with one heap of deadlines in seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._requests: dict[int, tuple[T, Hashable]] = {}

@@ -17,12 +17,7 @@ class SurveyOutcome(Enum):
 
 
 class SurveyTally(Generic[P]):
-    """The outcomes of one survey: each respondent has one outcome, or is silent.
-
-    Args:
-        asked: the respondents.
-        quorum: the number of replies that completes the survey; None to wait for all respondents.
-    """
+    """The outcomes of one survey: each respondent has one, or is silent. A quorum of replies completes it."""
 
     def __init__(self, asked: Iterable[P], quorum: int | None = None) -> None:
         self._silent = dict.fromkeys(asked)
