@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Hashable, Iterable
+from typing import Any, get_args
 
 from colugo.errors import ClosedError, ConfigurationError, LifecycleError, MessageTooLargeError
 from colugo.net.runtime import Runtime
@@ -25,6 +26,17 @@ def check_count(what: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"{what} must be an integer ≥ 1, not {value!r}")
     return value
+
+
+def check_choice(what: str, value: object, choices: Any) -> None:
+    """Check that a value is one of those of a `Literal` type.
+
+    Raises:
+        ConfigurationError: with the name, the value and the choices.
+    """
+    if value not in get_args(choices):
+        known = " or ".join(map(repr, get_args(choices)))
+        raise ConfigurationError(f"{what} must be {known}, not {value!r}")
 
 
 def check_delay_ms(delay_ms: object, *, least: int, what: str = "a delay") -> int | float:

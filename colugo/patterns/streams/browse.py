@@ -77,14 +77,7 @@ class MessageBrowser:
 
 
 async def reading(read: Any) -> Any:
-    """Return the result of a store's method.
-
-    Args:
-        read: the method, called with the function that takes the result.
-
-    Raises:
-        StoreError: if the store fails.
-    """
+    """Return what a store's method passes to its callback, the argument of `read`; raise its StoreError."""
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def done(result: Any) -> None:

@@ -58,12 +58,6 @@ class DeadLetters:
 
     All methods take the same filters: `ids` of messages, the name of a `group`, and a pattern of keys (`*`
     matches one word, `#` any number of words, words divided by `.`). A letter must match all that are given.
-
-    Args:
-        scheduler: the stream's.
-        store: the stream's.
-        codec: the stream's.
-        logger: the node's.
     """
 
     def __init__(

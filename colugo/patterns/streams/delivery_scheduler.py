@@ -1,7 +1,7 @@
 """The scheduling of a stream's deliveries: from the sender, by way of the store, to the consumers."""
 
 import asyncio
-from collections.abc import Callable
+from collections import defaultdict
 from functools import partial
 from typing import Protocol
 
@@ -12,17 +12,14 @@ from colugo.patterns.streams.group import Deliveries, Ranges, StreamGroup
 from colugo.patterns.streams.groups import Groups
 from colugo.patterns.streams.intake import StreamLimits
 from colugo.patterns.streams.journal import Journal
-from colugo.patterns.streams.read_ahead import ReadAhead
 from colugo.patterns.streams.retention import AckPolicy
-from colugo.patterns.streams.tail import Tail
 from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
-from colugo.protocol.streams.settlements import BY_RULES, Failure, Settlement
+from colugo.protocol.streams.settlements import BY_RULES, Failure, Settle, Settlement, SettlementOutcome
 from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.store import CommitOutcome, OpenedStore, Store, Transaction
 
 _RECORD_IN_FLIGHT_S = 0.2
 _FINISH_S = 5.0
-
 _NO_REASON = Failure("nack")
 
 
@@ -61,14 +58,11 @@ class DeliveryScheduler:
         self.stream_id = opened.stream_id
         self.journal = Journal(runtime, store, opened, limits=limits, listener=self)
         self.intake = self.journal.intake
-        tail = Tail(opened.last_seq)
         self.groups = Groups(
-            runtime, self.journal, opened, ack=ack, rules=rules, tail=tail, schedule=self._schedule
+            runtime, store, opened, self.journal, ack=ack, rules=rules, schedule=self._schedule
         )
         self._retention = self.groups.retention
-        self._read_ahead = ReadAhead(
-            runtime, store, self.journal, self.groups, tail=tail, schedule=self._schedule
-        )
+        self._read_ahead = self.groups.read_ahead
         self.dropped = self.expired = self.unknown = 0
         self._scheduled: dict[StreamGroup, None] = {}
         """Groups that may have something to deliver."""
@@ -88,11 +82,7 @@ class DeliveryScheduler:
             self._turn.begin()
 
     def open(self, transport: DeliveryTransport) -> None:
-        """Begin to write and deliver; on the loop.
-
-        Args:
-            transport: sends the messages.
-        """
+        """Begin to write and deliver; on the loop."""
         self._transport = transport
         self.groups.open()
         if self.intake.limits.max_age_ms is not None:
@@ -104,11 +94,7 @@ class DeliveryScheduler:
         self._quiet = True
 
     async def finish(self, wait_s: float) -> None:
-        """Wait for acknowledgements of messages in flight, and until all changes have been written.
-
-        Args:
-            wait_s: the longest time to wait for acknowledgements, seconds.
-        """
+        """Wait `wait_s` at most for acknowledgements, and until all changes have been written."""
         until = self._now() + wait_s
         while self._now() < until and any(group.queue.in_flight for group in self.groups.known.values()):
             await self.journal.next_write(until)
@@ -124,7 +110,6 @@ class DeliveryScheduler:
         for timer in (self._timer, self._in_flight_timer, self._age_timer):
             if timer is not None:
                 timer.cancel()
-        self._read_ahead.close()
         self.groups.close()
         self.journal.close(error)
 
@@ -132,6 +117,30 @@ class DeliveryScheduler:
         """Deliver to a consumer again that had been silent."""
         if group.queue.mark_alive(identity):
             self._schedule(group)
+
+    def settle(self, group: StreamGroup, identity: bytes, settle: Settle, node: str) -> None:
+        """Take settlements of a consumer, which is at that node."""
+        if settle.stream_id != self.stream_id:
+            self.unknown += len(settle.ranges) + len(settle.others)
+            return
+        if settle.ranges:
+            self.acknowledge(group, settle.ranges)
+        if settle.others:
+            self._settle_others(group, identity, settle, node)
+
+    def _settle_others(self, group: StreamGroup, identity: bytes, settle: Settle, node: str) -> None:
+        seqs: dict[SettlementOutcome, list[int]] = defaultdict(list)
+        for other in settle.others:
+            if other.outcome is SettlementOutcome.NACK:
+                self.nack(group, identity, other)
+            else:
+                seqs[other.outcome].append(other.seq)
+        if working := seqs[SettlementOutcome.WORKING]:
+            self.extend_deadlines(group, identity, working)
+        if returned := seqs[SettlementOutcome.RETURN]:
+            self.requeue(group, identity, returned)
+        if abandoned := seqs[SettlementOutcome.ABANDONED]:
+            self._abandon(group, identity, abandoned, node)
 
     def acknowledge(self, group: StreamGroup, ranges: Ranges) -> None:
         """Take the acknowledgement of messages."""
@@ -163,31 +172,16 @@ class DeliveryScheduler:
         self.unknown += group.queue.requeue(identity, seqs)
         self._schedule(group)
 
-    def abandon(self, group: StreamGroup, identity: bytes, seqs: list[int], reason: str) -> None:
-        """Redeliver messages that the consumer has begun and will not finish.
-
-        Args:
-            group: of the consumer.
-            identity: of its connection.
-            seqs: numbers of the messages.
-            reason: for dead letters.
-        """
-        unknown, dead = group.queue.abandon(identity, seqs, reason)
-        self.unknown += unknown
-        self._retention.dead_letter(group, dead)
-        self._schedule(group)
-
     def extend_deadlines(self, group: StreamGroup, identity: bytes, seqs: list[int]) -> None:
         """Restart the acknowledgement timeouts of messages."""
         self.unknown += group.queue.extend_deadlines(identity, seqs, self._now())
 
-    def count_unknown(self, count: int) -> None:
-        """Count settlements that are meant for another stream."""
-        self.unknown += count
-
-    def on_pending(self) -> None:
-        """See `JournalListener`."""
-        self.wake()
+    def _abandon(self, group: StreamGroup, identity: bytes, seqs: list[int], node: str) -> None:
+        reason = f"the consumer left before its callback ended (node {node})"
+        unknown, dead = group.queue.abandon(identity, seqs, reason)
+        self.unknown += unknown
+        self._retention.dead_letter(group, dead)
+        self._schedule(group)
 
     def on_inserting(self, messages: list[StreamMessage]) -> None:
         """See `JournalListener`."""
@@ -212,7 +206,6 @@ class DeliveryScheduler:
             self._deliver_scheduled(self._transport)  # before senders wake and send more
 
     def _schedule(self, group: StreamGroup) -> None:
-        """Deliver to a group at the end of this turn of the loop."""
         self._scheduled[group] = None
         self.wake()
 
@@ -227,7 +220,7 @@ class DeliveryScheduler:
     def _deliver_scheduled(self, transport: DeliveryTransport) -> None:
         scheduled, self._scheduled = self._scheduled, {}
         for group in scheduled:
-            if self.groups.has(group):
+            if self._retention.has(group):
                 self._timed[group] = None
                 if group.present and not self._quiet:
                     self._deliver(group, transport)
@@ -242,7 +235,7 @@ class DeliveryScheduler:
             self.journal.record_attempts(group.hold(redeliveries))
             self.journal.after_commit(partial(self._redeliver, group, redeliveries))
         if self._in_flight_timer is None and group.queue.in_flight:
-            self._in_flight_timer = self._later(_RECORD_IN_FLIGHT_S, self._record_in_flight)
+            self._record_in_flight_later()
 
     def _redeliver(self, group: StreamGroup, redeliveries: Deliveries) -> None:
         """Send redeliveries whose attempts have been stored, so that they count whatever happens."""
@@ -255,7 +248,7 @@ class DeliveryScheduler:
     def _set_timer(self) -> None:
         due = None
         for group in list(self._timed):
-            first = group.queue.next_due() if self.groups.has(group) else None
+            first = group.queue.next_due() if self._retention.has(group) else None
             if first is None:
                 del self._timed[group]
             elif due is None or first < due:
@@ -271,7 +264,7 @@ class DeliveryScheduler:
     def _expire(self) -> None:
         self._timer = None
         assert self._transport is not None, "a timer fired after close()"
-        for group in filter(self.groups.has, list(self._timed)):
+        for group in filter(self._retention.has, list(self._timed)):
             dead, silent = group.expire(self._now())
             self._retention.dead_letter(group, dead)
             for member in silent:
@@ -286,18 +279,19 @@ class DeliveryScheduler:
             if group.update_in_flight():
                 self.journal.mark_dirty(group)
         if any(group.queue.in_flight for group in self.groups.present):
-            self._in_flight_timer = self._later(_RECORD_IN_FLIGHT_S, self._record_in_flight)
+            self._record_in_flight_later()
         self.journal.write()
+
+    def _record_in_flight_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._in_flight_timer = loop.call_later(_RECORD_IN_FLIGHT_S, self._record_in_flight)
 
     def _trim_later(self, max_age_ms: int) -> None:
         def trim() -> None:
             self.journal.trim_old()
             self._trim_later(max_age_ms)
 
-        self._age_timer = self._later(min(1.0, max_age_ms / 2000), trim)
-
-    def _later(self, delay_s: float, action: Callable[[], None]) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(delay_s, action)
+        self._age_timer = asyncio.get_running_loop().call_later(min(1.0, max_age_ms / 2000), trim)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -32,9 +32,6 @@ class GroupNews(msgspec.Struct, frozen=True):
     """A durable group as streams exchange it; JSON.
 
     Attributes:
-        name: of the group.
-        bindings: patterns of the keys that it receives.
-        forgotten: True if it has been retired.
         changed_ms: the time of the last change, milliseconds since 1970.
     """
 
@@ -90,12 +87,7 @@ class StreamGossip:
         return plain
 
     def merge(self, news: Any) -> None:
-        """Merge the groups of another stream into those of this one.
-
-        Raises:
-            FrameError: if they cannot be decoded.
-            ConfigurationError: if a name or binding is not valid.
-        """
+        """Merge the groups of another stream into those of this one; raise if they are not valid."""
         try:
             groups = msgspec.convert(news, list[GroupNews])
         except msgspec.ValidationError as error:
@@ -168,22 +160,15 @@ class StreamGossip:
             failures += 1
             if failures == _WARN_AT:
                 self._runtime.logger.warning(
-                    "%s and this stream cannot exchange their consumer groups: %s",
-                    peer,
-                    error,
+                    "%s and this stream cannot exchange their consumer groups: %s", peer, error
                 )
             await asyncio.sleep(min(_PAUSE_S * failures, _LONGEST_PAUSE_S))
 
     async def _exchange(self, peer: Advertisement) -> ColugoError | None:
         """Send the groups of this stream and merge the answer; return the error if that fails."""
         error = ColugoError("the endpoint of its node is not known")
-        endpoints = [
-            endpoint
-            for node in self._runtime.registry.nodes
-            if node.node_id == peer.node_id
-            for endpoint in node.endpoints
-        ]
-        for endpoint in endpoints:
+        nodes = [node for node in self._runtime.registry.nodes if node.node_id == peer.node_id]
+        for endpoint in [endpoint for node in nodes for endpoint in node.endpoints]:
             try:
                 for part in _parts(self.groups()):
                     arguments = {"topic": self._topic, "socket": peer.socket_id.hex(), "groups": part}

@@ -16,21 +16,16 @@ _LEAST_WINDOW = 2048
 _group = attrgetter("group")
 
 Ranges = list[tuple[int, int]]
+Taken = tuple[Ranges, list[StreamMessage], list[ExhaustedMessage]]
 Deliveries = list[tuple[GroupMember, list[QueuedMessage]]]
 
 
 class StreamGroup:
     """A consumer group: the messages that it is done with, and those that are ready for its members.
 
-    Args:
-        record: the group as the store has it.
-        rules: limits and times of deliveries.
-        attempts: stored numbers of attempts, by sequence number.
-
     Attributes:
         offered: the highest number that members may have received; persisted before delivery, so that after
             a crash messages up to it are flagged as redelivered.
-        stored_offered: the value of `offered` in the store.
         cursor: the number up to which all messages have been offered to the queue, or are done.
         epoch: the number of times the cursor has been moved back.
         stored_attempts: numbers of messages whose attempts are in the store.
@@ -113,11 +108,7 @@ class StreamGroup:
         self.durable = True
 
     def set_changed(self, changed_ms: int) -> None:
-        """Set the time of the last change, which decides between the records of two streams.
-
-        Args:
-            changed_ms: milliseconds since 1970.
-        """
+        """Set the time of the last change, which decides between the records of two streams."""
         self.changed_ms = changed_ms
 
     def wants(self, message: StreamMessage) -> bool:
@@ -127,24 +118,14 @@ class StreamGroup:
         return self._history.wants(message.seq, message.key)
 
     def bind(self, patterns: Iterable[str], last: int) -> bool:
-        """Replace the bindings.
-
-        Args:
-            patterns: the new ones.
-            last: the number of the last message that the bindings before apply to; 0 for none.
-
-        Returns:
-            True if they differ from those before.
-        """
+        """Replace the bindings; return True if they differ. Those before apply to messages up to `last`."""
         return self._history.change(patterns, last)
 
     def restart(self, deleted: Ranges) -> None:
         """Match all messages of the stream again, against the present bindings.
 
-        Messages in flight, and queued ones that still match, stay as they are.
-
-        Args:
-            deleted: numbers that the stream no longer keeps, though the store may still have them.
+        Messages in flight, and queued ones that still match, stay as they are. The stream no longer keeps
+        those in `deleted`, though the store may still have them.
         """
         self._unbound = {seq for seq, entry in self.queue.messages.items() if not self.wants(entry.message)}
         self.drop_unbound()
@@ -167,15 +148,7 @@ class StreamGroup:
         self.queue.rejoin(identity, begun)
 
     def leave(self, identity: bytes, reason: str) -> list[ExhaustedMessage]:
-        """Remove a member and redeliver its messages.
-
-        Args:
-            identity: its connection.
-            reason: for dead letters.
-
-        Returns:
-            The messages that become dead letters.
-        """
+        """Remove a member and redeliver its messages; return those that become dead letters."""
         self._cancel_held(identity)
         return self.queue.leave(identity, reason)
 
@@ -205,13 +178,8 @@ class StreamGroup:
         cursor, self.cursor = self.cursor, max(self.cursor, seq)
         return [(cursor + 1, self.cursor)] if self.cursor > cursor else []
 
-    def take(
-        self, messages: list[StreamMessage]
-    ) -> tuple[Ranges, list[StreamMessage], list[ExhaustedMessage]]:
-        """Queue the messages that follow the cursor.
-
-        Args:
-            messages: in the order of their numbers.
+    def take(self, messages: list[StreamMessage]) -> Taken:
+        """Queue the messages that follow the cursor, in the order of their numbers.
 
         Returns:
             The numbers that are not for this group or no longer exist; the existing messages among them; and
@@ -232,9 +200,7 @@ class StreamGroup:
         self._history.finish(self.done.floor)
         return taken
 
-    def _take_each(
-        self, messages: list[StreamMessage], cursor: int
-    ) -> tuple[Ranges, list[StreamMessage], list[ExhaustedMessage]]:
+    def _take_each(self, messages: list[StreamMessage], cursor: int) -> Taken:
         skipped: Ranges = []
         unwanted: list[StreamMessage] = []
         dead: list[ExhaustedMessage] = []
@@ -266,9 +232,6 @@ class StreamGroup:
     def assign(self, now: float) -> tuple[Deliveries, Deliveries]:
         """Choose the messages that members receive now.
 
-        Args:
-            now: seconds.
-
         Returns:
             First deliveries, which are counted; and redeliveries, to be given to `hold`.
         """
@@ -284,11 +247,7 @@ class StreamGroup:
         return first, redeliveries
 
     def hold(self, redeliveries: Deliveries) -> list[tuple[str, int, int]]:
-        """Hold redeliveries until their attempts have been stored.
-
-        Returns:
-            The attempts to store: group, sequence number and number of attempts.
-        """
+        """Hold redeliveries until their attempts (group, sequence number, number) have been stored."""
         attempts = []
         for member, entries in redeliveries:
             for entry in entries:
@@ -315,9 +274,6 @@ class StreamGroup:
     def expire(self, now: float) -> tuple[list[ExhaustedMessage], list[GroupMember]]:
         """Take back messages whose acknowledgement timeout is over; it does not run for held redeliveries.
 
-        Args:
-            now: seconds.
-
         Returns:
             The messages that become dead letters, and the members that have become silent.
         """
@@ -326,11 +282,7 @@ class StreamGroup:
         return self.queue.expire(now)
 
     def acknowledge(self, ranges: Ranges) -> tuple[list[int], int]:
-        """Take the acknowledgement of messages.
-
-        Returns:
-            The numbers of the messages acknowledged, and how many others the group did not have in flight.
-        """
+        """Return the numbers of the messages acknowledged, and how many others were not in flight."""
         done, unknown = self.queue.acknowledge(ranges)
         self.acknowledged += len(done)
         return done, unknown

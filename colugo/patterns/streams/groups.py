@@ -4,44 +4,32 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from operator import add, attrgetter
 from typing import NamedTuple
 
 from colugo.net.runtime import Runtime
 from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.journal import Journal
+from colugo.patterns.streams.read_ahead import ReadAhead
 from colugo.patterns.streams.retention import AckPolicy, Retention
-from colugo.patterns.streams.tail import Tail
 from colugo.protocol.streams.attempts import DeliveryRules
 from colugo.protocol.streams.ranges import RangeSet
-from colugo.store import GroupRecord, OpenedStore
+from colugo.store import GroupRecord, OpenedStore, Store
 
 _LINGER_S = 10.0
 """How long a group that is not durable is kept after its last member was lost."""
 
 
 class GroupTotals(NamedTuple):
-    """Counters of all groups of a stream, since it was made.
-
-    Attributes:
-        delivered: deliveries to members.
-        redelivered: those of them that were redeliveries.
-        acknowledged: messages acknowledged.
-        dead: dead letters.
-    """
+    """Counters of all groups of a stream, since it was made; see `GroupStats`."""
 
     delivered: int = 0
     redelivered: int = 0
     acknowledged: int = 0
     dead: int = 0
 
-    def plus(self, group: StreamGroup) -> "GroupTotals":
-        """Return the totals with those of a group added."""
-        return GroupTotals(
-            self.delivered + group.delivered,
-            self.redelivered + group.redelivered,
-            self.acknowledged + group.acknowledged,
-            self.dead + group.dead,
-        )
+
+_counters = attrgetter(*GroupTotals._fields)
 
 
 class Groups:
@@ -50,37 +38,40 @@ class Groups:
     Attributes:
         known: the groups, by name.
         present: the groups that have members.
-        retired: records of groups that have been forgotten.
-        retention: the progress of the groups.
+        retired: records of groups that have been forgotten, by name.
     """
 
     def __init__(
         self,
         runtime: Runtime,
-        journal: Journal,
+        store: Store,
         opened: OpenedStore,
+        journal: Journal,
         *,
         ack: AckPolicy,
         rules: DeliveryRules,
-        tail: Tail,
         schedule: Callable[[StreamGroup], None],
     ) -> None:
         self._journal = journal
         self._any = ack == "any"
         self._rules = rules
-        self._tail = tail
         self._schedule = schedule
         self._on_change: Callable[[], None] = lambda: None
         self.known: dict[str, StreamGroup] = {}
         self.present: dict[StreamGroup, None] = {}
         self.retired: dict[str, GroupRecord] = {}
         self.retention = Retention(runtime, journal, self.known, stream_id=opened.stream_id, ack=ack)
+        self.read_ahead = ReadAhead(
+            runtime, store, journal, self.retention, present=self.present, schedule=schedule
+        )
         attempts: dict[str, dict[int, int]] = defaultdict(dict)
         for (name, seq), count in opened.attempts.items():
             attempts[name][seq] = count
         for record in opened.groups:
             if not record.forgotten:
-                _drop_unstored(record, opened.last_seq)
+                last = opened.last_seq  # other messages will have the numbers of those that were never stored
+                record.offered = min(record.offered, last)
+                record.earlier = tuple((min(until, last), patterns) for until, patterns in record.earlier)
                 self.known[record.name] = StreamGroup(record, rules, attempts[record.name])
             elif record.changed_ms:
                 self.retired[record.name] = record
@@ -91,14 +82,8 @@ class Groups:
     @property
     def totals(self) -> GroupTotals:
         """The counters of all groups, removed ones included."""
-        totals = self._removed
-        for group in self.known.values():
-            totals = totals.plus(group)
-        return totals
-
-    def has(self, group: StreamGroup) -> bool:
-        """Return True if a group has not been removed."""
-        return self.known.get(group.name) is group
+        counters = zip(self._removed, *map(_counters, self.known.values()), strict=True)
+        return GroupTotals(*map(sum, counters))
 
     def observe(self, on_change: Callable[[], None]) -> None:
         """Set the function to call when a durable group is made, changed or forgotten."""
@@ -111,22 +96,15 @@ class Groups:
                 self._linger(group)
 
     def close(self) -> None:
-        """Cancel all timers."""
+        """Cancel all timers, and ignore the results of reads under way."""
+        self.read_ahead.close()
         for timer in self._linger_timers.values():
             timer.cancel()
 
     def join(
         self, name: str, identity: bytes, prefetch: int, bindings: Iterable[str], *, durable: bool
     ) -> StreamGroup:
-        """Add a consumer to a group; make the group if it does not exist.
-
-        Args:
-            name: of the group.
-            identity: of the consumer's connection.
-            prefetch: the number of messages that the consumer may have in flight.
-            bindings: patterns of the keys that the group receives.
-            durable: True to keep messages for the group while it has no members.
-        """
+        """Add a consumer to a group; make the group if it does not exist."""
         linger = self._linger_timers.pop(name, None)
         if linger is not None:
             linger.cancel()
@@ -146,36 +124,25 @@ class Groups:
     def rebind(
         self, group: StreamGroup, identity: bytes, bindings: Iterable[str], begun: Iterable[int]
     ) -> None:
-        """Replace the bindings of a group, as one of its members asks for.
-
-        Args:
-            group: the group.
-            identity: of the member's connection.
-            bindings: patterns of the keys that the group receives.
-            begun: numbers of the messages that the member has begun; it has dropped all others.
-        """
+        """Replace the bindings of a group for a member, which has dropped all messages but those begun."""
         group.rejoin(identity, begun)
         self._bind(group, bindings)
         self._schedule(group)
 
     def leave(self, group: StreamGroup, identity: bytes, reason: str, *, lost: bool) -> None:
-        """Remove a consumer from its group.
+        """Remove a consumer from its group; if it is `lost`, a group that is not durable lingers.
 
-        Args:
-            group: the group.
-            identity: of the consumer's connection.
-            reason: for dead letters.
-            lost: True if the consumer may come back, so that a group that is not durable lingers.
+        The reason is stored with dead letters.
         """
         self.retention.dead_letter(group, group.leave(identity, reason))
         if not group.present:
             self.present.pop(group, None)
             group.unload()
-        if not group.present and not group.durable and self.has(group):
-            if lost:
-                self._linger(group)
-            else:
-                self._end(group)
+            if not group.durable and self.retention.has(group):
+                if lost:
+                    self._linger(group)
+                else:
+                    self._end(group)
         self._schedule(group)
 
     def _linger(self, group: StreamGroup) -> None:
@@ -185,7 +152,9 @@ class Groups:
     def _end(self, group: StreamGroup) -> None:
         """Remove a group that is not durable; nothing of it needs to be remembered."""
         self._linger_timers.pop(group.name, None)
-        if not (group.present or group.durable) and self.has(group):  # it may have become durable meanwhile
+        if not (group.present or group.durable) and self.retention.has(
+            group
+        ):  # it may have become durable meanwhile
             self._remove(group)
             self._journal.delete_group(group.name)
 
@@ -195,8 +164,8 @@ class Groups:
         If it is not durable, and other groups exist, it receives only messages written from now on: nobody
         waits for those that the others have handled.
         """
-        record = GroupRecord(name, durable=durable, bindings=tuple(bindings), changed_ms=_now_ms())
-        self._tail.clear(self._journal.committed)  # it has messages that all groups were done with
+        record = GroupRecord(name, durable=durable, bindings=tuple(bindings), changed_ms=_after(0))
+        self.read_ahead.forget_newest()  # among them are messages that all groups were done with
         done = RangeSet(self._journal.deletes)
         if not durable and self.known and not self._any and self._journal.committed:
             done.add(1, self._journal.committed)
@@ -209,13 +178,7 @@ class Groups:
         return group
 
     def renew(self, group: StreamGroup, bindings: Iterable[str], changed_ms: int) -> None:
-        """Take the bindings that another stream has for a group without members.
-
-        Args:
-            group: the group.
-            bindings: patterns of the keys that the group receives.
-            changed_ms: the time of that change, milliseconds since 1970.
-        """
+        """Take the bindings that another stream has for a group without members."""
         self._bind(group, bindings)
         self.make_durable(group)
         group.set_changed(changed_ms)
@@ -228,25 +191,12 @@ class Groups:
         self._journal.request_write()
 
     def revive(self, group: StreamGroup, changed_ms: int) -> None:
-        """Announce that a group exists that another stream has forgotten, as it has members here.
-
-        Args:
-            group: the group.
-            changed_ms: a time after the other stream's change, milliseconds since 1970.
-        """
+        """Announce that a group exists that another stream has forgotten, as it has members here."""
         group.set_changed(changed_ms)
         self._changed(group)
 
     def forget(self, name: str, changed_ms: int | None = None) -> bool:
-        """Remove a group, and remember that it was retired.
-
-        Args:
-            name: of the group.
-            changed_ms: the time of the decision, milliseconds since 1970; None for now.
-
-        Returns:
-            True if it was known.
-        """
+        """Remove a group, and remember that it was retired; return True if it was known."""
         group = self.known.get(name)
         before = self.retired.get(name) if group is None else group
         if changed_ms is None:
@@ -268,12 +218,12 @@ class Groups:
         if not group.bind(bindings, 0 if self._any else self._journal.intake.last):
             return
         if self._any:
-            self._tail.clear(self._journal.committed)  # it has messages that some group has handled
+            self.read_ahead.forget_newest()  # among them are messages that some group has handled
             group.restart(self._journal.deletes)
         self._changed(group)
 
     def _remove(self, group: StreamGroup) -> None:
-        self._removed = self._removed.plus(group)
+        self._removed = GroupTotals(*map(add, self._removed, _counters(group)))
         del self.known[group.name]
         self.present.pop(group, None)
         self.retention.remove(group)
@@ -287,16 +237,6 @@ class Groups:
             self._on_change()
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def _after(changed_ms: int) -> int:
     """Return the present time, or one after a change that was stamped by a clock that is ahead."""
-    return max(_now_ms(), changed_ms + 1)
-
-
-def _drop_unstored(record: GroupRecord, last: int) -> None:
-    """Remove the numbers of messages that were never stored from a record: other messages will have them."""
-    record.offered = min(record.offered, last)
-    record.earlier = tuple((min(until, last), patterns) for until, patterns in record.earlier)
+    return max(time.time_ns() // 1_000_000, changed_ms + 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from colugo.errors import ClosedError, StoreError, StreamFullError
+from colugo.patterns.base import check_choice, check_count
 from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.store import CommitOutcome, OpenedStore, Trim, size_of_all
 
@@ -19,26 +20,23 @@ FullPolicy = Literal["reject", "wait", "drop-oldest"]
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """Limits of the messages that a stream keeps.
-
-    Attributes:
-        max_messages: number of messages, dead letters included.
-        max_bytes: their bytes.
-        max_age_ms: the time that a message is kept, in milliseconds; None for no limit.
-        full: the treatment of messages beyond `max_messages` and `max_bytes`.
-    """
+    """Limits of the messages that a stream keeps, dead letters included; `max_age_ms` None is no limit."""
 
     max_messages: int
     max_bytes: int
     max_age_ms: int | None
     full: FullPolicy
 
-    def trim(self, now_ns: int) -> Trim:
-        """Return the trim that enforces these limits.
+    def __post_init__(self) -> None:
+        """Raise a ConfigurationError if a limit is not valid."""
+        check_choice("full", self.full, FullPolicy)
+        if self.max_age_ms is not None:
+            check_count("max_age_ms", self.max_age_ms)
+        check_count("max_messages", self.max_messages)
+        check_count("max_bytes", self.max_bytes)
 
-        Args:
-            now_ns: nanoseconds since 1970.
-        """
+    def trim(self, now_ns: int) -> Trim:
+        """Return the trim that enforces these limits at a time in nanoseconds since 1970."""
         oldest = None if self.max_age_ms is None else now_ns - self.max_age_ms * 1_000_000
         if self.full != "drop-oldest":
             return Trim(oldest_ns=oldest)
@@ -51,12 +49,8 @@ class Intake:
     Attributes:
         count: messages in the store, without dead letters.
         size: bytes in the store.
-        dead: dead letters in the store.
         last: the number of the last message accepted.
-        sent: messages accepted.
-        rejected: messages rejected.
         error: the reason why the store cannot be written to at present; None if it can.
-        closed: True after `close()`.
         writing: True during a transaction, while the number of pending messages is limited.
         short: True if a message was rejected since the last transaction began.
     """
@@ -71,10 +65,10 @@ class Intake:
         self._lock = threading.Lock()
         self._pending: list[StreamMessage] = []
         self._pending_bytes = 0
-        self._replaced: dict[int, tuple[str, int]] = {}
-        """Dead letters that pending messages replace, by the numbers of the messages."""
-        self._unwritten = 0
-        self._unwritten_bytes = 0
+        self._replaced: list[tuple[str, int]] = []
+        """Dead letters that pending messages replace."""
+        self._unwritten = self._unwritten_bytes = 0
+        """Messages and bytes of the transaction that is being written."""
         self._held = self._held_bytes = 0
         """Messages and bytes that count towards the limits."""
         self._count_held()
@@ -95,27 +89,15 @@ class Intake:
         return not (self.count or self.unwritten)
 
     def add(
-        self,
-        key: str,
-        headers: bytes,
-        payload: bytes,
-        flags: int,
-        *,
-        replaces: tuple[str, int] | None = None,
+        self, key: str, headers: bytes, payload: bytes, flags: int, *, replaces: tuple[str, int] | None = None
     ) -> int:
         """Accept a message; from any thread.
 
-        Args:
-            key: its key.
-            headers: packed.
-            payload: encoded.
-            flags: FLAG_TEXT.
-            replaces: group and number of a dead letter that is resurrected as this message: only that group
-                receives it, it is accepted by a full stream, too, and the letter is deleted in the
-                transaction that writes the message.
+        If it `replaces` a dead letter (group and number), only that group receives it, it is accepted by a
+        full stream, too, and the letter is deleted in the transaction that writes the message.
 
         Returns:
-            Its number.
+            The number of the message.
 
         Raises:
             StreamFullError: if it exceeds the limits.
@@ -145,7 +127,7 @@ class Intake:
             self.last = seq = self.last + 1
             group = ""
             if replaces is not None:
-                self._replaced[seq] = replaces
+                self._replaced.append(replaces)
                 group = replaces[0]
             # a named tuple's own constructor takes twice as long
             self._pending.append(_new(StreamMessage, (seq, key, headers, payload, flags, sent_ns, group)))
@@ -156,11 +138,7 @@ class Intake:
         return seq
 
     def has_room(self, size: int) -> bool:
-        """Return False if `add` rejects a message for now, and later may not.
-
-        Args:
-            size: bytes of payload, headers and key.
-        """
+        """Return False if `add` rejects a message of that many bytes for now, and later may not."""
         if self.closed or self.error is not None:
             return True
         limits = self.limits
@@ -171,45 +149,40 @@ class Intake:
                 return False
             return self._held < limits.max_messages and self._held_bytes + size <= limits.max_bytes
 
-    def clear_shortage(self) -> None:
-        """Forget rejections, as a transaction begins."""
+    def begin(self, *, inserts: bool) -> tuple[list[StreamMessage], list[tuple[str, int]]]:
+        """Begin a transaction: return its messages, if there are to be any, and the letters they replace."""
         self.short = False
-
-    def take(self) -> tuple[list[StreamMessage], list[tuple[str, int]]]:
-        """Return the messages for the next transaction, and the dead letters that they replace."""
         with self._lock:
+            self.writing = True
+            if not inserts:
+                return [], []
             messages, self._pending = self._pending, []
             self._unwritten, self._unwritten_bytes = len(messages), self._pending_bytes
             self._pending_bytes = 0
-            replaced, self._replaced = self._replaced, {}
-        return messages, list(replaced.values())
-
-    def start_writing(self) -> None:
-        """Limit the number of pending messages until `stop_writing`."""
-        self.writing = True
-
-    def stop_writing(self) -> None:
-        """Note that the transaction has ended."""
-        self.writing = False
+            replaced, self._replaced = self._replaced, []
+        return messages, replaced
 
     def on_committed(self, outcome: CommitOutcome) -> None:
-        """Take the counts of the store, after a transaction that wrote the messages of `take`."""
+        """End a transaction, and take the counts of the store."""
         with self._lock:
+            self.writing = False
             self._unwritten = self._unwritten_bytes = 0
             self.count, self.size, self.dead = outcome.count, outcome.size, outcome.dead
             self._count_held()
 
-    def put_back(self, messages: list[StreamMessage]) -> None:
-        """Let `take` return these messages again, after a transaction that failed."""
+    def on_failed(self, messages: list[StreamMessage], error: StoreError) -> None:
+        """End a transaction, put these messages of it back, and reject others with the error."""
         with self._lock:
+            self.writing = False
+            self.error = error
             self._pending = messages + self._pending
             self._pending_bytes = size_of_all(self._pending)
             self._unwritten = self._unwritten_bytes = 0
             self._count_held()
 
-    def set_error(self, error: StoreError | None) -> None:
-        """Reject messages with this error; None to accept them again."""
-        self.error = error
+    def clear_error(self) -> None:
+        """Accept messages again."""
+        self.error = None
 
     def close(self) -> None:
         """Reject all further messages."""
@@ -217,7 +190,6 @@ class Intake:
             self.closed = True
 
     def _has_too_much(self) -> bool:
-        """Return True if no more messages are accepted before the next transaction."""
         return self._pending_bytes > _MAX_PENDING_BYTES or len(self._pending) > _MAX_PENDING
 
     def _rejection(self) -> StreamFullError:

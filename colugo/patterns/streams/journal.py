@@ -9,7 +9,6 @@ from typing import Protocol
 from colugo.errors import ClosedError, ColugoError, StoreError, StreamFullError
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import ThrottledWarnings
-from colugo.patterns.streams.ack_batching import AckBatching
 from colugo.patterns.streams.group import Ranges, StreamGroup
 from colugo.patterns.streams.intake import Intake, StreamLimits
 from colugo.patterns.streams.waiters import Waiters, Waiting, resolve, wait_in
@@ -17,12 +16,16 @@ from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.store import CommitOutcome, GroupRecord, OpenedStore, Store, StoredDeadLetter, Transaction
 
 _RETRY_S = 1.0
+_ACK_PAUSE_FACTOR = 2
+"""The pause, in durations of a transaction, in which acknowledgements alone are not written after it: it
+leaves the store to the next messages, and lets one transaction write many acknowledgements."""
+_LONGEST_ACK_PAUSE_S = 0.01
 
 
 class JournalListener(Protocol):
     """The owner of a journal."""
 
-    def on_pending(self) -> None:
+    def wake(self) -> None:
         """Call `Journal.write` at the end of this turn of the loop."""
 
     def on_inserting(self, messages: list[StreamMessage]) -> None:
@@ -38,7 +41,7 @@ class Journal:
     All changes of one turn of the loop, or of the duration of a transaction, share the next transaction.
 
     Attributes:
-        intake: the messages that are to be written.
+        request_write: writes at the end of this turn of the loop.
         committed: the number of the last message written.
         began_at: the number of the last message in the store when it was opened.
     """
@@ -55,6 +58,7 @@ class Journal:
         self._runtime = runtime
         self._store = store
         self._listener = listener
+        self.request_write = listener.wake
         self._warnings = ThrottledWarnings(runtime)
         self.intake = Intake(limits, opened)
         self.committed = self.began_at = opened.last_seq
@@ -64,7 +68,8 @@ class Journal:
         self._after_commit: list[Callable[[], None]] = []
         self._deleting: Ranges = []
         """The deletions of the transaction that is being written."""
-        self._batching = AckBatching(self.request_write)
+        self._ack_pause_until = 0.0
+        self._ack_timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._blocked = False
         self._room_made = False
@@ -121,10 +126,6 @@ class Journal:
             self._next.trim = self.intake.limits.trim(time.time_ns())
             self.write()
 
-    def request_write(self) -> None:
-        """Write at the end of this turn of the loop."""
-        self._listener.on_pending()
-
     @property
     def deletes(self) -> Ranges:
         """Numbers of messages that are to be deleted, and may still be in the store."""
@@ -136,11 +137,7 @@ class Journal:
         return self.intake.closed or self.intake.error is not None or not self._has_work()
 
     async def wait_for_room(self, size: int) -> None:
-        """Wait until a message is accepted, or rejected for another reason than the limits.
-
-        Args:
-            size: bytes of payload, headers and key.
-        """
+        """Wait until a message of that many bytes is accepted, or rejected for another reason than limits."""
         while not self.intake.has_room(size):
             if self.intake.empty:
                 reason = StreamFullError(f"purge or resurrect them ({self.intake.dead})")
@@ -152,12 +149,7 @@ class Journal:
         return self._insert_waiters.add(seq, written=seq <= self.committed)
 
     async def synced(self) -> None:
-        """Wait until all changes so far have been written.
-
-        Raises:
-            StoreError: if that fails.
-            ClosedError: if the stream is closed.
-        """
+        """Wait until all changes so far have been written; raise a StoreError if that fails."""
         if self.intake.closed:
             raise ClosedError("the stream is closed")
         if not self._has_work():
@@ -167,22 +159,14 @@ class Journal:
         await future
 
     async def drained(self) -> None:
-        """Wait until the stream keeps nothing but dead letters.
-
-        Raises:
-            ClosedError: if the stream is closed first.
-        """
+        """Wait until the stream keeps nothing but dead letters."""
         if self.intake.empty:
             return
         self.request_write()
         await wait_in(self._drain_waiters)
 
     async def next_write(self, until: float) -> None:
-        """Wait for the end of a transaction.
-
-        Args:
-            until: the time of the loop at which to return in any case.
-        """
+        """Wait for the end of a transaction, or until that time of the loop."""
         self.request_write()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
@@ -194,9 +178,9 @@ class Journal:
         if not self.intake.writing:
             self._write_last()
         resolve(self._commit_waiters)
-        self._batching.close()
-        if self._retry_timer is not None:
-            self._retry_timer.cancel()
+        for timer in (self._ack_timer, self._retry_timer):
+            if timer is not None:
+                timer.cancel()
         self._insert_waiters.close(error)
         resolve(self._drain_waiters, error)
         resolve(self._sync_waiters, error)
@@ -218,11 +202,9 @@ class Journal:
             self._commit(inserts=self.intake.pending)
 
     def _has_work(self) -> bool:
-        """Return True during a transaction, and if there is something for the next."""
         return self.intake.writing or self.intake.pending or self._has_changes()
 
     def _has_changes(self) -> bool:
-        """Return True if there is something to write besides messages."""
         return bool(self._dirty or self._next.deletes or self._next.settled) or self._has_urgent_changes()
 
     def _has_urgent_changes(self) -> bool:
@@ -231,12 +213,8 @@ class Journal:
         return bool(
             self._after_commit
             or self._sync_waiters
-            or following.gone
-            or following.groups
-            or following.attempts
-            or following.dead
-            or following.undead
-            or following.trim
+            or (following.gone or following.groups or following.attempts)
+            or (following.dead or following.undead or following.trim)
         )
 
     def _should_batch(self) -> bool:
@@ -245,7 +223,16 @@ class Journal:
             return False
         if self._drain_waiters and _length(self._next.deletes) >= self.intake.count:
             return False
-        return self._batching.active()
+        loop = asyncio.get_running_loop()
+        if self._ack_pause_until <= loop.time():
+            return False
+        if self._ack_timer is None:
+            self._ack_timer = loop.call_at(self._ack_pause_until, self._end_ack_pause)
+        return True
+
+    def _end_ack_pause(self) -> None:
+        self._ack_timer = None
+        self.request_write()
 
     def _may_insert(self) -> bool:
         """Return True if messages are to be written; after a failure, first come changes that make room."""
@@ -257,24 +244,25 @@ class Journal:
 
     def _commit(self, *, inserts: bool) -> None:
         """Give the store a transaction, with or without the pending messages."""
-        self.intake.clear_shortage()
         began = self._now()
         transaction, self._next = self._next, Transaction()
+        transaction.inserts, replaced = self.intake.begin(inserts=inserts)
         if inserts:
-            self._insert_pending(transaction)
+            transaction.undead += replaced
+            self._listener.on_inserting(transaction.inserts)
+            if self.intake.limits.full == "drop-oldest":
+                transaction.trim = self.intake.limits.trim(time.time_ns())
         dirty, self._dirty = self._dirty, {}
         for name, group in dirty.items():
             transaction.groups[name] = group.record()
         actions, self._after_commit = self._after_commit, []
         syncs, self._sync_waiters = self._sync_waiters, []
-        self.intake.start_writing()
         self._deleting = transaction.deletes
 
         def done(outcome: CommitOutcome | StoreError) -> None:
-            self.intake.stop_writing()
             self._deleting = []
             now = self._now()
-            self._batching.start(now, now - began)
+            self._ack_pause_until = now + min(_ACK_PAUSE_FACTOR * (now - began), _LONGEST_ACK_PAUSE_S)
             resolve(self._commit_waiters)
             if isinstance(outcome, StoreError):
                 resolve(syncs, outcome)
@@ -285,18 +273,11 @@ class Journal:
 
         self._store.commit(transaction, done)
 
-    def _insert_pending(self, transaction: Transaction) -> None:
-        transaction.inserts, replaced = self.intake.take()
-        transaction.undead += replaced
-        self._listener.on_inserting(transaction.inserts)
-        if self.intake.limits.full == "drop-oldest":
-            transaction.trim = self.intake.limits.trim(time.time_ns())
-
     def _on_committed(
         self, transaction: Transaction, actions: list[Callable[[], None]], outcome: CommitOutcome
     ) -> None:
         if self.intake.error is not None and (transaction.inserts or not self.intake.pending):
-            self.intake.set_error(None)
+            self.intake.clear_error()
             self._runtime.logger.warning("the stream's store can be written to again")
         self._room_made = not transaction.inserts
         self.intake.on_committed(outcome)
@@ -327,18 +308,17 @@ class Journal:
         last = transaction.inserts[-1].seq if transaction.inserts else 0
         waited = self._insert_waiters.fail(last, error)
         # one that was to replace a dead letter is dropped: the letter stays, and the caller gets the error
-        self.intake.put_back([one for one in transaction.inserts if one.seq not in waited and not one.group])
+        back = [one for one in transaction.inserts if one.seq not in waited and not one.group]
+        self.intake.on_failed(back, error)
         self._restore(transaction, dirty)
         self._after_commit = actions + self._after_commit
         self._room_made = False
-        self.intake.set_error(error)
         self._warnings.warn("write", "cannot write to the stream's store; trying again", error)
         self._blocked = not transaction.inserts  # else changes that make room may be written meanwhile
         if not self.intake.closed:
             self._retry_timer = asyncio.get_running_loop().call_later(_RETRY_S, self._retry)
 
     def _restore(self, transaction: Transaction, dirty: dict[str, StreamGroup]) -> None:
-        """Take the changes of a transaction that failed into the next."""
         following = self._next
         for name, record in transaction.groups.items():
             if name in following.gone or name in following.groups:
@@ -358,12 +338,11 @@ class Journal:
         self._retry_timer = None
         self._blocked = False
         if self.intake.error is not None and not self.intake.pending and not self._has_changes():
-            self.intake.set_error(None)
+            self.intake.clear_error()
             self._check_drained()
         self.request_write()
 
     def _now(self) -> float:
-        """Return the time of the loop; 0 before the loop runs."""
         return 0.0 if self._loop is None else self._loop.time()
 
 

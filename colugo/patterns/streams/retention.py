@@ -21,7 +21,7 @@ class Retention:
     """Records which messages each group is done with, and deletes those that no group needs.
 
     With "all", a message is deleted when every group is done with it; with "any", when one has handled it.
-    The owner of `groups` adds and removes them.
+    The owner of `groups`, the known ones by name, adds and removes them.
 
     Attributes:
         unrouted: messages deleted because no group had wanted them.
@@ -43,28 +43,28 @@ class Retention:
         self._warnings = ThrottledWarnings(runtime)
         self.unrouted = 0
 
+    def has(self, group: StreamGroup) -> bool:
+        """Return True if a group has not been removed."""
+        return self._groups.get(group.name) is group
+
     def finish(self, group: StreamGroup, seqs: list[int]) -> None:
         """Note that a group is done with messages."""
         self._forget_attempts(group, seqs)
-        new = self._advance(group, to_ranges(seqs))
+        self._journal.mark_dirty(group)
+        new = group.finish(to_ranges(seqs))
         if self._any:
             self._finish_for_others(group, new)
         self._journal.delete(self._done_by_all(new))
 
     def skip(self, group: StreamGroup, ranges: Ranges, unwanted: Iterable[StreamMessage]) -> None:
-        """Note that messages are not for a group, or no longer exist.
-
-        Args:
-            group: the group.
-            ranges: their numbers.
-            unwanted: those that exist.
-        """
-        new = self._advance(group, ranges)
+        """Note that messages are not for a group, or no longer exist; `unwanted` are those that exist."""
+        self._journal.mark_dirty(group)
+        new = group.finish(ranges)
         if self._any:  # kept for groups that want them
             return
         deleted = self._done_by_all(new)
-        self._journal.delete(deleted)
         if deleted:
+            self._journal.delete(deleted)
             self._count_unrouted(RangeSet(deleted), unwanted)
 
     def dead_letter(self, group: StreamGroup, exhausted: list[ExhaustedMessage]) -> None:
@@ -114,17 +114,13 @@ class Retention:
         if stored:
             self._journal.delete_attempts(group, stored)
 
-    def _advance(self, group: StreamGroup, ranges: Ranges) -> Ranges:
-        """Record the progress of a group; return the part of the ranges that is new."""
-        self._journal.mark_dirty(group)
-        return group.finish(ranges)
-
     def _finish_for_others(self, group: StreamGroup, ranges: Ranges) -> None:
         """Note that all groups are done with messages. Those of which they have deliveries still get them."""
         for other in self._groups.values():
             if other is group:
                 continue
-            self._advance(other, ranges)
+            self._journal.mark_dirty(other)
+            other.finish(ranges)
             if other.stored_attempts or other.attempts or not other.present:
                 seqs = [seq for first, last in ranges for seq in range(first, last + 1)]
                 self._forget_attempts(other, seqs)
@@ -143,7 +139,6 @@ class Retention:
         return ranges
 
     def _count_unrouted(self, deleted: RangeSet, unwanted: Iterable[StreamMessage]) -> None:
-        """Count the messages among those deleted that no group wanted."""
         self.unrouted += sum(
             message.seq in deleted and not any(group.wants(message) for group in self._groups.values())
             for message in unwanted

@@ -21,7 +21,7 @@ from colugo.protocol.membership.entries import Refusal
 from colugo.protocol.streams.attempts import GroupMember, QueuedMessage
 from colugo.protocol.streams.deliveries import encode_deliveries
 from colugo.protocol.streams.joining import Join, Joined
-from colugo.protocol.streams.settlements import Settle, SettlementOutcome, decode_settle
+from colugo.protocol.streams.settlements import decode_settle
 from colugo.store import size_of, size_of_all
 
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -39,12 +39,7 @@ _JOIN = bytes([MAGIC, 0, VERSION, FrameKind.JOIN])
 
 @dataclass(eq=False, frozen=True, slots=True)
 class Session:
-    """A consumer that has joined by one of its connections.
-
-    Attributes:
-        join: the frame that it joined with.
-        group: its group.
-    """
+    """A consumer that has joined by one of its connections."""
 
     join: Join
     group: StreamGroup
@@ -53,16 +48,8 @@ class Session:
 class Sessions:
     """The sessions of a stream; also the transport of its `DeliveryScheduler`.
 
-    Args:
-        runtime: the node's.
-        topic: the stream's.
-        socket: the stream's ROUTER socket; its owner closes it.
-        scheduler: the stream's.
-        gate: receives the number of sessions.
-        run_id: 8 bytes, new each time the stream is started.
-
-    Attributes:
-        malformed: frames that could not be decoded or had no place.
+    The owner of the socket, a ROUTER, closes it. The gate receives the number of sessions; `malformed` counts
+    frames that could not be decoded or had no place.
     """
 
     def __init__(
@@ -106,10 +93,9 @@ class Sessions:
         """Stop reading."""
         for probe in self._probes:
             probe.cancel()
-        if self._reader is not None:
-            self._reader.close()
-        if self._monitor_reader is not None:
-            self._monitor_reader.close()
+        for reader in (self._reader, self._monitor_reader):
+            if reader is not None:
+                reader.close()
         if self._monitor is not None:
             self._socket.disable_monitor()
             self._monitor.close()
@@ -168,7 +154,8 @@ class Sessions:
             if session is not None:
                 self._scheduler.mark_alive(session.group, identity)
                 if frame.startswith(_SETTLE):
-                    self._on_settle(session, identity, decode_settle(frame))
+                    scheduler, node = self._scheduler, session.join.node
+                    scheduler.settle(session.group, identity, decode_settle(frame), node)
                     return
             elif identity in self._former and not frame.startswith(_JOIN):
                 self._on_former(identity, frame)
@@ -176,8 +163,7 @@ class Sessions:
             self._on_control(identity, session, frame)
         except FrameError as error:
             self.malformed += 1
-            text = f"a message to the stream {self._topic} is malformed"
-            self._warnings.warn("malformed", text, error)
+            self._warnings.warn("malformed", f"a message to the stream {self._topic} is malformed", error)
 
     def _on_former(self, identity: bytes, frame: bytes) -> None:
         """Take acknowledgements that come by an older connection of a consumer.
@@ -188,7 +174,8 @@ class Sessions:
         group = self._former[identity].group
         if frame.startswith(_SETTLE):
             settle, scheduler = decode_settle(frame), self._scheduler
-            if settle.ranges and settle.stream_id == scheduler.stream_id and scheduler.groups.has(group):
+            known = settle.stream_id == scheduler.stream_id and scheduler.groups.retention.has(group)
+            if known and settle.ranges:
                 scheduler.acknowledge(group, settle.ranges)
             return
         kind, _ = decode_control(frame)
@@ -222,7 +209,7 @@ class Sessions:
             raise
         groups = self._scheduler.groups
         if session is not None:
-            if _rebinds(session.join, join) and groups.has(session.group):
+            if _rebinds(session.join, join) and groups.retention.has(session.group):
                 self._rebind(identity, session.group, join)
                 return
             self._leave(identity, "the consumer joined again", lost=True)
@@ -258,36 +245,6 @@ class Sessions:
             self._admitted,
         )
         return self._send(identity, encode_control(FrameKind.JOINED, joined))
-
-    def _on_settle(self, session: Session, identity: bytes, settle: Settle) -> None:
-        scheduler = self._scheduler
-        if settle.stream_id != scheduler.stream_id:
-            scheduler.count_unknown(len(settle.ranges) + len(settle.others))
-            return
-        if settle.ranges:
-            scheduler.acknowledge(session.group, settle.ranges)
-        if settle.others:
-            self._settle_others(session, identity, settle)
-
-    def _settle_others(self, session: Session, identity: bytes, settle: Settle) -> None:
-        scheduler, group = self._scheduler, session.group
-        working, returned, abandoned = [], [], []
-        for other in settle.others:
-            if other.outcome is SettlementOutcome.WORKING:
-                working.append(other.seq)
-            elif other.outcome is SettlementOutcome.RETURN:
-                returned.append(other.seq)
-            elif other.outcome is SettlementOutcome.ABANDONED:
-                abandoned.append(other.seq)
-            else:
-                scheduler.nack(group, identity, other)
-        if working:
-            scheduler.extend_deadlines(group, identity, working)
-        if returned:
-            scheduler.requeue(group, identity, returned)
-        if abandoned:
-            reason = f"the consumer left before its callback ended (node {session.join.node})"
-            scheduler.abandon(group, identity, abandoned, reason)
 
     def _on_disconnected(self, frames: list[bytes]) -> None:
         """Probe all connections: the monitor's event does not name the one that has ended."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import zmq
 
@@ -23,7 +23,7 @@ from colugo.errors import (
 )
 from colugo.net.binding import Binding
 from colugo.net.runtime import Runtime
-from colugo.patterns.base import Part, check_count, check_delay_ms, check_size
+from colugo.patterns.base import Part, check_choice, check_count, check_delay_ms, check_size
 from colugo.patterns.gate import Gate
 from colugo.patterns.streams.browse import KeptMessage, MessageBrowser
 from colugo.patterns.streams.dead_letters import DeadLetters
@@ -83,11 +83,13 @@ class Stream(Part):
     ) -> None:
         self.topic = check_topic(topic)
         super().__init__(runtime)
-        declared = [check_group(name) for name in _as_groups(groups)]
-        _check_choice("ack", ack, AckPolicy)
-        _check_choice("durability", durability, Durability)
+        if isinstance(groups, str):
+            raise ConfigurationError(f"groups= takes a list of names: write [{groups!r}]")
+        declared = [check_group(name) for name in groups]
+        check_choice("ack", ack, AckPolicy)
+        check_choice("durability", durability, Durability)
         rules = _rules(max_deliver, ack_timeout_ms, retry_delay_ms)
-        limits = _limits(max_messages, max_bytes, max_age_ms, full)
+        limits = StreamLimits(max_messages, max_bytes, max_age_ms, full)
         self.ack = ack
         self._codec = resolve_codec(codec)
         self._limit = min(runtime.sockets.max_message_bytes, limits.max_bytes)
@@ -448,27 +450,12 @@ class Stream(Part):
         self._runtime.logger.warning(text, self.topic, number, plural, why)
 
 
-def _limits(max_messages: int, max_bytes: int, max_age_ms: int | None, full: FullPolicy) -> StreamLimits:
-    _check_choice("full", full, FullPolicy)
-    if max_age_ms is not None:
-        check_count("max_age_ms", max_age_ms)
-    return StreamLimits(
-        check_count("max_messages", max_messages), check_count("max_bytes", max_bytes), max_age_ms, full
-    )
-
-
 def _rules(max_deliver: int, ack_timeout_ms: int, retry_delay_ms: int) -> DeliveryRules:
     if check_count("ack_timeout_ms", ack_timeout_ms) > MAX_ACK_TIMEOUT_MS:
         raise ConfigurationError(f"ack_timeout_ms must be ≤ {MAX_ACK_TIMEOUT_MS}, not {ack_timeout_ms}")
     check_delay_ms(retry_delay_ms, least=0, what="retry_delay_ms")
     max_deliver = check_count("max_deliver", max_deliver)
     return DeliveryRules(max_deliver, ack_timeout_ms / 1000, retry_delay_ms / 1000)
-
-
-def _as_groups(groups: Iterable[str]) -> list[str]:
-    if isinstance(groups, str):
-        raise ConfigurationError(f"groups= takes a list of names: write [{groups!r}]")
-    return list(groups)
 
 
 def _store_at(
@@ -484,9 +471,3 @@ def _store_at(
     if os.fspath(place) == "":
         raise ConfigurationError("store= must be the path of a file, not ''; None keeps messages in memory")
     return SqliteStore(place, topic=topic, durability=durability, logger=logger)
-
-
-def _check_choice(what: str, value: object, choices: Any) -> None:
-    if value not in get_args(choices):
-        known = " or ".join(map(repr, get_args(choices)))
-        raise ConfigurationError(f"{what} must be {known}, not {value!r}")

@@ -67,12 +67,7 @@ class StreamStats:
 
 
 def group_stats(group: StreamGroup, scheduler: DeliveryScheduler) -> GroupStats:
-    """Return the state and the counters of a group.
-
-    Args:
-        group: one of the scheduler's.
-        scheduler: the stream's.
-    """
+    """Return the state and the counters of a group."""
     queue = group.queue
     # messages deleted before the group existed are neither done nor kept
     left = min(scheduler.intake.count, scheduler.journal.committed - group.done.count)

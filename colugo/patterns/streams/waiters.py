@@ -23,12 +23,7 @@ class Waiters:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, seq: int, *, written: bool) -> asyncio.Future[None]:
-        """Return a future that resolves when a message has been written.
-
-        Args:
-            seq: number of the message, the highest so far.
-            written: True if it has been written already.
-        """
+        """Return a future that resolves when the message, the highest so far, has been `written`."""
         loop = self._loop
         if loop is None:  # kept, as each get_running_loop() is a system call
             loop = self._loop = asyncio.get_running_loop()
@@ -48,11 +43,7 @@ class Waiters:
             self._resolve_batch()
 
     def fail(self, last: int, error: ColugoError) -> set[int]:
-        """Fail the futures of all messages up to a number.
-
-        Returns:
-            The numbers of the messages that had a future.
-        """
+        """Fail the futures of all messages up to a number; return the numbers of those that had one."""
         numbers, futures = self._pop(last)
         resolve(futures, error)
         return set(numbers)
@@ -63,7 +54,6 @@ class Waiters:
         resolve(self._futures, error)
 
     def _pop(self, last: int) -> tuple[list[int], Waiting]:
-        """Remove all messages up to a number; return their numbers and futures."""
         count = bisect_right(self._numbers, last)
         numbers, futures = self._numbers[:count], self._futures[:count]
         del self._numbers[:count], self._futures[:count]

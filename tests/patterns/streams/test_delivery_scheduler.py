@@ -290,7 +290,7 @@ class Keeping(RuleBasedStateMachine):
     def rebind(self, data: st.DataObject, bindings: tuple[str, ...]) -> None:
         consumer = self.some_consumer(data)
         group = consumer.group
-        if consumer.broken or not self.scheduler.groups.has(group):
+        if consumer.broken or not self.scheduler.groups.retention.has(group):
             return
         begun = self.some_held(data, consumer) if consumer.held else set()
         for seq in set(group.queue.in_flight_of(consumer.identity)) - begun:
