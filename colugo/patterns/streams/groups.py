@@ -33,12 +33,9 @@ _counters = attrgetter(*GroupTotals._fields)
 
 
 class Groups:
-    """The consumer groups of a stream; `schedule` is called when one may have something to deliver.
+    """The consumer groups of a stream: the known ones, those present (with members), and retired records.
 
-    Attributes:
-        known: the groups, by name.
-        present: the groups that have members.
-        retired: records of groups that have been forgotten, by name.
+    `schedule` is called when one may have something to deliver.
     """
 
     def __init__(
@@ -130,10 +127,7 @@ class Groups:
         self._schedule(group)
 
     def leave(self, group: StreamGroup, identity: bytes, reason: str, *, lost: bool) -> None:
-        """Remove a consumer from its group; if it is `lost`, a group that is not durable lingers.
-
-        The reason is stored with dead letters.
-        """
+        """Remove a consumer from its group; if it is `lost`, a group that is not durable lingers."""
         self.retention.dead_letter(group, group.leave(identity, reason))
         if not group.present:
             self.present.pop(group, None)

@@ -57,6 +57,7 @@ _REJECTED_S = 0.0002
 for 5 ms (`sys.setswitchinterval`) whenever the loop releases it, which is several times a statement."""
 
 Durability = Literal["full", "os"]
+_Place = str | PathLike[str] | SqliteStore | None
 
 
 class Stream(Part):
@@ -67,7 +68,7 @@ class Stream(Part):
         runtime: Runtime,
         topic: str,
         *,
-        store: str | PathLike[str] | SqliteStore | None = None,
+        store: _Place = None,
         durability: Durability = "full",
         ack: AckPolicy = "all",
         groups: Iterable[str] = (),
@@ -126,11 +127,8 @@ class Stream(Part):
         self._browser = MessageBrowser(self._scheduler, self._store, self._codec)
         self._gossip = StreamGossip(runtime, topic, self._binding.advertisement, self._scheduler.groups)
         if opened.corrupt:
-            runtime.logger.error(
-                "the store %s has set aside %d damaged messages; see colugo stream salvage",
-                self._path,
-                opened.corrupt,
-            )
+            text = "the store %s has set aside %d damaged messages; see colugo stream salvage"
+            runtime.logger.error(text, self._path, opened.corrupt)
         runtime.when_open(self._open)
 
     @property
@@ -413,7 +411,6 @@ class Stream(Part):
         return key, packed, data, FLAG_TEXT if text else 0
 
     def _request_write(self) -> None:
-        """Have the scheduler write; from any thread."""
         if threading.get_ident() == self._runtime.owner:
             self._scheduler.wake()
         elif not self._wake_requested.is_set():
@@ -459,10 +456,7 @@ def _rules(max_deliver: int, ack_timeout_ms: int, retry_delay_ms: int) -> Delive
 
 
 def _store_at(
-    place: str | PathLike[str] | SqliteStore | None,
-    topic: str,
-    durability: Durability,
-    logger: logging.Logger,
+    place: _Place, topic: str, durability: Durability, logger: logging.Logger
 ) -> MemoryStore | SqliteStore:
     if place is None:
         return MemoryStore()
