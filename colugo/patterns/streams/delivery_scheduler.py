@@ -140,7 +140,11 @@ class DeliveryScheduler:
         if returned := seqs[SettlementOutcome.RETURN]:
             self.requeue(group, identity, returned)
         if abandoned := seqs[SettlementOutcome.ABANDONED]:
-            self._abandon(group, identity, abandoned, node)
+            reason = f"the consumer left before its callback ended (node {node})"
+            unknown, dead = group.queue.abandon(identity, abandoned, reason)
+            self.unknown += unknown
+            self._retention.dead_letter(group, dead)
+            self._schedule(group)
 
     def acknowledge(self, group: StreamGroup, ranges: Ranges) -> None:
         """Take the acknowledgement of messages."""
@@ -175,13 +179,6 @@ class DeliveryScheduler:
     def extend_deadlines(self, group: StreamGroup, identity: bytes, seqs: list[int]) -> None:
         """Restart the acknowledgement timeouts of messages."""
         self.unknown += group.queue.extend_deadlines(identity, seqs, self._now())
-
-    def _abandon(self, group: StreamGroup, identity: bytes, seqs: list[int], node: str) -> None:
-        reason = f"the consumer left before its callback ended (node {node})"
-        unknown, dead = group.queue.abandon(identity, seqs, reason)
-        self.unknown += unknown
-        self._retention.dead_letter(group, dead)
-        self._schedule(group)
 
     def on_inserting(self, messages: list[StreamMessage]) -> None:
         """See `JournalListener`."""
