@@ -23,7 +23,6 @@ _LONGEST_S = 3600.0
 _GRACE_S = 0.5
 """The time after its request's deadline that a survey has to end, if its node's loop is blocked."""
 _AT_ONCE = 256
-_LOG_PERIOD_S = 60.0
 
 
 class OpenRequests:
@@ -42,7 +41,7 @@ class OpenRequests:
         self._alarm = threading.Lock()
         """Held while the clock may sleep. Not an Event: a signal handler may interrupt its `set`."""
         self._alarm.acquire()
-        self._throttle = Throttle(_LOG_PERIOD_S)
+        self._throttle = Throttle()
         self.requests = self.results = self.errors = self.silent = self.late = 0
 
     def stats(self, *, dropped: int) -> DispatcherStats:
@@ -204,9 +203,8 @@ class OpenRequests:
 
     def _log_error(self, request: Request, producer: object, error: BaseException, now: float) -> None:
         with self._lock:
-            held = self._throttle.admit((id(producer), type(error)), now)
-        if held is not None:
-            more = f" ({held} more like it in the last minute)" if held else ""
+            more = self._throttle.note((id(producer), type(error)), now)
+        if more is not None:
             _LOGGER.error("%r failed on %s%s", producer, request.topic, more, exc_info=error)
 
 

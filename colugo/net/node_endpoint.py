@@ -40,7 +40,6 @@ from colugo.protocol.throttle import Throttle
 Bind = Callable[[zmq.Socket[bytes], int | None], Binding]
 
 _HWM = 1000
-_LOG_PERIOD_S = 60.0
 _GONE = (errno.EAGAIN, errno.EHOSTUNREACH)
 
 
@@ -60,7 +59,7 @@ class NodeEndpoint:
         self._logger = logger
         self._questions = Questions(self._reply, tasks, logger)
         self._routes: dict[FrameKind, Callable[[bytes, bytes], None]] = {FrameKind.QUESTION: self._answer}
-        self._throttle = Throttle(_LOG_PERIOD_S)
+        self._throttle = Throttle()
         self._socket: zmq.Socket[bytes] | None = None
         self._reader: SocketReader | None = None
         self.socket_id = os.urandom(ID_BYTES)
@@ -179,9 +178,8 @@ class NodeEndpoint:
 
     def warn(self, subject: str, text: str) -> None:
         """Log a warning, once a minute for each subject."""
-        held = self._throttle.admit(subject, asyncio.get_running_loop().time())
-        if held is not None:
-            more = f" ({held} more like it in the last minute)" if held else ""
+        more = self._throttle.note(subject, asyncio.get_running_loop().time())
+        if more is not None:
             self._logger.warning("%s%s", text, more)
 
     def _on_message(self, frames: list[bytes]) -> None:

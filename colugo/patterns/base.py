@@ -9,8 +9,6 @@ from colugo.errors import ClosedError, ConfigurationError, LifecycleError, Messa
 from colugo.net.runtime import Runtime
 from colugo.protocol.throttle import Throttle
 
-_LOG_PERIOD_S = 60.0
-
 
 def check_size(payload: bytes, limit: int) -> None:
     """Raise `MessageTooLargeError` if a payload is over the limit in bytes."""
@@ -128,11 +126,10 @@ class ThrottledWarnings:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._throttle = Throttle(_LOG_PERIOD_S)
+        self._throttle = Throttle()
 
     def warn(self, subject: Hashable, text: str, error: Exception) -> None:
         """Log a warning, or count it if one about the subject was logged within the last minute."""
-        suppressed = self._throttle.admit(subject, self._runtime.loop.time())
-        if suppressed is not None:
-            more = f" ({suppressed} more like it in the last minute)" if suppressed else ""
+        more = self._throttle.note(subject, self._runtime.loop.time())
+        if more is not None:
             self._runtime.logger.warning("%s: %s%s", text, error, more)

@@ -12,7 +12,7 @@ class Throttle:
         period_s: the period, seconds of any monotonic clock.
     """
 
-    def __init__(self, period_s: float) -> None:
+    def __init__(self, period_s: float = 60.0) -> None:
         self._period_s = period_s
         self._subjects: dict[Hashable, tuple[float, int]] = {}
 
@@ -27,3 +27,10 @@ class Throttle:
             del self._subjects[next(iter(self._subjects))]
         self._subjects[subject] = (now, 0)
         return suppressed
+
+    def note(self, subject: Hashable, now: float) -> str | None:
+        """Return the end of a log line, which counts those suppressed, or None to suppress it too."""
+        suppressed = self.admit(subject, now)
+        if not suppressed:
+            return None if suppressed is None else ""
+        return f" ({suppressed} more like it in the last minute)"
