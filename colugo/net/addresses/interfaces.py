@@ -68,10 +68,7 @@ def resolve_scope(text: str) -> Scope:
 
 
 def scope_now(wanted: str) -> Scope:
-    """Find the current addresses of a scope; missing names and addresses are skipped.
-
-    Args:
-        wanted: the configured scope.
+    """Find the current addresses of a configured scope; missing names and addresses are skipped.
 
     Raises:
         ConfigurationError: if none of its names and addresses exists now.

@@ -52,7 +52,6 @@ class IpcFiles:
         enabled: whether to use ipc; always off where the host id ignores network and mount namespaces.
         base: the parent of the folder; the system's temporary folder if this is not an absolute path of an
             existing folder.
-        logger: receives the reasons for using tcp.
     """
 
     def __init__(self, *, enabled: bool, base: Path, logger: logging.Logger) -> None:
@@ -67,15 +66,7 @@ class IpcFiles:
         self._timer: object | None = None
 
     def bind(self, zmq_socket: zmq.Socket[bytes], socket_id: bytes) -> list[str]:
-        """Bind a socket to its file.
-
-        Args:
-            zmq_socket: a socket that is bound to its port.
-            socket_id: the socket's id.
-
-        Returns:
-            The endpoint, or an empty list if that is not possible.
-        """
+        """Bind a socket to its file; return the endpoint, or an empty list if that is not possible."""
         if not self._enabled:
             return []
         if not self._has_room():
@@ -104,11 +95,7 @@ class IpcFiles:
                 _path(endpoint).unlink()
 
     def find(self, socket_id: bytes) -> str | None:
-        """Return the ipc endpoint of a socket on this host, or None if it does not accept connections.
-
-        Args:
-            socket_id: the socket's id.
-        """
+        """Return the ipc endpoint of a socket on this host, or None if it does not accept connections."""
         if not self._enabled:
             return None
         try:

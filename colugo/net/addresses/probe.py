@@ -34,11 +34,6 @@ def candidates(advertisement: Advertisement, scope: Scope, host_id: str) -> list
     as Docker's. (If it has no others, the two share a network, but not files, like containers of a pod.)
     Addresses with the same prefix as ours (24 bits, IPv6: 64) come first. An IPv6 link-local address may be
     in any of our zones.
-
-    Args:
-        advertisement: the peer.
-        scope: our addresses.
-        host_id: our host id.
     """
     own = {without_zone(address) for address in scope.addresses}
     addresses = list(advertisement.addresses)
@@ -72,14 +67,9 @@ def _is_link_local(address: str) -> bool:
 
 
 def went_by(address: str, gone: Iterable[str], left: Iterable[str]) -> bool:
-    """Return True if a connection may use a local address that is gone, so that it is dead.
+    """Return True if a connection to a peer may use a local address that is gone, so that it is dead.
 
     TCP does not report this: packets from the peer are lost until the connection times out.
-
-    Args:
-        address: the peer's address.
-        gone: local addresses that the host no longer has.
-        left: local addresses that it still has.
     """
     network = _network(without_zone(address))
     return network in {_network(without_zone(one)) for one in gone} or (
@@ -94,10 +84,6 @@ def _network(address: str) -> str:
 
 async def probe(addresses: Iterable[str], port: int) -> tuple[ProbeAnswer, str]:
     """Connect to all addresses concurrently, each attempt starting a little after the previous one.
-
-    Args:
-        addresses: the addresses, the preferred ones first.
-        port: the TCP port.
 
     Returns:
         The result, and the address that accepted first, or "".

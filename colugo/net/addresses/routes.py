@@ -22,11 +22,6 @@ class Routes:
     """A node's knowledge of the endpoints of its peers.
 
     All sockets of a host have the same addresses, so only the first few of them have to be probed.
-
-    Args:
-        host_id: our host id.
-        ipc: the Unix socket files of this host.
-        tasks: the owner of background tasks.
     """
 
     def __init__(self, host_id: str, ipc: IpcFiles, tasks: Tasks) -> None:
@@ -50,16 +45,13 @@ class Routes:
     ) -> None:
         """Find the endpoint to connect to.
 
-        Args:
-            peer: the peer.
-            scope: our addresses.
-            found: called with the endpoint, immediately or later; not called if the peer has no address. If
-                no address answers, it gets the previous or the likeliest one, which ZeroMQ keeps trying.
-            taken: endpoints that have links already. A peer on this host whose port is among them gets that
-                endpoint, because a link to the port's previous socket may already be connected to it.
-            before: the previous endpoint of the peer, if any.
-            connected: returns True if the peer is connected there now; checked again after probing, because
-                the connection may have recovered meanwhile.
+        `found` is called with it, immediately or later, unless the peer has no address. If no address
+        answers, it gets the previous or the likeliest one, which ZeroMQ keeps trying.
+
+        A peer on this host whose port is among the endpoints that are `taken` by links gets that endpoint,
+        because a link to the port's previous socket may already be connected to it. `connected` returns True
+        if the peer is connected to the endpoint `before`; it is called again after probing, because the
+        connection may have recovered meanwhile.
         """
         if before is not None and before.startswith(PREFIX) and connected():
             found(before)
@@ -76,7 +68,7 @@ class Routes:
         elif len(addresses) == 1:
             found(endpoints[0])
         else:
-            back = connected if before in endpoints else _never
+            back = connected if before in endpoints else lambda: False
             fallback = before if before in endpoints else endpoints[0]
             self._find_host(_Sought(peer, addresses, found, fallback, back))
 
@@ -139,25 +131,13 @@ class Routes:
 
 @dataclass(eq=False, slots=True)
 class _Sought:
-    """A peer whose address is being probed.
-
-    Attributes:
-        peer: the peer.
-        addresses: the candidate addresses.
-        found: called with the endpoint.
-        fallback: the endpoint to use if no address answers.
-        is_back: returns True if the peer is connected to the fallback now.
-    """
+    """A peer whose address is being probed; it gets the fallback if none answers, or it is back there."""
 
     peer: Advertisement
     addresses: list[str]
     found: Found
     fallback: str
     is_back: Callable[[], bool]
-
-
-def _never() -> bool:
-    return False
 
 
 def _host(peer: Advertisement) -> _Host:

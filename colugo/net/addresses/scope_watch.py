@@ -23,10 +23,6 @@ class ScopeWatch:
     """A check each second for changed addresses of a scope, shared by the nodes of a loop.
 
     Operating systems have no common notification of such changes, and a check takes less than a millisecond.
-
-    Args:
-        scope: the scope when the first node was created.
-        loop: the running loop.
     """
 
     _watches: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "ScopeWatch"]]] = (

@@ -12,13 +12,7 @@ from colugo.net.runtime import Runtime
 
 @dataclass(frozen=True, slots=True)
 class DirectoryChoice:
-    """A directory of links to other nodes, with or without mDNS.
-
-    Attributes:
-        runtime: the node's runtime.
-        peers: the static peers.
-        mdns: whether to use mDNS.
-    """
+    """A directory of links to other nodes, with or without mDNS."""
 
     runtime: Runtime
     peers: tuple[StaticPeer, ...]

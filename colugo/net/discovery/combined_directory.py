@@ -13,9 +13,7 @@ _MAX_LOST = 4096
 class CombinedDirectory:
     """The union of several directories; if several know a socket, the first one's advertisement counts.
 
-    Args:
-        directories: the directories.
-        observer: also called with each event of the first directory.
+    The observer gets each event of the first directory.
     """
 
     def __init__(

@@ -26,23 +26,17 @@ _NOTHING = NodeEntries()
 
 @dataclass(slots=True)
 class _Incoming:
-    """A link that another node has established.
-
-    Attributes:
-        node: the other node's id.
-        received_at: the time of its last message, in seconds of the loop's clock.
-    """
+    """A link that another node has established."""
 
     node: str
     received_at: float
+    """The time of its last message, in seconds of the loop's clock."""
 
 
 class Exchange:
     """All links of one node: outgoing ones, and incoming ones at its endpoint.
 
     Args:
-        runtime: the node's runtime.
-        membership: the node's table of other nodes and their sockets.
         on_links: called after a link comes up, with None, or goes down, with the other node's id.
     """
 
@@ -69,23 +63,8 @@ class Exchange:
         return {node for _, node in self._up()}
 
     def link(self, label: str, find: Find, *, level: int = logging.WARNING) -> PeerLink:
-        """Establish a link, and keep it up.
-
-        Args:
-            label: the peer's name in the log.
-            find: returns the endpoints to try.
-            level: the log level of failures.
-        """
-        link = PeerLink(
-            self._runtime.sockets,
-            label,
-            self._greeting,
-            find,
-            self,
-            logger=self._runtime.logger,
-            level=level,
-            tasks=self._tasks,
-        )
+        """Establish a link, and keep it up; log its failures with this label and level."""
+        link = PeerLink(self._runtime, label, self._greeting, find, self, level=level, tasks=self._tasks)
         self._outgoing[link] = None
         self._start_ticks()
         return link
@@ -146,8 +125,6 @@ class Exchange:
             self._membership.restart_link(link)  # retried with the next tick
         return not failed
 
-    # --- ticks
-
     def _start_ticks(self) -> None:
         if self._ticker is None or self._ticker.done():
             self._ticker = self._tasks.spawn(self._tick(), "ticks")
@@ -172,8 +149,6 @@ class Exchange:
             if now - incoming.received_at > SILENT_S:
                 self._ended(identity)
 
-    # --- outgoing links
-
     def on_link_up(self, link: PeerLink) -> None:
         """Begin the exchange over an outgoing link."""
         self._membership.close_link(link)  # after another greeting, it may be another node
@@ -191,8 +166,6 @@ class Exchange:
         """End the exchange over an outgoing link."""
         self._membership.close_link(link)
         self._loop.call_soon(self._on_links, link.node)  # when `link.node` is None already
-
-    # --- incoming links
 
     def _accept_link(self, identity: bytes, body: bytes) -> None:
         greeting = decode_body(body, Greeting)

@@ -42,11 +42,7 @@ class MemoryNetwork:
 
 
 class MemoryDirectory:
-    """One node's view of a `MemoryNetwork`.
-
-    Args:
-        network: the network, shared by the nodes that should find each other.
-    """
+    """One node's view of a `MemoryNetwork`, which the nodes that should find each other share."""
 
     def __init__(self, network: MemoryNetwork) -> None:
         self._network = network

@@ -1,7 +1,6 @@
 """An outgoing link to another node's endpoint."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
@@ -10,8 +9,8 @@ import zmq
 from tornado.ioloop import IOLoop
 
 from colugo.errors import FrameError
+from colugo.net.runtime import Runtime
 from colugo.net.transport.connector import Connector
-from colugo.net.transport.sockets import Sockets
 from colugo.net.transport.tasks import Tasks
 from colugo.protocol.frames import FrameKind
 from colugo.protocol.membership.control import MAX_CONTROL_BYTES, decode_body, decode_control, encode_control
@@ -41,37 +40,25 @@ class PeerLinkListener(Protocol):
 
 
 class PeerLink:
-    """A link that tries one address after another, and reconnects after each loss.
-
-    Args:
-        sockets: the maker of the node's sockets.
-        label: the peer's name in the log.
-        greeting: this node's greeting.
-        find: returns the endpoints to try.
-        listener: the owner.
-        logger: the node's logger.
-        level: the log level of failures.
-        tasks: the owner of its task.
-    """
+    """A link that tries one address after another, and reconnects after each loss."""
 
     def __init__(
         self,
-        sockets: Sockets,
+        runtime: Runtime,
         label: str,
         greeting: Greeting,
         find: Find,
         listener: PeerLinkListener,
         *,
-        logger: logging.Logger,
         level: int,
         tasks: Tasks,
     ) -> None:
         self.label = label
-        self._sockets = sockets
+        self._sockets = runtime.sockets
         self._greeting = greeting
         self._find = find
         self._listener = listener
-        self._logger = logger
+        self._logger = runtime.logger
         self._level = level
         self._connector: Connector | None = None
         self._changed = asyncio.Event()
@@ -97,7 +84,7 @@ class PeerLink:
         return self._send(FrameKind.ENTRIES, message)
 
     def drop(self) -> None:
-        """Reconnect after the peer has fallen silent."""
+        """Drop the connection, for example to a peer that has fallen silent; then reconnect."""
         self._down()
         self._disconnect()
         self._changed.set()
@@ -154,13 +141,7 @@ class PeerLink:
         socket.set(zmq.SNDHWM, _HWM)
         socket.set(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
         try:
-            self._connector = Connector(
-                IOLoop.current(),
-                self._sockets,
-                socket,
-                self,
-                sole_endpoint=endpoint,
-            )
+            self._connector = Connector(IOLoop.current(), self._sockets, socket, self, sole_endpoint=endpoint)
         except zmq.ZMQError:
             socket.disable_monitor()
             socket.close(0)
@@ -169,9 +150,6 @@ class PeerLink:
     def on_connected(self, endpoint: str) -> None:
         """Greet the other node."""
         del endpoint
-        self._greet()
-
-    def _greet(self) -> None:
         self._send(FrameKind.GREETING, self._greeting)
 
     def on_lost(self, endpoint: str) -> None:
@@ -231,12 +209,11 @@ class PeerLink:
     def _refused(self, refusal: Refusal) -> None:
         self._down()
         if refusal.again:
-            self._greet()
+            self._send(FrameKind.GREETING, self._greeting)
             return
         self._log_once(f"refuses the link: {refusal.reason}")
         self._pause_s = _REFUSED_S
-        self._disconnect()
-        self._changed.set()
+        self.drop()
 
     def _log_once(self, text: str) -> None:
         """Log a failure, once until the link has been up."""

@@ -38,10 +38,6 @@ class StaticDirectory:
 
     In addition to its static peers, the node links to the two known nodes with the lowest ids, so that nodes
     with the same static peer stay connected when that peer ends.
-
-    Args:
-        runtime: the node's runtime.
-        peers: the static peers.
     """
 
     def __init__(self, runtime: Runtime, peers: Iterable[StaticPeer] = ()) -> None:
@@ -117,8 +113,6 @@ class StaticDirectory:
         await self._tasks.cancel()
         await exchange.close()
 
-    # --- own sockets
-
     def _schedule_publication(self) -> None:
         if not self._publishing and self._exchange is not None:
             self._publishing = True
@@ -135,8 +129,6 @@ class StaticDirectory:
             text = f"this node has {len(own)} sockets, but links carry only {carried} of them"
             self._runtime.endpoint.warn("sockets", text)
         self._exchange.flush()
-
-    # --- sockets of other nodes
 
     def _on_member_change(self, state: MemberState, advertisement: Advertisement) -> None:
         if advertisement.node_id.hex() == self._own_id:
@@ -163,8 +155,6 @@ class StaticDirectory:
                 and set(other.addresses) & set(node.addresses)
             ):
                 self._probe(other.node_id.hex())
-
-    # --- dead nodes
 
     def _probe(self, node: str) -> None:
         if node not in self._probing and node in self._nodes and self._exchange is not None:
@@ -197,8 +187,6 @@ class StaticDirectory:
 
     def _candidates(self, node: Advertisement) -> list[str]:
         return candidates(node, self._runtime.scope, self._runtime.host_id)
-
-    # --- links
 
     def _on_links(self, lost: str | None) -> None:
         if lost is not None:

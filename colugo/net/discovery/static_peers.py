@@ -22,12 +22,7 @@ _MAX_HOST_CHARS = 253
 
 @dataclass(frozen=True, slots=True)
 class StaticPeer:
-    """The address of another node's endpoint.
-
-    Attributes:
-        host: an IP address or a name.
-        port: the port.
-    """
+    """The address of another node's endpoint, with an IP address or a name."""
 
     host: str
     port: int
@@ -52,11 +47,8 @@ class StaticPeer:
         """Resolve the host to its current addresses.
 
         A loopback address stands for this host, so the addresses of the scope are added to it: only nodes of
-        scope `host` are bound to loopback.
-
-        Args:
-            scope: our addresses. In `host`, only addresses of this host are returned, and no name server is
-                queried.
+        scope `host` are bound to loopback. In it, only addresses of this host are returned, and no name
+        server is queried.
         """
         host_only = scope.host_only
         if host_only and self.host != "localhost" and not _is_loopback(self.address):
@@ -69,14 +61,10 @@ class StaticPeer:
 
 
 def check_peers(peers: Iterable[str], source: str) -> list[StaticPeer]:
-    """Parse the addresses of peers; duplicates are dropped.
-
-    Args:
-        peers: such as `["192.0.2.7:4711", "[2001:db8::7]:4711", "server.example:4711"]`.
-        source: the option or variable that they come from, for the error's text.
+    """Parse the addresses of peers, such as `"[2001:db8::7]:4711"`; duplicates are dropped.
 
     Raises:
-        ConfigurationError: if one of them is not host and port.
+        ConfigurationError: if one of them is not host and port; names the source, an option or variable.
     """
     if isinstance(peers, str):
         raise ConfigurationError(f"{source} takes a list of host:port, not the str {peers!r}")

@@ -19,11 +19,7 @@ _FORGET_WITHDRAWN_S = 5.0
 
 
 class Announcer:
-    """The announcements of one responder.
-
-    Args:
-        tasks: the owner of background tasks.
-    """
+    """The announcements of one responder."""
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks

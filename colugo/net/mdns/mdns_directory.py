@@ -7,13 +7,7 @@ from colugo.protocol.advertisement import Advertisement
 
 
 class MdnsDirectory:
-    """A node's directory on mDNS.
-
-    Nodes of one loop and scope share one responder, browser and cache.
-
-    Args:
-        scope: the addresses to use.
-    """
+    """A node's directory on mDNS; nodes of one loop and scope share one responder, browser and cache."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope

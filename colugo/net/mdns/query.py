@@ -47,11 +47,7 @@ class OneShotQuerier:
     """A sender of queries from an ephemeral port on each interface.
 
     Responders answer such a query by unicast and without delay (RFC 6762 §6.7), after about 1 ms. A
-    browser's first query alone is delayed by 20 to 120 ms (§5.2).
-
-    Args:
-        addresses: the addresses of the interfaces; missing ones are skipped.
-        on_answer: called with each response, on the running loop.
+    browser's first query alone is delayed by 20 to 120 ms (§5.2). Missing addresses are skipped.
 
     Raises:
         OSError: if none of the addresses can be used.
@@ -135,11 +131,8 @@ def confine(zeroconf: Zeroconf, *, host_only: bool) -> None:
     """Confine zeroconf's listening sockets to the chosen interfaces, and enlarge their receive buffers.
 
     The sockets are bound to every address. On Linux, they would receive each group that any process of the
-    host has joined (ip(7), IP_MULTICAST_ALL), and answer queries from other interfaces.
-
-    Args:
-        zeroconf: a started instance.
-        host_only: whether to bind the sockets to the loopback device.
+    host has joined (ip(7), IP_MULTICAST_ALL), and answer queries from other interfaces. With `host_only`,
+    they are bound to the loopback device.
     """
     for transport in zeroconf.engine.readers:
         with suppress(OSError):  # the system's default size remains

@@ -27,12 +27,10 @@ def service_info(advertisement: Advertisement) -> ServiceInfo:
 
 
 def read_records(info: ServiceInfo, cache: DNSCache) -> Advertisement:
-    """Return the advertisement in records.
+    """Return the advertisement in records from a cache.
 
-    Args:
-        info: the records.
-        cache: the cache that they are from. Replaced addresses stay in it for a while, with a TTL of one
-            second (RFC 6762 §10.2) that each announcement renews.
+    Replaced addresses stay in the cache for a while, with a TTL of one second (RFC 6762 §10.2) that each
+    announcement renews.
 
     Raises:
         AdvertisementError: if this version of colugo does not understand them.

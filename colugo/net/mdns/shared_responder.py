@@ -6,12 +6,7 @@ import random
 import weakref
 from typing import ClassVar
 
-from zeroconf import (
-    DNSIncoming,
-    NotRunningException,
-    ServiceStateChange,
-    Zeroconf,
-)
+from zeroconf import DNSIncoming, NotRunningException, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from colugo.errors import AdvertisementError
@@ -22,7 +17,6 @@ from colugo.net.in_order import InOrder
 from colugo.net.mdns.announcer import Announcer
 from colugo.net.mdns.query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine, mdns_addresses
 from colugo.net.mdns.records import forget_records, instance_name, read_records, service_info
-from colugo.net.mdns.sweep import Sweep
 from colugo.net.mdns.verifier import Verifier
 from colugo.net.transport.tasks import Tasks
 from colugo.protocol.advertisement import UNKNOWN, Advertisement
@@ -55,19 +49,18 @@ class SharedResponder:
         self._known: dict[str, Advertisement] = {}
         self._tasks = Tasks("mdns", log)
         self._announcer = Announcer(self._tasks)
-        self._verifier = Verifier(self._tasks, self._known, self)
+        self._verifier = Verifier(self._tasks, self._known, self._announcer, self)
         self._repeating: asyncio.Task[None] | None = None
         self._zeroconf: AsyncZeroconf | None = None
         self._browser: AsyncServiceBrowser | None = None
         self._querier: OneShotQuerier | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._sweep = Sweep(self._known, self._announcer.owns, self._verifier)
         self._sweeping: asyncio.Task[None] | None = None
         self._unsettled: set[str] = set()
         self._settling: asyncio.Task[None] | None = None
         self._watch: ScopeWatch | None = None
         self._switching = asyncio.Lock()
-        self._throttle = Throttle(60.0)
+        self._throttle = Throttle()
         self.ignored: dict[str, str] = {}
         """Advertisements that this version of colugo does not understand, with the reasons."""
 
@@ -130,7 +123,7 @@ class SharedResponder:
             confine(zeroconf.zeroconf, host_only=self._scope.host_only)
             self._announcer.start(zeroconf)
             if self._sweeping is None:
-                self._sweeping = self._tasks.spawn(self._sweep.run(), "sweep")
+                self._sweeping = self._tasks.spawn(self._verifier.sweep(), "sweep")
         except (OSError, NotRunningException, RuntimeError) as error:
             log.warning(
                 "mDNS does not work on %s (%s): other nodes are found only through peers= or connect=",
@@ -277,9 +270,8 @@ class SharedResponder:
                 self.ignored[info.name] = str(error)
             # sockets of a newer version are not an error
             level = logging.INFO if str(error).startswith(UNKNOWN) else logging.WARNING
-            held = self._throttle.admit(level, self._loop.time())
-            if held is not None:
-                more = f" ({held} more like it in the last minute)" if held else ""
+            more = self._throttle.note(level, self._loop.time())
+            if more is not None:
                 log.log(level, "ignored the mDNS record %s: %s%s", info.name, error, more)
             return
         self.ignored.pop(info.name, None)

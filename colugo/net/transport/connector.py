@@ -47,10 +47,7 @@ class Connector:
     the other process is killed.
 
     Args:
-        loop: the running loop.
-        sockets: the maker of the node's sockets.
         socket: an XSUB or DEALER; this object closes it.
-        listener: the owner.
         flow: notified when the socket is writable again and when it is drained; None if not needed.
         sole_endpoint: the only endpoint to connect to. Required for host names, because events name the
             resolved address.
@@ -102,11 +99,8 @@ class Connector:
         """Read until the socket has no input left, in turns with the loop's other work, then call `then`.
 
         Disconnecting from an endpoint discards its unread messages. Other endpoints may keep sending on the
-        same socket, so reading ends after half a minute without a message from this one.
-
-        Args:
-            then: called at the end.
-            progress: returns a number that grows with each message from this endpoint.
+        same socket, so reading ends after half a minute without a message from this one: `progress` returns a
+        number that grows with each of its messages.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + _READ_TO_END_S
@@ -149,11 +143,7 @@ class Connector:
         self._reader.resume()
 
     def close(self, linger_ms: int | None = None) -> None:
-        """Close the socket.
-
-        Args:
-            linger_ms: how long to keep transmitting sent messages, in ms; None for the socket's own setting.
-        """
+        """Close the socket; with `linger_ms` of None, sent messages linger as set on the socket."""
         if self._closed:
             return
         self._closed = True

@@ -26,11 +26,9 @@ class Lending:
         self._lent_bytes = 0
 
     def send(self, socket: zmq.Socket[bytes], payload: Any) -> None:
-        """Send the last frame of a message.
+        """Send the last frame of a message, a bytes-like object; do not modify it until ZeroMQ has sent it.
 
-        Args:
-            socket: a socket whose sends do not fail.
-            payload: a bytes-like object; do not modify it until ZeroMQ has sent it.
+        Sends of the socket must not fail.
         """
         size = len(payload)
         if size < _LEAST_BYTES or not self._may_lend(size):

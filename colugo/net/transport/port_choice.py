@@ -8,15 +8,7 @@ _MAX_PORT = 65535
 
 
 def check_port(port: object, what: str = "a port") -> int:
-    """Return a TCP port.
-
-    Args:
-        port: the value.
-        what: names the value in the error's text.
-
-    Raises:
-        ConfigurationError: if it is not an integer from 1 to 65535.
-    """
+    """Return a TCP port; raise `ConfigurationError` if it is not an integer from 1 to 65535."""
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= _MAX_PORT:
         raise ConfigurationError(f"{what} must be an integer from 1 to {_MAX_PORT}, not {port!r}")
     return port
@@ -24,12 +16,9 @@ def check_port(port: object, what: str = "a port") -> int:
 
 @dataclass(frozen=True, slots=True)
 class PortChoice:
-    """The port requested for an endpoint.
+    """The port requested for an endpoint; None for a free one.
 
-    Attributes:
-        port: the port; None for a free one.
-        shared: whether several programs may be configured with this port. If it is taken, a free one is
-            used instead.
+    A `shared` port may be configured for several programs. If it is taken, a free one is used instead.
     """
 
     port: int | None = None

@@ -26,7 +26,6 @@ class SocketReader:
     the reader checks for events again after each drain, and `kick()` must be called after each send.
 
     Args:
-        loop: the running loop.
         socket: the socket; this object does not close it.
         on_message: called with the frames of each message. If it returns more work, that is finished before
             the next message is read.

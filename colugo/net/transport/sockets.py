@@ -109,12 +109,9 @@ def connect(socket: zmq.Socket[bytes], target: str) -> None:
 
 
 def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None) -> tuple[int, list[str]]:
-    """Bind a socket to the same port of each address.
+    """Bind a socket to the same port of each address; None means a port that is free on all.
 
-    Args:
-        socket: the socket.
-        addresses: IP addresses of this host. Addresses that no longer exist are skipped, if others remain.
-        port: the port, or None for one that is free on all addresses.
+    Addresses that no longer exist are skipped, if others remain.
 
     Returns:
         The port, and the addresses that the socket is bound to.
@@ -145,11 +142,7 @@ def bind(socket: zmq.Socket[bytes], addresses: tuple[str, ...], port: int | None
 
 
 def bind_also(socket: zmq.Socket[bytes], address: str, port: int) -> None:
-    """Bind a socket to its port on one more address.
-
-    Raises:
-        BindError: if that is not possible.
-    """
+    """Bind a socket to its port on one more address, or raise `BindError`."""
     try:
         _bind_one(socket, address, port)
     except zmq.ZMQError as error:

@@ -9,12 +9,7 @@ _CANCEL_WAIT_S = 2.0
 
 
 class Tasks:
-    """The tasks of one owner; failures are logged, and no task outlives the owner.
-
-    Args:
-        label: the owner, for the names of the tasks.
-        logger: the logger of failures.
-    """
+    """The tasks of one owner; failures are logged, and no task outlives the owner."""
 
     def __init__(self, label: str, logger: logging.Logger) -> None:
         self._label = label
@@ -26,18 +21,9 @@ class Tasks:
         return self.keep(asyncio.get_running_loop().create_task(coroutine), name)
 
     def keep(
-        self,
-        task: asyncio.Task[Any],
-        name: str,
-        finished: Callable[[asyncio.Task[Any]], None] | None = None,
+        self, task: asyncio.Task[Any], name: str, finished: Callable[[asyncio.Task[Any]], None] | None = None
     ) -> asyncio.Task[Any]:
-        """Take over a task.
-
-        Args:
-            task: the task.
-            name: the purpose of the task.
-            finished: called with the finished task, and handles its failure; None to log failures.
-        """
+        """Take over a task; `finished` handles its failure, which is otherwise logged."""
         task.set_name(f"colugo {self._label} {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

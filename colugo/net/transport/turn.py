@@ -5,11 +5,7 @@ from collections.abc import Callable
 
 
 class Turn:
-    """A turn of the loop, from its first message to a callback at its end.
-
-    Args:
-        on_end: called at the end of a turn that has begun.
-    """
+    """A turn of the loop, from its first message to a callback at its end."""
 
     __slots__ = ("_begun", "_on_end")
 
