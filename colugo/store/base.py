@@ -16,7 +16,6 @@ class GroupRecord:
     """The stored state of one consumer group.
 
     Attributes:
-        name: the group's name.
         durable: whether messages are kept for the group while it has no members.
         bindings: patterns of the keys that it receives.
         done: the sequence numbers that it has settled, as encoded ranges.
@@ -43,9 +42,6 @@ class StoredDeadLetter(NamedTuple):
     """A message that a group has given up.
 
     Attributes:
-        message: the unchanged message.
-        group: the group that could not handle it.
-        attempts: the number of delivery attempts.
         reason: why the group gave up, in a few words.
         traceback: the traceback of the last exception; `""` without one.
         died_ns: the time, in nanoseconds since 1970.
@@ -113,7 +109,6 @@ class CommitOutcome:
     Attributes:
         count: the number of messages, without dead letters.
         size: the bytes of messages and dead letters: payload, headers and key.
-        dead: the number of dead letters.
         trimmed: sequence numbers dropped because of `max_messages` or `max_bytes`.
         expired: sequence numbers dropped because of `oldest_ns`.
     """
@@ -132,9 +127,7 @@ class OpenedStore:
     Attributes:
         stream_id: 8 bytes that identify the stream for the life of the store.
         last_seq: the highest sequence number that was ever used.
-        count: the number of messages.
         size: bytes, as in `CommitOutcome`.
-        dead: the number of dead letters.
         groups: all groups, forgotten ones included.
         attempts: the number of attempts by group and sequence number, if more than one.
         corrupt: the number of damaged rows that were set aside.

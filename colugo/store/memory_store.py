@@ -26,11 +26,7 @@ _MIN_COMPACTED = 1000
 
 
 class MemoryStore:
-    """A store in memory; each callback is called before the method returns.
-
-    Attributes:
-        on_corrupt: never called.
-    """
+    """A store in memory; each callback is called before the method returns, `on_corrupt` never."""
 
     on_corrupt: Callable[[list[int]], None] | None = None
 

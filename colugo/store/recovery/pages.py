@@ -27,12 +27,7 @@ class DamagedPageError(Exception):
 
 
 class Cell(NamedTuple):
-    """One row of a table.
-
-    Attributes:
-        row_id: the row's id.
-        values: the row's columns, with texts as bytes; None if they are unreadable.
-    """
+    """The id of a table's row and its columns, with texts as bytes; None if they are unreadable."""
 
     row_id: int
     values: Record | None
@@ -41,8 +36,7 @@ class Cell(NamedTuple):
 class Pages:
     """The pages of a file and its log, as of the last readable transaction.
 
-    Args:
-        path: the file.
+    Methods raise `DamagedPageError` if a page that they need is damaged or missing.
 
     Attributes:
         count: the number of pages in the database.
@@ -72,11 +66,7 @@ class Pages:
             self._log.close()
 
     def read(self, number: int) -> bytes:
-        """Return a page.
-
-        Raises:
-            DamagedPageError: if it is not in the file.
-        """
+        """Return a page."""
         file, at = self._file, (number - 1) * PAGE_BYTES
         if number in self._logged:
             assert self._log is not None
@@ -90,11 +80,7 @@ class Pages:
         return page
 
     def free(self) -> set[int]:
-        """Return the free pages, which may still contain deleted rows.
-
-        Raises:
-            DamagedPageError: if the list of free pages is damaged.
-        """
+        """Return the free pages, which may still contain deleted rows."""
         free: set[int] = set()
         (trunk,) = struct.unpack_from(">I", self.read(1), _FREELIST_AT)
         while trunk:
@@ -110,11 +96,7 @@ class Pages:
         return free
 
     def cells(self, number: int) -> list[Cell]:
-        """Return the rows of a table's leaf page; none if the page is of another kind.
-
-        Raises:
-            DamagedPageError: if the page is unreadable.
-        """
+        """Return the rows of a table's leaf page; none if the page is of another kind."""
         page = self.read(number)
         start = _FIRST_PAGE_HEADER if number == 1 else 0
         if page[start] != _LEAF:
@@ -124,10 +106,7 @@ class Pages:
     def children(self, number: int) -> list[tuple[int, int]]:
         """Return the child pages of a table's page, each with its highest row id; none for a leaf.
 
-        The last child has no limit, so it gets the highest row id possible.
-
-        Raises:
-            DamagedPageError: if the page is of another kind, or unreadable.
+        The last child has no limit, so it gets the highest row id possible. Other pages count as damaged.
         """
         page = self.read(number)
         start = _FIRST_PAGE_HEADER if number == 1 else 0

@@ -49,9 +49,6 @@ class Salvaged:
     """The result of `salvage`.
 
     Attributes:
-        messages: the number of messages copied.
-        dead: the number of dead letters copied.
-        groups: the number of groups copied.
         attempts: the number of messages whose attempts were copied.
         lost: ranges of sequence numbers, both ends included, in which messages may have been lost. They
             include messages that had been acknowledged and deleted. A range that ends with 2**63 - 1 has no
@@ -78,13 +75,6 @@ class Salvaged:
 
 def salvage(path: str | PathLike[str], into: str | PathLike[str]) -> Salvaged:
     """Copy every readable row of a store into a new store, without changing the old one.
-
-    Args:
-        path: the damaged store; its log is beside it.
-        into: the new store, which must not exist.
-
-    Returns:
-        The numbers of copied and lost rows.
 
     Raises:
         StoreError: if the damaged store does not exist or is in use, the new one exists, or reading or

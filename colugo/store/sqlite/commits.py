@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from colugo.store.base import CommitOutcome, Committed, Transaction
-from colugo.store.sqlite.disk_thread import Step
 from colugo.store.sqlite.failure import full_failure, is_full, store_failure
-from colugo.store.sqlite.job_queue import JobQueue
+from colugo.store.sqlite.job_queue import JobQueue, Step
 from colugo.store.sqlite.reserve import Reserve
 from colugo.store.sqlite.row_writer import DamagedRows, Prepared, RowTotals, move_aside, prepare, write
 from colugo.store.sqlite.store_file import StoreFile
@@ -28,10 +27,6 @@ class Commits:
     """Carries out transactions, one at a time.
 
     Args:
-        file: the open file.
-        totals: its current totals.
-        jobs: the store's queue of jobs.
-        reserve: space for acknowledgements when the disk is full.
         logger: receives failures that no callback reports.
     """
 
@@ -73,7 +68,7 @@ class Commits:
         except Exception as error:  # noqa: BLE001 - passed to the callback
             self._failed(commit, error)
         else:
-            self._jobs.run_on_disk(self._commit, partial(self._ended, commit, totals, outcome))
+            self._jobs.run_on_disk(self._connection.commit, partial(self._ended, commit, totals, outcome))
 
     def _ended(
         self, commit: _Commit, totals: RowTotals, outcome: CommitOutcome, error: Exception | None
@@ -87,22 +82,12 @@ class Commits:
         commit.done(outcome)
 
     def _failed(self, commit: _Commit, error: Exception) -> None:
-        self._roll_back()
+        self._connection.rollback()  # does nothing if SQLite has done so itself
         if is_full(error) and commit.remedies:
             # without regard to its error: the retry shows if it helped
             self._jobs.run_on_disk(commit.remedies.pop(0), lambda _: self._begin(commit))
             return
         commit.done(store_failure(self._file.path, error))
-
-    def _commit(self) -> None:
-        self._connection.execute("COMMIT")
-
-    def _roll_back(self) -> None:
-        # SQLite has done so itself after some errors
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-    # --- room
 
     def _has_room(self, size: int) -> bool:
         """Return True if messages of this many bytes can be stored and later deleted.
@@ -136,24 +121,18 @@ class Commits:
             self._may_shrink = False
             self._logger.warning("%s; its file keeps its current size", store_failure(self._file.path, error))
 
-    # --- damage
-
     def _move_aside(self, damaged: DamagedRows) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             totals = move_aside(self._connection, damaged, self._totals)
         except Exception as error:  # noqa: BLE001 - logged
-            self._roll_back()
-            self._not_moved(error)
+            self._moved(self._totals, error)
         else:
-            self._jobs.run_on_disk(self._commit, partial(self._moved, totals))
+            self._jobs.run_on_disk(self._connection.commit, partial(self._moved, totals))
 
     def _moved(self, totals: RowTotals, error: Exception | None) -> None:
         if error is None:
             self._totals = totals
-        else:
-            self._roll_back()
-            self._not_moved(error)
-
-    def _not_moved(self, error: Exception) -> None:
+            return
+        self._connection.rollback()
         self._logger.error("%s; damaged messages were not set aside", store_failure(self._file.path, error))

@@ -25,10 +25,6 @@ def create(path: Path, topic: str = "") -> None:
     The file is created under another name first: an incomplete file of the right name would look like a
     store that has lost everything.
 
-    Args:
-        path: the file, which must not exist.
-        topic: the stream's topic, if known.
-
     Raises:
         StoreError: if the folder does not exist, or if a log exists without its file.
         OSError: if the file cannot be created.
@@ -80,15 +76,7 @@ def _name(draft: Path, path: Path) -> None:
 
 
 def check_header(header: bytes, path: Path) -> None:
-    """Check that a file is a store that this version can use.
-
-    Args:
-        header: the first `HEADER_BYTES` of the file.
-        path: the file.
-
-    Raises:
-        StoreError: if it is not.
-    """
+    """Check the first `HEADER_BYTES` of a file; raise `StoreError` if it is not a store of this version."""
     if not header:
         raise StoreError(
             f"the store {path} is an empty file, which is not a valid store; if no messages are lost, remove "

@@ -58,9 +58,7 @@ def disclaim(identity: Identity) -> None:
 def held(path: Path, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
     """Open a claimed file to inspect it, with a lock that keeps other processes from writing to it.
 
-    Args:
-        path: the file.
-        mode: `"r+b"` also checks that the file is writable.
+    The mode `"r+b"` also checks that the file is writable.
 
     Raises:
         StoreError: if another process holds the lock.

@@ -17,9 +17,6 @@ class Reserve:
 
     When the disk is full, it is removed so that acknowledgements can still be written, which frees space.
     New messages never use it.
-
-    Args:
-        path: the store's file.
     """
 
     def __init__(self, path: Path) -> None:

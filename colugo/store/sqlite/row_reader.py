@@ -28,15 +28,7 @@ from colugo.store.sqlite.rows import (
 def messages_after(
     connection: sqlite3.Connection, after: int, limit: int, max_bytes: int, corrupt: list[int]
 ) -> list[StreamMessage]:
-    """Read messages in the order of their sequence numbers.
-
-    Args:
-        connection: the connection to the file.
-        after: read messages with higher sequence numbers than this.
-        limit: the highest number of messages.
-        max_bytes: the highest sum of payload bytes; the first message is returned in any case.
-        corrupt: collects the sequence numbers of damaged rows.
-    """
+    """Read messages as `Store.read` does; `corrupt` collects the sequence numbers of damaged rows."""
     sql = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE seq > ? ORDER BY seq LIMIT ?"
     found: list[StreamMessage] = []
     size = 0
@@ -78,13 +70,7 @@ def messages_at(
 def dead_letters(
     connection: sqlite3.Connection, query: DeadQuery, corrupt: list[int]
 ) -> list[StoredDeadLetter]:
-    """Read dead letters in the order of sequence number and group.
-
-    Args:
-        connection: the connection to the file.
-        query: the conditions.
-        corrupt: collects the row ids of damaged letters.
-    """
+    """Read dead letters in the order of the query; `corrupt` collects the row ids of damaged ones."""
     conditions = ["(seq, grp) > (?, ?)"]
     values: list[object] = list(query.after)
     if query.group is not None:

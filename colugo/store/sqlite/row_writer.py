@@ -46,16 +46,7 @@ _UPDATE_STREAM = f"INSERT OR REPLACE INTO stream ({STREAM_COLUMNS}) VALUES (?, ?
 
 @dataclass(frozen=True, slots=True)
 class RowTotals:
-    """The totals of a file's rows.
-
-    Attributes:
-        stream_id: the stream's id.
-        last_seq: the highest sequence number that was ever used.
-        count: the number of messages.
-        size: the bytes of messages and dead letters.
-        dead: the number of dead letters.
-        topic: the stream's topic.
-    """
+    """The totals of a file's rows, as in `OpenedStore`."""
 
     stream_id: bytes
     last_seq: int
@@ -66,12 +57,7 @@ class RowTotals:
 
 
 class DamagedRows(NamedTuple):
-    """Rows that were found damaged while reading.
-
-    Attributes:
-        messages: sequence numbers of messages.
-        dead: row ids of dead letters.
-    """
+    """Sequence numbers of messages and row ids of dead letters that were found damaged while reading."""
 
     messages: list[int]
     dead: list[int]
@@ -83,12 +69,8 @@ class Prepared(NamedTuple):
     Attributes:
         messages: statements that insert messages, each with its values.
         rows: the number of messages.
-        groups: rows to insert or update.
-        attempts: rows to insert or update.
-        dead: rows to insert.
         size: the bytes of messages and dead letters to insert.
         last_seq: the highest sequence number to insert; 0 without messages.
-        transaction: the transaction itself.
     """
 
     messages: list[tuple[str, list[Any]]]
@@ -134,16 +116,7 @@ def _batches(messages: list[StreamMessage]) -> Iterator[tuple[str, list[Any]]]:
 def write(
     connection: sqlite3.Connection, prepared: Prepared, totals: RowTotals
 ) -> tuple[RowTotals, CommitOutcome]:
-    """Write the rows of a transaction; the caller begins it and commits or rolls it back.
-
-    Args:
-        connection: the connection to the file.
-        prepared: the transaction.
-        totals: the current totals.
-
-    Returns:
-        The new totals, and the outcome.
-    """
+    """Write the rows of a transaction; the caller begins it and commits or rolls it back."""
     last_seq = totals.last_seq
     transaction = prepared.transaction
     if prepared.messages:
@@ -175,11 +148,7 @@ def write(
 
 
 def move_aside(connection: sqlite3.Connection, damaged: DamagedRows, totals: RowTotals) -> RowTotals:
-    """Move damaged rows to the table `corrupt`, within a transaction of the caller.
-
-    Returns:
-        The new totals.
-    """
+    """Move damaged rows to the table `corrupt`, within a transaction of the caller."""
     count, size, dead = totals.count, totals.size, totals.dead
     for table, ids in (("messages", damaged.messages), ("dead", damaged.dead)):
         for number in ids:

@@ -35,11 +35,8 @@ class SqliteStore:
         topic: the stream's topic, which the file stores; None accepts a file of any topic.
         durability: `"full"` syncs each commit to the disk; with `"os"`, commits survive the end of the
             process, but not a power failure.
-        logger: receives reports of damage and of a full disk.
 
     Attributes:
-        path: the absolute path of the file.
-        on_corrupt: as in `Store`.
         topic: the stream's topic. If it was None, `open` sets it to the one in the file, `""` if unknown.
     """
 
@@ -63,8 +60,6 @@ class SqliteStore:
         self._commits: Commits | None = None
         self._closing = False
         self._shut: asyncio.Future[None] | None = None
-
-    # --- opening and closing
 
     def open(self) -> OpenedStore:
         """Open the file; see `Store.open`.
@@ -140,8 +135,6 @@ class SqliteStore:
         assert error is None, "logged above"
         if self._shut is not None and not self._shut.done():
             self._shut.set_result(None)
-
-    # --- transactions and queries
 
     def commit(self, transaction: Transaction, done: Committed) -> None:
         """Carry out a transaction; see `Store.commit`.

@@ -28,7 +28,6 @@ class StoreFile:
     Args:
         path: the file, which is created if it does not exist.
         durability: `"full"` syncs each commit to the disk; `"os"` only writes it.
-        logger: receives warnings about transactions that may be missing.
         topic: the stream's topic, for a new file.
 
     Raises:
@@ -91,10 +90,8 @@ class StoreFile:
         """Return True if rewriting the file is worthwhile and quick.
 
         SQLite keeps the pages of deleted rows for new ones. `auto_vacuum` would move pages at each of a
-        stream's many commits; instead, the file is rewritten when a backlog has been handled.
-
-        Args:
-            live: the bytes in use.
+        stream's many commits; instead, the file is rewritten when a backlog has been handled: few bytes are
+        live then.
         """
         return live <= _LIVE_BYTES and self._free_pages() * PAGE_BYTES >= _SHRINK_BYTES
 

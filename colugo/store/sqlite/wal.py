@@ -77,11 +77,7 @@ def log_state(path: Path) -> WalState:
 
 
 def read_frames(file: BinaryIO) -> Iterator[WalFrame]:
-    """Yield the frames of a log since its last restart, including invalid ones.
-
-    Args:
-        file: the open log.
-    """
+    """Yield the frames of a log since its last restart, including invalid ones."""
     file.seek(0)
     header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:
