@@ -45,12 +45,7 @@ class Deadlines(Generic[T]):
         return item
 
     def take_expired(self, now: float, most: int) -> list[T]:
-        """Remove and return items whose deadlines have passed, the earliest first.
-
-        Args:
-            now: a time of the deadlines' clock.
-            most: the most items to return.
-        """
+        """Remove and return items whose deadlines have passed, the earliest first, `most` of them."""
         expired: list[T] = []
         heap, items = self._heap, self._items
         while heap and heap[0] < now and len(expired) < most:

@@ -5,21 +5,24 @@ import time
 from typing import Any, Unpack
 
 from colugo.config import NodeOptions
-from colugo.dispatcher.dispatcher_stats import DispatcherStats
 from colugo.dispatcher.listener import ResultListener
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.node_transport import NodeTransport
-from colugo.dispatcher.open_requests import OpenRequests
+from colugo.dispatcher.open_requests import DispatcherStats, OpenRequests
 from colugo.dispatcher.producer import Producer
 from colugo.dispatcher.registrations import Registrations, check_kind
-from colugo.dispatcher.request import LONGEST_TTL_MS, EarlyRequests, Request, check_text, check_ttl
+from colugo.dispatcher.request import LONGEST_TTL_MS, Request, check_text, check_ttl
 from colugo.dispatcher.worker import Worker, join_all, mailbox_of
-from colugo.errors import ClosedError, ConfigurationError, LifecycleError
+from colugo.errors import ClosedError, ConfigurationError, FlowError, LifecycleError
 from colugo.node import Node
 from colugo.protocol.topics import check_topic
 
 DEFAULT_TTL_MS = 5000
 DEFAULT_STOP_MS = 5000
+_MOST_EARLY = 100_000
+
+Sending = tuple[str, tuple[Any, ...], dict[str, Any], float, bytes | None]
+"""The topic, arguments and ttl of a request, and their encoding for other nodes."""
 
 
 class ATEDispatcher(threading.Thread):
@@ -63,7 +66,8 @@ class ATEDispatcher(threading.Thread):
             given = ", ".join(f"{one}=" for one in options)
             raise ConfigurationError(f"{given} needs node= with the name of a node, not {node!r}")
         self._transport = None if node is None else NodeTransport(node, codec, self._open_requests, options)
-        self._early: EarlyRequests | None = EarlyRequests()
+        self._early: list[Sending] | None = []
+        """The requests that wait for the start."""
         self._members: list[Worker] = []
         """The workers that it has stopped."""
         self._stopping = False
@@ -185,16 +189,18 @@ class ATEDispatcher(threading.Thread):
         if topic.__class__ is not str or self._transport is not None:
             self._check_topic(topic)
         sealed = None if self._transport is None else self._transport.seal(ttl, args, kwargs)
-        if self._early is None or not self._wait_for_start(topic, args, kwargs, ttl, sealed):
+        if self._early is None or not self._wait_for_start((topic, args, kwargs, ttl, sealed)):
             self._send(topic, args, kwargs, ttl, sealed)
 
-    def _wait_for_start(self, *sending: Any) -> bool:
+    def _wait_for_start(self, sending: Sending) -> bool:
         """Keep a request for the start; return False if the dispatcher has been started meanwhile."""
         with self._registered.lock:
             self._check_open()
             if self._early is None:
                 return False
-            self._early.add(*sending)
+            if len(self._early) >= _MOST_EARLY:
+                raise FlowError(f"{_MOST_EARLY} requests wait for start() of the dispatcher already")
+            self._early.append(sending)
             return True
 
     def _send(

@@ -12,15 +12,7 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """A bounded queue for one or several threads of one owner.
-
-    Args:
-        owner: the worker.
-        capacity: the number of items that may wait.
-
-    Attributes:
-        owner: the same.
-    """
+    """A bounded queue for one or several threads of one owner."""
 
     __slots__ = ("_closed", "_guard", "_items", "_limit", "_sleepers", "owner")
 
@@ -69,14 +61,11 @@ class Mailbox(Generic[T]):
             gate.acquire()  # until another thread releases it
 
     def purge(self, wanted: Callable[[T], bool]) -> None:
-        """Remove items that are not wanted any more; the others keep their order.
-
-        Args:
-            wanted: a predicate, which must not use the mailbox.
-        """
+        """Remove items that are not wanted any more; `wanted` must not use the mailbox."""
         with self._guard:
-            kept = [item for item in self._take_all() if wanted(item)]
-            self._items.extendleft(reversed(kept))
+            # without iterating: other threads may put items in meanwhile
+            taken = [self._items.popleft() for _ in range(len(self._items))]
+            self._items.extendleft(reversed([item for item in taken if wanted(item)]))
 
     def refusal(self) -> Exception:
         """Return the reason that an item was not taken."""
@@ -95,10 +84,6 @@ class Mailbox(Generic[T]):
         """Remove all items."""
         with self._guard:
             self._items.clear()
-
-    def _take_all(self) -> list[T]:
-        # without iterating: other threads may put items in meanwhile
-        return [self._items.popleft() for _ in range(len(self._items))]
 
     def _wake_one(self) -> None:
         with suppress(IndexError):  # another thread was quicker

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from colugo.config import NodeOptions
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.open_requests import OpenRequests
-from colugo.dispatcher.remote_request import RemoteRequest
+from colugo.dispatcher.remote_request import RemoteRequest, SealedCodec
 from colugo.dispatcher.request import Request
-from colugo.dispatcher.sealed import SealedCodec
 from colugo.dispatcher.topic_surveyor import DISCOVERY_MS, TopicSurveyor
 from colugo.errors import ClosedError, ConfigurationError, DecodeError, EncodeError
 from colugo.node import Node
@@ -28,12 +27,7 @@ class NodeTransport:
 
     Args:
         node: a node that runs or will run; or the name of the dispatcher's own.
-        codec: the codec of requests and results.
-        open_requests: tracks requests, including those of other nodes.
         options: the options of its own node.
-
-    Attributes:
-        node: the node.
 
     Raises:
         ConfigurationError: if an argument cannot work.
@@ -63,27 +57,19 @@ class NodeTransport:
         """
         if self._owns_node:
             self._running.enter_context(self.node.running())
-        self._submit(self._open)
+        self._submit(self.node.add_delayed_callback, DISCOVERY_MS, self._on_discovery_over)
 
     def offer(self, mailbox: Mailbox[Any], topic: str) -> None:
-        """Advertise a producer to other nodes.
-
-        Raises:
-            ClosedError: if the node has stopped.
-        """
+        """Advertise a producer to other nodes."""
         self._submit(self._offer, mailbox, topic)
 
     def withdraw(self, mailbox: Mailbox[Any], topic: str) -> None:
         """Withdraw a producer; a no-op if the node has stopped."""
-        if not self.closed:
+        if not self.node.closed:
             self._submit(self._withdraw, mailbox, topic)
 
     def connect(self, topic: str) -> None:
-        """Connect to the producers of other nodes, before the first request.
-
-        Raises:
-            ClosedError: if the node has stopped.
-        """
+        """Connect to the producers of other nodes, before the first request."""
         self._submit(self._surveyor_of, topic)
 
     def seal(self, ttl: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -97,9 +83,8 @@ class NodeTransport:
             sealed = self._codec.seal([ttl, args, kwargs])
         except EncodeError as error:
             why = error.__cause__ or error
-            raise EncodeError(
-                f"the arguments of a request cannot be sent with the codec {self._codec.name}: {why}"
-            ) from error
+            text = f"the arguments of a request cannot be sent with the codec {self._codec.name}: {why}"
+            raise EncodeError(text) from error
         check_size(sealed, self.node.max_message_bytes)
         return sealed
 
@@ -109,7 +94,7 @@ class NodeTransport:
         Raises:
             ClosedError: if the dispatcher or the node has been stopped.
         """
-        if self.closed:
+        if self.node.closed:
             raise ClosedError(f"the node {self.node.name!r} has been stopped")
         if not self.node.is_running:
             self._open_requests.begin(request)
@@ -121,7 +106,7 @@ class NodeTransport:
 
     def close(self) -> None:
         """Close all sockets; a second time is a no-op."""
-        if not self.closed:
+        if not self.node.closed:
             self._submit(self._close)
         if self._owns_node:
             self.node.stop()
@@ -131,15 +116,7 @@ class NodeTransport:
         if not self.node.on_own_thread():
             self._running.close()
 
-    @property
-    def closed(self) -> bool:
-        """True once the node has stopped."""
-        return self.node.closed
-
     # --- on the node's thread
-
-    def _open(self) -> None:
-        self.node.add_delayed_callback(DISCOVERY_MS, self._on_discovery_over)
 
     def _on_discovery_over(self) -> None:
         self._discovering = False

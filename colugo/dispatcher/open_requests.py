@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from colugo.dispatcher.deadlines import Deadlines
-from colugo.dispatcher.dispatcher_stats import DispatcherStats
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.request import Request
 from colugo.errors import ClosedError
@@ -23,6 +23,30 @@ _LONGEST_S = 3600.0
 _GRACE_S = 0.5
 """The time after its request's deadline that a survey has to end, if its node's loop is blocked."""
 _AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherStats:
+    """The counters of a dispatcher; with a node, requests of other nodes to its producers are included.
+
+    Attributes:
+        requests: requests begun.
+        results: results in time.
+        errors: producers that raised, could not take a request, or were lost.
+        silent: producers that did not answer in time.
+        late: answers that came after the ttl, and were dropped.
+        dropped: results, errors and summaries that a listener could not take: it had been stopped, or its
+            mailbox was full.
+        pending: requests that are not over yet.
+    """
+
+    requests: int
+    results: int
+    errors: int
+    silent: int
+    late: int
+    dropped: int
+    pending: int
 
 
 class OpenRequests:
@@ -126,13 +150,7 @@ class OpenRequests:
             request.sink.on_result(request, value)
 
     def survey_ended(self, request: Request, errors: Mapping[Any, BaseException], silent: int) -> None:
-        """Take the end of the survey of other nodes, with their producers that have given no result.
-
-        Args:
-            request: the request.
-            errors: the errors, by producer.
-            silent: the number of producers that did not answer.
-        """
+        """Take the end of the survey of other nodes, with the producers that have given no result."""
         now = time.monotonic()
         with self._lock:
             if request.over:  # by `close`, or after its grace

@@ -1,23 +1,95 @@
 """The producers and listeners of each topic."""
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from colugo.dispatcher.audience import Audiences, audience_of
 from colugo.dispatcher.listener import ResultListener
 from colugo.dispatcher.mailbox import Mailbox
-from colugo.dispatcher.worker import Worker
+from colugo.dispatcher.request import DispatchSummary, Request
+from colugo.dispatcher.worker import Worker, mailbox_of
 from colugo.errors import ConfigurationError
 
 
 def check_kind(member: object, kind: type) -> None:
-    """Refuse an object that is not of a class.
-
-    Raises:
-        ConfigurationError: if it is not.
-    """
+    """Raise ConfigurationError if an object is not of a class."""
     if not isinstance(member, kind):
         raise ConfigurationError(f"only a {kind.__name__} can be registered here, not {member!r}")
+
+
+Target = tuple[Mailbox[Any], Callable[..., Any]]
+"""A listener's mailbox, and the method that its thread calls with the items."""
+
+
+class Audience(NamedTuple):
+    """The listeners of a topic, and those of their methods that exist, by what they take."""
+
+    listeners: tuple[ResultListener, ...]
+    results: tuple[Target, ...]
+    errors: tuple[Target, ...]
+    summaries: tuple[Target, ...]
+
+
+def audience_of(listeners: tuple[ResultListener, ...]) -> Audience:
+    """Make an audience; the methods of its listeners are looked up once, here."""
+    return Audience(
+        listeners,
+        _targets(listeners, "process_dispatcher_result"),
+        _targets(listeners, "process_dispatcher_error"),
+        _targets(listeners, "process_dispatcher_done"),
+    )
+
+
+def _targets(listeners: tuple[ResultListener, ...], name: str) -> tuple[Target, ...]:
+    methods = ((listener, getattr(listener, name, None)) for listener in listeners)
+    return tuple((mailbox_of(listener), method) for listener, method in methods if callable(method))
+
+
+NOBODY = audience_of(())
+
+
+class Audiences:
+    """The listeners of all topics: the sink of the requests of `send_request`.
+
+    Attributes:
+        by_topic: the audiences; a topic is a key as long as it has a listener.
+        dropped: items that a listener could not take, since it had stopped or its mailbox was full.
+    """
+
+    def __init__(self) -> None:
+        self.by_topic: dict[str, Audience] = {}
+        self.dropped = 0
+
+    def of(self, topic: str) -> Audience:
+        """Return the audience of a topic."""
+        return self.by_topic.get(topic, NOBODY)
+
+    def on_result(self, request: Request, value: Any) -> None:
+        """Deliver a result to each listener."""
+        audience = self.by_topic.get(request.topic)
+        if audience is not None:
+            for mailbox, method in audience.results:
+                if not mailbox.put((method, (request.topic, value))):
+                    self.dropped += 1
+
+    def on_error(self, request: Request, producer: object, error: BaseException) -> bool:
+        """Deliver an error to each listener that takes errors; return False if none does."""
+        targets = self.of(request.topic).errors
+        self._deliver(targets, request.topic, producer, error)
+        return bool(targets)
+
+    def on_done(self, request: Request, now: float) -> None:
+        """Deliver the summary to each listener that takes summaries."""
+        targets = self.of(request.topic).summaries
+        if targets:
+            elapsed_ms = (now - request.deadline) * 1000 + request.ttl
+            counts = request.asked, request.results, request.errors, request.silent
+            self._deliver(targets, request.topic, DispatchSummary(*counts, elapsed_ms))
+
+    def _deliver(self, targets: tuple[Target, ...], *args: Any) -> None:
+        for mailbox, method in targets:
+            if not mailbox.put((method, args)):
+                self.dropped += 1
 
 
 class Registrations:
@@ -27,7 +99,6 @@ class Registrations:
         lock: the lock of all changes; reentrant, because a signal handler may interrupt one.
         starting: the lock of `start`, which waits for the node, whose callbacks may register members.
         producers: the mailboxes of producers; a topic is a key as long as it has one.
-        audiences: the listeners.
     """
 
     def __init__(self) -> None:

@@ -1,29 +1,56 @@
-"""Requests of dispatchers on other nodes, whose listeners are there."""
+"""Requests of dispatchers on other nodes, whose listeners are there, and the codec between dispatchers."""
 
 from contextlib import suppress
 from typing import Any
 
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.request import LONGEST_TTL_MS, Request, RequestTracker
-from colugo.dispatcher.sealed import SealedCodec
-from colugo.errors import ClosedError, DecodeError, EncodeError, MessageTooLargeError
+from colugo.errors import ClosedError, ConfigurationError, DecodeError, EncodeError, MessageTooLargeError
 from colugo.patterns.requests.reply import Reply
+from colugo.protocol.codecs import Codec, resolve_codec
+
+
+class SealedCodec(Codec):
+    """Sends the bytes that `seal` has made.
+
+    The sender's thread does the work, and gets the error of a message that cannot be encoded. On the wire it
+    is the codec that it wraps, by name and by bytes.
+
+    Raises:
+        ConfigurationError: if `spec` is no codec, or takes messages of one class only.
+    """
+
+    def __init__(self, spec: Any) -> None:
+        self._codec = resolve_codec(spec)
+        self.name = self._codec.name
+        try:
+            self.seal([1, [], {}])
+        except EncodeError as error:
+            raise ConfigurationError(
+                f'arguments and results need "msgpack", "json", "cbor", "pickle" or a Codec of your own that '
+                f"takes lists and dicts, not {spec!r}: {error}"
+            ) from error
+
+    def seal(self, message: Any) -> bytes:
+        """Encode a message; raise EncodeError if the codec cannot take it."""
+        payload, _ = self._codec.pack(message)
+        return bytes(payload)
+
+    def encode(self, message: Any) -> bytes:
+        """Return the bytes that `seal` has made."""
+        sealed: bytes = message
+        return sealed
+
+    def decode(self, data: Any) -> Any:
+        """Decode a received message."""
+        return self._codec.unpack(data, text=False)
 
 
 class RemoteRequest(Request):
     """A request of another node for one producer; it replies to the survey.
 
-    Args:
-        tracker: keeps it until it is over.
-        topic: its topic.
-        question: the received message: ttl in milliseconds, arguments, and keywords.
-        now: a time of the monotonic clock.
-        mailbox: that of the producer.
-        reply: the reply of the survey.
-        codec: the codec of the reply.
-
     Raises:
-        DecodeError: if the message is no request.
+        DecodeError: if the question is none of `[ttl in milliseconds, arguments, keywords]`.
     """
 
     __slots__ = ("_codec", "_reply")

@@ -2,36 +2,47 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from colugo.dispatcher.mailbox import Mailbox
-from colugo.errors import ConfigurationError, FlowError, TopicError
+from colugo.errors import ConfigurationError, TopicError
 
 LONGEST_TTL_MS = 10 * 365 * 86_400_000
 """Ten years: beyond that, the floats of different deadlines would be equal, or infinite."""
-_MOST_EARLY = 100_000
 
 
 def check_ttl(ttl: object) -> int | float:
-    """Return a time to live, ten years at most.
-
-    Raises:
-        ConfigurationError: if it is not a number above 0.
-    """
+    """Return a time to live, ten years at most; raise ConfigurationError if it is not a number > 0."""
     if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl < math.inf:
         raise ConfigurationError(f"a ttl must be a number of milliseconds > 0, not {ttl!r}")
     return min(ttl, LONGEST_TTL_MS)
 
 
 def check_text(topic: object) -> str:
-    """Return a topic that is used within a process only.
-
-    Raises:
-        TopicError: if it is no str.
-    """
+    """Return a topic that is used within a process only; raise TopicError if it is no str."""
     if not isinstance(topic, str):
         raise TopicError(f"a topic must be a str, not {type(topic).__name__}: {topic!r}")
     return topic
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchSummary:
+    """The outcome of a request; each of its producers is in one of the three counts.
+
+    Attributes:
+        producers: the producers that were asked.
+        results: those that have answered in time.
+        errors: those that have raised, could not take the request, or were lost.
+        silent: those that have not answered in time.
+        elapsed_ms: milliseconds from the sending to the end.
+    """
+
+    producers: int
+    results: int
+    errors: int
+    silent: int
+    elapsed_ms: float
 
 
 class ResultSink(Protocol):
@@ -65,11 +76,7 @@ class Request:
     """A request to producers. Its tracker, `OpenRequests`, changes it.
 
     Args:
-        tracker: keeps it until it is over.
         sink: receives its results.
-        topic: its topic.
-        args: positional arguments for the producers.
-        kwargs: keyword arguments for the producers.
         ttl: milliseconds from its sending to its deadline.
         deadline: a time of the monotonic clock, in seconds.
         mailboxes: those of the producers that are asked.
@@ -78,8 +85,6 @@ class Request:
         asked: the number of producers that are asked.
         key: its key in the tracker.
         left: the number of producers that have not answered.
-        results: the number of results.
-        errors: the number of producers that have failed.
         silent: the number of producers that had not answered at its end.
         surveyed: True while a survey of other nodes is in progress; it counts as one of those left.
         over: True once it has ended.
@@ -135,27 +140,3 @@ class Request:
     def failed(self, producer: object, error: BaseException) -> None:
         """Take the exception of a producer, on its thread, or the reason that it was not asked."""
         self.tracker.failed(self, producer, error)
-
-
-class EarlyRequest(NamedTuple):
-    """The arguments of a `send_request` before the start, with the encoded request for other nodes."""
-
-    topic: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    ttl: float
-    sealed: bytes | None
-
-
-class EarlyRequests(list[EarlyRequest]):
-    """The requests that wait for the start, in their order."""
-
-    def add(self, *arguments: Any) -> None:
-        """Keep a request.
-
-        Raises:
-            FlowError: if there are too many.
-        """
-        if len(self) >= _MOST_EARLY:
-            raise FlowError(f"{_MOST_EARLY} requests wait for start() of the dispatcher already")
-        self.append(EarlyRequest(*arguments))

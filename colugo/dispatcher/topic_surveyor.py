@@ -5,8 +5,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from colugo.dispatcher.open_requests import OpenRequests
+from colugo.dispatcher.remote_request import SealedCodec
 from colugo.dispatcher.request import Request
-from colugo.dispatcher.sealed import SealedCodec
 from colugo.errors import PeerLostError
 from colugo.node import Node
 from colugo.patterns.requests.survey import Survey
@@ -22,24 +22,12 @@ DISCOVERY_MS = 200
 class TopicSurveyor:
     """A surveyor, and the requests that wait until it has connected to the known producers.
 
-    It is used on the node's thread.
-
-    Args:
-        node: the node.
-        topic: the topic.
-        codec: the codec of requests and results.
-        open_requests: takes results and errors.
-        discovering: True if the node has just started, and may discover producers any moment.
+    It is used on the node's thread. `discovering` is True if the node has just started, and may discover
+    producers any moment.
     """
 
     def __init__(
-        self,
-        node: Node,
-        topic: str,
-        codec: SealedCodec,
-        open_requests: OpenRequests,
-        *,
-        discovering: bool,
+        self, node: Node, topic: str, codec: SealedCodec, open_requests: OpenRequests, *, discovering: bool
     ) -> None:
         self._node = node
         self._topic = topic

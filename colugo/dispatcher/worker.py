@@ -14,14 +14,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Worker(threading.Thread):
-    """One or more threads that handle the items of a mailbox, one item after another.
-
-    Args:
-        concurrency: the number of threads.
-        capacity: the number of items that may wait.
-        name: the thread's name; None for one made of the class's name.
-        daemon: as for any thread; None for that of the thread that makes it.
-    """
+    """One or more threads that handle the items of a mailbox, one item after another."""
 
     # The prefix keeps the attributes apart from those of users' subclasses.
     def __init__(
@@ -104,15 +97,9 @@ def mailbox_of(worker: Worker) -> Mailbox[Any]:
 
 
 def join_all(threads: Iterable[threading.Thread], timeout_ms: float, stopped: str) -> list[threading.Thread]:
-    """Wait for all threads but the current one, and log those that still run.
+    """Wait for all started threads but the current one; log and return those that still run.
 
-    Args:
-        threads: the threads; those that have not been started are skipped.
-        timeout_ms: milliseconds to wait for all of them together.
-        stopped: the name of what has been stopped, for the log.
-
-    Returns:
-        The threads that still run.
+    The timeout is for all of them together; `stopped` names what has been stopped, for the log.
     """
     deadline = time.monotonic() + min(timeout_ms / 1000, threading.TIMEOUT_MAX)
     others = [one for one in threads if one is not threading.current_thread() and one.is_alive()]

@@ -10,8 +10,8 @@ import pytest
 
 from colugo import Node
 from colugo.dispatcher import ATEDispatcher, Producer, ResultListener
-from colugo.dispatcher.audience import Audiences
 from colugo.dispatcher.open_requests import OpenRequests
+from colugo.dispatcher.registrations import Audiences
 from colugo.dispatcher.request import Request
 from colugo.errors import (
     ClosedError,
