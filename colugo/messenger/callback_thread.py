@@ -17,39 +17,20 @@ _CHECK_S = 0.5
 Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
 
 
-class CallbackThread:
+class CallbackThread(threading.Thread):
     """Runs functions one after another on a thread, which keeps the program alive until it is closed.
 
     Args:
-        name: the thread's name.
         on_interrupt: called on the thread after Ctrl-C has ended the main thread, to end the program.
     """
 
     def __init__(self, name: str, on_interrupt: Callable[[], object]) -> None:
+        super().__init__(name=name, daemon=False)
         self._on_interrupt = on_interrupt
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=False)
-
-    @property
-    def name(self) -> str:
-        """The thread's name."""
-        return self._thread.name
-
-    @property
-    def is_current(self) -> bool:
-        """True on the thread."""
-        return threading.current_thread() is self._thread
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
 
     async def call(self, function: Callable[..., Any], *args: Any) -> None:
-        """Run a function and return when it has returned.
-
-        Raises:
-            Exception: the function's exception.
-        """
+        """Run a function; return when it has returned, or raise its exception."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._jobs.put((loop, future, partial(function, *args)))
@@ -58,10 +39,11 @@ class CallbackThread:
     def close(self) -> bool:
         """Run nothing more; return True if the thread ends within a second."""
         self._jobs.put(None)
-        self._thread.join(_JOIN_S)
-        return not self._thread.is_alive()
+        self.join(_JOIN_S)
+        return not self.is_alive()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Run functions until it is closed; called by `start`."""
         while True:
             try:
                 job = self._jobs.get(timeout=_CHECK_S)

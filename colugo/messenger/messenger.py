@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -26,7 +27,6 @@ from colugo.messenger.named_message import (
     to_bytes,
 )
 from colugo.messenger.outbox import Outbox, relay_endpoint
-from colugo.messenger.receiving import Receiving
 from colugo.messenger.subscriptions import Subscriptions
 from colugo.node import Node
 from colugo.patterns.base import Part, check_count
@@ -106,11 +106,18 @@ class Messenger:
         self._subscriber: Subscriber | None = None
         self._published = 0
         self._owns_node = node is None
-        self._node = _make_node(name, options) if node is None else _check_node(node, name, options)
+        if node is None:
+            self._node = Node("messenger" if name is None else name, **options)
+        else:
+            self._node = _check_node(node, name, options)
         self._worker = CallbackThread(f"colugo {self._node.name} callbacks", self.stop)
-        self._receiving = Receiving(self._worker, self._codec, self._report)
         self._subscriptions = Subscriptions(
-            self._node, self._receiving, self._worker, receive_from=receive_from, timeout_s=self._timeout_s
+            self._node,
+            self._worker,
+            self._codec,
+            receive_from=receive_from,
+            timeout_s=self._timeout_s,
+            report=self._report,
         )
         self._outbox = Outbox(
             self._node,
@@ -147,21 +154,16 @@ class Messenger:
     @property
     def stats(self) -> MessengerStats:
         """The counters so far, and the number of messages that are kept now."""
-        counts, outbox = self._receiving.counts, self._outbox
+        outbox = self._outbox
         return MessengerStats(
             published=self._published,
             stored=outbox.stored,
             handed_over=outbox.handed_over,
             kept=outbox.kept,
             dead=outbox.dead,
-            handled=counts.handled,
-            failed=counts.failed,
-            duplicates=counts.duplicates,
-            unwanted=counts.unwanted,
             lost=self._lost,
-            malformed=counts.malformed,
-            undecodable=counts.undecodable,
             relays=outbox.relays,
+            **asdict(self._subscriptions.counts),
         )
 
     @property
@@ -183,11 +185,10 @@ class Messenger:
                 return
             self._receives = True
             if self._discovers:
-                self._subscriber = self._node.add_subscriber(
-                    TOPIC, self._receiving.on_published, queue=MOST_WAITING
-                )
+                on_published = self._subscriptions.on_published
+                self._subscriber = self._node.add_subscriber(TOPIC, on_published, queue=MOST_WAITING)
             self._worker.start()
-            if self._receiving.callbacks:
+            if self._subscriptions.callbacks:
                 self._subscriptions.bind()
 
     def stop(self, timeout: float | None = None) -> int:
@@ -208,7 +209,7 @@ class Messenger:
             LifecycleError: on the thread of a given node, for which it would wait.
         """
         wait_s = self._timeout_s if timeout is None else _check_seconds("timeout", timeout)
-        if self._worker.is_current:
+        if threading.current_thread() is self._worker:
             threading.Thread(target=self.stop, args=(timeout,), name=f"colugo {self.name} stop").start()
             return 0
         if self._node.is_running and self._node.on_own_thread():
@@ -307,13 +308,13 @@ class Messenger:
         count = count_parameters(callback, f"callback of {name!r}", 1, 2)
         with self._lock:
             self._check_open()
-            known = name in self._receiving.callbacks
-            self._receiving.callbacks[name] = callback, count
+            known = name in self._subscriptions.callbacks
+            self._subscriptions.callbacks[name] = callback, count
             if not known:
                 try:
                     self._bind()
                 except ConfigurationError:
-                    del self._receiving.callbacks[name]
+                    del self._subscriptions.callbacks[name]
                     raise
 
     def unsubscribe(self, name: str) -> None:
@@ -328,7 +329,7 @@ class Messenger:
         """
         with self._lock:
             self._check_open()
-            if self._receiving.callbacks.pop(name, None) is None:
+            if self._subscriptions.callbacks.pop(name, None) is None:
                 raise ConfigurationError(f"this messenger has not subscribed to {name!r}")
             self._bind()
 
@@ -385,10 +386,6 @@ class Messenger:
         self._node.logger.debug("%s", text)
         if self._verbose:
             print(f"{self._node.name}: {text}", flush=True)  # noqa: T201 - verbose=True asks for it
-
-
-def _make_node(name: str | None, options: NodeOptions) -> Node:
-    return Node("messenger" if name is None else name, **options)
 
 
 def _check_node(node: object, name: str | None, options: NodeOptions) -> Node:

@@ -43,14 +43,7 @@ def passing_key(name: str) -> str:
 
 
 def check_name(name: object) -> str:
-    """Return the name of a message if it is one.
-
-    Args:
-        name: any text without `|`, 1 to 250 bytes of UTF-8.
-
-    Raises:
-        ConfigurationError: with the reason.
-    """
+    """Return a message's name; raise ConfigurationError, with the reason, if it breaks the rules."""
     text = check_size(name, "message's name", MAX_NAME_BYTES)
     if not text:
         raise ConfigurationError("a message's name must not be empty")
@@ -63,14 +56,11 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True):
     """A message as it travels: a msgpack array.
 
     Attributes:
-        version: 1.
         id: 16 bytes that are unique to it.
-        name: its name.
         ack: 1 if it is kept until a callback has returned from it, else 0.
         sent_ns: the time of its making, in nanoseconds since 1970.
         codec: the name of the payload's codec.
         text: True if the payload was a str without a codec.
-        payload: the encoded payload.
         checksum: the MD5 of all of these, 32 hexadecimal digits.
     """
 
@@ -90,17 +80,7 @@ _decoder = msgspec.msgpack.Decoder(Envelope)
 
 
 def seal(name: str, payload: Any, ack: int, codec: Codec) -> Envelope:
-    """Make a message.
-
-    Args:
-        name: a name that `check_name` has returned.
-        payload: an object that the codec takes.
-        ack: 0 or 1.
-        codec: the payload's codec.
-
-    Raises:
-        EncodeError: if the codec cannot take the payload.
-    """
+    """Make a message; raise EncodeError if the codec cannot take the payload."""
     data, text = codec.pack(payload)
     parts = (_VERSION, os.urandom(ID_BYTES), name, ack, time.time_ns(), codec.name, text, bytes(data))
     return Envelope(*parts, _checksum(parts))
@@ -112,10 +92,7 @@ def to_bytes(envelope: Envelope) -> bytes:
 
 
 def from_bytes(data: object) -> Envelope:
-    """Read the bytes that were sent.
-
-    Args:
-        data: bytes of a stranger.
+    """Read the bytes of a stranger.
 
     Raises:
         DecodeError: if they are no message, or the checksum does not match.
@@ -176,11 +153,7 @@ class Message:
 
 
 class RecentIds:
-    """The ids of the last messages, by which duplicates are recognized.
-
-    Args:
-        most: how many ids are remembered.
-    """
+    """The ids of the last messages, by which duplicates are recognized."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -5,8 +5,8 @@ import contextlib
 import ipaddress
 import os
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from colugo.errors import (
     ClosedError,
@@ -48,11 +48,9 @@ class Outbox:
     Its methods are for the node's loop.
 
     Args:
-        node: the messenger's node.
         server: the endpoint of the only relay to use; None for those that are discovered.
         store: the path of the own stream's file; None to store messages in memory, or with a server nowhere.
         timeout_s: the longest time for one try, in seconds.
-        tries: the number of tries.
         report: called with a line of text about each step.
     """
 
@@ -82,11 +80,7 @@ class Outbox:
         """Its sockets on the node."""
 
     def open(self) -> None:
-        """Add the sockets to the node.
-
-        Raises:
-            StoreError: if the store cannot be used.
-        """
+        """Add the sockets to the node; raise StoreError if the store cannot be used."""
         if self._store is not None:
             self._stream = self._make_stream(self._store)
         self._relay = self._node.add_request_client(
@@ -117,11 +111,7 @@ class Outbox:
         return max(0.0, self._stream_made + DISCOVERY_S - time.monotonic())
 
     async def reach_relay(self) -> None:
-        """Return when the given relay answers.
-
-        Raises:
-            RelayError: if it does not answer.
-        """
+        """Return when the given relay answers; raise RelayError if it does not."""
         await self._retry(lambda: self._ask(PING), RelayError, "no relay answers")
 
     async def wait_for_relay(self, timeout_s: float) -> None:
@@ -131,12 +121,8 @@ class Outbox:
                 await self._relay.ready()
 
     async def forward(self, envelope: Envelope) -> None:
-        """Send a message to the given relay, for its subscribers.
-
-        Raises:
-            RelayError: if the relay has not taken it.
-        """
-        await self._retry(lambda: self._send(envelope), RelayError, _not_sent(envelope))
+        """Send a message to the given relay; raise RelayError if it has not taken the message."""
+        await self._retry(lambda: self._ask(to_bytes(envelope)), RelayError, _not_sent(envelope))
 
     async def store(self, envelope: Envelope) -> None:
         """Return when the message is stored.
@@ -175,9 +161,10 @@ class Outbox:
         raise kind(f"{what} ({self._tries} tries of {self._timeout_s:g} s): {why}") from failure
 
     async def _store_anywhere(self, envelope: Envelope) -> None:
+        data = to_bytes(envelope)
         if self._relay.servers:
             try:
-                await self._send(envelope)
+                await self._ask(data)
             except RequestError as error:
                 self._report(f"the relay has not taken {envelope.name!r}, so it is kept here: {error}")
             else:
@@ -185,13 +172,9 @@ class Outbox:
         if self._stream is None:
             self._stream = self._make_stream(None)
             self._stream_made = time.monotonic()
-        data = to_bytes(envelope)
         await self._stream.send_wait(data, key=envelope.name, headers={"id": envelope.id})
         if self._relay.servers:
             self._begin_to_hand_over()
-
-    async def _send(self, envelope: Envelope) -> None:
-        await self._ask(to_bytes(envelope))
 
     async def _ask(self, data: bytes) -> None:
         await self._relay.request(data, timeout_ms=max(1, round(self._timeout_s * 1000)))
@@ -255,22 +238,15 @@ class Outbox:
             auto_ack=False,
             concurrency=_HANDED_OVER_AT_A_TIME,
         )
-        waiting = [asyncio.ensure_future(stream.drained()), asyncio.ensure_future(failed.wait())]
         try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await _first_of(stream.drained(), failed.wait())
         finally:
-            for one in waiting:
-                one.cancel()
             consumer.close()
-            with contextlib.suppress(ClosedError):
-                await asyncio.gather(*waiting, return_exceptions=True)
 
     async def drain(self, timeout_s: float, discovery_s: float) -> None:
         """Wait until relays have taken over the own stream's messages, or consumers acknowledged them.
 
-        Args:
-            timeout_s: the longest time, in seconds.
-            discovery_s: the part of it for a relay or a consumer to connect, if there is none.
+        If none is connected, `discovery_s` of `timeout_s` is the time for one to connect, in seconds.
         """
         stream = self._stream
         if stream is None or not stream.stats.messages:
@@ -278,7 +254,9 @@ class Outbox:
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
         if not (self._relay.servers or stream.consumers):
-            await self._wait_for_any(stream, min(until, loop.time() + discovery_s))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(min(until, loop.time() + discovery_s)):
+                    await _first_of(self._relay.ready(), stream.ready())
         if self._relay.servers:
             self._retry_now.set()
             self._begin_to_hand_over()
@@ -288,17 +266,16 @@ class Outbox:
             async with asyncio.timeout_at(until):
                 await stream.drained()
 
-    async def _wait_for_any(self, stream: Stream, until: float) -> None:
-        """Return when a relay or a consumer is connected, or at a time of the loop's clock."""
-        waiting = [asyncio.ensure_future(one) for one in (self._relay.ready(), stream.ready())]
-        try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(until):
-                    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waiting:
-                one.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+
+async def _first_of(*coroutines: Coroutine[Any, Any, object]) -> None:
+    """Return when one of them has returned or raised, and cancel the others."""
+    waiting = [asyncio.ensure_future(one) for one in coroutines]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def _not_sent(envelope: Envelope) -> str:
@@ -307,10 +284,6 @@ def _not_sent(envelope: Envelope) -> str:
 
 def relay_endpoint(address: str, port: int) -> str:
     """Return the endpoint of a relay.
-
-    Args:
-        address: the name or address of its host.
-        port: its port, 1 to 65535.
 
     Raises:
         ConfigurationError: if the port is none, or the address contains one.

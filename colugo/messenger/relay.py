@@ -107,7 +107,6 @@ class Relay(Node):
         )
 
     async def _on_request(self, body: Any, reply: Reply) -> None:
-        """Take a message, and answer when it is stored."""
         if body == PING:
             reply(ANSWER)
             return
