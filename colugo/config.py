@@ -9,9 +9,11 @@ from typing import Self, TypedDict, Unpack
 from colugo.errors import ConfigurationError
 from colugo.net.addresses.interfaces import Scope, resolve_scope
 from colugo.net.directory import Directory
+from colugo.net.discovery.combined_directory import CombinedDirectory
+from colugo.net.discovery.static_directory import StaticDirectory
 from colugo.net.discovery.static_peers import StaticPeer, check_peers
+from colugo.net.mdns.mdns_directory import MdnsDirectory
 from colugo.net.runtime import Runtime
-from colugo.net.transport.host import host_id
 from colugo.net.transport.port_choice import ANY_PORT, PortChoice, check_port
 from colugo.net.transport.sockets import DEFAULT_MAX_MESSAGE_BYTES, Sockets
 from colugo.protocol.advertisement import check_realm
@@ -37,16 +39,9 @@ class NodeConfig:
     """The settings of one node, checked. No other module reads environment variables.
 
     Attributes:
-        realm: the realm; only nodes of one realm connect.
-        scope: the addresses that the node uses.
-        peers: other nodes, by address.
-        mdns: whether the node uses mDNS.
-        ipc: whether it uses Unix sockets between nodes of one host.
         runtime_dir: the folder of this user for Unix sockets; an unusable one stands for the system's
             temporary folder.
-        port: the port of the node's own endpoint.
         directory: used instead of mDNS and peers, if it is not None.
-        max_message_bytes: larger messages are neither sent nor received.
 
     Raises:
         ConfigurationError: if `max_message_bytes` is too small.
@@ -71,10 +66,7 @@ class NodeConfig:
 
     @classmethod
     def resolve(cls, **options: Unpack[NodeOptions]) -> Self:
-        """Check options, and take those that are missing or None from the environment.
-
-        Args:
-            **options: those of `Node`.
+        """Check the options of a node, and take those that are missing or None from the environment.
 
         Raises:
             ConfigurationError: if an option, or the variable in its place, has a value that cannot work.
@@ -98,21 +90,30 @@ class NodeConfig:
         return Sockets(self.max_message_bytes)
 
     def runtime(self, name: str) -> Runtime:
-        """Make what the sockets of one node share.
-
-        Args:
-            name: the node's name.
-        """
+        """Make what the sockets of one node share."""
+        peers = f"peers {', '.join(map(str, self.peers))}" if self.peers else ""
+        note = (
+            peers if self.mdns else f"without mDNS, {peers or 'only nodes that link to this one are found'}"
+        )
         return Runtime(
             name,
             realm=self.realm,
             scope=self.scope,
             sockets=self.sockets(),
-            host_id=host_id(),
             ipc=self.ipc,
             runtime_dir=self.runtime_dir,
             port=self.port,
+            discovery_note=note if self.directory is None else "",
         )
+
+    def make_directory(self, runtime: Runtime) -> Directory:
+        """Make the directory of a node, on the running loop."""
+        if self.directory is not None:
+            return self.directory
+        static = StaticDirectory(runtime, self.peers)
+        if not self.mdns:
+            return static
+        return CombinedDirectory([MdnsDirectory(runtime.scope), static], observer=static.observe)
 
 
 def _variable(name: str) -> str:

@@ -6,38 +6,34 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from tornado.ioloop import IOLoop
 
+from colugo.config import NodeConfig
 from colugo.errors import ClosedError, ColugoError, ConfigurationError, LifecycleError
-from colugo.net.directory import Directory
 from colugo.net.loop_runner import ThreadRunner, run_on
 from colugo.net.runtime import Closable, Runtime
 from colugo.net.transport.tasks import Tasks
 
+A = ParamSpec("A")
 P = TypeVar("P", bound=Closable)
 T = TypeVar("T")
 
 
 class Lifecycle:
-    """The base of `Node`: starts, stops, and closes its parts.
+    """The base of `Node`: starts, stops, and closes its parts."""
 
-    Args:
-        runtime: the resources that the parts share.
-        make_directory: called on the running loop.
-    """
-
-    def __init__(self, runtime: Runtime, make_directory: Callable[[], Directory]) -> None:
-        self._runtime = runtime
-        self._make_directory = make_directory
+    def __init__(self, name: str, config: NodeConfig) -> None:
+        self._config = config
+        self._runtime = config.runtime(name)
         self._own_loop: IOLoop | None = None
         self._started = False
         self._stopping = False
         self._closing: asyncio.Task[None] | None = None
         self._request_stop: Callable[[], object] | None = None
         self._unstarted: list[tuple[Coroutine[Any, Any, Any], str]] = []
-        self._spawned = Tasks(runtime.name, runtime.logger)
+        self._spawned = Tasks(name, self._runtime.logger)
         self._lock = threading.RLock()  # a signal handler may call stop() inside stop()
 
     @property
@@ -124,7 +120,7 @@ class Lifecycle:
         else:
             raise LifecycleError("start() blocks; inside a running loop use: async with Node(…) as node")
         self._begin()
-        run_on(self._loop_of_its_own(), partial(self._main, _do_nothing), self.stop)
+        run_on(self._loop_of_its_own(), partial(self._main, lambda: None), self.stop)
 
     def running(self) -> AbstractContextManager[Self]:
         """Run the node on its own thread for the length of a `with` block, which gets the node.
@@ -134,11 +130,7 @@ class Lifecycle:
         """
         self._begin()
         return ThreadRunner(
-            self,
-            name=self._runtime.name,
-            loop=self._loop_of_its_own(),
-            main=self._main,
-            stop=self.stop,
+            self, name=self._runtime.name, loop=self._loop_of_its_own(), main=self._main, stop=self.stop
         )
 
     def stop(self) -> None:
@@ -156,7 +148,7 @@ class Lifecycle:
             self._started = True
         self._discard_unstarted()
         self._close_parts()
-        self._runtime.close_unopened()
+        self._runtime.sockets.close()
         if self._own_loop is not None:
             self._own_loop.close()
 
@@ -235,7 +227,7 @@ class Lifecycle:
         )
         try:
             self._runtime.announce()
-            await self._runtime.open(self._make_directory())
+            await self._runtime.open(self._config.make_directory(self._runtime))
             self._begin_spawned()
         except BaseException:
             opened.set()
@@ -283,7 +275,6 @@ class Lifecycle:
             coroutine.close()
 
     def _close_parts(self) -> None:
-        """Close all parts, even if one of them raises."""
         for part in reversed(list(self._runtime.parts)):
             try:
                 part.close_now()
@@ -291,22 +282,19 @@ class Lifecycle:
                 self._runtime.logger.exception("%r failed to close", part)
         self._runtime.closed = True
 
-    def _adopt(self, make: Callable[[], P]) -> P:
+    def _adopt(self, make: Callable[Concatenate[Runtime, A], P], *args: A.args, **options: A.kwargs) -> P:
         """Make a part on the node's thread, and close it with the node."""
         if self._runtime.running and not self._runtime.on_own_thread():
 
             async def on_loop() -> P:
-                return self._adopt(make)
+                return self._adopt(make, *args, **options)
 
             return self.run(on_loop())
         if self._runtime.closed:  # not `_stopping`: callbacks run until the parts are closed
             raise ClosedError(f"the node {self._runtime.name!r} has been stopped")
-        part = make()
+        part = make(self._runtime, *args, **options)
         self._runtime.parts[part] = None
         return part
-
-
-def _do_nothing() -> None: ...
 
 
 def _as_coroutine(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:

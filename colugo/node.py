@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import Any, TypeVar
+from typing import Any, Concatenate, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -11,10 +11,10 @@ from colugo.config import NodeConfig
 from colugo.errors import DuplicateTopicError
 from colugo.introspection.describe import describe
 from colugo.introspection.stream_questions import StreamQuestions
-from colugo.lifecycle import Lifecycle
+from colugo.lifecycle import A, Lifecycle
 from colugo.net.addresses.interfaces import Scope
 from colugo.net.directory import Directory
-from colugo.net.discovery.choose import DirectoryChoice
+from colugo.net.runtime import Runtime
 from colugo.net.transport.sockets import DEFAULT_MAX_MESSAGE_BYTES
 from colugo.patterns.pubsub.publisher import (
     DEFAULT_HWM,
@@ -100,14 +100,12 @@ class Node(Lifecycle):
             peers=peers,
             mdns=mdns,
         )
-        runtime = config.runtime(check_name(name))
-        runtime.endpoint.serve(DESCRIBE, lambda _: to_plain(describe(runtime)))
+        super().__init__(check_name(name), config)
+        runtime = self._runtime
+        questions = runtime.endpoint.questions
+        questions.serve(DESCRIBE, lambda _: to_plain(describe(runtime)))
         for question, answer in StreamQuestions(runtime.parts.keys()).handlers.items():
-            runtime.endpoint.serve(question, answer)
-        discovery = DirectoryChoice(runtime, config.peers, mdns=config.mdns)
-        if directory is None:
-            runtime.discovery_note = discovery.note
-        super().__init__(runtime, lambda: directory or discovery.make())
+            questions.serve(question, answer)
         # weak, because only an open one counts
         self._bound: WeakValueDictionary[tuple[str, str], Publisher | ReplyServer | Stream] = (
             WeakValueDictionary()
@@ -202,20 +200,17 @@ class Node(Lifecycle):
         """
         return self._add_only(
             "publisher",
+            Publisher,
             topic,
-            lambda: Publisher(
-                self._runtime,
-                topic,
-                codec=codec,
-                framing=framing,
-                port=port,
-                retain=retain,
-                hwm=hwm,
-                max_bytes=max_bytes,
-                flow=flow,
-                stall_ms=stall_ms,
-                conflate=conflate,
-            ),
+            codec=codec,
+            framing=framing,
+            port=port,
+            retain=retain,
+            hwm=hwm,
+            max_bytes=max_bytes,
+            flow=flow,
+            stall_ms=stall_ms,
+            conflate=conflate,
         )
 
     def add_subscriber(
@@ -264,21 +259,19 @@ class Node(Lifecycle):
             ClosedError: after the node has stopped.
         """
         return self._adopt(
-            lambda: Subscriber(
-                self._runtime,
-                topic,
-                callback,
-                on_connect,
-                codec=codec,
-                on_disconnect=on_disconnect,
-                on_error=on_error,
-                on_loss=on_loss,
-                queue=queue,
-                batch=batch,
-                executor=executor,
-                copy=copy,
-                connect=connect,
-            ),
+            Subscriber,
+            topic,
+            callback,
+            on_connect,
+            codec=codec,
+            on_disconnect=on_disconnect,
+            on_error=on_error,
+            on_loss=on_loss,
+            queue=queue,
+            batch=batch,
+            executor=executor,
+            copy=copy,
+            connect=connect,
         )
 
     def add_reply_server(
@@ -300,11 +293,7 @@ class Node(Lifecycle):
             BindError: if the port cannot be had.
             ClosedError: after the node has stopped.
         """
-        return self._add_only(
-            "reply server",
-            topic,
-            lambda: ReplyServer(self._runtime, topic, callback, codec=codec, port=port),
-        )
+        return self._add_only("reply server", ReplyServer, topic, callback, codec=codec, port=port)
 
     def add_request_client(
         self,
@@ -333,15 +322,13 @@ class Node(Lifecycle):
             ClosedError: after the node has stopped.
         """
         return self._adopt(
-            lambda: RequestClient(
-                self._runtime,
-                topic,
-                on_connect,
-                codec=codec,
-                on_disconnect=on_disconnect,
-                balance=balance,
-                connect=connect,
-            ),
+            RequestClient,
+            topic,
+            on_connect,
+            codec=codec,
+            on_disconnect=on_disconnect,
+            balance=balance,
+            connect=connect,
         )
 
     def add_respondent(
@@ -361,7 +348,7 @@ class Node(Lifecycle):
             BindError: if the port cannot be had.
             ClosedError: after the node has stopped.
         """
-        return self._adopt(lambda: Respondent(self._runtime, topic, callback, codec=codec, port=port))
+        return self._adopt(Respondent, topic, callback, codec=codec, port=port)
 
     def add_surveyor(
         self,
@@ -387,11 +374,7 @@ class Node(Lifecycle):
             ConfigurationError: if an option cannot work.
             ClosedError: after the node has stopped.
         """
-        return self._adopt(
-            lambda: Surveyor(
-                self._runtime, topic, on_connect, codec=codec, on_disconnect=on_disconnect, own=own
-            )
-        )
+        return self._adopt(Surveyor, topic, on_connect, codec=codec, on_disconnect=on_disconnect, own=own)
 
     def add_stream(
         self,
@@ -447,24 +430,21 @@ class Node(Lifecycle):
         """
         return self._add_only(
             "stream",
+            Stream,
             topic,
-            lambda: Stream(
-                self._runtime,
-                topic,
-                store=store,
-                durability=durability,
-                ack=ack,
-                groups=groups,
-                codec=codec,
-                max_messages=max_messages,
-                max_bytes=max_bytes,
-                max_age_ms=max_age_ms,
-                full=full,
-                max_deliver=max_deliver,
-                ack_timeout_ms=ack_timeout_ms,
-                retry_delay_ms=retry_delay_ms,
-                port=port,
-            ),
+            store=store,
+            durability=durability,
+            ack=ack,
+            groups=groups,
+            codec=codec,
+            max_messages=max_messages,
+            max_bytes=max_bytes,
+            max_age_ms=max_age_ms,
+            full=full,
+            max_deliver=max_deliver,
+            ack_timeout_ms=ack_timeout_ms,
+            retry_delay_ms=retry_delay_ms,
+            port=port,
         )
 
     def add_consumer(
@@ -510,20 +490,18 @@ class Node(Lifecycle):
             ClosedError: after the node has stopped.
         """
         return self._adopt(
-            lambda: Consumer(
-                self._runtime,
-                topic,
-                callback,
-                group=group,
-                bindings=bindings,
-                prefetch=prefetch,
-                durable=durable,
-                codec=codec,
-                auto_ack=auto_ack,
-                concurrency=concurrency,
-                executor=executor,
-                connect=connect,
-            )
+            Consumer,
+            topic,
+            callback,
+            group=group,
+            bindings=bindings,
+            prefetch=prefetch,
+            durable=durable,
+            codec=codec,
+            auto_ack=auto_ack,
+            concurrency=concurrency,
+            executor=executor,
+            connect=connect,
         )
 
     def add_repeater(self, delay_ms: float, callback: Callable[..., Any]) -> Repeater:
@@ -533,7 +511,7 @@ class Node(Lifecycle):
             delay_ms: milliseconds, at least 1.
             callback: a function without arguments; plain or coroutine.
         """
-        return self._adopt(lambda: Repeater(self._runtime, delay_ms, callback))
+        return self._adopt(Repeater, delay_ms, callback)
 
     def add_delayed_callback(self, delay_ms: float, callback: Callable[..., Any]) -> DelayedCallback:
         """Call back once.
@@ -542,14 +520,23 @@ class Node(Lifecycle):
             delay_ms: milliseconds from now, or from the start of the node if it does not run yet.
             callback: a function without arguments; plain or coroutine.
         """
-        return self._adopt(lambda: DelayedCallback(self._runtime, delay_ms, callback))
+        return self._adopt(DelayedCallback, delay_ms, callback)
 
-    def _add_only(self, kind: str, topic: str, make: Callable[[], B]) -> B:
-        def make_only() -> B:  # on the node's thread, so that no other thread adds the same meanwhile
+    def _add_only(
+        self,
+        kind: str,
+        make: Callable[Concatenate[Runtime, str, A], B],
+        topic: str,
+        *args: A.args,
+        **options: A.kwargs,
+    ) -> B:
+        def make_only(
+            runtime: Runtime,
+        ) -> B:  # on the node's thread, so that no other adds the same meanwhile
             before = self._bound.get((kind, topic))
             if before is not None and not before.closed:
                 raise DuplicateTopicError(f"the node {self.name!r} has a {kind} of {topic} already")
-            part = self._bound[kind, topic] = make()
+            part = self._bound[kind, topic] = make(runtime, topic, *args, **options)
             return part
 
         return self._adopt(make_only)

@@ -21,7 +21,7 @@ def _without_mdns(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, *_: object) -> None:
             raise AssertionError("mDNS is used")
 
-    monkeypatch.setattr("colugo.net.discovery.choose.MdnsDirectory", Forbidden)
+    monkeypatch.setattr("colugo.config.MdnsDirectory", Forbidden)
     monkeypatch.setenv("COLUGO_MDNS", "1")
 
 

@@ -80,7 +80,7 @@ def test_a_node_left_running_is_stopped(colugo_network):
     colugo_network.node("forgotten").running().__enter__()
 
 def test_no_mdns_is_used(colugo_network, monkeypatch):
-    monkeypatch.setattr("colugo.net.discovery.choose.MdnsDirectory", None)
+    monkeypatch.setattr("colugo.config.MdnsDirectory", None)
     with colugo_network.node("a").running():
         pass
 """

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from typing import Protocol
+from uuid import UUID
 
 import zmq
 
@@ -23,6 +24,10 @@ class ScopeListener(Protocol):
 class BindingRuntime(Protocol):
     """The part of a node's runtime that a binding uses."""
 
+    name: str
+    uuid: UUID
+    realm: str
+    host_id: str
     scope: Scope
     ipc: IpcFiles
     logger: logging.Logger
@@ -32,19 +37,6 @@ class BindingRuntime(Protocol):
 
     def remove_scope_listener(self, listener: ScopeListener) -> None:
         """Call the listener no more."""
-
-    def advertisement(
-        self,
-        kind: SocketKind,
-        topic: str,
-        port: int,
-        *,
-        addresses: tuple[str, ...],
-        codec: str,
-        framing: Framing = Framing.COLUGO,
-        socket_id: bytes,
-    ) -> Advertisement:
-        """Return the advertisement of one of the node's sockets."""
 
     def advertise(self, advertisement: Advertisement) -> None:
         """Advertise a socket from now on."""
@@ -57,13 +49,7 @@ class Binding:
     """The endpoints of a bound socket, and its advertisement, which follows the addresses of the host.
 
     Args:
-        runtime: the node's runtime.
-        socket: the socket; its owner closes it, also if this raises.
-        kind: its kind.
-        topic: its topic.
-        socket_id: its id.
-        codec: the name of its codec.
-        framing: the framing of its messages.
+        socket: its owner closes it, also if this raises.
         port: its TCP port; None for a free one.
         ipc: True to bind it to a Unix socket, too, for peers on this host.
 
@@ -88,14 +74,18 @@ class Binding:
         self._socket = socket
         self.port, self._bound = bind(socket, runtime.scope.addresses, port)
         self._ipc = runtime.ipc.bind(socket, socket_id) if ipc else []
-        self.advertisement = runtime.advertisement(
-            kind,
-            topic,
-            self.port,
-            addresses=self._advertised(runtime.scope),
+        self.advertisement = Advertisement(
+            socket_id=socket_id,
+            kind=kind,
+            topic=topic,
+            node=runtime.name,
+            node_id=runtime.uuid.bytes,
+            realm=runtime.realm,
             codec=codec,
             framing=framing,
-            socket_id=socket_id,
+            host_id=runtime.host_id,
+            addresses=self._advertised(runtime.scope),
+            port=self.port,
         )
         runtime.add_scope_listener(self)
         runtime.advertise(self.advertisement)

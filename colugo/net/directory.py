@@ -1,5 +1,6 @@
 """The directory, in which sockets are advertised and discovered."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -75,3 +76,27 @@ class Directory(Protocol):
 
     async def close(self) -> None:
         """Withdraw all advertisements, and stop."""
+
+
+class InOrder:
+    """Calls a function without reentrance: a call that is made within another one waits for its end.
+
+    So all listeners get all events in the same order, even if a listener causes the next event.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self._function = function
+        self._waiting: deque[tuple[object, ...]] = deque()
+        self._calling = False
+
+    def __call__(self, *args: object) -> None:
+        """Call the function now, or after the call in progress."""
+        self._waiting.append(args)
+        if self._calling:
+            return
+        self._calling = True
+        try:
+            while self._waiting:
+                self._function(*self._waiting.popleft())
+        finally:
+            self._calling = False

@@ -53,7 +53,6 @@ class ThreadRunner(AbstractContextManager[T], Generic[T]):
 
     Args:
         value: the value that the block gets.
-        name: the thread's name.
         loop: a loop that does not run yet.
         main: the coroutine function; it calls its argument when the block may start.
         stop: called on another thread at the end of the block; the coroutine returns then.

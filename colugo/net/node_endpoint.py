@@ -5,24 +5,20 @@ import errno
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import zmq
 from tornado.ioloop import IOLoop
 
-from colugo.errors import (
-    BindError,
-    ConfigurationError,
-    FrameError,
-    RemoteError,
-    RequestTimeoutError,
-)
-from colugo.net.binding import Binding
-from colugo.net.questions import QuestionHandler, Questions
+from colugo.errors import BindError, ConfigurationError, FrameError, RemoteError, RequestTimeoutError
+from colugo.net.binding import Binding, BindingRuntime
+from colugo.net.questions import Questions
 from colugo.net.transport.port_choice import PortChoice
 from colugo.net.transport.socket_reader import SocketReader
 from colugo.net.transport.sockets import Sockets, connect
 from colugo.net.transport.tasks import Tasks
+from colugo.protocol.advertisement import NODE_TOPIC, SocketKind
 from colugo.protocol.error_report import report_error
 from colugo.protocol.frames import ID_BYTES, FrameKind
 from colugo.protocol.membership.control import (
@@ -37,27 +33,18 @@ from colugo.protocol.membership.control import (
 )
 from colugo.protocol.throttle import Throttle
 
-Bind = Callable[[zmq.Socket[bytes], int | None], Binding]
-
 _HWM = 1000
 _GONE = (errno.EAGAIN, errno.EHOSTUNREACH)
 
 
 class NodeEndpoint:
-    """A node's own ROUTER, on tcp only; frames of strangers are checked, and never raise.
-
-    Args:
-        sockets: the node's ZeroMQ context.
-        choice: its port.
-        logger: the node's logger.
-        tasks: the node's tasks; those of its answers end with the endpoint.
-    """
+    """A node's own ROUTER, on tcp only; frames of strangers are checked, and never raise."""
 
     def __init__(self, sockets: Sockets, choice: PortChoice, logger: logging.Logger, tasks: Tasks) -> None:
         self._sockets = sockets
         self._choice = choice
         self._logger = logger
-        self._questions = Questions(self._reply, tasks, logger)
+        self.questions = Questions(self._reply, tasks, logger)
         self._routes: dict[FrameKind, Callable[[bytes, bytes], None]] = {FrameKind.QUESTION: self._answer}
         self._throttle = Throttle()
         self._socket: zmq.Socket[bytes] | None = None
@@ -69,11 +56,8 @@ class NodeEndpoint:
         self.dropped = 0
         """The number of answers that were dropped: their connection had ended, or its queue was full."""
 
-    def open(self, bind: Bind) -> None:
-        """Bind the socket, on the running loop. Frames wait until `listen()`.
-
-        Args:
-            bind: binds the socket to a port (None for a free one) and advertises it.
+    def open(self, runtime: BindingRuntime) -> None:
+        """Bind the socket, on the running loop, and advertise it. Frames wait until `listen()`.
 
         Raises:
             BindError: if the port cannot be had.
@@ -83,7 +67,7 @@ class NodeEndpoint:
         socket.set(zmq.SNDHWM, _HWM)
         socket.set(zmq.RCVHWM, _HWM)
         try:
-            self._binding = self._bind(socket, bind)
+            self._binding = self._bind(runtime, socket)
         except BaseException:
             socket.close()
             raise
@@ -94,13 +78,15 @@ class NodeEndpoint:
         if self._socket is not None:
             self._reader = SocketReader(IOLoop.current(), self._socket, self._on_message)
 
-    def _bind(self, socket: zmq.Socket[bytes], bind: Bind) -> Binding:
+    def _bind(self, runtime: BindingRuntime, socket: zmq.Socket[bytes]) -> Binding:
+        kind, topic, own_id = SocketKind.NODE, NODE_TOPIC, self.socket_id
+        bind = partial(Binding, runtime, socket, kind, topic, socket_id=own_id, codec="json", ipc=False)
         try:
-            return bind(socket, self._choice.port)
+            return bind(port=self._choice.port)
         except BindError as error:
             if not self._choice.shared or error.errno != errno.EADDRINUSE:
                 raise
-        binding = bind(socket, None)
+        binding = bind(port=None)
         text = "COLUGO_PORT: another program has port %s; this node's endpoint has %s"
         self._logger.info(text, self._choice.port, binding.port)
         return binding
@@ -115,34 +101,10 @@ class NodeEndpoint:
         if self._binding is not None:
             self._binding.advertise_linked(linked=linked)
 
-    def serve(self, question: str, handler: QuestionHandler) -> None:
-        """Answer a question from now on.
-
-        Args:
-            question: its name.
-            handler: `handler(arguments)`, called on the loop; it returns a JSON value, or an awaitable of one
-                (at most 100 are in progress at the same time). The answer to a handler that raises is the
-                error. It is logged, except for a `ConfigurationError`, which is about the arguments.
-
-        Raises:
-            LifecycleError: if the question has a handler already.
-        """
-        self._questions.serve(question, handler)
-
-    def unserve(self, question: str) -> None:
-        """Stop answering a question; pending ones get an error. A second time is a no-op.
-
-        Args:
-            question: its name.
-        """
-        self._questions.unserve(question, f"{question!r} is answered no longer")
-
     def route(self, kind: FrameKind, handler: Callable[[bytes, bytes], None]) -> None:
         """Call a handler with the frames of a kind.
 
-        Args:
-            kind: the kind.
-            handler: called with the connection's identity and the body; it may raise FrameError.
+        The handler is called with the connection's identity and the body; it may raise FrameError.
         """
         self._routes[kind] = handler
 
@@ -169,7 +131,7 @@ class NodeEndpoint:
         """Close the socket; answers in its queue are sent for half a second at most."""
         if self._reader is not None:
             self._reader.close()
-        self._questions.close()
+        self.questions.close()
         if self._socket is not None:
             self._socket.close()
         if self._binding is not None:
@@ -198,7 +160,7 @@ class NodeEndpoint:
                 self._reply(frames[0], Answer(0, error=report_error(error)))
 
     def _answer(self, identity: bytes, body: bytes) -> None:
-        self._questions.answer(identity, decode_body(body, Question))
+        self.questions.answer(identity, decode_body(body, Question))
 
     def _reply(self, identity: bytes, answer: Answer) -> None:
         try:
@@ -212,11 +174,7 @@ class NodeEndpoint:
 
 
 async def ask(
-    sockets: Sockets,
-    endpoint: str,
-    question: str,
-    timeout_ms: float,
-    arguments: dict[str, Any] | None = None,
+    sockets: Sockets, endpoint: str, question: str, timeout_ms: float, arguments: dict[str, Any] | None = None
 ) -> Any:
     """Ask a node's endpoint, in any realm.
 

@@ -12,7 +12,11 @@ from colugo.protocol.error_report import ErrorReport, report_error
 from colugo.protocol.membership.control import Answer, Question
 
 QuestionHandler = Callable[[dict[str, Any]], Any]
-"""A function of the arguments of a question, which returns a JSON value, or an awaitable of one."""
+"""A function of a question's arguments, called on the loop; it returns a JSON value, or an awaitable of one.
+
+The answer to a handler that raises is the error. It is logged, except for a `ConfigurationError`, which is
+about the arguments.
+"""
 
 MAX_IN_PROGRESS = 100
 """The limit of answers of one node that are in progress at the same time."""
@@ -21,10 +25,7 @@ MAX_IN_PROGRESS = 100
 class Questions:
     """The questions that a node answers.
 
-    Args:
-        reply: called with the connection's identity and the answer; never raises.
-        tasks: the tasks of answers that are awaited.
-        logger: the logger for failures.
+    `reply` is called with the connection's identity and the answer; it never raises.
     """
 
     def __init__(self, reply: Callable[[bytes, Answer], None], tasks: Tasks, logger: logging.Logger) -> None:
@@ -35,18 +36,17 @@ class Questions:
         self._in_progress: dict[asyncio.Task[Any], tuple[bytes, Question]] = {}
 
     def serve(self, question: str, handler: QuestionHandler) -> None:
-        """Answer a question from now on (see `NodeEndpoint.serve`)."""
+        """Answer a question from now on.
+
+        Raises:
+            LifecycleError: if the question has a handler already.
+        """
         if question in self._handlers:
             raise LifecycleError(f"the question {question!r} is answered already")
         self._handlers[question] = handler
 
     def unserve(self, question: str, why: str) -> None:
-        """Stop answering a question; pending ones get a `ClosedError`. A second time is a no-op.
-
-        Args:
-            question: its name.
-            why: the text of the error.
-        """
+        """Stop answering a question; pending ones get a `ClosedError` with this text."""
         self._handlers.pop(question, None)
         error = report_error(ClosedError(why))
         for task, (identity, asked) in list(self._in_progress.items()):
@@ -56,12 +56,7 @@ class Questions:
                 self._reply(identity, Answer(asked.number, error=error))
 
     def answer(self, identity: bytes, question: Question) -> None:
-        """Answer a question, now or when the handler's awaitable is done.
-
-        Args:
-            identity: the identity of the connection.
-            question: the question.
-        """
+        """Answer a question, now or when the handler's awaitable is done."""
         handler = self._handlers.get(question.question)
         if handler is None:
             known = ", ".join(sorted(self._handlers))

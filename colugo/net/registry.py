@@ -3,8 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 
-from colugo.net.directory import DirectoryChange, DirectoryEvent
-from colugo.net.in_order import InOrder
+from colugo.net.directory import DirectoryChange, DirectoryEvent, InOrder
 from colugo.protocol.advertisement import Advertisement, SocketKind
 from colugo.protocol.topics import TopicPattern, is_pattern
 
@@ -12,13 +11,7 @@ OnChange = Callable[[DirectoryChange, Advertisement], None]
 
 
 class Watch:
-    """A standing query for sockets of a kind and topic.
-
-    Args:
-        kind: the kind of socket.
-        topic: the topic, or a pattern of topics.
-        on_change: called with each change of a matching advertisement.
-    """
+    """A standing query for sockets of a kind and topic."""
 
     def __init__(self, kind: SocketKind, topic: str, on_change: OnChange) -> None:
         self.kind = kind
@@ -36,11 +29,7 @@ class Watch:
 
 
 class Registry:
-    """The advertisements of one realm, by socket id, and the watches on them.
-
-    Args:
-        realm: the realm; advertisements of others are only counted.
-    """
+    """The advertisements of one realm, by socket id, and the watches on them. Others are only counted."""
 
     def __init__(self, realm: str) -> None:
         self._realm = realm

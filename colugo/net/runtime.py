@@ -4,12 +4,11 @@ import asyncio
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Container, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-import zmq
 from tornado.ioloop import IOLoop
 
 from colugo.errors import ClosedError
@@ -17,14 +16,15 @@ from colugo.net.addresses.interfaces import Scope, host_addresses
 from colugo.net.addresses.ipc import IpcFiles
 from colugo.net.addresses.routes import Routes
 from colugo.net.addresses.scope_watch import ScopeWatch
-from colugo.net.binding import Binding, ScopeListener
+from colugo.net.binding import ScopeListener
 from colugo.net.directory import Directory, DirectoryStatus
 from colugo.net.node_endpoint import NodeEndpoint
 from colugo.net.registry import Registry, Watch
+from colugo.net.transport.host import host_id
 from colugo.net.transport.port_choice import PortChoice
 from colugo.net.transport.sockets import Sockets
 from colugo.net.transport.tasks import Tasks
-from colugo.protocol.advertisement import NODE_TOPIC, Advertisement, Framing, SocketKind
+from colugo.protocol.advertisement import Advertisement
 
 
 class Closable(Protocol):
@@ -50,14 +50,11 @@ class Runtime:
     may, and other threads submit their calls to it.
 
     Args:
-        name: the node's name.
-        realm: the node's realm; only sockets of one realm connect.
-        scope: the addresses to bind and advertise.
         sockets: the node's ZeroMQ context, which the runtime closes.
-        host_id: the same for all nodes of a host.
         ipc: True to use Unix sockets between nodes of one host.
         runtime_dir: the folder for these (see `IpcFiles`).
         port: the port of the node's own endpoint.
+        discovery_note: the means of discovery, if mDNS is not the only one; for the log.
     """
 
     def __init__(
@@ -67,28 +64,28 @@ class Runtime:
         realm: str,
         scope: Scope,
         sockets: Sockets,
-        host_id: str,
         ipc: bool,
         runtime_dir: Path,
         port: PortChoice,
+        discovery_note: str,
     ) -> None:
         self.name = name
         self.realm = realm
         self.scope = scope
-        self.host_id = host_id
+        self.host_id = host_id()
         self.uuid = uuid.uuid4()
         self.logger = logging.getLogger(name)
         self.sockets = sockets
         self.ipc = IpcFiles(enabled=ipc, base=runtime_dir, logger=self.logger)
         self._tasks = Tasks(name, self.logger)
         self.endpoint = NodeEndpoint(self.sockets, port, self.logger, self._tasks)
-        self.endpoint.serve("node", self._describe)
+        identity = {"name": name, "id": self.uuid.hex, "realm": realm, "host_id": self.host_id}
+        self.endpoint.questions.serve("node", lambda _: identity)
         self.registry = Registry(realm)
         self.callback_errors = 0
         self._count_lock = threading.Lock()
         self.closed = False
-        self.discovery_note = ""
-        """The means of discovery, if mDNS is not the only one; for the log."""
+        self._discovery_note = discovery_note
         self.parts: dict[Closable, None] = {}
         """The parts that are closed with the node, in the order of their making."""
         self._scope_listeners: dict[ScopeListener, None] = {}
@@ -101,7 +98,7 @@ class Runtime:
         self._scope_watch: ScopeWatch | None = None
         self._advertised: dict[bytes, Advertisement] = {}
         self._on_open: list[Callable[[], object]] = []
-        self.routes = Routes(host_id, self.ipc, self._tasks)
+        self.routes = Routes(self.host_id, self.ipc, self._tasks)
 
     @property
     def running(self) -> bool:
@@ -133,7 +130,7 @@ class Runtime:
         self._scope_watch.check()
         if self._scope_watch.scope != self.scope:  # changed since the node was made
             self._on_scope(self._scope_watch.scope)
-        self._open_endpoint()
+        self.endpoint.open(self)
         self.ipc.open(self._loop)
         waiting, self._on_open = self._on_open, []
         for action in waiting:
@@ -142,27 +139,6 @@ class Runtime:
         self.endpoint.listen()  # after the directory is open, which handles greetings of other nodes
         for advertisement in list(self._advertised.values()):
             directory.advertise(advertisement)
-
-    def _open_endpoint(self) -> None:
-        def bind(socket: zmq.Socket[bytes], port: int | None) -> Binding:
-            socket_id = self.endpoint.socket_id
-            return Binding(
-                self,
-                socket,
-                SocketKind.NODE,
-                NODE_TOPIC,
-                socket_id=socket_id,
-                codec="json",
-                port=port,
-                ipc=False,
-            )
-
-        self.endpoint.open(bind)
-
-    def _describe(self, arguments: dict[str, Any]) -> dict[str, str]:
-        """Answer the question for the node's identity."""
-        del arguments
-        return {"name": self.name, "id": self.uuid.hex, "realm": self.realm, "host_id": self.host_id}
 
     def when_open(self, action: Callable[[], None]) -> None:
         """Call a function now if the loop runs, else as soon as it does."""
@@ -195,32 +171,6 @@ class Runtime:
         """Run a coroutine as a named task that ends with the node; its failure is logged."""
         return self._tasks.spawn(coroutine, name)
 
-    def advertisement(
-        self,
-        kind: SocketKind,
-        topic: str,
-        port: int,
-        *,
-        addresses: tuple[str, ...],
-        codec: str,
-        framing: Framing = Framing.COLUGO,
-        socket_id: bytes,
-    ) -> Advertisement:
-        """Return the advertisement of one of this node's sockets."""
-        return Advertisement(
-            socket_id=socket_id,
-            kind=kind,
-            topic=topic,
-            node=self.name,
-            node_id=self.uuid.bytes,
-            realm=self.realm,
-            codec=codec,
-            framing=framing,
-            host_id=self.host_id,
-            addresses=addresses,
-            port=port,
-        )
-
     def advertise(self, advertisement: Advertisement) -> None:
         """Advertise a socket, from the start of the node on; call it again after a change."""
         self._advertised[advertisement.socket_id] = advertisement
@@ -248,25 +198,13 @@ class Runtime:
         if self._directory is not None:
             self._directory.vouch(advertisement)
 
-    def find(
-        self,
-        peer: Advertisement,
-        found: Callable[[str], None],
-        *,
-        taken: Container[str],
-        before: str | None,
-        connected: Callable[[], bool],
-    ) -> None:
-        """Find the endpoint of a peer (see `Routes.find`)."""
-        self.routes.find(peer, self.scope, found, taken=taken, before=before, connected=connected)
-
     def watch(self, watch: Watch) -> None:
         """Begin a watch, when the node runs."""
         self.when_open(lambda: self.registry.watch(watch))
 
     def announce(self) -> None:
         """Log the node's scope and realm, and the networks that can reach it."""
-        note = "".join(f"; {one}" for one in (self.scope.note, self.discovery_note) if one)
+        note = "".join(f"; {one}" for one in (self.scope.note, self._discovery_note) if one)
         reach = "this host" if self.scope.host_only else "everyone on that network"
         self.logger.info("scope %s, realm %s, open to %s%s", self.scope, self.realm, reach, note)
 
@@ -313,7 +251,3 @@ class Runtime:
         await asyncio.shield(ended)
         thread.join()
         self._loop = None
-
-    def close_unopened(self) -> None:
-        """End the ZeroMQ context of a node that never ran."""
-        self.sockets.close()

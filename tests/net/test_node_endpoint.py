@@ -184,9 +184,9 @@ def test_what_is_served_is_answered_each_time_anew() -> None:
     async def main() -> None:
         async with Node("one") as one, asking(one) as ask_it:
             count = iter(range(10))
-            endpoint_of(one).serve("count", lambda _: {"n": next(count), "text": "é"})
+            endpoint_of(one).questions.serve("count", lambda _: {"n": next(count), "text": "é"})
             with pytest.raises(LifecycleError, match="'count' is answered already"):
-                endpoint_of(one).serve("count", dict)
+                endpoint_of(one).questions.serve("count", dict)
             assert [await ask_it("count") for _ in range(2)] == [
                 {"n": 0, "text": "é"},
                 {"n": 1, "text": "é"},
@@ -201,9 +201,9 @@ def test_an_answer_that_fails_is_an_error_at_who_asks_and_the_node_goes_on() -> 
             raise KeyError("broken")
 
         async with Node("one") as one, asking(one) as ask_it:
-            endpoint_of(one).serve("bad", fail)
-            endpoint_of(one).serve("odd", lambda _: object())
-            endpoint_of(one).serve("huge", lambda _: "x" * 20_000_000)
+            endpoint_of(one).questions.serve("bad", fail)
+            endpoint_of(one).questions.serve("odd", lambda _: object())
+            endpoint_of(one).questions.serve("huge", lambda _: "x" * 20_000_000)
             with pytest.raises(RemoteError, match=r"KeyError: 'broken' \(at tcp://127.0.0.1:\d+\)"):
                 await ask_it("bad")
             with pytest.raises(RemoteError, match="TypeError"):
@@ -222,7 +222,7 @@ def test_an_answer_that_fails_is_an_error_at_who_asks_and_the_node_goes_on() -> 
 def test_a_question_has_arguments_that_its_handler_gets() -> None:
     async def main() -> None:
         async with Node("one") as one, asking(one) as ask_it:
-            endpoint_of(one).serve("echo", lambda arguments: arguments)
+            endpoint_of(one).questions.serve("echo", lambda arguments: arguments)
             arguments = {"topic": "a.b", "limit": 3, "which": [1, {"é": None}]}
             assert await ask_it("echo", arguments) == arguments
             assert await ask_it("echo") == {}
@@ -255,8 +255,8 @@ def test_an_argument_that_cannot_work_is_told_to_who_asks_and_is_no_failure_of_t
 
     async def main() -> None:
         async with Node("one") as one, asking(one) as ask_it:
-            endpoint_of(one).serve("now", limited)
-            endpoint_of(one).serve("later", limited_later)
+            endpoint_of(one).questions.serve("now", limited)
+            endpoint_of(one).questions.serve("later", limited_later)
             for question in ("now", "later"):
                 with pytest.raises(RemoteError, match="ConfigurationError: limit is a number, not 'x'"):
                     await ask_it(question, {"limit": "x"})
@@ -282,7 +282,7 @@ def test_an_answer_that_takes_its_time_comes_when_it_is_done_and_others_meanwhil
                 await may_go_on.wait()
                 return arguments["n"] + 1
 
-            endpoint_of(one).serve("slow", slow)
+            endpoint_of(one).questions.serve("slow", slow)
             waiting = asyncio.create_task(ask_it("slow", {"n": 1}))
             await asked.wait()
             assert "colugo one answer to slow" in names
@@ -300,7 +300,7 @@ def test_a_future_will_do_and_one_that_is_cancelled_is_an_error() -> None:
             loop = asyncio.get_running_loop()
             futures = [loop.create_future(), loop.create_future()]
             left = iter(futures)
-            endpoint_of(one).serve("future", lambda _: next(left))
+            endpoint_of(one).questions.serve("future", lambda _: next(left))
             futures[0].set_result("done")
             assert await ask_it("future") == "done"
             futures[1].cancel()
@@ -321,7 +321,7 @@ def test_of_a_hundred_answers_in_progress_the_next_is_refused_and_what_is_quick_
                 await may_go_on.wait()
                 return int(arguments["n"])
 
-            endpoint_of(one).serve("slow", slow)
+            endpoint_of(one).questions.serve("slow", slow)
             waiting = [asyncio.create_task(ask_it("slow", {"n": n})) for n in range(100)]
             await until(lambda: len(begun) == 100)
             with pytest.raises(RemoteError, match="LifecycleError: 100 answers are in progress"):
@@ -348,17 +348,17 @@ def test_what_is_no_longer_served_is_a_question_that_is_not_known() -> None:
                 finally:
                     ended.append("cancelled")
 
-            endpoint_of(one).serve("weather", for_ever)
+            endpoint_of(one).questions.serve("weather", for_ever)
             waiting = asyncio.create_task(ask_it("weather"))
             await begun.wait()
-            endpoint_of(one).unserve("weather")
-            endpoint_of(one).unserve("weather")
+            endpoint_of(one).questions.unserve("weather", "'weather' is answered no longer")
+            endpoint_of(one).questions.unserve("weather", "'weather' is answered no longer")
             with pytest.raises(RemoteError, match="ClosedError: 'weather' is answered no longer"):
                 await waiting
             assert ended == ["cancelled"]
             with pytest.raises(RemoteError, match="no question 'weather'"):
                 await ask_it("weather")
-            endpoint_of(one).serve("weather", lambda _: "fine")
+            endpoint_of(one).questions.serve("weather", lambda _: "fine")
             assert await ask_it("weather") == "fine"
 
     run(main())
@@ -374,7 +374,7 @@ def test_who_waits_for_an_answer_of_a_node_that_stops_is_told_so_at_once() -> No
 
         async with Node("asks") as asks:
             async with Node("one") as one:
-                endpoint_of(one).serve("slow", for_ever)
+                endpoint_of(one).questions.serve("slow", for_ever)
                 sockets = asks._runtime.sockets
                 waiting = asyncio.create_task(ask(sockets, where(one), "slow", seconds(ASK_MS)))
                 await begun.wait()
@@ -579,7 +579,7 @@ def test_answers_to_one_that_reads_none_are_dropped_and_the_node_goes_on(
 
     async def main() -> None:
         async with Node("one") as one, asking(one) as ask_it, plain_context() as context:
-            endpoint_of(one).serve("long", lambda _: "x" * 100_000)
+            endpoint_of(one).questions.serve("long", lambda _: "x" * 100_000)
             greedy = context.socket(zmq.DEALER)
             greedy.set(zmq.RCVHWM, 1)
             greedy.connect(where(one))

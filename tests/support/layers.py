@@ -155,13 +155,10 @@ def layer(module: str) -> int:
 
 
 def pattern_modules(sources: Sources) -> set[str]:
-    """The modules of patterns/ with a class that Node constructs."""
+    """The modules of patterns/ with a class that Node calls, or passes to the method that does."""
     tree = ast.parse(sources.get("colugo.node", ""))
-    called = {
-        node.func.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    called = {one.id for call in calls for one in (call.func, *call.args) if isinstance(one, ast.Name)}
     return {
         node.module
         for node in ast.walk(tree)

@@ -68,8 +68,9 @@ class _Host(Lifecycle):
     """The part of a node that a stream needs, independent of environment variables."""
 
     def __init__(self) -> None:
-        config = NodeConfig(realm="colugo-stream", scope=HOST, ipc=False)
-        super().__init__(config.runtime("colugo stream"), lambda: MemoryDirectory(MemoryNetwork()))
+        directory = MemoryDirectory(MemoryNetwork())
+        config = NodeConfig(realm="colugo-stream", scope=HOST, ipc=False, directory=directory)
+        super().__init__("colugo stream", config)
 
     def open_stream(self, store: SqliteStore) -> Stream:
-        return self._adopt(lambda: Stream(self._runtime, _TOPIC, store=store))
+        return self._adopt(Stream, _TOPIC, store=store)

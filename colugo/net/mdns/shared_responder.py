@@ -12,8 +12,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 from colugo.errors import AdvertisementError
 from colugo.net.addresses.interfaces import Scope
 from colugo.net.addresses.scope_watch import ScopeWatch
-from colugo.net.directory import DirectoryChange, DirectoryEvent, Listener
-from colugo.net.in_order import InOrder
+from colugo.net.directory import DirectoryChange, DirectoryEvent, InOrder, Listener
 from colugo.net.mdns.announcer import Announcer
 from colugo.net.mdns.query import SERVICE_TYPE, TYPE_PTR, TYPE_SRV, OneShotQuerier, confine, mdns_addresses
 from colugo.net.mdns.records import forget_records, instance_name, read_records, service_info

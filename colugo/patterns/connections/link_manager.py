@@ -118,8 +118,9 @@ class LinkManager(Generic[L]):
 
     def _seek(self, peer: Advertisement, link: L | None) -> None:
         self._seeking[peer.socket_id] = peer
-        self._runtime.find(
+        self._runtime.routes.find(
             peer,
+            self._runtime.scope,
             partial(self._on_found, peer),
             taken=self._all,
             before=link.endpoint if link is not None else None,

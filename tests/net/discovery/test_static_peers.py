@@ -127,7 +127,7 @@ def test_who_greets_a_node_that_is_just_starting_is_heard_when_it_has(
 
     async def main() -> None:
         async with alone("one", f"127.0.0.1:{port}") as one:
-            monkeypatch.setattr("colugo.net.discovery.choose.StaticDirectory", SlowToOpen)
+            monkeypatch.setattr("colugo.config.StaticDirectory", SlowToOpen)
             async with alone("hub", port=port) as hub:
                 await all_know(one, hub)
                 assert hub._runtime.endpoint.malformed == 0
