@@ -8,9 +8,8 @@ import click
 
 from colugo import __version__
 from colugo.cli.demo.command import demo
-from colugo.cli.network.doctor import doctor
+from colugo.cli.network.findings import doctor, why
 from colugo.cli.network.nodes import nodes
-from colugo.cli.network.why import why
 from colugo.cli.relay import relay
 from colugo.cli.stream.command import stream
 
@@ -46,14 +45,7 @@ for command in (demo, doctor, nodes, relay, stream, why):
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run a command and exit with its status.
-
-    Args:
-        argv: the command-line arguments; None for `sys.argv[1:]`.
-
-    Raises:
-        SystemExit: always, with the command's exit status.
-    """
+    """Run a command, by default that of `sys.argv[1:]`, and exit with its status."""
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, io.TextIOWrapper):
             output.reconfigure(errors="replace")  # the encoding may lack a character: lose only that one

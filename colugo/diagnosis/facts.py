@@ -41,12 +41,9 @@ class InterfaceFact:
     """An address in scope.
 
     Attributes:
-        name: the interface's name.
-        address: the address.
         prefix: the length of the network prefix in bits.
         multicast: the outcome of a test query there; None if there was none.
         error: the system's error, if the query was not sent.
-        round_trip_ms: how long the test query took.
     """
 
     name: str
@@ -55,6 +52,7 @@ class InterfaceFact:
     multicast: Multicast | None = None
     error: str = ""
     round_trip_ms: float = 0.0
+    index: int = 0
 
     def has(self, address: str) -> bool:
         """Return True if an address is on the same network, so that no router lies between."""
@@ -84,11 +82,9 @@ class PeerFact:
     """A static peer of this environment (`COLUGO_PEERS`).
 
     Attributes:
-        address: the address, as given.
         reach: the outcome of a connection attempt; None if its name does not resolve.
         error: why it does not answer; empty if it does.
         node: the name of the node that answered.
-        realm: the realm of that node.
     """
 
     address: str
@@ -106,8 +102,6 @@ class Facts:
         realm: the realm in force.
         scope: the scope in force, as given.
         scope_note: a remark on the scope for the user; empty if there is none.
-        host_id: the id of this host.
-        version: the version of this colugo.
         interfaces: the addresses in scope.
         port_error: why UDP port 5353 cannot be shared; empty if it can.
         port_holders: programs that use the port; empty if there are none, or permissions hide them.
@@ -119,8 +113,6 @@ class Facts:
         silent: why a node does not answer, by uuid.
         skew_ms: how far a node's clock is ahead of this machine's, by uuid.
         reach: the outcomes of connection attempts, by address and port.
-        hosts: the hosts that were queried directly.
-        peers: the static peers.
         ignored: malformed records and those of another version: name and reason.
     """
 

@@ -74,7 +74,7 @@ SHARED_FOLDER = "colugo.patterns.connections"
 MOST_MODULES = 20
 CONTEXTS = frozenset({"zmq.Context", "zmq.asyncio.Context"})
 
-ONE_NOUN = frozenset({"base", "command", "doctor", "node", "relay", "salvage", "why"})
+ONE_NOUN = frozenset({"base", "command", "node", "relay", "salvage"})
 """Names that several modules have for one thing: a command and what it calls, the base of a folder."""
 
 Sources = dict[str, str]

@@ -2,18 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from colugo.cli.network.connecting import try_all
-from colugo.cli.network.listening import RecordListener
 from colugo.cli.network.local_checks import check_surroundings
 from colugo.config import NodeConfig
 from colugo.diagnosis.facts import Facts, PeerFact, Reach, is_loopback
 from colugo.errors import ColugoError
+from colugo.introspection.describe import as_known
 from colugo.net.addresses.interfaces import HOST, Scope, without_zone
+from colugo.net.directory import DirectoryChange, DirectoryEvent
 from colugo.net.discovery.static_peers import StaticPeer
+from colugo.net.mdns.mdns_directory import MdnsDirectory
 from colugo.net.node_endpoint import ask
 from colugo.net.transport.host import host_id
 from colugo.net.transport.sockets import Sockets
@@ -37,8 +39,8 @@ class GatherOptions:
     """The options of `gather`.
 
     Attributes:
-        realm: the realm; None for `COLUGO_REALM`.
-        scope: the scope; None for `COLUGO_SCOPE`.
+        realm: None for `COLUGO_REALM`.
+        scope: None for `COLUGO_SCOPE`.
         seconds: how long to listen for mDNS records.
         surroundings: True to test multicast, port 5353 and neighbouring hosts, too.
         hosts: addresses or names of hosts that the user expects.
@@ -51,11 +53,7 @@ class GatherOptions:
     hosts: Sequence[str] = ()
 
     def config(self) -> NodeConfig:
-        """Return the configuration that a node would have here.
-
-        Raises:
-            ConfigurationError: if an option or an environment variable is invalid.
-        """
+        """Return the configuration that a node would have here."""
         return NodeConfig.resolve(realm=self.realm, scope=self.scope)
 
 
@@ -72,7 +70,7 @@ async def gather(options: GatherOptions) -> Facts:
     )
     async with AsyncExitStack() as stack:
         listeners = [
-            await stack.enter_async_context(RecordListener(one))
+            await stack.enter_async_context(_listen(one))
             # nodes in scope host advertise on the loopback only
             for one in dict.fromkeys((scope, HOST))
         ]
@@ -80,11 +78,12 @@ async def gather(options: GatherOptions) -> Facts:
             facts, scope, options.hosts, options.seconds, thorough=options.surroundings
         )
         await asyncio.gather(checks, asyncio.sleep(options.seconds))
-        for listener in listeners:
-            facts.sockets.update(listener.sockets)
-            facts.discovered.update(listener.sockets)
-            facts.ignored.update(listener.ignored)
-        local = set(listeners[-1].sockets)
+        for directory, found in listeners:
+            facts.sockets.update(found)
+            facts.discovered.update(found)
+            facts.ignored.update(directory.status.ignored)
+        _, on_loopback = listeners[-1]
+        local = set(on_loopback)
     sockets = config.sockets()
     try:
         await _NodeQueries(facts, scope, sockets, local).run(config.peers)
@@ -93,15 +92,31 @@ async def gather(options: GatherOptions) -> Facts:
     return facts
 
 
+@asynccontextmanager
+async def _listen(scope: Scope) -> AsyncIterator[tuple[MdnsDirectory, dict[str, KnownSocket]]]:
+    """Collect the sockets that are advertised in a scope, in all realms, by id."""
+    directory = MdnsDirectory(scope)
+    found: dict[str, KnownSocket] = {}
+
+    def on_event(event: DirectoryEvent) -> None:
+        key = event.advertisement.socket_id.hex()
+        if event.change is DirectoryChange.UP:
+            found[key] = as_known(event.advertisement)
+        else:
+            found.pop(key, None)
+
+    await directory.open(on_event)
+    try:
+        yield directory, found
+    finally:
+        await directory.close()
+
+
 class _NodeQueries:
     """Rounds of connections and queries, until no new node turns up.
 
-    Args:
-        facts: the facts to add to.
-        scope: the scope in force.
-        sockets: makes the ZeroMQ sockets.
-        local: ids of sockets that are reachable on this machine's loopback though their host id differs:
-            those of a container that shares only the network namespace.
+    `local` has the ids of sockets that are reachable on this machine's loopback though their host id differs:
+    those of a container that shares only the network namespace.
     """
 
     def __init__(self, facts: Facts, scope: Scope, sockets: Sockets, local: set[str]) -> None:
@@ -114,11 +129,7 @@ class _NodeQueries:
         self._limit = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def run(self, peers: Iterable[StaticPeer]) -> None:
-        """Query the static peers, then all nodes.
-
-        Args:
-            peers: the static peers in `COLUGO_PEERS`.
-        """
+        """Query the static peers in `COLUGO_PEERS`, then all nodes."""
         facts = self._facts
         facts.peers.extend(await asyncio.gather(*map(self._ask_peer, peers)))
         asked: set[str] = set(facts.nodes)

@@ -5,11 +5,12 @@ import secrets
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from zeroconf import DNSIncoming, DNSOutgoing, DNSPointer, DNSQuestion
 
-from colugo.cli.network.scope_interfaces import Interface
 from colugo.diagnosis.facts import HostFact, InterfaceFact, Multicast
 from colugo.net.mdns.query import SERVICE_TYPE, TYPE_PTR
 
@@ -19,10 +20,7 @@ _CLASS_IN = 1
 _RESPONSE_FLAGS = 0x8400
 _TTL = 255
 _ASK_AT_S = (0.0, 0.2, 0.5)
-"""Repeated, because packets get lost."""
 _IP_MULTICAST_ALL = 49  # linux/in.h; not in Python's socket module
-
-Answer = Callable[[DNSIncoming, str], None]
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -47,12 +45,10 @@ class MulticastTrial:
     If the query returns to the listener, this machine can send and receive multicast on the interface. If
     other hosts answer, the network carries it.
 
-    Args:
-        interface: the interface to test.
-        on_host: called with the address of each host that answers for colugo's service type.
+    `on_host` is called with the address of each host that answers for colugo's service type.
     """
 
-    def __init__(self, interface: Interface, on_host: Callable[[str], None]) -> None:
+    def __init__(self, interface: InterfaceFact, on_host: Callable[[str], None]) -> None:
         self._interface = interface
         self._on_host = on_host
         self._family = socket.AF_INET6 if ":" in interface.address else socket.AF_INET
@@ -74,7 +70,8 @@ class MulticastTrial:
             asking = loop.create_datagram_endpoint(lambda: sender, sock=self._sender())
             transports.append((await asking)[0])
             self._answer_by = transports[0]
-            await self._ask(transports[1], seconds)
+            self._sent_at = loop.time()
+            await _repeat(seconds, lambda: self._ask(transports[1]))
         except OSError as error:
             return self._fact(Multicast.NOT_SENT, str(error))
         finally:
@@ -86,17 +83,9 @@ class MulticastTrial:
             return self._fact(Multicast.NOT_SENT, sender.error)
         return self._fact(Multicast.NOT_ANSWERED if self._returned else Multicast.NOT_RECEIVED)
 
-    async def _ask(self, transport: asyncio.DatagramTransport, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        group = _GROUPS[self._family], _PORT
-        self._sent_at = began
-        for at in _ASK_AT_S:
-            if at < seconds:
-                await asyncio.sleep(max(0.0, began + at - loop.time()))
-                for packet in (*_question(self._name), *_question(SERVICE_TYPE)):
-                    transport.sendto(packet, group)
-        await asyncio.sleep(max(0.0, began + seconds - loop.time()))
+    def _ask(self, transport: asyncio.DatagramTransport) -> None:
+        for packet in (*_question(self._name), *_question(SERVICE_TYPE)):
+            transport.sendto(packet, (_GROUPS[self._family], _PORT))
 
     def _on_question(self, message: DNSIncoming, source: tuple[str, int]) -> None:
         if any(question.name == self._name for question in message.questions):
@@ -114,32 +103,27 @@ class MulticastTrial:
             self._on_host(source[0])
 
     def _fact(self, outcome: Multicast, error: str = "") -> InterfaceFact:
-        one = self._interface
-        return InterfaceFact(one.name, one.address, one.prefix, outcome, error, self._took_ms or 0.0)
+        return replace(self._interface, multicast=outcome, error=error, round_trip_ms=self._took_ms or 0.0)
 
     def _sender(self) -> socket.socket:
-        udp = socket.socket(self._family, socket.SOCK_DGRAM)
-        try:
+        interface = self._interface
+        with _closed_on_error(socket.socket(self._family, socket.SOCK_DGRAM)) as udp:
             udp.setblocking(False)
             if self._family is socket.AF_INET:
-                udp.bind((self._interface.address, 0))
-                mine = socket.inet_aton(self._interface.address)
+                udp.bind((interface.address, 0))
+                mine = socket.inet_aton(interface.address)
                 udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, mine)
                 udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, _TTL)
                 udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
             else:
-                udp.bind((self._interface.address, 0, 0, self._interface.index))
-                udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, self._interface.index)
+                udp.bind((interface.address, 0, 0, interface.index))
+                udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface.index)
                 udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _TTL)
                 udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 1)
-        except OSError:
-            udp.close()
-            raise
         return udp
 
     def _listener(self) -> socket.socket:
-        udp = shared_port(self._family)
-        try:
+        with _closed_on_error(shared_port(self._family)) as udp:
             if self._family is socket.AF_INET:
                 if sys.platform == "linux":
                     udp.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
@@ -149,9 +133,6 @@ class MulticastTrial:
                 group = socket.inet_pton(socket.AF_INET6, _GROUPS[self._family])
                 group += struct.pack("@I", self._interface.index)
                 udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)
-        except OSError:
-            udp.close()
-            raise
         return udp
 
 
@@ -161,8 +142,7 @@ def shared_port(family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
     Raises:
         OSError: if another program holds the port exclusively.
     """
-    udp = socket.socket(family, socket.SOCK_DGRAM)
-    try:
+    with _closed_on_error(socket.socket(family, socket.SOCK_DGRAM)) as udp:
         udp.setblocking(False)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "SO_REUSEPORT"):
@@ -170,18 +150,33 @@ def shared_port(family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
         if family is socket.AF_INET6:
             udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         udp.bind(("", _PORT))
+    return udp
+
+
+@contextmanager
+def _closed_on_error(udp: socket.socket) -> Iterator[socket.socket]:
+    try:
+        yield udp
     except OSError:
         udp.close()
         raise
-    return udp
+
+
+async def _repeat(seconds: float, send: Callable[[], None]) -> None:
+    """Send a few times, because packets get lost, and wait for answers until the seconds have passed."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for at in _ASK_AT_S:
+        if at < seconds:
+            await asyncio.sleep(max(0.0, began + at - loop.time()))
+            send()
+    await asyncio.sleep(max(0.0, began + seconds - loop.time()))
 
 
 async def ask_directly(hosts: Iterable[tuple[str, bool]], seconds: float) -> list[HostFact]:
     """Query hosts for colugo's service type by unicast (RFC 6762 §5.5), without multicast.
 
-    Args:
-        hosts: names or addresses, each with True if the user named it.
-        seconds: how long to wait for answers.
+    Each is a name or address, with True if the user gave it.
     """
     loop = asyncio.get_running_loop()
     answered: set[str] = set()
@@ -197,14 +192,13 @@ async def ask_directly(hosts: Iterable[tuple[str, bool]], seconds: float) -> lis
     transport, _ = await loop.create_datagram_endpoint(lambda: protocol, local_addr=("0.0.0.0", 0))  # noqa: S104 - it only sends queries and receives their answers
     try:
         addresses, errors = await _resolve([host for host, _ in wanted])
-        began = loop.time()
-        for at in _ASK_AT_S:
-            if at < seconds:
-                await asyncio.sleep(max(0.0, began + at - loop.time()))
-                for address in addresses.values():
-                    for packet in _question(SERVICE_TYPE):
-                        transport.sendto(packet, (address, _PORT))
-        await asyncio.sleep(max(0.0, began + seconds - loop.time()))
+
+        def ask() -> None:
+            for address in addresses.values():
+                for packet in _question(SERVICE_TYPE):
+                    transport.sendto(packet, (address, _PORT))
+
+        await _repeat(seconds, ask)
     finally:
         transport.close()
     return [
@@ -214,7 +208,7 @@ async def ask_directly(hosts: Iterable[tuple[str, bool]], seconds: float) -> lis
 
 
 async def _resolve(hosts: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Resolve hosts to IPv4 addresses; return those, and the errors of the others."""
+    """Resolve hosts; return their IPv4 addresses, and the errors of the others."""
     loop = asyncio.get_running_loop()
     addresses: dict[str, str] = {}
     errors: dict[str, str] = {}

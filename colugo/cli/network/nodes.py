@@ -1,19 +1,18 @@
 """The command `colugo nodes`."""
 
 import sys
+from typing import Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from colugo.cli.network.gather import GatherOptions
 from colugo.cli.network.options import gather_now, network_options
-from colugo.cli.network.output import clean, console, print_json
+from colugo.cli.network.output import cell, print_json, screen, table
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.wording import count
 
 _COLUMNS = ("node", "realm", "host", "address", "pid", "sockets", "version")
-_PIPE_WIDTH = 200
 
 
 @click.command(
@@ -49,36 +48,30 @@ def nodes(*, all_realms: bool, as_json: bool, wait: float, scope: str | None, re
     sys.exit(0 if shown and all(row["answers"] for row in shown) else 1)
 
 
-def _rows(facts: Facts) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
+def _rows(facts: Facts) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     for uuid, name in facts.node_ids.items():
         node = facts.nodes.get(uuid)
         sockets = facts.sockets_of(uuid)
-        rows.append(
-            {
-                "node": name,
-                "uuid": uuid,
-                "realm": node.realm if node is not None else sockets[0].realm,
-                "host": node.host_name if node is not None else "",
-                "addresses": facts.addresses_of(uuid),
-                "pid": node.pid if node is not None else None,
-                "sockets": len(node.parts)
-                if node is not None
-                else sum(one.kind != "node" for one in sockets),
-                "version": node.version if node is not None else "",
-                "answers": node is not None,
-                "error": facts.silent.get(uuid, ""),
-            }
-        )
+        row = {
+            "node": name,
+            "uuid": uuid,
+            "realm": sockets[0].realm if node is None else node.realm,
+            "host": "" if node is None else node.host_name,
+            "addresses": facts.addresses_of(uuid),
+            "pid": None if node is None else node.pid,
+            "sockets": sum(one.kind != "node" for one in sockets) if node is None else len(node.parts),
+            "version": "" if node is None else node.version,
+            "answers": node is not None,
+            "error": facts.silent.get(uuid, ""),
+        }
+        rows.append(row)
     return rows
 
 
-def _print(rows: list[dict[str, object]], facts: Facts, *, hidden: int) -> None:
-    out = console()
-    if not out.is_terminal:
-        out.width = _PIPE_WIDTH
+def _print(rows: list[dict[str, Any]], facts: Facts, *, hidden: int) -> None:
     if rows:
-        out.print(_table(rows))
+        screen().print(table(_COLUMNS, map(_cells, rows), right=("pid", "sockets")))
     else:
         click.echo(f"No nodes found in realm {facts.realm}.")
     if hidden:
@@ -87,18 +80,8 @@ def _print(rows: list[dict[str, object]], facts: Facts, *, hidden: int) -> None:
         click.echo("If you expected some, run `colugo doctor`.")
 
 
-def _table(rows: list[dict[str, object]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for column in _COLUMNS:
-        table.add_column(column, justify="right" if column in ("pid", "sockets") else "left", overflow="fold")
-    for row in rows:
-        addresses = row["addresses"]
-        assert isinstance(addresses, list)
-        cells = [row["node"], row["realm"], row["host"] or "?", ", ".join(addresses)]
-        if row["answers"]:
-            cells += [row["pid"], row["sockets"], row["version"]]
-            table.add_row(*(Text(clean(str(cell))) for cell in cells))
-        else:
-            cells += ["?", f"{row['sockets']}+", "does not answer"]
-            table.add_row(*(Text(clean(str(cell)), style="red") for cell in cells))
-    return table
+def _cells(row: dict[str, Any]) -> list[Text]:
+    values = [row["node"], row["realm"], row["host"] or "?", ", ".join(row["addresses"])]
+    if row["answers"]:
+        return [cell(value) for value in (*values, row["pid"], row["sockets"], row["version"])]
+    return [cell(value, "red") for value in (*values, "?", f"{row['sockets']}+", "does not answer")]

@@ -1,6 +1,6 @@
 """One interface to streams of running nodes and to stores in files."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from colugo.protocol.description.stream_descriptions import StreamDescription
@@ -11,7 +11,6 @@ class Found:
     """A stream that was found.
 
     Attributes:
-        stream: its description.
         node: the name of its node, with the address if another node has the same name; empty for a file.
         endpoint: the node's endpoint; empty for a file.
     """
@@ -26,36 +25,14 @@ class Found:
         return f"{self.stream.topic} of node {self.node}" if self.node else self.stream.store
 
 
-@dataclass(slots=True)
-class Streams:
-    """The result of a search for streams.
-
-    Attributes:
-        found: the streams.
-        silent: the names of streams whose node does not answer, and why.
-    """
-
-    found: list[Found] = field(default_factory=list)
-    silent: dict[str, str] = field(default_factory=dict)
-
-
 class Access(Protocol):
     """Access to streams: finds and queries them."""
 
-    async def streams(self) -> Streams:
-        """Find all streams.
-
-        Raises:
-            ColugoError: if the search fails.
-        """
+    async def streams(self) -> tuple[list[Found], dict[str, str]]:
+        """Find all streams; also return why nodes do not answer, by the names of their streams."""
 
     async def ask(self, found: Found, question: str, **arguments: Any) -> Any:
         """Ask a stream one of the questions of `colugo.introspection.stream_questions`.
-
-        Args:
-            found: the stream.
-            question: the question's name.
-            arguments: the question's arguments, without the stream.
 
         Returns:
             The answer, as JSON data.

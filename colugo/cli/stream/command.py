@@ -2,10 +2,9 @@
 
 import click
 
-from colugo.cli.stream.dead import dead
 from colugo.cli.stream.forget import forget
+from colugo.cli.stream.letters import dead, purge, resurrect
 from colugo.cli.stream.ls import ls
-from colugo.cli.stream.reviving import purge, resurrect
 from colugo.cli.stream.salvage import salvage
 from colugo.cli.stream.show import show
 

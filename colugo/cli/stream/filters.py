@@ -15,16 +15,7 @@ from colugo.protocol.streams.stream_message import split_id
 
 @dataclass(frozen=True, slots=True)
 class LetterFilters:
-    """A selection of dead letters that match all given filters.
-
-    Attributes:
-        ids: message ids; empty for all.
-        group: a consumer group; None for all.
-        key: a pattern of keys; None for all.
-
-    Raises:
-        ConfigurationError: if a filter is invalid.
-    """
+    """A selection of dead letters that match all given filters: ids, a consumer group, a pattern of keys."""
 
     ids: tuple[str, ...] = ()
     group: str | None = None
@@ -77,11 +68,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def filters(ids: tuple[str, ...], group: str | None, key: str | None) -> LetterFilters:
-    """Build the filters from a command's options.
-
-    Raises:
-        click.UsageError: if one of them is invalid.
-    """
+    """Build the filters from a command's options."""
     try:
         return LetterFilters(ids, group, key)
     except ConfigurationError as error:

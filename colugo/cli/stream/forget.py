@@ -34,12 +34,9 @@ def forget(*, words: tuple[str, ...], location: StreamLocation, yes: bool) -> No
     All running streams of the topic forget the group, and tell the others when they start. The group's dead
     letters stay. A new consumer of the group registers it again.
     """
-    rest = list(words)
-    topic = location.topic(rest)
-    if len(rest) != 1:
-        if not rest:
-            raise click.UsageError("Missing argument 'GROUP'.")
-        raise location.usage_error(f"Got unexpected extra argument ({rest[1]})")
+    topic, rest = location.topic(words, 1)
+    if not rest:
+        raise click.UsageError("Missing argument 'GROUP'.")
     (group,) = rest
     filters((), group, None)
 

@@ -3,12 +3,11 @@
 import inspect
 import logging
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-from colugo.cli.stream.access import Found, Streams
+from colugo.cli.stream.access import Found
 from colugo.config import NodeConfig
 from colugo.introspection.stream_questions import STREAMS, StreamQuestions
 from colugo.lifecycle import Lifecycle
@@ -23,23 +22,19 @@ _TOPIC = "store"
 
 
 class InFile:
-    """A stream on a store file, without a network.
-
-    Args:
-        path: the store file.
-    """
+    """The stream on a store file, open within an `async with` block, without a network."""
 
     def __init__(self, path: Path) -> None:
         self._store = SqliteStore(path, logger=logging.getLogger("colugo stream"))
         self._host = _Host()
         self._questions = StreamQuestions([])
 
-    async def streams(self) -> Streams:
+    async def streams(self) -> tuple[list[Found], dict[str, str]]:
         """Return the one stream in the file."""
         (stream,) = await self._ask(STREAMS, {})
         description = msgspec.convert(stream, StreamDescription)
         description.topic, description.endpoints = self._store.topic or "", []
-        return Streams([Found(description)])
+        return [Found(description)], {}
 
     async def ask(self, found: Found, question: str, **arguments: Any) -> Any:
         """Ask the stream a question."""
@@ -58,9 +53,7 @@ class InFile:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._host.aclose()
 
 

@@ -40,24 +40,22 @@ class StreamLocation:
     Attributes:
         store: the store file; None for running nodes.
         node: the name of a node, or the beginning of its id; None for all.
-        options: how to gather facts from the network.
     """
 
     store: Path | None
     node: str | None
     options: GatherOptions
 
-    def topic(self, words: list[str]) -> str | None:
-        """Remove the topic from a command's arguments and return it; None with a file, which has one stream.
-
-        Raises:
-            click.UsageError: if it is missing.
-        """
-        if self.store is not None:
-            return None
-        if not words:
-            raise click.UsageError("Missing argument 'TOPIC', or option '--store'.")
-        return words.pop(0)
+    def topic(self, words: tuple[str, ...], most: int = 0) -> tuple[str | None, list[str]]:
+        """Separate the topic, None with a file, from a command's other arguments, `most` at the most."""
+        topic, rest = None, list(words)
+        if self.store is None:
+            if not rest:
+                raise click.UsageError("Missing argument 'TOPIC', or option '--store'.")
+            topic = rest.pop(0)
+        if len(rest) > most:
+            raise self.usage_error(f"Got unexpected extra argument ({rest[most]})")
+        return topic, rest
 
     def usage_error(self, text: str) -> click.UsageError:
         """Make a usage error with a hint, if a file and a topic were given."""
@@ -93,17 +91,7 @@ def location_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run(location: StreamLocation, topic: str | None, work: Work) -> NoReturn:
-    """Find streams, work on them, and exit with the status of the work.
-
-    Args:
-        location: where to look.
-        topic: the topic of the streams, or a pattern; None for all.
-        work: the work on the streams.
-
-    Raises:
-        SystemExit: always, with the exit status.
-        click.UsageError: if an option is invalid.
-    """
+    """Find the streams of a topic (None: all), work on them, and exit with the status of the work."""
     try:
         sys.exit(asyncio.run(_work(location, topic, work)))
     except ConfigurationError as error:
@@ -121,14 +109,9 @@ def print_error(text: str) -> None:
 
 
 def confirm(question: str) -> None:
-    """Ask the user for confirmation.
+    """Ask the user for confirmation; abort if the user declines."""
 
-    Raises:
-        click.Abort: if the user declines.
-        SystemExit: on Ctrl-C; asyncio's own handler would only cancel the task, which blocks here until the
-            user answers.
-    """
-
+    # asyncio's own handler would only cancel the task, which blocks here until the user answers
     def interrupted(*_: object) -> NoReturn:
         click.echo(err=True)  # end the line of the question
         sys.exit(INTERRUPTED)
@@ -146,26 +129,24 @@ async def _work(location: StreamLocation, topic: str | None, work: Work) -> int:
     else:
         opened = InFile(location.store)
     async with opened as access:
-        streams = await access.streams()
-        for name, why in streams.silent.items():
+        found, silent = await access.streams()
+        for name, why in silent.items():
             print_error(f"{name} does not answer: {why}")
-        if not streams.found and topic is not None:
+        if not found and topic is not None:
             print_error(await _not_found(location, topic))
             return 1
-        status = await work(access, streams.found)
-        return status or int(bool(streams.silent))
+        return await work(access, found) or int(bool(silent))
 
 
 async def _not_found(location: StreamLocation, topic: str) -> str:
     """Explain that there is no such stream, and list the others."""
     async with OverNetwork(location.options, None, None) as access:
-        found = (await access.streams()).found
+        found, _ = await access.streams()
     where = f" on node {location.node}" if location.node is not None else ""
     hint = f". There is a file of that name: to open it, use --store {topic}" if _is_file(topic) else ""
+    others = ", nor any other; run `colugo nodes` or `colugo doctor`"
     if found:
         others = f"; known streams: {some((one.name for one in found), 10)}"
-    else:
-        others = ", nor any other; run `colugo nodes` or `colugo doctor`"
     return f"no stream {topic} found{where}{others}{hint}"
 
 

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.table import Table
 
 from colugo.cli.network.options import json_option
-from colugo.cli.network.output import print_json
+from colugo.cli.network.output import cell, print_json, screen, table
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.location import EXIT_STATUS, StreamLocation, location_options, run
-from colugo.cli.stream.tables import amount, screen, table
+from colugo.cli.stream.tables import amount
 
 _COLUMNS = ("topic", "node", "messages", "size", "dead", "group", "members", "waiting", "in flight")
 _NUMBERS = ("messages", "size", "dead", "members", "waiting", "in flight")
@@ -40,7 +39,8 @@ def ls(*, topic: str | None, location: StreamLocation, as_json: bool) -> None:
         if as_json:
             print_json([{"node": one.node, **msgspec.to_builtins(one.stream)} for one in found])
         elif found:
-            screen().print(_table(found))
+            rows = (map(cell, row) for one in found for row in _rows(one))
+            screen().print(table(_COLUMNS, rows, right=_NUMBERS))
         else:
             click.echo("No streams found. If you expected some, run `colugo nodes` or `colugo doctor`.")
         return 0 if found else 1
@@ -48,16 +48,14 @@ def ls(*, topic: str | None, location: StreamLocation, as_json: bool) -> None:
     run(location, topic, work)
 
 
-def _table(found: list[Found]) -> Table:
+def _rows(one: Found) -> list[list[str]]:
+    """List the groups of a stream, one row each, of which only the first shows the stream."""
+    stream = one.stream
+    row = [stream.topic or "-", one.node or Path(stream.store).name]
+    row += [f"{stream.messages:,}", amount(stream.bytes), f"{stream.dead:,}"]
     rows = []
-    for one in found:
-        stream = one.stream
-        first = stream.topic or "-", one.node or Path(stream.store).name
-        row = [*first, f"{stream.messages:,}", amount(stream.bytes), f"{stream.dead:,}"]
-        for group in sorted(stream.groups, key=lambda each: each.name):
-            numbers = group.members, group.waiting, group.in_flight
-            rows.append([*row, group.name, *(f"{number:,}" for number in numbers)])
-            row = [""] * len(row)
-        if not stream.groups:
-            rows.append(row)
-    return table(_COLUMNS, rows, right=_NUMBERS)
+    for group in sorted(stream.groups, key=lambda each: each.name):
+        numbers = group.members, group.waiting, group.in_flight
+        rows.append([*row, group.name, *(f"{number:,}" for number in numbers)])
+        row = [""] * len(row)
+    return rows or [row]

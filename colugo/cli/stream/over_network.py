@@ -1,10 +1,9 @@
 """The streams of running nodes."""
 
-from types import TracebackType
 from typing import Any, Self
 
 from colugo.cli.network.gather import GatherOptions, gather
-from colugo.cli.stream.access import Found, Streams
+from colugo.cli.stream.access import Found
 from colugo.diagnosis.facts import Facts
 from colugo.errors import ConfigurationError, RemoteError
 from colugo.net.node_endpoint import ask
@@ -16,17 +15,7 @@ _ASK_MS = 60_000
 
 
 class OverNetwork:
-    """Access to the streams of the running nodes in a realm.
-
-    Args:
-        options: where to look, and for how long.
-        topic: the topic of the streams, or a pattern; None for all.
-        node: the name of the node, or the beginning of its id; None for all.
-
-    Raises:
-        TopicError: if the topic is invalid.
-        ConfigurationError: if an option or an environment variable is invalid.
-    """
+    """Access to the running streams in a realm: of a topic (None: all), and of a node by name or id."""
 
     def __init__(self, options: GatherOptions, topic: str | None, node: str | None) -> None:
         self._options = options
@@ -34,7 +23,7 @@ class OverNetwork:
         self._node = node
         self._sockets = options.config().sockets()
 
-    async def streams(self) -> Streams:
+    async def streams(self) -> tuple[list[Found], dict[str, str]]:
         """Find the streams of the topic, sorted by topic and node."""
         facts = (await gather(self._options)).own_realm
         found = [
@@ -45,7 +34,7 @@ class OverNetwork:
             if self._pattern.matches(stream.topic)
         ]
         found.sort(key=lambda one: (one.stream.topic, one.node))
-        return Streams(found, self._silent(facts))
+        return found, self._silent(facts)
 
     async def ask(self, found: Found, question: str, **arguments: Any) -> Any:
         """Ask the stream's node."""
@@ -60,9 +49,7 @@ class OverNetwork:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._sockets.close()
 
     def _matches(self, uuid: str, name: str) -> bool:

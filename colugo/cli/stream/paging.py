@@ -1,7 +1,7 @@
 """Reading of messages and dead letters, page by page."""
 
 from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -11,18 +11,9 @@ from colugo.errors import DecodeError
 from colugo.introspection.stream_questions import MAX_PAGE, STREAM_DEAD, STREAM_MESSAGES, STREAM_SHOW
 from colugo.protocol.description.stream_answers import LetterSummary, Summary, Whole
 
-T = TypeVar("T")
-
 
 async def messages(access: Access, found: Found, after: str | None, limit: int) -> AsyncIterator[Summary]:
-    """Read the messages of a stream, the oldest first.
-
-    Args:
-        access: access to the stream.
-        found: the stream.
-        after: the id of the message to start after; None to start with the first.
-        limit: the maximum number of messages.
-    """
+    """Read up to `limit` messages of a stream, the oldest first, from the one after an id."""
     while limit > 0:
         answer = await access.ask(found, STREAM_MESSAGES, after=after, limit=min(limit, MAX_PAGE))
         page = _read(answer, list[Summary])
@@ -37,14 +28,7 @@ async def messages(access: Access, found: Found, after: str | None, limit: int) 
 async def letters(
     access: Access, found: Found, filters: LetterFilters, limit: int
 ) -> AsyncIterator[LetterSummary]:
-    """Read the dead letters of a stream, the oldest first.
-
-    Args:
-        access: access to the stream.
-        found: the stream.
-        filters: selects the dead letters.
-        limit: the maximum number of dead letters.
-    """
+    """Read up to `limit` selected dead letters of a stream, the oldest first."""
     arguments = filters.of(found)
     after: list[str] | None = None
     while limit > 0 and arguments is not None:
@@ -61,14 +45,7 @@ async def letters(
 async def whole(
     access: Access, found: Found, message_id: str, group: str | None
 ) -> tuple[Whole, bytes] | None:
-    """Read a message, or the dead letter of a group, with its payload; None if there is no such message.
-
-    Args:
-        access: access to the stream.
-        found: the stream.
-        message_id: the message's id.
-        group: the group whose dead letter to read; None for the message.
-    """
+    """Read a message, or the dead letter of a group, with its payload; None if there is no such message."""
     payload = b""
     while True:
         answer = await access.ask(found, STREAM_SHOW, id=message_id, group=group, offset=len(payload))

@@ -4,18 +4,19 @@ import base64
 import json
 
 import click
+import msgspec
 from rich.text import Text
 
 from colugo.cli.network.options import json_option
-from colugo.cli.network.output import clean, print_json
+from colugo.cli.network.output import clean, print_json, screen
 from colugo.cli.stream.access import Access, Found
-from colugo.cli.stream.enveloped import open_envelope
 from colugo.cli.stream.filters import LetterFilters, filters
 from colugo.cli.stream.location import EXIT_STATUS, StreamLocation, location_options, print_error, run
 from colugo.cli.stream.paging import letters, messages, whole
-from colugo.cli.stream.tables import amount, as_data, print_messages, screen, when
+from colugo.cli.stream.tables import amount, as_data, print_messages, when
 from colugo.diagnosis.wording import count
-from colugo.errors import ConfigurationError
+from colugo.errors import ConfigurationError, DecodeError
+from colugo.messenger.named_message import from_bytes
 from colugo.protocol.description.stream_answers import Whole, as_text
 from colugo.protocol.streams.stream_message import split_id
 
@@ -54,10 +55,7 @@ def show(
     A stream keeps a message until all groups have acknowledged it. ID may also be that of a dead letter,
     which is shown with its traceback.
     """
-    rest = list(words)
-    topic = location.topic(rest)
-    if len(rest) > 1:
-        raise location.usage_error(f"Got unexpected extra argument ({rest[1]})")
+    topic, rest = location.topic(words, 1)
     try:
         wanted = LetterFilters(tuple(rest))
     except ConfigurationError as error:
@@ -153,7 +151,7 @@ def _print(found: Found, message: Whole, payload: bytes) -> None:
             "died": f"{when(message.died_ns)}, after {count(message.attempts, 'attempt')}",
             "reason": message.reason,
         }
-    enveloped = open_envelope(payload)
+    enveloped = _open_envelope(payload)
     if enveloped is not None:
         more, payload = enveloped
         facts |= more
@@ -177,3 +175,23 @@ def _print(found: Found, message: Whole, payload: bytes) -> None:
         click.echo(f"{offset:08x}  {line.hex(' '):47}  {signs}")
     if len(payload) > _SHOWN_BYTES:
         click.echo("…")
+
+
+def _open_envelope(payload: bytes) -> tuple[dict[str, str], bytes] | None:
+    """Open the envelope of a messenger's message; return None for any other message.
+
+    Returns:
+        The fields of the envelope and the payload inside: the `repr` of msgpack data, the raw bytes of any
+        other codec. Only msgpack is decoded, because `"pickle"` would let the sender run code.
+    """
+    try:
+        envelope = from_bytes(payload)
+    except DecodeError:
+        return None
+    facts = {"name": envelope.name, "codec": envelope.codec}
+    if envelope.codec != "msgpack":
+        return facts, envelope.payload
+    try:
+        return facts, repr(msgspec.msgpack.decode(envelope.payload)).encode(errors="backslashreplace")
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return facts, envelope.payload

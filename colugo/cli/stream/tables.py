@@ -6,76 +6,37 @@ from typing import Any
 
 import msgspec
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from colugo.cli.network.output import clean, console
+from colugo.cli.network.output import GAP, cell, clean, screen, table
 from colugo.cli.stream.access import Found
 from colugo.protocol.description.stream_answers import LetterSummary, Summary
 
-_PIPE_WIDTH = 200
 _KIB = 1024
-_GAP = 2
 _FOLDED = 20
 """The minimum width of a column that may wrap."""
 
 
-def screen() -> Console:
-    """Open a console on standard output, 200 columns wide if that is not a terminal."""
-    out = console()
-    if not out.is_terminal:
-        out.width = _PIPE_WIDTH
-    return out
-
-
-def table(columns: Sequence[str], rows: Iterable[Iterable[object]], *, right: Sequence[str] = ()) -> Table:
-    """Make a table without lines.
-
-    Args:
-        columns: the names of the columns.
-        rows: the cells, row by row; control characters are replaced.
-        right: the names of the right-aligned columns, those of numbers.
-    """
-    made = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*map(cell, row))
-    return made
-
-
-def print_cut(
+def _print_cut(
     columns: Sequence[str], rows: Sequence[tuple[str, ...]], *, fold: Sequence[str], right: Sequence[str]
 ) -> None:
     """Print a table with one line per row, where the last column is cut to fit.
 
-    Args:
-        columns: the names of the columns.
-        rows: the cells, row by row.
-        fold: the names of the columns that may wrap; the others stay whole, so that users can paste them.
-        right: the names of the right-aligned columns.
+    The columns in `fold` may wrap; the others stay whole, so that users can paste them.
     """
     out = screen()
-    made = table(columns, rows, right=right)
+    made = table(columns, (map(cell, row) for row in rows), right=right)
     room = out.width
     for index, column in enumerate(made.columns[:-1]):
         width = max(cell_len(row[index]) for row in (columns, *rows))
         column.no_wrap = columns[index] not in fold
-        room -= _GAP + (width if column.no_wrap else min(width, _FOLDED))
+        room -= GAP + (width if column.no_wrap else min(width, _FOLDED))
     made.columns[-1].no_wrap, made.columns[-1].overflow = True, "ellipsis"
     made.columns[-1].max_width = max(room, _FOLDED)
     out.print(made)
 
 
-def cell(value: object) -> Text:
-    """Make a table cell, without characters that control a terminal."""
-    return Text(clean(str(value)))
-
-
-def one_line(text: str) -> str:
-    """Join a text of several lines into one."""
-    return " ".join(text.split())
+def _one_line(text: str) -> str:
+    return clean(" ".join(text.split()))
 
 
 def when(ns: int) -> str:
@@ -112,11 +73,11 @@ def print_messages(messages: Iterable[Summary]) -> None:
             when(message.sent_ns),
             clean(message.key),
             amount(message.size),
-            clean(one_line(message.preview)) if message.text else f"(hex) {message.preview}",
+            _one_line(message.preview) if message.text else f"(hex) {message.preview}",
         )
         for message in messages
     ]
-    print_cut(("id", "sent", "key", "size", "message"), rows, fold=("key",), right=("size",))
+    _print_cut(("id", "sent", "key", "size", "message"), rows, fold=("key",), right=("size",))
 
 
 def print_letters(letters: Iterable[LetterSummary]) -> None:
@@ -128,9 +89,9 @@ def print_letters(letters: Iterable[LetterSummary]) -> None:
             clean(letter.key),
             f"{letter.attempts:,}",
             when(letter.died_ns),
-            clean(one_line(letter.reason)),
+            _one_line(letter.reason),
         )
         for letter in letters
     ]
     columns = ("id", "group", "key", "attempts", "died", "reason")
-    print_cut(columns, rows, fold=("group", "key"), right=("attempts",))
+    _print_cut(columns, rows, fold=("group", "key"), right=("attempts",))

@@ -1,11 +1,12 @@
-"""`colugo stream resurrect` and `colugo stream purge`."""
+"""The commands on dead letters: `colugo stream dead`, `resurrect` and `purge`."""
 
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from colugo.cli.network.output import clean
+from colugo.cli.network.options import json_option
+from colugo.cli.network.output import clean, print_json
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.filters import LetterFilters, filter_options, filters
 from colugo.cli.stream.location import (
@@ -17,10 +18,61 @@ from colugo.cli.stream.location import (
     run,
 )
 from colugo.cli.stream.paging import letters
+from colugo.cli.stream.tables import as_data, print_letters
 from colugo.diagnosis.wording import count, some
 from colugo.introspection.stream_questions import STREAM_PURGE, STREAM_RESURRECT
 
 _MOST_CHECKED = 1000
+
+
+@click.command(
+    epilog=f"""{EXIT_STATUS}\b
+Examples:
+  colugo stream dead orders
+  colugo stream dead orders --group billing --key 'order.*'
+  colugo stream dead --store orders.db --json | jq -r '.[].id'
+"""
+)
+@click.argument("words", nargs=-1, metavar="[TOPIC]")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Dead letters to list per stream."
+)
+@filter_options
+@location_options
+@json_option
+def dead(
+    *,
+    words: tuple[str, ...],
+    limit: int,
+    ids: tuple[str, ...],
+    group: str | None,
+    key: str | None,
+    location: StreamLocation,
+    as_json: bool,
+) -> None:
+    """List dead letters: messages that a consumer group failed to handle.
+
+    `colugo stream show TOPIC ID` prints one with its traceback. Fix the cause, then resurrect or purge them.
+    """
+    topic, _ = location.topic(words)
+    wanted = filters(ids, group, key)
+
+    async def work(access: Access, found: list[Found]) -> int:
+        data = []
+        for one in found:
+            page = [letter async for letter in letters(access, one, wanted, limit)]
+            data += [as_data(one, letter) for letter in page]
+            if as_json:
+                continue
+            shown = f"; {len(page):,} shown" if wanted.given or len(page) < one.stream.dead else ""
+            click.echo(clean(f"{one.name} has {count(one.stream.dead, 'dead letter')}{shown}."))
+            if page:
+                print_letters(page)
+        if as_json:
+            print_json(data)
+        return 0
+
+    run(location, topic, work)
 
 
 def _which(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,10 +164,7 @@ def purge(
 def _read(
     words: tuple[str, ...], location: StreamLocation, wanted: LetterFilters, *, everything: bool
 ) -> tuple[str | None, LetterFilters]:
-    rest = list(words)
-    topic = location.topic(rest)
-    if rest:
-        raise location.usage_error(f"Got unexpected extra argument ({rest[0]})")
+    topic, _ = location.topic(words)
     if everything and wanted.given:
         raise click.UsageError("--all excludes --id, --group and --key: leave one or the other out")
     if not everything and not wanted.given:
