@@ -12,12 +12,12 @@ import click
 from rich.console import Console
 
 from colugo import ColugoError
-from colugo.cli.demo.closing_summary import print_summary
-from colugo.cli.demo.plain import PlainView
+from colugo.cli.demo.plain import PlainView, print_summary
 from colugo.cli.demo.readings import can_read
 from colugo.cli.demo.record import Record
 from colugo.cli.demo.screen import LEAST_HEIGHT, LEAST_WIDTH, ScreenView
 from colugo.cli.demo.tour import Tour
+from colugo.cli.network.output import screen
 
 _DEFAULT_S = 15.0
 _SHORTEST_S = 5.0
@@ -69,7 +69,7 @@ def demo(*, seconds: float, plain: bool) -> None:
     length_ms = round(seconds * 1000)
     realm = f"demo-{uuid.uuid4().hex[:8]}"
     record = Record(time.time_ns())
-    console = _console()
+    console = screen(_PIPE_WIDTH)
     view = _view(record, console, realm, length_ms=length_ms, plain=plain)
     try:
         with view:
@@ -80,11 +80,6 @@ def demo(*, seconds: float, plain: bool) -> None:
         click.echo(f"Stopped by {ended_by.name}, with {len(record.exits)} processes.", err=True)
         sys.exit(_BY_SIGNAL + ended_by)
     sys.exit(0 if print_summary(record, console, time.time_ns()) else 1)
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 
 
 def _view(

@@ -71,11 +71,8 @@ class Report:
     """A report from a node of the demo.
 
     Attributes:
-        event: the kind of event.
         about: the other node involved.
         at_ns: the time in nanoseconds since 1970.
-        elapsed_ms: how long it took.
-        detail: more, for the user.
         late: the client's number of late replies so far.
     """
 
@@ -94,9 +91,6 @@ class SlowOutcome:
     Attributes:
         error: the name of the exception's class; empty if there was a reply.
         detail: the exception's text.
-        elapsed_ms: how long the slow request took.
-        next_server: the server that answered the next request.
-        next_elapsed_ms: how long the next request took.
     """
 
     error: str

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
+from typing import NamedTuple
 
 from colugo.cli.demo.demo_messages import (
     CLIENT,
@@ -35,16 +35,8 @@ class ExpectationState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectationResult:
-    """The result of checking an expectation.
-
-    Attributes:
-        what: the expected event, in a few words.
-        expected: the expected value.
-        seen: the value so far; empty if there is none.
-        state: whether the expectation is met.
-    """
+class ExpectationResult(NamedTuple):
+    """The state of an expectation, and the value seen so far."""
 
     what: str
     expected: str
@@ -52,47 +44,23 @@ class ExpectationResult:
     state: ExpectationState
 
 
-Check = Callable[[Record], tuple[bool | None, str]]
-"""A function that returns whether the expectation holds (None: undecided), and the value so far."""
+Outcome = tuple[bool | None, str]
+"""True if an expectation holds (None: undecided), and the value so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """An event that should happen.
-
-    Attributes:
-        what: the event, in a few words.
-        expected: the expected value.
-        check: checks the record.
-    """
+class Expectation(NamedTuple):
+    """An event that should happen: in a few words, with the expected value and a check of the record."""
 
     what: str
     expected: str
-    check: Check
-
-    def find(self, record: Record, *, final: bool = False) -> ExpectationResult:
-        """Check the expectation against the record.
-
-        Args:
-            record: the record.
-            final: True if the record is complete, so that an undecided expectation has failed.
-        """
-        holds, seen = self.check(record)
-        if holds is None and not final:
-            return ExpectationResult(self.what, self.expected, seen, ExpectationState.WAITING)
-        return ExpectationResult(
-            self.what,
-            self.expected,
-            seen or "nothing",
-            ExpectationState.OK if holds else ExpectationState.FAILED,
-        )
+    check: Callable[[Record], Outcome]
 
     def holds(self, record: Record) -> bool:
         """Return True if the expectation is met."""
         return self.check(record)[0] is True
 
 
-def _nodes_found(record: Record) -> tuple[bool | None, str]:
+def _nodes_found(record: Record) -> Outcome:
     waits = [
         record.found_ns[name] - record.born_ns[name]
         for name in FIRST_NODES
@@ -109,7 +77,7 @@ def _nodes_found(record: Record) -> tuple[bool | None, str]:
     return None, f"{len(found)} of {len(FIRST_NODES)}; {len(seen_by_client)} servers by the {CLIENT}"
 
 
-def _readings_flow(record: Record) -> tuple[bool | None, str]:
+def _readings_flow(record: Record) -> Outcome:
     flows = [record.flows[topic] for topic in (LOAD, MEMORY, NETWORK) if topic in record.flows]
     received = sum(flow.received for flow in flows)
     if not received:
@@ -122,7 +90,7 @@ def _readings_flow(record: Record) -> tuple[bool | None, str]:
     return True if len(flows) == 3 and received >= _FEW else None, seen  # noqa: PLR2004 - the three above
 
 
-def _requests_answered(record: Record) -> tuple[bool | None, str]:
+def _requests_answered(record: Record) -> Outcome:
     requests = list(record.within(until_ns=record.killed_ns))
     answered = [report.elapsed_ms for report in requests if report.event is DemoEvent.ANSWERED]
     if not requests:
@@ -133,11 +101,11 @@ def _requests_answered(record: Record) -> tuple[bool | None, str]:
     return True if len(requests) >= _FEW else None, f"{seen}, in {milliseconds(median(answered))}"
 
 
-def _turns_taken(record: Record) -> tuple[bool | None, str]:
+def _turns_taken(record: Record) -> Outcome:
     return _even(record.answers(until_ns=record.slow_asked_ns), FIRST_SERVERS)
 
 
-def _slow_timed_out(record: Record) -> tuple[bool | None, str]:
+def _slow_timed_out(record: Record) -> Outcome:
     if record.slow is None:
         return None, ""
     slow = record.slow
@@ -147,7 +115,7 @@ def _slow_timed_out(record: Record) -> tuple[bool | None, str]:
     return timed_out and in_time, f"{how} after {slow.elapsed_ms:.0f} ms"
 
 
-def _next_worked(record: Record) -> tuple[bool | None, str]:
+def _next_worked(record: Record) -> Outcome:
     if record.slow is None:
         return None, ""
     slow, late = record.slow, record.late_replies
@@ -155,11 +123,11 @@ def _next_worked(record: Record) -> tuple[bool | None, str]:
     return True if slow.next_server and late == 1 else None, seen
 
 
-def _kill_noticed(record: Record) -> tuple[bool | None, str]:
+def _kill_noticed(record: Record) -> Outcome:
     return _by_both(record.killed_ns, record.gone_by_client_ns.get(VICTIM), record.gone_ns.get(VICTIM))
 
 
-def _requests_continued(record: Record) -> tuple[bool | None, str]:
+def _requests_continued(record: Record) -> Outcome:
     since, until = record.gone_by_client_ns.get(VICTIM), record.found_by_client_ns.get(LATE_SERVER)
     requests = list(record.within(since, until)) if record.killed_ns else []
     answers = record.answers(since, until) if record.killed_ns else Counter()
@@ -175,7 +143,7 @@ def _requests_continued(record: Record) -> tuple[bool | None, str]:
     return True if asked >= _FEW else None, seen
 
 
-def _late_found(record: Record) -> tuple[bool | None, str]:
+def _late_found(record: Record) -> Outcome:
     return _by_both(
         record.born_ns.get(LATE_SERVER),
         record.found_by_client_ns.get(LATE_SERVER),
@@ -183,13 +151,13 @@ def _late_found(record: Record) -> tuple[bool | None, str]:
     )
 
 
-def _late_shares(record: Record) -> tuple[bool | None, str]:
+def _late_shares(record: Record) -> Outcome:
     first = next((report.at_ns for report in record.requests if report.about == LATE_SERVER), None)
     sharing = [name for name in (*FIRST_SERVERS, LATE_SERVER) if name != VICTIM]
     return _even(record.answers(since_ns=first), sharing)
 
 
-def _all_ended(record: Record) -> tuple[bool | None, str]:
+def _all_ended(record: Record) -> Outcome:
     if record.closing_ns is None:
         return None, ""
     survivors = [name for name in record.pids if name != VICTIM or record.killed_ns is None]
@@ -198,7 +166,7 @@ def _all_ended(record: Record) -> tuple[bool | None, str]:
     return True if all_there and well == len(survivors) else None, f"{well} of {len(survivors)}"
 
 
-def _even(answers: Counter[str], servers: tuple[str, ...] | list[str]) -> tuple[bool | None, str]:
+def _even(answers: Counter[str], servers: tuple[str, ...] | list[str]) -> Outcome:
     """Check that each server has answered the same number of requests ± 1, and that no others answered."""
     if not answers:
         return None, ""
@@ -209,9 +177,7 @@ def _even(answers: Counter[str], servers: tuple[str, ...] | list[str]) -> tuple[
     return True if sum(counts) >= _FEW else None, seen
 
 
-def _by_both(
-    since_ns: int | None, by_client_ns: int | None, by_demo_ns: int | None
-) -> tuple[bool | None, str]:
+def _by_both(since_ns: int | None, by_client_ns: int | None, by_demo_ns: int | None) -> Outcome:
     """Check that both the client and the demo have seen an event, and how long after it happened."""
     if since_ns is None:
         return None, ""
@@ -254,5 +220,14 @@ EXPECTATIONS = (
 
 
 def findings(record: Record, *, final: bool = False) -> list[ExpectationResult]:
-    """Check all expectations, in the order of the display."""
-    return [expectation.find(record, final=final) for expectation in EXPECTATIONS]
+    """Check all expectations; in a `final` record, those still undecided have failed."""
+    results = []
+    for what, expected, check in EXPECTATIONS:
+        holds, seen = check(record)
+        if holds is None and not final:
+            state = ExpectationState.WAITING
+        else:
+            state = ExpectationState.OK if holds else ExpectationState.FAILED
+            seen = seen or "nothing"
+        results.append(ExpectationResult(what, expected, seen, state))
+    return results

@@ -5,12 +5,10 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 OnEnd = Callable[[str, int, str], None]
-"""A callback: `on_end(name, exit status, last lines of standard error)`."""
+"""A callback: `on_end(name, exit status (negative for a signal), last lines of standard error)`."""
 
 STOP_MS = 3000
 """How long processes may take to exit when asked."""
@@ -20,8 +18,7 @@ _LAST_LINES = 20
 _ROLES_MODULE = "colugo.cli.demo.roles"
 
 
-@dataclass(frozen=True, slots=True)
-class _Child:
+class _Child(NamedTuple):
     process: asyncio.subprocess.Process
     watch: asyncio.Task[None]
 
@@ -31,11 +28,6 @@ class Processes:
 
     The standard input of each process is a pipe from here, and the process exits when it closes. So it exits
     even if the demo is killed.
-
-    Args:
-        environment: additional environment variables for them.
-        on_end: called when a process exits, with its exit status (negative for a signal) and the last lines
-            of its standard error.
     """
 
     def __init__(self, environment: Mapping[str, str], on_end: OnEnd) -> None:
@@ -46,18 +38,9 @@ class Processes:
         self._children: dict[str, _Child] = {}
 
     async def start(self, role: str, name: str) -> int:
-        """Start a node in a process of its own and return its process id.
-
-        Raises:
-            OSError: if the system cannot start it.
-        """
+        """Start a node in a process of its own and return its process id."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            _ROLES_MODULE,
-            role,
-            name,
+            *(sys.executable, "-P", "-m", _ROLES_MODULE, role, name),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -74,12 +57,8 @@ class Processes:
         if process.returncode is None:
             process.kill()
 
-    async def close(self, *, timeout_ms: int = STOP_MS) -> None:
-        """Stop all processes, and kill those that do not exit in time.
-
-        Args:
-            timeout_ms: how long to wait for them, in milliseconds.
-        """
+    async def close(self, timeout_ms: int) -> None:
+        """Stop all processes, and kill those that do not exit in time."""
         watches = [child.watch for child in self._children.values()]
         try:
             for child in self._children.values():
@@ -96,10 +75,8 @@ class Processes:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close(timeout_ms=STOP_MS if error is None else INTERRUPTED_STOP_MS)
+    async def __aexit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        await self.close(STOP_MS if error is None else INTERRUPTED_STOP_MS)
 
     async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None

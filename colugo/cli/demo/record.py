@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from colugo import Advertisement
 from colugo.cli.demo.demo_messages import CLIENT, VICTIM, DemoEvent, Report, SlowOutcome
@@ -23,13 +23,10 @@ class MessageFlow:
     """The readings of one topic that have arrived.
 
     Attributes:
-        received: the number of readings.
         lost: the number of skipped sequence numbers.
         delays_ms: the time that each reading took to arrive.
-        latest: the latest reading.
-        before: the one before the latest.
+        before: the reading before the latest.
         at_ns: when the latest was sent, in nanoseconds since 1970.
-        before_ns: when the one before was sent.
     """
 
     received: int = 0
@@ -52,15 +49,8 @@ class MessageFlow:
         self.latest, self.at_ns = reading, sent_ns
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """An event to show to the user.
-
-    Attributes:
-        at_ns: the time in nanoseconds since 1970.
-        kind: the kind of event, in one word.
-        text: the description.
-    """
+class Note(NamedTuple):
+    """An event to show to the user; its kind is one word, its time in nanoseconds since 1970."""
 
     at_ns: int
     kind: str
@@ -72,24 +62,17 @@ class Record:
     """All observations of the demo; times are in nanoseconds since 1970.
 
     Attributes:
-        started_ns: when the demo started.
-        pids: the process id of each started node.
         born_ns: when each node was created, as it reports.
         found_ns: when the demo connected to each node.
         found_by_client_ns: when the client connected to each server.
         gone_ns: when the demo lost the connection to each node.
         gone_by_client_ns: when the client lost the connection to each server.
         sockets: the sockets that are advertised now, by socket id.
-        flows: the readings, by topic.
         requests: the outcome of each of the client's requests.
         late_replies: the number of replies that the client received too late.
-        slow: the outcome of the slow request.
-        slow_asked_ns: when the slow request was sent.
-        killed_ns: when the victim was killed.
         closing_ns: when the demo began to stop the nodes.
         exits: the exit status of each process that has exited, negative for a signal.
         troubles: the failures, in sentences.
-        notes: the events to show, oldest first.
     """
 
     started_ns: int
@@ -158,18 +141,16 @@ class Record:
             self._note_end(name, "demo", now_ns)
 
     def answers(self, since_ns: int | None = 0, until_ns: int | None = None) -> Counter[str]:
-        """Count the requests that each server answered in a period.
-
-        Args:
-            since_ns: the start; None if the period has not started.
-            until_ns: the end; None if the period has not ended.
-        """
+        """Count the requests that each server answered in a period; see `within`."""
         return Counter(
             report.about for report in self.within(since_ns, until_ns) if report.event is DemoEvent.ANSWERED
         )
 
     def within(self, since_ns: int | None = 0, until_ns: int | None = None) -> Iterator[Report]:
-        """Yield the requests that ended in a period, and before the demo began to stop the nodes."""
+        """Yield the requests that ended in a period, and before the demo began to stop the nodes.
+
+        `since_ns` is None if the period has not started, `until_ns` if it has not ended.
+        """
         ends = [end for end in (until_ns, self.closing_ns) if end is not None]
         if since_ns is not None:
             for report in self.requests:

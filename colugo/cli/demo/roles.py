@@ -39,11 +39,7 @@ _LARGEST = 10_000_000
 
 
 class Role:
-    """A node that reports events to the demo.
-
-    Args:
-        name: the node's name.
-    """
+    """A node that reports events to the demo."""
 
     def __init__(self, name: str) -> None:
         self.born_ns = time.time_ns()
@@ -139,11 +135,8 @@ class Client(Role):
             return
         elapsed_ms = (time.perf_counter() - started) * 1000
         if math.prod(answer["factors"]) != number:
-            self.report(
-                DemoEvent.FAILED,
-                "wrong answer",
-                detail=f"{answer['factors']} are not the factors of {number}",
-            )
+            detail = f"{answer['factors']} are not the factors of {number}"
+            self.report(DemoEvent.FAILED, "wrong answer", detail=detail)
             return
         product = " * ".join(map(str, answer["factors"]))
         self.report(

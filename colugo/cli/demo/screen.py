@@ -1,7 +1,6 @@
 """The demo as a full-screen display on a terminal."""
 
 import logging
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -23,14 +22,7 @@ _FRAME_ROWS = 2
 
 
 class ScreenView:
-    """A view that draws the record on the whole terminal.
-
-    Args:
-        record: the record to show.
-        console: the terminal.
-        title: the title at the top.
-        length_ms: the length of the demo in milliseconds.
-    """
+    """A view that draws the record on the whole terminal."""
 
     period_ms = 125
 
@@ -58,9 +50,7 @@ class ScreenView:
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.stop()
         logging.getLogger().handlers = self._handlers
 

@@ -34,6 +34,7 @@ from colugo.cli.demo.expectations import (
     REQUESTS_ANSWERED,
     REQUESTS_CONTINUED,
     TURNS_TAKEN,
+    Expectation,
 )
 from colugo.cli.demo.processes import Processes
 from colugo.cli.demo.record import MessageFlow, Record, milliseconds
@@ -53,13 +54,7 @@ class StepFailedError(Exception):
 
 
 class Tour:
-    """The demo's own node, which runs and observes the others.
-
-    Args:
-        record: the record to write to.
-        realm: a realm for the demo's nodes only.
-        length_ms: the length of the demo in milliseconds.
-    """
+    """The demo's own node, which runs and observes the others, in a realm of their own."""
 
     def __init__(self, record: Record, realm: str, *, length_ms: int) -> None:
         self._record = record
@@ -77,13 +72,15 @@ class Tour:
         self._node.add_repeater(_SOCKETS_MS, self._update_sockets)
 
     async def run(self) -> None:
-        """Run all steps; return early if one fails.
-
-        No process is left when it returns or raises.
-        """
+        """Run all steps, or those until one fails; leave no process."""
         async with self._node, self._processes:
             try:
-                await self._take_steps()
+                await self._start_nodes()
+                await self._let_it_flow()
+                await self._ask_for_something_slow()
+                await self._kill_one()
+                await self._add_one()
+                await self._reach(_END_AT)
             except StepFailedError:
                 self._logger.debug("the tour ends early", exc_info=True)
             finally:
@@ -95,32 +92,17 @@ class Tour:
 
     # --- steps
 
-    async def _take_steps(self) -> None:
-        await self._start_nodes()
-        await self._let_it_flow()
-        await self._ask_for_something_slow()
-        await self._kill_one()
-        await self._add_one()
-        await self._reach(_END_AT)
-
     async def _start_nodes(self) -> None:
         await self._start("monitor", MONITOR)
         for name in FIRST_SERVERS:
             await self._start("server", name)
         await self._start("client", CLIENT)
-        await self._until(
-            lambda: NODES_FOUND.holds(self._record),
-            START_LIMIT_MS,
-            "the nodes have not found each other",
-        )
+        await self._until((NODES_FOUND,), START_LIMIT_MS, "the nodes have not found each other")
 
     async def _let_it_flow(self) -> None:
         await self._reach(_SLOW_AT)
-        await self._until(
-            lambda: all(flow.holds(self._record) for flow in (READINGS_FLOW, REQUESTS_ANSWERED, TURNS_TAKEN)),
-            STEP_LIMIT_MS,
-            "too few readings or replies arrived",
-        )
+        all_flow = (READINGS_FLOW, REQUESTS_ANSWERED, TURNS_TAKEN)
+        await self._until(all_flow, STEP_LIMIT_MS, "too few readings or replies arrived")
 
     async def _ask_for_something_slow(self) -> None:
         self._record.slow_asked_ns = time.time_ns()
@@ -128,45 +110,28 @@ class Tour:
         try:
             outcome = await self._slow_requests.request({"number": _SLOW_NUMBER}, _SLOW_REQUEST_LIMIT_MS)
         except RequestError as error:
-            raise self._failed(
-                f"the client did not report the outcome of the slow request: {error}"
-            ) from error
+            why = f"the client did not report the outcome of the slow request: {error}"
+            raise self._failed(why) from error
         slow = self._record.slow = SlowOutcome(**outcome)
         self._note("timeout", f"{slow.error}: {slow.detail}" if slow.error else slow.detail)
         self._note("answer", f"{slow.next_server}: the next request, in {milliseconds(slow.next_elapsed_ms)}")
-        await self._until(
-            lambda: NEXT_WORKED.holds(self._record),
-            STEP_LIMIT_MS,
-            "the late reply was not dropped, or not counted",
-        )
+        await self._until((NEXT_WORKED,), STEP_LIMIT_MS, "the late reply was not dropped, or not counted")
 
     async def _kill_one(self) -> None:
         await self._reach(_KILL_AT)
         self._note("kill", f"{VICTIM} by SIGKILL")
         self._record.killed_ns = time.time_ns()
         self._processes.kill(VICTIM)
-        await self._until(
-            lambda: KILL_NOTICED.holds(self._record),
-            STEP_LIMIT_MS,
-            f"the end of {VICTIM} was not detected",
-        )
-        await self._until(
-            lambda: REQUESTS_CONTINUED.holds(self._record),
-            STEP_LIMIT_MS,
-            f"the requests did not continue without {VICTIM}",
-        )
+        await self._until((KILL_NOTICED,), STEP_LIMIT_MS, f"the end of {VICTIM} was not detected")
+        otherwise = f"the requests did not continue without {VICTIM}"
+        await self._until((REQUESTS_CONTINUED,), STEP_LIMIT_MS, otherwise)
 
     async def _add_one(self) -> None:
         await self._reach(_LATE_AT)
         await self._start("server", LATE_SERVER)
-        await self._until(
-            lambda: LATE_FOUND.holds(self._record), START_LIMIT_MS, f"{LATE_SERVER} was not found"
-        )
-        await self._until(
-            lambda: LATE_SHARES.holds(self._record),
-            STEP_LIMIT_MS,
-            f"{LATE_SERVER} did not get its share of the requests",
-        )
+        await self._until((LATE_FOUND,), START_LIMIT_MS, f"{LATE_SERVER} was not found")
+        otherwise = f"{LATE_SERVER} did not get its share of the requests"
+        await self._until((LATE_SHARES,), STEP_LIMIT_MS, otherwise)
 
     async def _start(self, role: str, name: str) -> None:
         try:
@@ -183,9 +148,9 @@ class Tour:
         elapsed_ms = (time.time_ns() - self._record.started_ns) / 1_000_000
         await self._wait(lambda: False, part * self._length_ms - elapsed_ms)
 
-    async def _until(self, condition: Callable[[], bool], limit_ms: int, otherwise: str) -> None:
-        """Wait for a condition; fail the step if it is not met in time."""
-        if not await self._wait(condition, limit_ms):
+    async def _until(self, expected: tuple[Expectation, ...], limit_ms: int, otherwise: str) -> None:
+        """Wait until expectations hold; fail the step if they do not in time."""
+        if not await self._wait(lambda: all(one.holds(self._record) for one in expected), limit_ms):
             raise self._failed(f"{otherwise} within {limit_ms} ms")
 
     async def _wait(self, condition: Callable[[], bool], limit_ms: float) -> bool:
@@ -235,17 +200,15 @@ class Tour:
 
     def _ended(self, name: str, status: int, last_lines: str) -> None:
         self._record.exits[name] = status
+        how = status_text(status)
         output = f":\n{last_lines}" if last_lines else ""
-        if name == VICTIM and status == -signal.SIGKILL and self._record.killed_ns is not None:
-            self._note("ended", f"{name}, {status_text(status)}")
+        killed = name == VICTIM and status == -signal.SIGKILL and self._record.killed_ns is not None
+        if killed or (status == 0 and self._record.closing_ns is not None):
+            self._note("ended", f"{name}, {how}")
         elif self._record.closing_ns is None:
-            self._record.trouble(time.time_ns(), f"{name} ended unexpectedly, {status_text(status)}{output}")
-        elif status == 0:
-            self._note("ended", f"{name}, {status_text(status)}")
+            self._record.trouble(time.time_ns(), f"{name} ended unexpectedly, {how}{output}")
         else:
-            self._record.trouble(
-                time.time_ns(), f"{name} did not exit cleanly when asked, {status_text(status)}{output}"
-            )
+            self._record.trouble(time.time_ns(), f"{name} did not exit cleanly when asked, {how}{output}")
         self._changed.set()
 
 
