@@ -29,11 +29,8 @@ def versions(facts: Facts) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "versions", text, advice)
     elif libraries:
         (version,) = libraries
-        yield Finding(
-            Level.OK,
-            "versions",
-            f"colugo {version} everywhere" if len(facts.nodes) > 1 else f"colugo {version}",
-        )
+        everywhere = " everywhere" if len(facts.nodes) > 1 else ""
+        yield Finding(Level.OK, "versions", f"colugo {version}{everywhere}")
 
 
 def _by_version(groups: dict[str, list[str]]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from colugo.diagnosis import agreement, counters, reach, stream_checks, surroundings, topic_checks
+from colugo.diagnosis import agreement, counters, reach, surroundings, topic_checks
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding
 
@@ -25,17 +25,13 @@ IN_REALM: tuple[Check, ...] = (
     agreement.clocks,
     topic_checks.connections,
     counters.counters,
-    stream_checks.counters,
+    counters.streams,
 )
 """The checks of the nodes in the realm in force; of all nodes if that realm is empty."""
 
 
 def examine(facts: Facts) -> list[Finding]:
-    """Run all checks.
-
-    Args:
-        facts: the collected facts.
-    """
+    """Run all checks on the collected facts."""
     own = facts.own_realm
     return [
         *(finding for check in SURROUNDINGS for finding in check(facts)),

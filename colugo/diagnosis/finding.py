@@ -14,14 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of a diagnosis.
-
-    Attributes:
-        level: the severity.
-        check: the subject of the check, in a word or two.
-        text: the finding, with names and values.
-        advice: what to do about it; empty if nothing.
-    """
+    """One line of a diagnosis: the subject of the check in a word or two, the finding, and what to do."""
 
     level: Level
     check: str

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from colugo.diagnosis.facts import Facts
-from colugo.protocol.description.node_description import (
-    KnownSocket,
-    NodeDescription,
-)
+from colugo.protocol.description.node_description import KnownSocket, NodeDescription
 from colugo.protocol.description.socket_descriptions import (
     LinkDescription,
     PublisherDescription,
@@ -35,7 +33,6 @@ class Offer:
 
     Attributes:
         kind: the kind of socket, as in the TXT record.
-        socket: the advertised socket.
         part: its description; None if its node does not answer.
     """
 
@@ -61,13 +58,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """A connecting side: a subscriber, request client, surveyor or consumer.
-
-    Attributes:
-        kind: the kind of socket that it connects to.
-        node: its node.
-        part: its description.
-    """
+    """A connecting side: a subscriber, request client, surveyor or consumer; `kind` is that of the other."""
 
     kind: str
     node: NodeDescription
@@ -76,11 +67,9 @@ class Want:
     def fits(self, topic: str) -> bool:
         """Return True if its topic or pattern matches a topic."""
         wanted = self.part.topic
-        return TopicPattern(wanted).matches(topic) if self._is_pattern else wanted == topic
-
-    @property
-    def _is_pattern(self) -> bool:
-        return self.kind == PUBLISH and is_pattern(self.part.topic)
+        if self.kind == PUBLISH and is_pattern(wanted):
+            return TopicPattern(wanted).matches(topic)
+        return wanted == topic
 
     def link_to(self, offer: Offer) -> LinkDescription | None:
         """Return its connection, or connection attempt, to an offer."""
@@ -93,15 +82,8 @@ class Want:
         return [link for link in self.part.links if not link.topic]
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """The names of both sides of a pair, and the heading of its findings.
-
-    Attributes:
-        offering: such as `node a`.
-        wanting: such as `node b's subscriber of lab.t`.
-        check: such as `lab.t`.
-    """
+class Sides(NamedTuple):
+    """The names of both sides, such as `node a` and `node b's subscriber of lab.t`, and their topic."""
 
     offering: str
     wanting: str
@@ -149,8 +131,5 @@ def pairs(all_offers: list[Offer], all_wants: list[Want]) -> Iterator[tuple[Offe
 
 def sides(facts: Facts, offer: Offer, want: Want) -> Sides:
     """Name both sides of a pair."""
-    return Sides(
-        f"node {facts.label(offer.socket.node_id)}",
-        want_name(facts, want),
-        offer.socket.topic,
-    )
+    offering = f"node {facts.label(offer.socket.node_id)}"
+    return Sides(offering, want_name(facts, want), offer.socket.topic)

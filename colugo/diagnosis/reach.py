@@ -35,20 +35,13 @@ def reachable(facts: Facts) -> Iterator[Finding]:
 
 def outcomes_of(facts: Facts, one: KnownSocket) -> dict[str, Reach]:
     """Return the outcome for each address of a socket that was tried."""
-    return {
-        address: facts.reach[address, one.port]
-        for address in one.addresses
-        if (address, one.port) in facts.reach
-    }
+    reach = {address: facts.reach.get((address, one.port)) for address in one.addresses}
+    return {address: outcome for address, outcome in reach.items() if outcome is not None}
 
 
 def _cause(outcomes: dict[str, Reach]) -> Reach:
     """Choose the most telling outcome of a socket that is unreachable at all addresses."""
-    found = set(outcomes.values())
-    for reach in (Reach.REFUSED, Reach.SILENT, Reach.NO_HOST):
-        if reach in found:
-            return reach
-    return Reach.UNREACHABLE
+    return min(outcomes.values(), key=list(Reach).index)
 
 
 def _connected_elsewhere(facts: Facts, one: KnownSocket) -> bool:
@@ -124,30 +117,20 @@ def _dead_addresses(facts: Facts) -> Iterator[Finding]:
     for (node_id, address), reaches in dead.items():
         how = "no machine has it" if reaches & set(_DEAD) else "connections to it fail"
         text = f"dead address: node {facts.label(node_id)} advertises {address}, among others, but {how}"
-        yield Finding(
-            Level.WARNING,
-            "connect",
-            text,
-            "its other addresses work; to stop advertising this one, set COLUGO_SCOPE there",
-        )
+        advice = "its other addresses work; to stop advertising this one, set COLUGO_SCOPE there"
+        yield Finding(Level.WARNING, "connect", text, advice)
 
 
 def answering(facts: Facts) -> Iterator[Finding]:
     """Check that each node which accepts connections describes itself."""
     if facts.nodes:
-        yield Finding(
-            Level.OK,
-            "describe",
-            f"{count(len(facts.nodes), 'node')} described themselves"
-            if len(facts.nodes) > 1
-            else f"node {next(iter(facts.nodes.values())).name} described itself",
-        )
+        text = f"{count(len(facts.nodes), 'node')} described themselves"
+        if len(facts.nodes) == 1:
+            text = f"node {next(iter(facts.nodes.values())).name} described itself"
+        yield Finding(Level.OK, "describe", text)
     for node_id, why in facts.silent.items():
         outcomes = [found for one in facts.sockets_of(node_id) if (found := outcomes_of(facts, one))]
         if not outcomes or any(Reach.OPEN in found.values() for found in outcomes):
-            yield Finding(
-                Level.WARNING,
-                "describe",
-                f"node {facts.label(node_id)} does not describe itself: {why}",
-                "a callback blocks its loop, or it has another version of colugo: see its log",
-            )
+            text = f"node {facts.label(node_id)} does not describe itself: {why}"
+            advice = "a callback blocks its loop, or it has another version of colugo: see its log"
+            yield Finding(Level.WARNING, "describe", text, advice)

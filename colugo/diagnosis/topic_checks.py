@@ -18,7 +18,7 @@ from colugo.diagnosis.pairs import (
     wants,
 )
 from colugo.diagnosis.verdicts import verdict
-from colugo.diagnosis.wording import some
+from colugo.diagnosis.wording import count, some
 from colugo.protocol.topics import is_pattern
 
 _SIMILAR = 0.75
@@ -33,11 +33,8 @@ def connections(facts: Facts) -> Iterator[Finding]:
     verdicts = [verdict(facts, offer, want) for offer, want in pairs(offers(facts), wants(facts))]
     good = sum(one.level is Level.OK for one in verdicts)
     if good:
-        text = (
-            "1 pair is connected and loses no messages"
-            if good == 1
-            else f"{good:,} pairs are connected and lose no messages"
-        )
+        are, lose = ("is", "loses") if good == 1 else ("are", "lose")
+        text = f"{count(good, 'pair')} {are} connected and {lose} no messages"
         yield Finding(Level.OK, "topics", text)
     yield from (one for one in verdicts if one.level is not Level.OK)
 
@@ -52,12 +49,8 @@ def unmatched(facts: Facts) -> Iterator[Finding]:
             yield unmatched_want(facts, want, all_offers)
     unread: dict[tuple[str, str], list[Offer]] = {}
     for offer in all_offers:
-        if (
-            id(offer) not in matched
-            and offer.kind in _UNREAD_ADVICE
-            and not offer.readers
-            and facts.covers(offer.socket.realm)
-        ):
+        expected = offer.kind in _UNREAD_ADVICE and facts.covers(offer.socket.realm)
+        if expected and id(offer) not in matched and not offer.readers:
             unread.setdefault((offer.socket.realm, offer.kind), []).append(offer)
     for (realm, kind), some_offers in unread.items():
         yield _unread(facts, realm, kind, some_offers, all_wants)

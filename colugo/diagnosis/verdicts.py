@@ -1,12 +1,14 @@
 """The verdict on a pair: the first problem between its two sides, or none."""
 
-from colugo.diagnosis.codec_fit import Fit, fit
+from enum import Enum
+
+from colugo.diagnosis.counters import deliveries
 from colugo.diagnosis.facts import Facts, Reach, is_loopback
 from colugo.diagnosis.finding import Finding, Level
 from colugo.diagnosis.pairs import OFFER_VERBS, OFFERS, Offer, Sides, Want, sides
 from colugo.diagnosis.reach import outcomes_of
-from colugo.diagnosis.stream_checks import deliveries
 from colugo.diagnosis.wording import count, duration
+from colugo.protocol.advertisement import MAX_LABEL_BYTES, cut_codec
 from colugo.protocol.description.socket_descriptions import (
     LinkDescription,
     PublisherDescription,
@@ -20,6 +22,38 @@ from colugo.protocol.description.stream_descriptions import ConsumerDescription
 _GRACE_MS = 3000
 """A younger connection attempt is not a failure yet."""
 _STALLED_MS = 1000
+_PLAIN = "plain"
+
+
+class Fit(Enum):
+    """The compatibility of two codecs.
+
+    SAME: equal. LOOSE: one side does not check the type, or does not decode at all. OTHER_TYPE: the same
+    serialization with different types. NOT: different serializations.
+    """
+
+    SAME = "same"
+    LOOSE = "loose"
+    OTHER_TYPE = "other type"
+    NOT = "not"
+
+
+def fit(offered: str, wanted: str, *, cut: bool) -> Fit:
+    """Compare the codecs of the bound and the connecting side, by their names.
+
+    `cut` is True if the first name comes from an advertisement, which cuts it to 32 bytes.
+    """
+    if cut and len(offered.encode()) >= MAX_LABEL_BYTES - 1:
+        wanted = cut_codec(wanted)
+    if offered == wanted:
+        return Fit.SAME
+    if _PLAIN in (offered, wanted):
+        return Fit.LOOSE
+    one, _, one_type = offered.partition(" ")
+    other, _, other_type = wanted.partition(" ")
+    if one != other:
+        return Fit.NOT
+    return Fit.OTHER_TYPE if one_type and other_type else Fit.LOOSE
 
 
 def verdict(facts: Facts, offer: Offer, want: Want) -> Finding:

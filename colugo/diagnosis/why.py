@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from colugo.diagnosis import agreement, stream_checks, surroundings
+from colugo.diagnosis import agreement, counters, surroundings
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level, worst
 from colugo.diagnosis.pairs import OFFERS, PUBLISH, WANTS, Offer, Want, offers, pairs, want_name, wants
@@ -18,12 +18,8 @@ _SURROUNDINGS = (surroundings.multicast, surroundings.direct_hosts, surroundings
 def explain(facts: Facts, topic: str) -> list[Finding]:
     """Return a verdict on each pair of a topic in the realm in force, and on sides without a counterpart.
 
-    Args:
-        facts: the collected facts.
-        topic: a topic, or a pattern of topics.
-
     Raises:
-        TopicError: if it is neither.
+        TopicError: if it is neither a topic nor a pattern of topics.
     """
     pattern = TopicPattern(topic)
     all_offers, all_wants = offers(facts), wants(facts)
@@ -65,7 +61,7 @@ def _findings(
             yield _unmatched_offer(facts, offer, wanted)
     for offer in offered:
         if isinstance(offer.part, StreamDescription) and facts.covers(offer.socket.realm):
-            yield from stream_checks.kept(facts.label(offer.socket.node_id), offer.part)
+            yield from counters.kept(facts.label(offer.socket.node_id), offer.part)
     for kind in OFFERS:
         yield from _unknown_readers(facts, kind, [one for one in paired if one[0].kind == kind])
 

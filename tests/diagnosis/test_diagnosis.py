@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from colugo.diagnosis.codec_fit import Fit, fit
 from colugo.diagnosis.doctor import examine
 from colugo.diagnosis.facts import Facts, HostFact, InterfaceFact, Multicast, PeerFact, Reach
 from colugo.diagnosis.finding import Finding, Level, worst
+from colugo.diagnosis.verdicts import Fit, fit
 from colugo.diagnosis.why import explain
 from colugo.diagnosis.wording import count, duration, some
 from colugo.protocol.advertisement import cut_codec
