@@ -271,8 +271,11 @@ class Lifecycle:
         """Close the coroutines that were not begun; `spawn` takes no more once `_stopping` is set."""
         with self._lock:
             waiting, self._unstarted = self._unstarted, []
-        for coroutine, _ in waiting:
-            coroutine.close()
+        for coroutine, name in waiting:
+            try:
+                coroutine.close()
+            except Exception:  # of one that had been started before it was spawned
+                self._runtime.logger.exception("%s failed to close", name)
 
     def _close_parts(self) -> None:
         for part in reversed(list(self._runtime.parts)):

@@ -203,3 +203,25 @@ def test_submitted_calls_are_made_in_order_on_the_nodes_thread() -> None:
     assert (node.is_running, node.closed) == (False, True)
     with pytest.raises(ClosedError):
         node.submit(done.set)
+
+
+def test_work_that_cannot_be_closed_does_not_keep_the_rest_from_closing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            raise ValueError("stubborn")
+
+    node = Node("worker")
+    begun = stubborn()
+    begun.send(None)
+    other = Work(node).forever()
+    node.spawn(begun, name="stubborn")
+    node.spawn(other, name="other")
+    node.stop()
+    assert node.closed
+    assert "stubborn failed to close" in caplog.text
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        other.send(None)

@@ -25,6 +25,11 @@ class TcpCable:
     async def cut(self) -> None:
         """End all connections, and take no new ones until it is opened again."""
         assert self._server is not None
+        loop = asyncio.get_running_loop()
+        for listening in self._server.sockets:
+            loop.remove_reader(listening.fileno())
+        # what asyncio has just accepted it loses, unclosed, if the server closes before the next turn
+        await asyncio.sleep(0)
         self._server.close()
         for writer in self._writers:
             writer.transport.abort()

@@ -1,6 +1,6 @@
 """A subscriber's connections to its publishers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
@@ -27,22 +27,40 @@ class PublisherLink(Link):
         runtime: the node's runtime.
         peer: the publisher.
         endpoint: the publisher's endpoint.
-        connector: the socket, which framed publishers share.
+        make_connector: returns the socket, which framed publishers share.
+
+    Attributes:
+        framed: True if the publisher sends colugo's frames, False if it is a plain ZeroMQ one.
     """
 
-    def __init__(self, runtime: Runtime, peer: Advertisement, endpoint: str, connector: Connector) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        peer: Advertisement,
+        endpoint: str,
+        make_connector: Callable[["PublisherLink"], Connector],
+    ) -> None:
         super().__init__(runtime, peer, endpoint)
-        self.connector = connector
+        self.framed = peer.framing is Framing.COLUGO
+        self._make_connector = make_connector
+        self._connector: Connector | None = None
 
     @property
-    def framed(self) -> bool:
-        """True if the publisher sends colugo's frames, False if it is a plain ZeroMQ one."""
-        return self.peer.framing is Framing.COLUGO
+    def connector(self) -> Connector:
+        """The socket; made anew each time until that succeeds, which it may not without free descriptors."""
+        if self._connector is None:
+            self._connector = self._make_connector(self)
+        return self._connector
 
     @property
     def up(self) -> bool:
         """True if ZeroMQ has a connection to the publisher."""
-        return self.connector.is_up(self.endpoint)
+        return self._connector is not None and self._connector.is_up(self.endpoint)
+
+    def close(self) -> None:
+        """Close the socket, if there is one."""
+        if self._connector is not None:
+            self._connector.close()
 
     def reconnect(self) -> None:
         """Replace the connection."""
@@ -50,8 +68,10 @@ class PublisherLink(Link):
         self.connector.connect(self.endpoint)
 
     def retry(self) -> None:
-        """Ask for another welcome: the first came too early and was discarded."""
-        if self.framed and self.up:
+        """Ask for another welcome, if the first came too early; connect, if that has failed."""
+        if self._connector is None:
+            self.connector.connect(self.endpoint)
+        elif self.framed and self.up:
             self.reconnect()
 
 
@@ -137,7 +157,7 @@ class PublisherLinks(LinkManager[PublisherLink]):
         super().close()
         for link in self._all.values():
             link.cancel_timer()
-            link.connector.close()
+            link.close()
         if self._framed is not None:
             self._framed.close()
 
@@ -208,13 +228,10 @@ class PublisherLinks(LinkManager[PublisherLink]):
         return batches
 
     def _connect(self, peer: Advertisement, endpoint: str) -> None:
-        connector = (
-            self._framed_connector() if peer.framing is Framing.COLUGO else self._raw_connector(endpoint)
-        )
-        link = PublisherLink(self._runtime, peer, endpoint, connector)
+        link = PublisherLink(self._runtime, peer, endpoint, self._connector_of)
         self._enter(link)
         link.await_answer()
-        connector.connect(endpoint)
+        link.connector.connect(endpoint)
 
     def _enter(self, link: PublisherLink) -> None:
         self._all[link.endpoint] = link
@@ -229,6 +246,11 @@ class PublisherLinks(LinkManager[PublisherLink]):
     def _is_up(self, link: PublisherLink) -> bool:
         return link.up
 
+    def _keep(self, link: PublisherLink, peer: Advertisement) -> None:
+        super()._keep(link, peer)
+        if not link.connected:
+            link.await_answer()
+
     def _forget(self, peer: Advertisement) -> None:
         super()._forget(peer)
         self._moving.pop(peer.socket_id, None)
@@ -240,7 +262,7 @@ class PublisherLinks(LinkManager[PublisherLink]):
             self._end(link)
             return False
         if link.peer.framing is peer.framing:
-            self._succeed(link, PublisherLink(self._runtime, peer, endpoint, link.connector))
+            self._succeed(link, PublisherLink(self._runtime, peer, endpoint, lambda _: link.connector))
             return False
         self._end(link)
         return True
@@ -270,7 +292,7 @@ class PublisherLinks(LinkManager[PublisherLink]):
         del self._all[link.endpoint]
         link.connector.disconnect(link.endpoint)
         if not link.framed:
-            link.connector.close()
+            link.close()
         moved = self._moving.get(link.peer.socket_id)
         if moved is None:
             self._report_end(link, "withdrawn")
@@ -310,8 +332,10 @@ class PublisherLinks(LinkManager[PublisherLink]):
             self._framed.socket.send(b"\x01" + SUBSCRIBER_PREFIX + self._subscriber_id)
         return self._framed
 
-    def _raw_connector(self, endpoint: str) -> Connector:
-        connector = self._make_connector(_RawListener(self, endpoint), endpoint)
+    def _connector_of(self, link: PublisherLink) -> Connector:
+        if link.framed:
+            return self._framed_connector()
+        connector = self._make_connector(_RawListener(self, link.endpoint), link.endpoint)
         connector.socket.send(b"\x01")
         return connector
 

@@ -169,6 +169,10 @@ class StreamGroup:
         """Note that members may receive messages up to a number."""
         self.offered = max(self.offered, seq)
 
+    def offered_only_to(self, seq: int) -> None:
+        """Note that members have received none after a number, though a failed write has had more."""
+        self.offered = seq
+
     def on_stored(self, record: GroupRecord) -> None:
         """Note that a record has been stored; of this group, or of one of the same name before it."""
         self.stored_offered = min(record.offered, self.offered)

@@ -65,7 +65,7 @@ class ReadAhead:
         """Mark groups that are up to date: they are offered these messages without a transaction more."""
         for group in self._present:
             if group.cursor >= self._tail.after:
-                group.mark_offered(messages[-1].seq)
+                group.offered_only_to(messages[-1].seq)
                 self._journal.mark_dirty(group)
 
     def on_inserted(self, messages: list[StreamMessage]) -> None:

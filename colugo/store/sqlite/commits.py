@@ -68,7 +68,7 @@ class Commits:
         except Exception as error:  # noqa: BLE001 - passed to the callback
             self._failed(commit, error)
         else:
-            self._jobs.run_on_disk(self._connection.commit, partial(self._ended, commit, totals, outcome))
+            self._jobs.run_on_disk(self._commit, partial(self._ended, commit, totals, outcome))
 
     def _ended(
         self, commit: _Commit, totals: RowTotals, outcome: CommitOutcome, error: Exception | None
@@ -121,6 +121,10 @@ class Commits:
             self._may_shrink = False
             self._logger.warning("%s; its file keeps its current size", store_failure(self._file.path, error))
 
+    def _commit(self) -> None:
+        # unlike Connection.commit, it fails without a transaction
+        self._connection.execute("COMMIT")
+
     def _move_aside(self, damaged: DamagedRows) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -128,7 +132,7 @@ class Commits:
         except Exception as error:  # noqa: BLE001 - logged
             self._moved(self._totals, error)
         else:
-            self._jobs.run_on_disk(self._connection.commit, partial(self._moved, totals))
+            self._jobs.run_on_disk(self._commit, partial(self._moved, totals))
 
     def _moved(self, totals: RowTotals, error: Exception | None) -> None:
         if error is None:

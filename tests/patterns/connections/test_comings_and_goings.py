@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import errno
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -529,5 +530,31 @@ def test_whether_a_connection_is_back_is_asked_again_when_its_peer_has_been_soug
             link.connected = True
             connections._usable.append(connection)
             assert [connected() for connected in sought] == [True, True]
+
+    run(main())
+
+
+@pytest.mark.parametrize("framing", ["colugo", "raw"])
+def test_a_subscriber_without_a_free_descriptor_connects_when_there_is_one(
+    framing: str, monkeypatch: pytest.MonkeyPatch, colugo_network: Network
+) -> None:
+    async def main() -> None:
+        async with colugo_network.node("a", ipc=False) as a, colugo_network.node("b", ipc=False) as b:
+            failures = iter([zmq.ZMQError(errno.EMFILE)])
+            make = b._runtime.sockets.xsub
+
+            def xsub() -> zmq.Socket[bytes]:
+                for failure in failures:
+                    raise failure
+                return make()
+
+            monkeypatch.setattr(b._runtime.sockets, "xsub", xsub)
+            asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+            publisher = a.add_publisher("t", framing=framing)
+            subscriber = b.add_subscriber("t")
+            await publisher.ready()
+            await subscriber.ready()
+            publisher.send("x")
+            assert await anext(subscriber) in {"x", b"x"}
 
     run(main())

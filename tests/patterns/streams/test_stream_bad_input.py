@@ -204,6 +204,37 @@ class FailingStore(MemoryStore):
             super().commit(transaction, done)
 
 
+def test_a_group_is_recorded_as_offered_only_what_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded: list[int] = []
+
+    class FirstFails(MemoryStore):
+        failed = False
+
+        def commit(self, transaction: Transaction, done: Callable[[Any], None]) -> None:
+            if transaction.inserts and not self.failed:
+                self.failed = True
+                asyncio.get_running_loop().call_soon(done, StoreError("the disk is full"))
+                return
+            if transaction.inserts:
+                recorded.append(transaction.groups["g"].offered)
+            super().commit(transaction, done)
+
+    monkeypatch.setattr("colugo.patterns.streams.stream.MemoryStore", FirstFails)
+
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("t")
+            node.add_consumer("t", str, group="g")
+            await stream.ready()
+            stream.send("kept")
+            with pytest.raises(StoreError):
+                await stream.send_wait("given up")
+            await stream.drained()
+            assert recorded == [1]
+
+    run(main())
+
+
 def test_what_cannot_be_stored_is_an_error_for_who_waits_and_is_stored_later_for_who_does_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
