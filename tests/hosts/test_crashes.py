@@ -34,6 +34,7 @@ def lost_after(peer: Peer, killed: Peer, since: float) -> list[float]:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.timeout(180)
 def test_a_killed_node_is_lost_in_milliseconds_and_found_again_within_a_second() -> None:
     require_namespaces()
@@ -67,6 +68,7 @@ def test_a_killed_node_is_lost_in_milliseconds_and_found_again_within_a_second()
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_killed_node_that_only_listened_and_asked_is_forgotten_too() -> None:
     """A node that no peer connects to, so that only its own connections break."""
     require_namespaces()
@@ -194,6 +196,7 @@ def grown(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.timeout(400)
 def test_a_hundred_kills_among_ten_nodes_leave_no_ghost_and_nothing_grows() -> None:
     require_namespaces()

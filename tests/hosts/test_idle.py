@@ -24,6 +24,7 @@ def cpu_s(pid: int) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.timeout(120)
 def test_a_node_with_a_hundred_sockets_is_idle_when_nothing_is_sent(realm: str) -> None:
     # in a network of its own: elsewhere it hears all mDNS of this machine

@@ -70,6 +70,7 @@ def test_a_slow_callback_does_not_delay_the_messages_of_others(realm: str, slow:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.parametrize("slow", SLOW)
 def test_a_slow_callback_does_not_delay_the_messages_of_others_for_long(realm: str, slow: str) -> None:
     check_isolation(realm, slow, 5000)

@@ -36,6 +36,7 @@ def test_a_hundred_publishers_are_found_by_a_pattern_and_heard_by_it(realm: str)
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.timeout(200)
 def test_a_thousand_publishers_are_up_and_found_within_three_seconds_of_60_kb_each(realm: str) -> None:
     tries: list[Mapping[str, Any]] = []

@@ -90,12 +90,15 @@ def test_the_programs_are_byte_for_byte_those_of_the_original() -> None:
     assert digests == DIGESTS
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=[pytest.mark.slow, pytest.mark.measures]) for seed in (1, 2))]
+)
 def test_messages_and_replies_flow_in_any_start_order(seed: int) -> None:
     Round(seed).play()
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.timeout(seconds(900))
 def test_messages_and_replies_flow_in_200_starts_in_random_order() -> None:
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="test round") as pool:

@@ -56,11 +56,13 @@ def check_after_kill(path: Path, rounds: int, chance: random.Random) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_what_was_confirmed_before_a_sigkill_is_there(tmp_path: Path) -> None:
     check_after_kill(tmp_path / "s.db", 4, random.Random(1))
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.timeout(600)
 def test_what_was_confirmed_before_each_of_many_sigkills_is_there(tmp_path: Path) -> None:
     check_after_kill(tmp_path / "s.db", 60, random.Random(2))
@@ -141,6 +143,7 @@ def test_the_reader_of_traces_finds_what_is_not_synced() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.timeout(300)
 def test_each_of_1000_messages_is_synced_before_it_is_confirmed(tmp_path: Path) -> None:
     require_tool("strace")
@@ -161,6 +164,7 @@ def test_each_of_1000_messages_is_synced_before_it_is_confirmed(tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.timeout(300)
 def test_a_million_messages_are_opened_within_2_s_and_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "s.db"

@@ -74,6 +74,7 @@ def sabotage(tmp_path: Path) -> Callable[[str], dict[str, str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_short_demo_shows_everything_and_leaves_nothing_behind(realm: str) -> None:
     with Program(SHORT, realm=realm) as demo:
         assert demo.wait(within=40) == 0
@@ -88,7 +89,10 @@ def test_a_short_demo_shows_everything_and_leaves_nothing_behind(realm: str) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.measures
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=[pytest.mark.slow, pytest.mark.measures])]
+)
 def test_a_signal_ends_the_demo_and_its_processes(realm: str, number: signal.Signals) -> None:
     with Program(DEMO, realm=realm) as demo:
         demo.expect("client by demo")
@@ -99,6 +103,7 @@ def test_a_signal_ends_the_demo_and_its_processes(realm: str, number: signal.Sig
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_the_processes_end_by_themselves_when_the_demo_is_killed(realm: str) -> None:
     with Program(DEMO, realm=realm) as demo:
         demo.expect("client by demo")
@@ -109,6 +114,7 @@ def test_the_processes_end_by_themselves_when_the_demo_is_killed(realm: str) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_reader_that_goes_away_ends_the_demo_and_its_processes(realm: str) -> None:
     demo = subprocess.Popen(
         [sys.executable, *DEMO],
@@ -129,6 +135,7 @@ def test_a_reader_that_goes_away_ends_the_demo_and_its_processes(realm: str) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_node_that_is_killed_early_fails_the_demo_with_the_reason(realm: str) -> None:
     with Program(DEMO, realm=realm) as demo:
         demo.expect("client by demo")
@@ -140,6 +147,7 @@ def test_a_node_that_is_killed_early_fails_the_demo_with_the_reason(realm: str) 
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_node_that_does_not_start_fails_the_demo_with_its_last_words(
     realm: str, sabotage: Callable[[str], dict[str, str]]
 ) -> None:
@@ -153,6 +161,7 @@ def test_a_node_that_does_not_start_fails_the_demo_with_its_last_words(
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_node_that_nobody_finds_fails_the_demo_with_the_reason(
     realm: str, sabotage: Callable[[str], dict[str, str]]
 ) -> None:
@@ -168,6 +177,7 @@ def test_a_node_that_nobody_finds_fails_the_demo_with_the_reason(
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_node_that_does_not_end_when_told_is_killed_and_named(realm: str) -> None:
     with Program(SHORT, realm=realm) as demo:
         demo.expect("server-d by demo")
@@ -179,6 +189,7 @@ def test_a_node_that_does_not_end_when_told_is_killed_and_named(realm: str) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_the_demo_runs_for_the_time_that_it_is_given(realm: str) -> None:
     with Program([*DEMO, "--seconds", "9"], realm=realm) as demo:
         assert demo.wait(within=60) == 0
@@ -246,6 +257,7 @@ def terminal(realm: str) -> Iterator[Callable[..., Terminal]]:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_ctrl_c_on_a_terminal_gives_the_screen_back(terminal: Callable[..., Terminal]) -> None:
     demo = terminal(DEMO, columns=110, rows=34)
     demo.read_until("✓".encode())
@@ -259,6 +271,7 @@ def test_ctrl_c_on_a_terminal_gives_the_screen_back(terminal: Callable[..., Term
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_the_summary_stays_on_the_terminal(terminal: Callable[..., Terminal]) -> None:
     demo = terminal(SHORT, columns=80, rows=24)
     demo.read_until(b"", within=40)
@@ -270,6 +283,7 @@ def test_the_summary_stays_on_the_terminal(terminal: Callable[..., Terminal]) ->
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_terminal_that_is_too_small_gets_lines(terminal: Callable[..., Terminal]) -> None:
     demo = terminal(DEMO, columns=60, rows=20)
     demo.read_until(b"started       client")

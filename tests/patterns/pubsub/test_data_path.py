@@ -90,6 +90,7 @@ def test_messages_from_many_threads_all_arrive_those_of_each_in_order() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_threads_that_send_without_end_leave_the_loop_its_turns() -> None:
     async def main() -> None:
         async with Node("a") as a, Node("b") as b:
@@ -145,6 +146,7 @@ def test_every_late_joiner_under_traffic_gets_exactly_the_last_ones_in_order_and
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.timeout(600)
 def test_a_thousand_late_joiners_of_a_thousand_get_exactly_the_last_ones() -> None:
     run(late_joiners(1000), within=500)
@@ -344,6 +346,7 @@ def test_send_wait_needs_a_publisher_that_waits() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_node_that_stops_waits_for_slow_readers_of_a_publisher_that_waits() -> None:
     async def main() -> None:
         async with Node("b") as b:
