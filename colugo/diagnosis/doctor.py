@@ -2,22 +2,22 @@
 
 from collections.abc import Callable, Iterator
 
-from colugo.diagnosis import agreement, counters, reach, surroundings, topic_checks
+from colugo.diagnosis import agreement, counters, network_checks, reach, topic_checks
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding
 
 Check = Callable[[Facts], Iterator[Finding]]
 
 SURROUNDINGS: tuple[Check, ...] = (
-    surroundings.scope,
-    surroundings.multicast,
-    surroundings.direct_hosts,
-    surroundings.port,
-    surroundings.discovered_nodes,
+    network_checks.scope,
+    network_checks.multicast,
+    network_checks.direct_hosts,
+    network_checks.port,
+    network_checks.discovered_nodes,
 )
 """The checks of the machine and its network."""
 IN_REALM: tuple[Check, ...] = (
-    surroundings.static_peers,
+    network_checks.static_peers,
     reach.reachable,
     reach.answering,
     agreement.records,

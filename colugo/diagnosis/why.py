@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from colugo.diagnosis import agreement, counters, surroundings
+from colugo.diagnosis import agreement, counters, network_checks
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level, worst
 from colugo.diagnosis.pairs import OFFERS, PUBLISH, WANTS, Offer, Want, offers, pairs, want_name, wants
@@ -12,7 +12,12 @@ from colugo.diagnosis.wording import count, some
 from colugo.protocol.description.stream_descriptions import StreamDescription
 from colugo.protocol.topics import TopicPattern, is_pattern
 
-_SURROUNDINGS = (surroundings.multicast, surroundings.direct_hosts, surroundings.port, agreement.records)
+_SURROUNDINGS = (
+    network_checks.multicast,
+    network_checks.direct_hosts,
+    network_checks.port,
+    agreement.records,
+)
 
 
 def explain(facts: Facts, topic: str) -> list[Finding]:

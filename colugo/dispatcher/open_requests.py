@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from colugo.dispatcher.deadlines import Deadlines
+from colugo.dispatcher.deadline_heap import Deadlines
 from colugo.dispatcher.mailbox import Mailbox
 from colugo.dispatcher.request import Request
 from colugo.errors import ClosedError

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from tornado.ioloop import IOLoop
 
 from colugo.errors import ClosedError
+from colugo.net.addresses.endpoint_choice import EndpointChoice
 from colugo.net.addresses.interfaces import Scope, host_addresses
 from colugo.net.addresses.ipc import IpcFiles
-from colugo.net.addresses.routes import Routes
 from colugo.net.addresses.scope_watch import ScopeWatch
 from colugo.net.binding import ScopeListener
 from colugo.net.directory import Directory, DirectoryStatus
@@ -98,7 +98,7 @@ class Runtime:
         self._scope_watch: ScopeWatch | None = None
         self._advertised: dict[bytes, Advertisement] = {}
         self._on_open: list[Callable[[], object]] = []
-        self.routes = Routes(self.host_id, self.ipc, self._tasks)
+        self.endpoint_choice = EndpointChoice(self.host_id, self.ipc, self._tasks)
 
     @property
     def running(self) -> bool:

@@ -78,7 +78,7 @@ class Link:
     def suspect(self) -> None:
         """Look for a lost peer at all its addresses, and let the directory verify its advertisement."""
         if self.advertised:
-            self._runtime.routes.forget(self.peer)
+            self._runtime.endpoint_choice.forget(self.peer)
             self._runtime.suspect(self.peer)
         self.await_answer(soon=True)
 
@@ -127,7 +127,7 @@ class Link:
         self._runtime.suspect(self.peer)
         self.await_answer()
         self.retry()
-        self._runtime.routes.doubt(self.peer, self.endpoint)
+        self._runtime.endpoint_choice.doubt(self.peer, self.endpoint)
         if len(self.peer.addresses) > 1 or is_file_missing(self.endpoint):
             self._runtime.registry.repeat(self.peer)
 

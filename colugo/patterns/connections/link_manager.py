@@ -118,7 +118,7 @@ class LinkManager(Generic[L]):
 
     def _seek(self, peer: Advertisement, link: L | None) -> None:
         self._seeking[peer.socket_id] = peer
-        self._runtime.routes.find(
+        self._runtime.endpoint_choice.find(
             peer,
             self._runtime.scope,
             partial(self._on_found, peer),

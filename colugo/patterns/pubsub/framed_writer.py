@@ -15,7 +15,7 @@ from colugo.patterns.base import ThrottledWarnings
 from colugo.patterns.gate import Gate
 from colugo.patterns.pubsub.backpressure import Backpressure
 from colugo.patterns.pubsub.beacon import Beacon
-from colugo.patterns.pubsub.subscriber_table import JoinedSubscriber, SubscriberTable
+from colugo.patterns.pubsub.subscriber_credit import JoinedSubscriber, SubscriberCredits
 from colugo.protocol.description.socket_descriptions import ReaderDescription
 from colugo.protocol.frames import BATCH_BYTES, MAX_COUNT, FrameKind
 from colugo.protocol.pubsub.credit import Segments
@@ -88,7 +88,7 @@ class FramedWriter:
         self._progressed = asyncio.Event()
         self._beacon: Beacon | None = None
         self._reader: SocketReader | None = None
-        self._table = SubscriberTable(
+        self._table = SubscriberCredits(
             socket, publisher, self._segments, self._history, listener=self, conflate=conflate
         )
         self.sequence = 0

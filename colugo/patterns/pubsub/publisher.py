@@ -20,7 +20,7 @@ from colugo.patterns.gate import Gate
 from colugo.patterns.pubsub.backpressure import Backpressure
 from colugo.patterns.pubsub.framed_writer import FramedWriter
 from colugo.patterns.pubsub.raw_writer import RawWriter
-from colugo.patterns.pubsub.subscriber_table import JoinedSubscriber
+from colugo.patterns.pubsub.subscriber_credit import JoinedSubscriber
 from colugo.patterns.pubsub.thread_handoff import TURN_S, ThreadHandoff
 from colugo.protocol.advertisement import Framing, SocketKind
 from colugo.protocol.codecs import PLAIN, resolve_codec

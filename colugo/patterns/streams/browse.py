@@ -52,13 +52,13 @@ class MessageBrowser:
         """Return a page of messages; see `Stream.messages`."""
         seq = 0 if after is None else number_of(after, self._scheduler.stream_id)
         check_count("limit", limit)
-        await self._scheduler.journal.synced()
+        await self._scheduler.writer.synced()
         return self._to_kept(await reading(partial(self._store.read, seq, limit, PAGE_BYTES)))
 
     async def get(self, id: str) -> KeptMessage | None:  # noqa: A002 - as it is called everywhere
         """Return one message; see `Stream.message`."""
         seq = number_of(id, self._scheduler.stream_id)
-        await self._scheduler.journal.synced()
+        await self._scheduler.writer.synced()
         return next(iter(self._to_kept(await reading(partial(self._store.get, [seq])))), None)
 
     def _to_kept(self, messages: list[StreamMessage]) -> list[KeptMessage]:

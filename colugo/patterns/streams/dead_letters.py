@@ -140,7 +140,7 @@ class DeadLetters:
                 known = [letter for letter in page if letter.group in scheduler.groups.known]
                 numbers = [self._resurrect(letter) for letter in known]
                 if numbers:
-                    await scheduler.journal.written(numbers[-1])
+                    await scheduler.writer.written(numbers[-1])
                 number += len(known)
                 unknown += len(page) - len(known)
         if unknown:
@@ -182,9 +182,9 @@ class DeadLetters:
         async with self._lock:
             async for page in self._pages(ids, group, key, (0, "")):
                 for letter in page:
-                    self._scheduler.journal.remove_dead_letter(letter.group, letter.message.seq)
+                    self._scheduler.writer.remove_dead_letter(letter.group, letter.message.seq)
                 number += len(page)
-                await self._scheduler.journal.synced()
+                await self._scheduler.writer.synced()
         return number
 
     async def _pages(
@@ -200,7 +200,7 @@ class DeadLetters:
             last = max(wanted, default=0)
             after = max(after, (min(wanted, default=0), ""))
         while after[0] <= last:
-            await self._scheduler.journal.synced()
+            await self._scheduler.writer.synced()
             query = DeadQuery(group=group, after=after, limit=_PAGE, max_bytes=PAGE_BYTES)
             page = await reading(partial(self._store.dead_letters, query))
             if not page:

@@ -11,8 +11,8 @@ from colugo.net.transport.turn import Turn
 from colugo.patterns.streams.group import Deliveries, Ranges, StreamGroup
 from colugo.patterns.streams.groups import Groups
 from colugo.patterns.streams.intake import StreamLimits
-from colugo.patterns.streams.journal import Journal
 from colugo.patterns.streams.retention import AckPolicy
+from colugo.patterns.streams.transaction_writer import TransactionWriter
 from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
 from colugo.protocol.streams.settlements import BY_RULES, Failure, Settle, Settlement, SettlementOutcome
 from colugo.protocol.streams.stream_message import StreamMessage
@@ -56,10 +56,10 @@ class DeliveryScheduler:
     ) -> None:
         self.rules = rules
         self.stream_id = opened.stream_id
-        self.journal = Journal(runtime, store, opened, limits=limits, listener=self)
-        self.intake = self.journal.intake
+        self.writer = TransactionWriter(runtime, store, opened, limits=limits, listener=self)
+        self.intake = self.writer.intake
         self.groups = Groups(
-            runtime, store, opened, self.journal, ack=ack, rules=rules, schedule=self._schedule
+            runtime, store, opened, self.writer, ack=ack, rules=rules, schedule=self._schedule
         )
         self._retention = self.groups.retention
         self._read_ahead = self.groups.read_ahead
@@ -97,11 +97,11 @@ class DeliveryScheduler:
         """Wait `wait_s` at most for acknowledgements, and until all changes have been written."""
         until = self._now() + wait_s
         while self._now() < until and any(group.queue.in_flight for group in self.groups.known.values()):
-            await self.journal.next_write(until)
+            await self.writer.next_write(until)
         last = self.intake.last
-        while not self.journal.idle:
-            await self.journal.next_write(self._now() + _FINISH_S)
-            if self.journal.committed >= last:  # messages that threads still send are written by close()
+        while not self.writer.idle:
+            await self.writer.next_write(self._now() + _FINISH_S)
+            if self.writer.committed >= last:  # messages that threads still send are written by close()
                 break
 
     def close(self, error: ColugoError) -> None:
@@ -111,7 +111,7 @@ class DeliveryScheduler:
             if timer is not None:
                 timer.cancel()
         self.groups.close()
-        self.journal.close(error)
+        self.writer.close(error)
 
     def mark_alive(self, group: StreamGroup, identity: bytes) -> None:
         """Deliver to a consumer again that had been silent."""
@@ -181,11 +181,11 @@ class DeliveryScheduler:
         self.unknown += group.queue.extend_deadlines(identity, seqs, self._now())
 
     def on_inserting(self, messages: list[StreamMessage]) -> None:
-        """See `JournalListener`."""
+        """See `TransactionListener`."""
         self._read_ahead.on_inserting(messages)
 
     def on_committed(self, transaction: Transaction, outcome: CommitOutcome) -> None:
-        """See `JournalListener`."""
+        """See `TransactionListener`."""
         if transaction.inserts:
             self._read_ahead.on_inserted(transaction.inserts)
         for name, record in transaction.groups.items():
@@ -197,7 +197,7 @@ class DeliveryScheduler:
         self.dropped += len(outcome.trimmed)
         self.expired += len(outcome.expired)
         for group in self.groups.present:
-            if group.cursor < self.journal.committed:
+            if group.cursor < self.writer.committed:
                 self._scheduled[group] = None
         if self._transport is not None:
             self._deliver_scheduled(self._transport)  # before senders wake and send more
@@ -209,9 +209,9 @@ class DeliveryScheduler:
     def _work(self) -> None:
         if self._transport is None:
             return
-        self.journal.write()
+        self.writer.write()
         self._deliver_scheduled(self._transport)
-        self.journal.write()
+        self.writer.write()
         self._set_timer()
 
     def _deliver_scheduled(self, transport: DeliveryTransport) -> None:
@@ -229,8 +229,8 @@ class DeliveryScheduler:
         for member, entries in first:
             transport.deliver(member, entries)
         if redeliveries:
-            self.journal.record_attempts(group.hold(redeliveries))
-            self.journal.after_commit(partial(self._redeliver, group, redeliveries))
+            self.writer.record_attempts(group.hold(redeliveries))
+            self.writer.after_commit(partial(self._redeliver, group, redeliveries))
         if self._in_flight_timer is None and group.queue.in_flight:
             self._record_in_flight_later()
 
@@ -274,10 +274,10 @@ class DeliveryScheduler:
         self._in_flight_timer = None
         for group in self.groups.known.values():
             if group.update_in_flight():
-                self.journal.mark_dirty(group)
+                self.writer.mark_dirty(group)
         if any(group.queue.in_flight for group in self.groups.present):
             self._record_in_flight_later()
-        self.journal.write()
+        self.writer.write()
 
     def _record_in_flight_later(self) -> None:
         loop = asyncio.get_running_loop()
@@ -285,7 +285,7 @@ class DeliveryScheduler:
 
     def _trim_later(self, max_age_ms: int) -> None:
         def trim() -> None:
-            self.journal.trim_old()
+            self.writer.trim_old()
             self._trim_later(max_age_ms)
 
         self._age_timer = asyncio.get_running_loop().call_later(min(1.0, max_age_ms / 2000), trim)

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from colugo.net.runtime import Runtime
 from colugo.patterns.streams.group import StreamGroup
-from colugo.patterns.streams.journal import Journal
 from colugo.patterns.streams.read_ahead import ReadAhead
 from colugo.patterns.streams.retention import AckPolicy, Retention
+from colugo.patterns.streams.transaction_writer import TransactionWriter
 from colugo.protocol.streams.attempts import DeliveryRules
 from colugo.protocol.streams.ranges import RangeSet
 from colugo.store import GroupRecord, OpenedStore, Store
@@ -43,13 +43,13 @@ class Groups:
         runtime: Runtime,
         store: Store,
         opened: OpenedStore,
-        journal: Journal,
+        writer: TransactionWriter,
         *,
         ack: AckPolicy,
         rules: DeliveryRules,
         schedule: Callable[[StreamGroup], None],
     ) -> None:
-        self._journal = journal
+        self._writer = writer
         self._any = ack == "any"
         self._rules = rules
         self._schedule = schedule
@@ -57,9 +57,9 @@ class Groups:
         self.known: dict[str, StreamGroup] = {}
         self.present: dict[StreamGroup, None] = {}
         self.retired: dict[str, GroupRecord] = {}
-        self.retention = Retention(runtime, journal, self.known, stream_id=opened.stream_id, ack=ack)
+        self.retention = Retention(runtime, writer, self.known, stream_id=opened.stream_id, ack=ack)
         self.read_ahead = ReadAhead(
-            runtime, store, journal, self.retention, present=self.present, schedule=schedule
+            runtime, store, writer, self.retention, present=self.present, schedule=schedule
         )
         attempts: dict[str, dict[int, int]] = defaultdict(dict)
         for (name, seq), count in opened.attempts.items():
@@ -150,7 +150,7 @@ class Groups:
             group
         ):  # it may have become durable meanwhile
             self._remove(group)
-            self._journal.delete_group(group.name)
+            self._writer.delete_group(group.name)
 
     def make_group(self, name: str, bindings: Iterable[str], *, durable: bool) -> StreamGroup:
         """Make a group, which receives all messages that the stream keeps.
@@ -160,9 +160,9 @@ class Groups:
         """
         record = GroupRecord(name, durable=durable, bindings=tuple(bindings), changed_ms=_after(0))
         self.read_ahead.forget_newest()  # among them are messages that all groups were done with
-        done = RangeSet(self._journal.deletes)
-        if not durable and self.known and not self._any and self._journal.committed:
-            done.add(1, self._journal.committed)
+        done = RangeSet(self._writer.deletes)
+        if not durable and self.known and not self._any and self._writer.committed:
+            done.add(1, self._writer.committed)
         record.done = done.encode()
         group = self.known[name] = StreamGroup(record, self._rules)
         tombstone = self.retired.pop(name, None)
@@ -181,8 +181,8 @@ class Groups:
     def make_durable(self, group: StreamGroup) -> None:
         """Make a group durable, as it is at another stream."""
         group.make_durable()
-        self._journal.mark_dirty(group)
-        self._journal.request_write()
+        self._writer.mark_dirty(group)
+        self._writer.request_write()
 
     def revive(self, group: StreamGroup, changed_ms: int) -> None:
         """Announce that a group exists that another stream has forgotten, as it has members here."""
@@ -199,7 +199,7 @@ class Groups:
             self._remove(group)
         tombstone = GroupRecord(name, bindings=("#",), forgotten=True, changed_ms=changed_ms)
         self.retired[name] = tombstone
-        self._journal.retire_group(tombstone)
+        self._writer.retire_group(tombstone)
         self._on_change()
         return group is not None
 
@@ -209,11 +209,11 @@ class Groups:
         With "all", they apply to messages sent from now on, as in RabbitMQ: the group still receives what
         already waits for it. With "any", a message waits for whichever group wants it: they apply to all.
         """
-        if not group.bind(bindings, 0 if self._any else self._journal.intake.last):
+        if not group.bind(bindings, 0 if self._any else self._writer.intake.last):
             return
         if self._any:
             self.read_ahead.forget_newest()  # among them are messages that some group has handled
-            group.restart(self._journal.deletes)
+            group.restart(self._writer.deletes)
         self._changed(group)
 
     def _remove(self, group: StreamGroup) -> None:
@@ -225,8 +225,8 @@ class Groups:
 
     def _changed(self, group: StreamGroup) -> None:
         group.set_changed(_after(group.changed_ms))
-        self._journal.mark_dirty(group)
-        self._journal.request_write()
+        self._writer.mark_dirty(group)
+        self._writer.request_write()
         if group.durable:
             self._on_change()
 

@@ -10,8 +10,8 @@ from colugo.errors import StoreError
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import ThrottledWarnings
 from colugo.patterns.streams.group import StreamGroup
-from colugo.patterns.streams.journal import Journal
 from colugo.patterns.streams.retention import Retention
+from colugo.patterns.streams.transaction_writer import TransactionWriter
 from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.store import Store
 
@@ -36,17 +36,17 @@ class ReadAhead:
         self,
         runtime: Runtime,
         store: Store,
-        journal: Journal,
+        writer: TransactionWriter,
         retention: Retention,
         *,
         present: dict[StreamGroup, None],
         schedule: Callable[[StreamGroup], None],
     ) -> None:
         self._store = store
-        self._journal = journal
+        self._writer = writer
         self._retention = retention
         self._present = present
-        self._tail = Tail(journal.committed)
+        self._tail = Tail(writer.committed)
         self._schedule = schedule
         self._warnings = ThrottledWarnings(runtime)
         self._reading: set[StreamGroup] = set()
@@ -59,14 +59,14 @@ class ReadAhead:
 
     def forget_newest(self) -> None:
         """Read from the store only, for now: memory has messages that may have been deleted there."""
-        self._tail.clear(self._journal.committed)
+        self._tail.clear(self._writer.committed)
 
     def on_inserting(self, messages: list[StreamMessage]) -> None:
         """Mark groups that are up to date: they are offered these messages without a transaction more."""
         for group in self._present:
             if group.cursor >= self._tail.after:
                 group.offered_only_to(messages[-1].seq)
-                self._journal.mark_dirty(group)
+                self._writer.mark_dirty(group)
 
     def on_inserted(self, messages: list[StreamMessage]) -> None:
         """Keep messages in memory that have been written, if a group has members to receive them."""
@@ -79,7 +79,7 @@ class ReadAhead:
 
     def fill(self, group: StreamGroup) -> None:
         """Read on for a group, if it is behind and has room."""
-        until = self._journal.committed
+        until = self._writer.committed
         if group.cursor >= until or group in self._reading or not group.has_room:
             return
         if group.cursor < self._tail.after:
@@ -114,9 +114,9 @@ class ReadAhead:
         else:
             self._reading.add(group)
             group.mark_offered(result[-1].seq)
-            self._journal.mark_dirty(group)
-            self._journal.after_commit(partial(self._offer, group, epoch, result))
-            self._journal.request_write()
+            self._writer.mark_dirty(group)
+            self._writer.after_commit(partial(self._offer, group, epoch, result))
+            self._writer.request_write()
 
     def _offer(self, group: StreamGroup, epoch: int, messages: list[StreamMessage]) -> None:
         self._reading.discard(group)

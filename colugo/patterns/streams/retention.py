@@ -8,7 +8,7 @@ from colugo.errors import ColugoError
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import ThrottledWarnings
 from colugo.patterns.streams.group import Ranges, StreamGroup
-from colugo.patterns.streams.journal import Journal
+from colugo.patterns.streams.transaction_writer import TransactionWriter
 from colugo.protocol.streams.attempts import ExhaustedMessage
 from colugo.protocol.streams.ranges import RangeSet, to_ranges
 from colugo.protocol.streams.stream_message import StreamMessage, message_id
@@ -30,13 +30,13 @@ class Retention:
     def __init__(
         self,
         runtime: Runtime,
-        journal: Journal,
+        writer: TransactionWriter,
         groups: dict[str, StreamGroup],
         *,
         stream_id: bytes,
         ack: AckPolicy,
     ) -> None:
-        self._journal = journal
+        self._writer = writer
         self._groups = groups
         self._stream_id = stream_id
         self._any = ack == "any"
@@ -50,21 +50,21 @@ class Retention:
     def finish(self, group: StreamGroup, seqs: list[int]) -> None:
         """Note that a group is done with messages."""
         self._forget_attempts(group, seqs)
-        self._journal.mark_dirty(group)
+        self._writer.mark_dirty(group)
         new = group.finish(to_ranges(seqs))
         if self._any:
             self._finish_for_others(group, new)
-        self._journal.delete(self._done_by_all(new))
+        self._writer.delete(self._done_by_all(new))
 
     def skip(self, group: StreamGroup, ranges: Ranges, unwanted: Iterable[StreamMessage]) -> None:
         """Note that messages are not for a group, or no longer exist; `unwanted` are those that exist."""
-        self._journal.mark_dirty(group)
+        self._writer.mark_dirty(group)
         new = group.finish(ranges)
         if self._any:  # kept for groups that want them
             return
         deleted = self._done_by_all(new)
         if deleted:
-            self._journal.delete(deleted)
+            self._writer.delete(deleted)
             self._count_unrouted(RangeSet(deleted), unwanted)
 
     def dead_letter(self, group: StreamGroup, exhausted: list[ExhaustedMessage]) -> None:
@@ -86,7 +86,7 @@ class Retention:
                 ColugoError(reason),
             )
         group.count_dead(len(letters))
-        self._journal.add_dead_letters(letters)
+        self._writer.add_dead_letters(letters)
         self.finish(group, [entry.message.seq for entry, _, _ in exhausted])
 
     def discard(self, seqs: list[int]) -> None:
@@ -100,26 +100,26 @@ class Retention:
                 group.queue.discard(seqs)
             self._forget_attempts(group, seqs)
             group.finish(ranges)
-        self._journal.request_write()
+        self._writer.request_write()
 
     def remove(self, group: StreamGroup) -> None:
         """Delete what only this group had waited for, after it has been removed from the known groups."""
-        self._journal.delete_attempts(group, group.stored_attempts)
-        committed = self._journal.committed
+        self._writer.delete_attempts(group, group.stored_attempts)
+        committed = self._writer.committed
         if self._groups and committed and not self._any:  # with "any", a later group may want it
-            self._journal.delete(self._done_by_all([(1, committed)]))
+            self._writer.delete(self._done_by_all([(1, committed)]))
 
     def _forget_attempts(self, group: StreamGroup, seqs: list[int]) -> None:
         stored = group.forget_attempts(seqs)
         if stored:
-            self._journal.delete_attempts(group, stored)
+            self._writer.delete_attempts(group, stored)
 
     def _finish_for_others(self, group: StreamGroup, ranges: Ranges) -> None:
         """Note that all groups are done with messages. Those of which they have deliveries still get them."""
         for other in self._groups.values():
             if other is group:
                 continue
-            self._journal.mark_dirty(other)
+            self._writer.mark_dirty(other)
             other.finish(ranges)
             if other.stored_attempts or other.attempts or not other.present:
                 seqs = [seq for first, last in ranges for seq in range(first, last + 1)]

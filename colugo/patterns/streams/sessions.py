@@ -241,7 +241,7 @@ class Sessions:
             round(self._scheduler.rules.ack_timeout_s * 1000),
             self._topic,
             self._run_id.hex(),
-            self._scheduler.journal.began_at,
+            self._scheduler.writer.began_at,
             self._admitted,
         )
         return self._send(identity, encode_control(FrameKind.JOINED, joined))

@@ -284,7 +284,7 @@ class Stream(Part):
         else:
             async with self._room_lock:
                 seq = await self._take_with_room(message, key, headers)
-        await self._scheduler.journal.written(seq)
+        await self._scheduler.writer.written(seq)
         return f"{self._prefix}{seq}"
 
     async def drained(self) -> None:
@@ -295,7 +295,7 @@ class Stream(Part):
         """
         self._check_open()
         self._check_thread()
-        await self._scheduler.journal.drained()
+        await self._scheduler.writer.drained()
 
     async def ready(self, n: int = 1) -> None:
         """Wait until at least n consumers are connected.
@@ -387,7 +387,7 @@ class Stream(Part):
         intake = self._scheduler.intake
         size = sum(map(len, (key.encode(), *parts[1:3])))
         while True:
-            await self._scheduler.journal.wait_for_room(size)
+            await self._scheduler.writer.wait_for_room(size)
             self._check_open()
             try:
                 seq = intake.add(*parts)

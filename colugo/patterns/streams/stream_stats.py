@@ -70,7 +70,7 @@ def group_stats(group: StreamGroup, scheduler: DeliveryScheduler) -> GroupStats:
     """Return the state and the counters of a group."""
     queue = group.queue
     # messages deleted before the group existed are neither done nor kept
-    left = min(scheduler.intake.count, scheduler.journal.committed - group.done.count)
+    left = min(scheduler.intake.count, scheduler.writer.committed - group.done.count)
     return GroupStats(
         name=group.name,
         durable=group.durable,

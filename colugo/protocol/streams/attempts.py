@@ -42,14 +42,14 @@ class KeyQueue:
 
     Attributes:
         member: the member that has messages of the key in flight, or had the last one.
-        quarantined: the number of quarantined messages of the key that wait; they precede the others.
+        orphaned: the number of orphaned messages of the key that wait; they precede the others.
         waiting: the other waiting messages, in order.
     """
 
     key: str
     member: "GroupMember | None" = None
     in_flight: int = 0
-    quarantined: int = 0
+    orphaned: int = 0
     waiting: deque["QueuedMessage"] = field(default_factory=deque)
 
 
@@ -89,20 +89,20 @@ class QueuedMessage:
     Attributes:
         attempt: the number of deliveries so far, the current one included.
         redelivered: whether a consumer may have had it before.
-        quarantined: whether a member was lost or silent while it had the message, so that the next member
+        orphaned: whether a member was lost or silent while it had the message, so that the next member
             gets it alone.
         member: the member that has it in flight, or had it last.
         deadline: the time at which the current attempt fails, seconds.
     """
 
-    __slots__ = ("attempt", "deadline", "member", "message", "quarantined", "redelivered", "state")
+    __slots__ = ("attempt", "deadline", "member", "message", "orphaned", "redelivered", "state")
 
     def __init__(self, message: StreamMessage, attempts: int = 0, *, redelivered: bool = False) -> None:
         self.message = message
         self.state: DeliveryState = _READY
         self.attempt = attempts
         self.redelivered = redelivered
-        self.quarantined = False
+        self.orphaned = False
         self.member: GroupMember | None = None
         self.deadline = 0.0
 

@@ -4,11 +4,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
+from colugo.protocol.streams.assignment import Assignment
 from colugo.protocol.streams.attempts import DeliveryRules, ExhaustedMessage, GroupMember, QueuedMessage
 from colugo.protocol.streams.delivery_deadlines import AckDeadlines, RetrySchedule
 from colugo.protocol.streams.key_order import KeyOrder
-from colugo.protocol.streams.quarantine import Quarantine
-from colugo.protocol.streams.ready_messages import ReadyMessages
+from colugo.protocol.streams.orphaned_messages import OrphanedMessages
 from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.protocol.streams.transitions import DeliveryEvent, DeliveryState, next_state
 
@@ -27,7 +27,7 @@ class GroupQueue:
 
     Each member gets as many messages as it has credit for. Messages of one key go to one member at a time, in
     order; messages without a key go to any member with credit. When a member is lost or silent, its messages
-    are quarantined: each is redelivered alone, to a member that has nothing else in flight. So a message that
+    are orphaned: each is redelivered alone, to a member that has nothing else in flight. So a message that
     kills its consumers is found out, and takes no others with it. Members have the routing id of their
     connection as identity. `now` is in seconds, and never decreases.
     """
@@ -42,8 +42,8 @@ class GroupQueue:
         self.size = 0
         """The bytes of the payloads and headers of `messages`."""
         self._keys = KeyOrder()
-        self._quarantine = Quarantine(self._keys)
-        self._ready = ReadyMessages(self._keys, self._quarantine)
+        self._orphans = OrphanedMessages(self._keys)
+        self._ready = Assignment(self._keys, self._orphans)
         self._retries = RetrySchedule()
         self._deadlines = AckDeadlines()
         self._stale = 0
@@ -70,8 +70,8 @@ class GroupQueue:
         self.messages[message.seq] = queued
         self.size += len(message.payload) + len(message.headers)
         if attempts >= self.rules.max_deliver:
-            self._quarantine.mark(queued)
-            self._quarantine.append(queued)
+            self._orphans.mark(queued)
+            self._orphans.append(queued)
         else:
             self._ready.append([queued])
         return None
@@ -89,7 +89,7 @@ class GroupQueue:
         member.silent = True  # queues of keys may still name it
         lost = [one for one in self.messages.values() if one.member is member and one.state is _IN_FLIGHT]
         exhausted = self._fail(member, lost, DeliveryEvent.LOST, reason)
-        self._quarantine.leave(member)
+        self._orphans.leave(member)
         return exhausted
 
     def assign(self, now: float) -> list[tuple[GroupMember, list[QueuedMessage]]]:
@@ -167,7 +167,7 @@ class GroupQueue:
             self._remove(queued)
             return True, ExhaustedMessage(queued, reason, traceback)
         queued.redelivered = True
-        queued.quarantined = False
+        queued.orphaned = False
         delay = self.rules.delay_s(queued.attempt) if delay_s is None else delay_s
         self._retries.add(queued, now + delay)
         return True, None
@@ -183,8 +183,8 @@ class GroupQueue:
             if queued is None:
                 unknown += 1
                 continue
-            if queued.quarantined:
-                self._quarantine.mark(queued)
+            if queued.orphaned:
+                self._orphans.mark(queued)
             self._end_flight(queued)
             _move(queued, DeliveryEvent.RETURN)
             queued.attempt -= 1
@@ -318,7 +318,7 @@ class GroupQueue:
         for queued in batch:
             exhausted = alone and queued.attempt >= self.rules.max_deliver
             if not exhausted:
-                self._quarantine.mark(queued)
+                self._orphans.mark(queued)
             self._end_flight(queued)
             _move(queued, event, exhausted=exhausted)
             if exhausted:
@@ -326,7 +326,7 @@ class GroupQueue:
                 dead.append(ExhaustedMessage(queued, reason))
             else:
                 queued.redelivered = True
-                self._quarantine.append(queued)
+                self._orphans.append(queued)
         return dead
 
     def _end_flight(self, queued: QueuedMessage) -> None:
@@ -342,8 +342,8 @@ class GroupQueue:
 
     def _end_wait(self, queued: QueuedMessage) -> None:
         """Let a settled message be skipped where it waits, and sweep if there are many."""
-        if queued.quarantined:
-            self._quarantine.finish(queued)
+        if queued.orphaned:
+            self._orphans.finish(queued)
         self._stale += 1
         if self._stale > len(self.messages) + _MAX_STALE:
             self._sweep()
@@ -351,7 +351,7 @@ class GroupQueue:
     def _sweep(self) -> None:
         """Drop settled messages, which pile up while no member takes any."""
         self._stale = 0
-        for part in (self._ready, self._quarantine, self._retries, self._keys):
+        for part in (self._ready, self._orphans, self._retries, self._keys):
             part.sweep()
 
     def _remove(self, queued: QueuedMessage) -> None:

@@ -29,7 +29,7 @@ class KeyOrder:
         if queue is None:
             self._queues[key] = KeyQueue(key, member, 1)
             return True
-        if queue.member is member and queue.in_flight and not (queue.waiting or queue.quarantined):
+        if queue.member is member and queue.in_flight and not (queue.waiting or queue.orphaned):
             queue.in_flight += 1
             return True
         queue.waiting.append(queued)
@@ -41,21 +41,21 @@ class KeyOrder:
         queue = self._queues.get(key)
         return queue is not None and queue.in_flight > 0
 
-    def quarantine(self, key: str) -> None:
-        """Let the other messages of a key wait for a quarantined one."""
-        self._queues.setdefault(key, KeyQueue(key)).quarantined += 1
+    def add_orphan(self, key: str) -> None:
+        """Let the other messages of a key wait for a orphaned one."""
+        self._queues.setdefault(key, KeyQueue(key)).orphaned += 1
 
-    def deliver_quarantined(self, key: str, member: GroupMember) -> None:
-        """Count a quarantined message as in flight at a member."""
+    def deliver_orphaned(self, key: str, member: GroupMember) -> None:
+        """Count a orphaned message as in flight at a member."""
         queue = self._queues[key]
         queue.member = member
-        queue.quarantined -= 1
+        queue.orphaned -= 1
         queue.in_flight += 1
 
-    def finish_quarantined(self, key: str) -> None:
-        """Stop waiting for a quarantined message that has been settled."""
+    def finish_orphaned(self, key: str) -> None:
+        """Stop waiting for a orphaned message that has been settled."""
         queue = self._queues[key]
-        queue.quarantined -= 1
+        queue.orphaned -= 1
         self._unblock_or_remove(queue)
 
     def end_flight(self, key: str) -> None:
@@ -82,7 +82,7 @@ class KeyOrder:
     def take_unblocked(self) -> list[KeyQueue]:
         """Remove and return the unblocked queues; pass those back to `retry` that find no member."""
         unblocked, self.unblocked = self.unblocked, {}
-        return [queue for queue in unblocked if not (queue.quarantined or self._remove_if_empty(queue))]
+        return [queue for queue in unblocked if not (queue.orphaned or self._remove_if_empty(queue))]
 
     def retry(self, queue: KeyQueue) -> None:
         """Keep a queue unblocked: it needs the credit of any member."""
@@ -95,7 +95,7 @@ class KeyOrder:
             self._remove_if_empty(queue)
 
     def _unblock_or_remove(self, queue: KeyQueue) -> None:
-        if not (queue.in_flight or queue.quarantined or self._remove_if_empty(queue)):
+        if not (queue.in_flight or queue.orphaned or self._remove_if_empty(queue)):
             self.unblocked[queue] = None
 
     def _remove_if_empty(self, queue: KeyQueue) -> bool:
@@ -105,7 +105,7 @@ class KeyOrder:
             waiting.popleft()
         if waiting:
             return False
-        if not (queue.in_flight or queue.quarantined) and self._queues.get(queue.key) is queue:
+        if not (queue.in_flight or queue.orphaned) and self._queues.get(queue.key) is queue:
             del self._queues[queue.key]
             self.unblocked.pop(queue, None)
         return True

@@ -13,8 +13,8 @@ import zmq
 import zmq.asyncio
 
 from colugo import ConfigurationError, DuplicateTopicError, FlowError, LifecycleError, Node, RequestError
+from colugo.net.addresses.endpoint_choice import EndpointChoice
 from colugo.net.addresses.interfaces import Scope
-from colugo.net.addresses.routes import Routes
 from colugo.net.directory import DirectoryChange, DirectoryEvent
 from colugo.net.mdns.mdns_directory import MdnsDirectory
 from colugo.testing import Network
@@ -521,7 +521,7 @@ def test_whether_a_connection_is_back_is_asked_again_when_its_peer_has_been_soug
             def find(*_: object, connected: Callable[[], bool], **__: object) -> None:
                 sought.append(connected)
 
-            monkeypatch.setattr(Routes, "find", find)
+            monkeypatch.setattr(EndpointChoice, "find", find)
             (link,), (connection,) = links.all, connections.all
             link.connected = False
             connections._usable.remove(connection)

@@ -9,7 +9,7 @@ import pytest
 import zmq
 
 from colugo import ConfigurationError, MessageInfo, Node
-from colugo.patterns.pubsub.subscriber_table import SubscriberTable
+from colugo.patterns.pubsub.subscriber_credit import SubscriberCredits
 from colugo.protocol.frames import BATCH_BYTES, LARGE_BYTES
 from colugo.protocol.pubsub.credit import Segments
 from colugo.protocol.pubsub.history import History
@@ -462,7 +462,7 @@ def test_nobody_is_let_in_behind_a_message_that_is_no_subscription_until_all_hav
     """With `ZMQ_XPUB_MANUAL` such a message shifts whom ZeroMQ takes for the sender of those behind it."""
     first, second = b"\x01@AAAAAAAA", b"\x01@BBBBBBBB"
     socket: Any = Upstream(b"\x02hello", first, b"\x01something")
-    subscribers = SubscriberTable(
+    subscribers = SubscriberCredits(
         socket, b"publishr", Segments(10, 1000), History(b"publishr", 0), listener=Writer()
     )
     subscribers.read()

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import tests.support.strategies  # noqa: F401 - loads hypothesis' profile
 from colugo.errors import ClosedError, StoreError, StreamFullError
 from colugo.patterns.streams import groups as stream_groups
-from colugo.patterns.streams import journal, retention
+from colugo.patterns.streams import retention, transaction_writer
 from colugo.patterns.streams.delivery_scheduler import DeliveryScheduler
 from colugo.patterns.streams.group import StreamGroup
 from colugo.patterns.streams.intake import FullPolicy, StreamLimits
@@ -54,7 +54,7 @@ class Keeping(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.loop = OwnTimeLoop()
         clock = SimpleNamespace(time_ns=lambda: int(self.loop.now * NS))
-        for module in (stream_groups, journal, retention):
+        for module in (stream_groups, transaction_writer, retention):
             self.patch.setattr(module, "time", clock)
         self.disk = Disk()
         self.owed: dict[str, set[int]] = defaultdict(set)
@@ -220,7 +220,7 @@ class Keeping(RuleBasedStateMachine):
                 self.unwanted[name].add(seq)
             scheduler.wake()
             if wait:
-                self.waiting.append((seq, scheduler.journal.written(seq)))
+                self.waiting.append((seq, scheduler.writer.written(seq)))
 
     @rule()
     def hold_the_store(self) -> None:
@@ -466,7 +466,7 @@ class Keeping(RuleBasedStateMachine):
                 self.scheduler.wake()
             else:
                 self.purged.add((seq, name))
-                self.scheduler.journal.remove_dead_letter(name, seq)
+                self.scheduler.writer.remove_dead_letter(name, seq)
 
         self.in_loop(act)
 
@@ -529,7 +529,7 @@ class Keeping(RuleBasedStateMachine):
     def consumers_have_no_more_than_the_scheduler_counts(self) -> None:
         for group in self.scheduler.groups.known.values() if "scheduler" in self.__dict__ else ():
             assert group.queue.in_flight == sum(member.in_flight for member in group.queue.members.values())
-            if not (self.store.jobs or self.scheduler.journal._after_commit):
+            if not (self.store.jobs or self.scheduler.writer._after_commit):
                 assert len(group.held) == 0
 
     def teardown(self) -> None:
@@ -549,10 +549,10 @@ class Keeping(RuleBasedStateMachine):
             self.lose(consumer)
         for name in BINDINGS if self.ack == "any" else {*self.scheduler.groups.known, "g"}:
             await self._join(name, 3)
-        await self.work_until(self.scheduler.journal.drained())
+        await self.work_until(self.scheduler.writer.drained())
         for seq, name in list(self.disk._dead):
-            self.scheduler.journal.remove_dead_letter(name, seq)
-        await self.work_until(self.scheduler.journal.synced())
+            self.scheduler.writer.remove_dead_letter(name, seq)
+        await self.work_until(self.scheduler.writer.synced())
 
     async def work_until(self, end: Coroutine[Any, Any, None]) -> None:
         """Let the store, consumers and time do what they do, until the end, which must not be far."""

@@ -35,7 +35,7 @@ def test_consumers_are_served_before_senders_wake_and_between_some_of_them_and_o
 ) -> None:
     producer = Producer(loop)
     group = producer.join("g", b"a")
-    journal, intake = producer.scheduler.journal, producer.scheduler.intake
+    writer, intake = producer.scheduler.writer, producer.scheduler.intake
     waiting: list[Any] = []
     served: list[tuple[int, int]] = []
 
@@ -47,7 +47,7 @@ def test_consumers_are_served_before_senders_wake_and_between_some_of_them_and_o
     producer.deliver = deliver  # type: ignore[method-assign]
 
     def send() -> None:
-        waiting.extend(journal.written(intake.add("", b"", b"x", 0)) for _ in range(1000))
+        waiting.extend(writer.written(intake.add("", b"", b"x", 0)) for _ in range(1000))
         producer.scheduler.wake()
 
     producer.do(send)
@@ -66,11 +66,11 @@ def test_senders_whose_messages_are_written_are_told_so_though_the_stream_is_clo
     loop: OwnTimeLoop,
 ) -> None:
     producer = Producer(loop)
-    journal, intake = producer.scheduler.journal, producer.scheduler.intake
+    writer, intake = producer.scheduler.writer, producer.scheduler.intake
     waiting: list[Any] = []
 
     def send() -> None:
-        waiting.extend(journal.written(intake.add("", b"", b"x", 0)) for _ in range(1000))
+        waiting.extend(writer.written(intake.add("", b"", b"x", 0)) for _ in range(1000))
         producer.scheduler.wake()
 
     async def write_and_close() -> None:
@@ -163,7 +163,7 @@ def test_the_last_acknowledgement_does_not_wait_if_somebody_waits_for_it(busy: P
     tasks: list[Any] = []
 
     def wait() -> None:
-        tasks.append(busy.loop.create_task(busy.scheduler.journal.drained()))
+        tasks.append(busy.loop.create_task(busy.scheduler.writer.drained()))
 
     busy.acknowledge(group, 1, 5)
     if first == "drained":
@@ -326,7 +326,7 @@ def test_when_a_message_could_not_be_stored_the_next_one_can(loop: OwnTimeLoop) 
     waiting: list[Any] = []
 
     def send() -> None:
-        waiting.append(producer.scheduler.journal.written(producer.scheduler.intake.add("", b"", b"x", 0)))
+        waiting.append(producer.scheduler.writer.written(producer.scheduler.intake.add("", b"", b"x", 0)))
         producer.scheduler.wake()
 
     producer.do(send)
@@ -417,7 +417,7 @@ def test_the_number_of_a_message_that_could_not_be_stored_holds_nothing_up(loop:
 
     def send() -> None:
         number = producer.scheduler.intake.add("", b"", b"x", 0)
-        producer.scheduler.journal.written(number).add_done_callback(lambda future: future.exception())
+        producer.scheduler.writer.written(number).add_done_callback(lambda future: future.exception())
         producer.scheduler.wake()
 
     producer.do(send)

@@ -107,7 +107,7 @@ class Life:
             seq = self.scheduler.intake.add(self._chance.choice(["", "a", "b"]), b"", payload, 0)
             self.scheduler.wake()
             if self._chance.random() < 0.3:
-                await self.scheduler.journal.written(seq)
+                await self.scheduler.writer.written(seq)
                 self._world.confirmed.add(payload)
 
     def image(self, folder: Path) -> Path:
@@ -155,8 +155,8 @@ def test_what_was_confirmed_is_handled_though_the_producer_is_killed_again_and_a
         life = Life(path, world)
         await life.send(50)
         async with asyncio.timeout(seconds(20)):
-            await life.scheduler.journal.drained()
-            await life.scheduler.journal.synced()
+            await life.scheduler.writer.drained()
+            await life.scheduler.writer.synced()
         by_group = [set(world.handled[name]) for name in GROUPS]
         if ack == "all":
             assert all(world.confirmed <= handled for handled in by_group)

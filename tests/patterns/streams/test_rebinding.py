@@ -346,7 +346,7 @@ def test_a_group_that_joins_when_a_message_has_just_been_acknowledged_does_not_g
             for n in range(50):
                 stream.send(f"old {n}")
             await first.reach(50)
-            await until(lambda: stream._scheduler.journal.deletes or stream.stats.messages == 0)
+            await until(lambda: stream._scheduler.writer.deletes or stream.stats.messages == 0)
             stream._scheduler.groups.make_group("late", ["#"], durable=False)
             c.add_consumer("jobs", second, group="late", durable=False)
             consumer.close()  # else it might have the new one acknowledged before the late one has joined

@@ -189,7 +189,7 @@ def test_a_consumer_that_says_nothing_more_is_named_gets_nothing_more_and_is_hea
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let streams retry a failed write soon."""
-    monkeypatch.setattr("colugo.patterns.streams.journal._RETRY_S", 0.05)
+    monkeypatch.setattr("colugo.patterns.streams.transaction_writer._RETRY_S", 0.05)
 
 
 class FailingStore(MemoryStore):

@@ -340,7 +340,7 @@ def test_messages_are_stored_as_soon_as_they_can_be_though_acknowledgements_neve
             group = stream._scheduler.groups.known["g"]
 
             def go_on() -> None:
-                stream._scheduler.journal.mark_dirty(group)  # as acknowledgements do
+                stream._scheduler.writer.mark_dirty(group)  # as acknowledgements do
 
             written = stream._scheduler.on_committed
             stream._scheduler.on_committed = _before(written, go_on)  # type: ignore[method-assign]
@@ -382,7 +382,7 @@ def test_a_dead_letter_stays_one_until_the_message_that_it_becomes_is_stored() -
             def send_and_read(query: DeadQuery, done: ReadDead) -> None:
                 if not stream._scheduler.intake.unwritten:
                     stream.send("which fails while the letter is being resurrected")
-                    stream._scheduler.journal.write()
+                    stream._scheduler.writer.write()
                 read(query, done)
 
             stream._store.dead_letters = send_and_read  # type: ignore[method-assign]
@@ -407,7 +407,7 @@ def test_what_is_asked_of_a_closed_stream_is_an_error() -> None:
         async with Node("p") as p:
             stream = p.add_stream("t")
             stream.close()
-            stream._scheduler.journal._dirty["g"] = None  # type: ignore[assignment]  # what could not be written
+            stream._scheduler.writer._dirty["g"] = None  # type: ignore[assignment]  # what could not be written
             with pytest.raises(ClosedError):
                 await stream.dead_letters.find()
 
@@ -581,8 +581,8 @@ def test_nothing_is_kept_of_those_who_have_given_up_waiting() -> None:
                     with pytest.raises(TimeoutError):
                         async with asyncio.timeout(0.001):
                             await wait()
-            journal = stream._scheduler.journal
-            assert (journal._drain_waiters, journal._commit_waiters) == ([], [])
+            writer = stream._scheduler.writer
+            assert (writer._drain_waiters, writer._commit_waiters) == ([], [])
 
     logging.getLogger("p").setLevel(logging.CRITICAL)
     run(main())

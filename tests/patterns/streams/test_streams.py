@@ -684,7 +684,7 @@ def test_a_message_that_is_in_flight_at_each_restart_of_the_producer_does_not_li
                 p.add_consumer("jobs", held, group="g", auto_ack=False)
                 await until(lambda held=held, stream=stream: held.items or stream.stats.dead)  # type: ignore[misc]
                 if held.items:
-                    await stream._scheduler.journal.synced()
+                    await stream._scheduler.writer.synced()
                     await asyncio.sleep(0.3)  # longer than it takes until the store knows what is in flight
         pytest.fail("it has been handed out again at each restart")
 

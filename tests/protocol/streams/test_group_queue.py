@@ -62,7 +62,7 @@ class Fate:
     state: DeliveryState = DeliveryState.READY
     holder: bytes | None = None
     redelivered: bool = False
-    quarantined: bool = False
+    orphaned: bool = False
     nacked: bool = False
     until: float = 0.0
 
@@ -116,7 +116,7 @@ class Delivery(RuleBasedStateMachine):
                 dead.add(fate.seq)
             else:
                 fate.state = DeliveryState.READY
-                fate.redelivered = fate.quarantined = True
+                fate.redelivered = fate.orphaned = True
         return dead
 
     def end_pauses(self) -> None:
@@ -145,36 +145,36 @@ class Delivery(RuleBasedStateMachine):
             fate.until = self.now + TIMEOUT_S
             consumer.held.add(fate.seq)
             assert (entry.attempt, entry.redelivered) == (fate.tries, fate.redelivered)
-            assert fate.tries <= self.queue.rules.max_deliver + fate.quarantined
-            if fate.quarantined:
+            assert fate.tries <= self.queue.rules.max_deliver + fate.orphaned
+            if fate.orphaned:
                 assert consumer.held == {fate.seq}
         assert len(consumer.held) <= consumer.prefetch
 
     def check_order(self, fate: Fate) -> None:
         """Check that no earlier message of the same key waits."""
-        if not fate.key or fate.quarantined or fate.nacked:
+        if not fate.key or fate.orphaned or fate.nacked:
             return
         before = [
             one
             for one in self.open_fates(DeliveryState.READY)
-            if one.key == fate.key and (one.quarantined or (one.seq < fate.seq and not one.nacked))
+            if one.key == fate.key and (one.orphaned or (one.seq < fate.seq and not one.nacked))
         ]
         assert not before
 
     def check_nothing_waits_needlessly(self) -> None:
-        carrier = None if self.queue._quarantine.carrier is None else self.queue._quarantine.carrier.identity
+        carrier = None if self.queue._orphans.carrier is None else self.queue._orphans.carrier.identity
         able = {name for name, one in self.consumers.items() if self.room(name)}
         free = able - {carrier}
         holders = {one.key: one.holder for one in self.open_fates(DeliveryState.IN_FLIGHT) if one.key}
         ready = self.open_fates(DeliveryState.READY)
-        quarantined_keys = {one.key for one in ready if one.quarantined}
+        orphaned_keys = {one.key for one in ready if one.orphaned}
         for fate in ready:
-            if fate.quarantined and able and fate.key not in holders:
+            if fate.orphaned and able and fate.key not in holders:
                 assert carrier is not None
                 assert self.consumers[carrier].held
             elif fate.key in holders:
-                assert fate.quarantined or fate.key in quarantined_keys or holders[fate.key] not in free
-            elif not fate.quarantined and not (fate.key and fate.key in quarantined_keys):
+                assert fate.orphaned or fate.key in orphaned_keys or holders[fate.key] not in free
+            elif not fate.orphaned and not (fate.key and fate.key in orphaned_keys):
                 assert not free
 
     def room(self, name: bytes) -> int:
@@ -199,7 +199,7 @@ class Delivery(RuleBasedStateMachine):
                 self.bury([dead], {self.last})
             else:
                 assert dead is None
-                fate.quarantined = tries == max_deliver
+                fate.orphaned = tries == max_deliver
 
     @rule(some=st.lists(st.tuples(keys, st.binary(max_size=3)), max_size=8), gap=st.integers(0, 2))
     def offer(self, some: list[tuple[str, bytes]], gap: int) -> None:
@@ -282,7 +282,7 @@ class Delivery(RuleBasedStateMachine):
                 else:
                     fate.state = DeliveryState.PAUSED
                     fate.redelivered = fate.nacked = True
-                    fate.quarantined = False
+                    fate.orphaned = False
                     delay = DELAY_S * 2 ** (fate.tries - 1) if delay_s is None else delay_s
                     fate.until = self.now + delay
             self.bury([] if dead is None else [dead], expected)
@@ -385,9 +385,9 @@ class Delivery(RuleBasedStateMachine):
             assert len(holders) <= 1
 
     @invariant()
-    def a_quarantined_message_is_alone_at_its_member(self) -> None:
+    def a_orphaned_message_is_alone_at_its_member(self) -> None:
         for fate in self.open_fates(DeliveryState.IN_FLIGHT):
-            if fate.quarantined:
+            if fate.orphaned:
                 assert fate.holder is not None
                 assert self.consumers[fate.holder].held == {fate.seq}
 
@@ -423,14 +423,14 @@ class Delivery(RuleBasedStateMachine):
         assert (len(queue.messages), queue.in_flight, queue.size) == (0, 0, 0)
         inner: list[Any] = [
             queue._ready,
-            queue._quarantine,
+            queue._orphans,
             queue._keys,
             queue._retries,
             queue._deadlines,
         ]
         assert [len(one) for one in inner] == [0] * len(inner)
         assert not queue._keys.unblocked
-        assert queue._quarantine.carrier is None
+        assert queue._orphans.carrier is None
         assert not any(member.blocked for member in queue.members.values())
 
 

@@ -18,7 +18,7 @@ _AT_A_TIME = 3
 """The number of ports of one host to probe concurrently."""
 
 
-class Routes:
+class EndpointChoice:
     """A node's knowledge of the endpoints of its peers.
 
     All sockets of a host have the same addresses, so only the first few of them have to be probed.

@@ -13,10 +13,10 @@ import pytest
 
 from colugo.errors import ConfigurationError
 from colugo.net.addresses import scope_watch
+from colugo.net.addresses.endpoint_choice import EndpointChoice
 from colugo.net.addresses.interfaces import Scope, resolve_scope, scope_now
 from colugo.net.addresses.ipc import IpcFiles
 from colugo.net.addresses.probe import ProbeAnswer, candidates, probe
-from colugo.net.addresses.routes import Routes
 from colugo.net.addresses.scope_watch import ScopeWatch
 from colugo.net.mdns.query import mdns_addresses
 from colugo.net.transport.tasks import Tasks
@@ -203,12 +203,12 @@ def test_an_address_that_is_silent_does_not_hold_up_one_that_answers() -> None:
     run(main())
 
 
-def with_routes(check: Callable[[Routes, Scope], object]) -> None:
+def with_routes(check: Callable[[EndpointChoice, Scope], object]) -> None:
     async def main() -> None:
         logger = logging.getLogger("test")
         tasks = Tasks("test", logger)
         result = check(
-            Routes("me", IpcFiles(enabled=False, base=Path(), logger=logger), tasks),
+            EndpointChoice("me", IpcFiles(enabled=False, base=Path(), logger=logger), tasks),
             Scope("x", ("10.0.0.1",)),
         )
         if asyncio.iscoroutine(result):
@@ -219,7 +219,7 @@ def with_routes(check: Callable[[Routes, Scope], object]) -> None:
 
 
 def find(
-    routes: Routes,
+    routes: EndpointChoice,
     scope: Scope,
     peer: Advertisement,
     before: str | None = None,
@@ -231,7 +231,7 @@ def find(
 
 
 def test_the_first_address_that_answers_is_kept_for_all_sockets_of_that_host() -> None:
-    async def check(routes: Routes, scope: Scope) -> None:
+    async def check(routes: EndpointChoice, scope: Scope) -> None:
         with listening() as port:
             first = find(routes, scope, peer_at("127.0.0.9", "127.0.0.1", port=port))
             assert first.items == []
@@ -243,7 +243,7 @@ def test_the_first_address_that_answers_is_kept_for_all_sockets_of_that_host() -
 
 
 def test_a_socket_that_is_gone_does_not_hold_up_others_of_its_host() -> None:
-    async def check(routes: Routes, scope: Scope) -> None:
+    async def check(routes: EndpointChoice, scope: Scope) -> None:
         with listening("127.0.0.2", accepts=False) as silent, listening() as port:
             first = find(routes, scope, peer_at("127.0.0.2", "127.0.0.1", port=silent))
             second = find(routes, scope, peer_at("127.0.0.2", "127.0.0.1", port=port, socket_id=b"another."))
@@ -254,7 +254,7 @@ def test_a_socket_that_is_gone_does_not_hold_up_others_of_its_host() -> None:
 
 
 def test_of_many_sockets_of_a_host_all_are_found_when_the_first_ones_are_gone() -> None:
-    async def check(routes: Routes, scope: Scope) -> None:
+    async def check(routes: EndpointChoice, scope: Scope) -> None:
         with listening() as port:
             peers = [
                 peer_at("127.0.0.2", "127.0.0.1", port=one, socket_id=bytes([one]) * 8)
@@ -270,7 +270,7 @@ def test_of_many_sockets_of_a_host_all_are_found_when_the_first_ones_are_gone() 
 
 
 def test_where_somebody_else_answers_it_is_not_tried_again_as_long_as_others_answer() -> None:
-    async def check(routes: Routes, scope: Scope) -> None:
+    async def check(routes: EndpointChoice, scope: Scope) -> None:
         with listening() as port, socket.create_server(("127.0.0.2", port)) as second:
             peer = peer_at("127.0.0.1", "127.0.0.2", port=port)
             assert await find(routes, scope, peer).reach(1) == [f"tcp://127.0.0.1:{port}"]
@@ -288,7 +288,7 @@ def test_where_somebody_else_answers_it_is_not_tried_again_as_long_as_others_ans
 def test_if_nobody_answers_zeromq_goes_on_where_it_was_or_at_the_likeliest_address(
     before: str | None,
 ) -> None:
-    async def check(routes: Routes, scope: Scope) -> None:
+    async def check(routes: EndpointChoice, scope: Scope) -> None:
         peer = peer_at("127.0.0.1", "127.0.0.2", port=9)
         expected = before if before == "tcp://127.0.0.2:9" else "tcp://127.0.0.1:9"
         assert await find(routes, scope, peer, before).reach(1) == [expected]
@@ -297,7 +297,7 @@ def test_if_nobody_answers_zeromq_goes_on_where_it_was_or_at_the_likeliest_addre
 
 
 def test_a_connection_that_comes_back_while_its_peer_is_sought_stays_where_it_is() -> None:
-    async def check(routes: Routes, scope: Scope) -> None:
+    async def check(routes: EndpointChoice, scope: Scope) -> None:
         with listening() as port:
             peer = peer_at("127.0.0.1", "127.0.0.2", port=port)
             now = iter((False, True))
@@ -308,7 +308,7 @@ def test_a_connection_that_comes_back_while_its_peer_is_sought_stays_where_it_is
 
 
 def test_a_connection_to_an_address_that_the_peer_no_longer_has_does_not_stay() -> None:
-    async def check(routes: Routes, scope: Scope) -> None:
+    async def check(routes: EndpointChoice, scope: Scope) -> None:
         with listening() as port:
             peer = peer_at("127.0.0.9", "127.0.0.1", port=port)
             found = find(routes, scope, peer, f"tcp://127.0.0.2:{port}", lambda: True)

@@ -5,7 +5,7 @@ import sys
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from colugo.dispatcher.deadlines import Deadlines
+from colugo.dispatcher.deadline_heap import Deadlines
 
 _TIMES = st.floats(0, 1e6)
 

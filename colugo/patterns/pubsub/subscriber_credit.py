@@ -28,7 +28,7 @@ _MAX_CONNECTIONS = 3
 """The number of welcomes for a subscriber that asks to join again and again on the same connection."""
 
 
-class SubscriberTableListener(Protocol):
+class SubscriberCreditsListener(Protocol):
     """The writer of a publisher.
 
     Attributes:
@@ -62,7 +62,7 @@ class JoinedSubscriber:
     progress: float = 0.0
 
 
-class SubscriberTable:
+class SubscriberCredits:
     """The subscribers of one publisher, on its XPUB with `ZMQ_XPUB_MANUAL`.
 
     With that option, `ZMQ_SUBSCRIBE` subscribes the sender of the message that was read last.
@@ -83,7 +83,7 @@ class SubscriberTable:
         segments: Segments,
         history: History,
         *,
-        listener: SubscriberTableListener,
+        listener: SubscriberCreditsListener,
         conflate: bool = False,
     ) -> None:
         self._socket = socket

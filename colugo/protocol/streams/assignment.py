@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from colugo.protocol.streams.attempts import GroupMember, QueuedMessage, by_seq
 from colugo.protocol.streams.key_order import KeyOrder
-from colugo.protocol.streams.quarantine import Quarantine
+from colugo.protocol.streams.orphaned_messages import OrphanedMessages
 from colugo.protocol.streams.transitions import DeliveryState
 
 # members of an enum are slow to look up, and each message needs these
@@ -18,12 +18,12 @@ Assignments = dict[GroupMember, list[QueuedMessage]]
 Members = Collection[GroupMember]
 
 
-class ReadyMessages:
+class Assignment:
     """The messages that wait for a member's credit; settled ones among them are skipped."""
 
-    def __init__(self, keys: KeyOrder, quarantine: Quarantine) -> None:
+    def __init__(self, keys: KeyOrder, orphans: OrphanedMessages) -> None:
         self._keys = keys
-        self._quarantine = quarantine
+        self._orphans = orphans
         self._ready: deque[QueuedMessage] = deque()
 
     def __len__(self) -> int:
@@ -42,12 +42,12 @@ class ReadyMessages:
         batch.sort(key=by_seq)
         by_key: dict[str, list[QueuedMessage]] = {}
         for queued in batch:
-            if not queued.quarantined:
+            if not queued.orphaned:
                 by_key.setdefault(queued.message.key, []).append(queued)
         ordered = {key for key, same in by_key.items() if key and self._keys.requeue(key, same)}
         for queued in reversed(batch):
-            if queued.quarantined:
-                self._quarantine.prepend(queued)
+            if queued.orphaned:
+                self._orphans.prepend(queued)
             elif queued.message.key not in ordered:
                 self._ready.appendleft(queued)
 
@@ -58,7 +58,7 @@ class ReadyMessages:
     def assign(self, members: Members) -> Assignments:
         """Deliver as many messages as the members have credit for; at least one of them has some."""
         given: Assignments = {}
-        if self._quarantine.active and (taken := self._quarantine.take(members)) is not None:
+        if self._orphans.active and (taken := self._orphans.take(members)) is not None:
             _deliver(*taken, given)
         if self._keys.unblocked:
             self._assign_unblocked(members, given)
@@ -69,8 +69,8 @@ class ReadyMessages:
         return given
 
     def _with_credit(self, members: Members) -> list[GroupMember]:
-        """Return the members that can take messages that are not quarantined, the least loaded first."""
-        carrier = self._quarantine.carrier
+        """Return the members that can take messages that are not orphaned, the least loaded first."""
+        carrier = self._orphans.carrier
         able = [one for one in members if one.credit > 0 and one is not carrier]
         return sorted(able, key=_in_flight) if len(able) > 1 else able
 
@@ -111,7 +111,7 @@ class ReadyMessages:
                 queue.member = able[0]
             member = queue.member
             assert member is not None
-            while queue.waiting and member.credit > 0 and member is not self._quarantine.carrier:
+            while queue.waiting and member.credit > 0 and member is not self._orphans.carrier:
                 queued = queue.waiting.popleft()
                 if queued.state is _READY:
                     queue.in_flight += 1

@@ -1,4 +1,4 @@
-"""The quarantine: messages redelivered one at a time, since a member was lost or silent with them."""
+"""Orphaned messages: redelivered one at a time, since a member was lost or silent with them."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -12,13 +12,13 @@ _READY = DeliveryState.READY
 _in_flight = attrgetter("in_flight")
 
 
-class Quarantine:
+class OrphanedMessages:
     """Delivers its messages one at a time, each to a member that has nothing else in flight.
 
     A message that kills its consumers is found out this way, and takes no others with it.
 
     Attributes:
-        carrier: the member that gets quarantined messages, and no others; None if there are none.
+        carrier: the member that gets orphaned messages, and no others; None if there are none.
     """
 
     def __init__(self, keys: KeyOrder) -> None:
@@ -35,10 +35,10 @@ class Quarantine:
         return bool(self._waiting) or self.carrier is not None
 
     def mark(self, queued: QueuedMessage) -> None:
-        """Mark a message as quarantined: other messages of its key wait for it."""
-        queued.quarantined = True
+        """Mark a message as orphaned: other messages of its key wait for it."""
+        queued.orphaned = True
         if queued.message.key:
-            self._keys.quarantine(queued.message.key)
+            self._keys.add_orphan(queued.message.key)
 
     def append(self, queued: QueuedMessage) -> None:
         """Queue a marked message after the others."""
@@ -51,7 +51,7 @@ class Quarantine:
     def finish(self, queued: QueuedMessage) -> None:
         """Stop waiting for a message that was settled in the queue; `take` skips it."""
         if queued.message.key:
-            self._keys.finish_quarantined(queued.message.key)
+            self._keys.finish_orphaned(queued.message.key)
 
     def take(self, members: Iterable[GroupMember]) -> tuple[QueuedMessage, GroupMember] | None:
         """Take the next message and its member, at least one being available; None if none is due now."""
@@ -71,7 +71,7 @@ class Quarantine:
             return None
         self._waiting.remove(queued)
         if queued.message.key:
-            self._keys.deliver_quarantined(queued.message.key, carrier)
+            self._keys.deliver_orphaned(queued.message.key, carrier)
         return queued, carrier
 
     def leave(self, member: GroupMember) -> None:

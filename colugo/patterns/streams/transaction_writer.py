@@ -22,11 +22,11 @@ leaves the store to the next messages, and lets one transaction write many ackno
 _LONGEST_ACK_PAUSE_S = 0.01
 
 
-class JournalListener(Protocol):
-    """The owner of a journal."""
+class TransactionListener(Protocol):
+    """The owner of a writer."""
 
     def wake(self) -> None:
-        """Call `Journal.write` at the end of this turn of the loop."""
+        """Call `TransactionWriter.write` at the end of this turn of the loop."""
 
     def on_inserting(self, messages: list[StreamMessage]) -> None:
         """Mark the groups that may receive these messages once the transaction is committed."""
@@ -35,7 +35,7 @@ class JournalListener(Protocol):
         """Deliver messages that have been written."""
 
 
-class Journal:
+class TransactionWriter:
     """Collects changes, and writes them to the store, one transaction after another.
 
     All changes of one turn of the loop, or of the duration of a transaction, share the next transaction.
@@ -53,7 +53,7 @@ class Journal:
         opened: OpenedStore,
         *,
         limits: StreamLimits,
-        listener: JournalListener,
+        listener: TransactionListener,
     ) -> None:
         self._runtime = runtime
         self._store = store
