@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from colugo.diagnosis.wording import count
+from colugo.diagnosis.number_formats import count
 from colugo.errors import BindError, ColugoError, ConfigurationError
 from colugo.messenger import Relay, RelayStats
 from colugo.patterns.streams.stream import DEFAULT_MAX_MESSAGES

@@ -6,7 +6,7 @@ from statistics import median
 
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level
-from colugo.diagnosis.wording import count, duration, some
+from colugo.diagnosis.number_formats import count, duration, some
 from colugo.protocol.advertisement import UNKNOWN
 
 _MOST_SKEW_MS = 1000

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level
+from colugo.diagnosis.number_formats import count
 from colugo.diagnosis.pairs import Sides
-from colugo.diagnosis.wording import count
 from colugo.protocol.description.stream_descriptions import ConsumerDescription, StreamDescription
 
 

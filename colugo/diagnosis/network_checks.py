@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from colugo.diagnosis.facts import Facts, InterfaceFact, Multicast, Reach, is_loopback
 from colugo.diagnosis.finding import Finding, Level
-from colugo.diagnosis.wording import count, some
+from colugo.diagnosis.number_formats import count, some
 
 _ALLOW_MDNS = "allow UDP port 5353 in and out, to and from 224.0.0.251 (nft, iptables, ufw or firewalld)"
 

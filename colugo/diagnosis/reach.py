@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from colugo.diagnosis.facts import Facts, Reach, is_link_local, is_loopback
 from colugo.diagnosis.finding import Finding, Level
+from colugo.diagnosis.number_formats import count, some
 from colugo.diagnosis.pairs import OFFERS
-from colugo.diagnosis.wording import count, some
 from colugo.protocol.description.node_description import KnownSocket
 
 _NOUNS = {**OFFERS, "node": "its own endpoint"}

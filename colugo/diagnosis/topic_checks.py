@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level
+from colugo.diagnosis.number_formats import count, some
 from colugo.diagnosis.pairs import (
     OFFERS,
     PUBLISH,
@@ -18,7 +19,6 @@ from colugo.diagnosis.pairs import (
     wants,
 )
 from colugo.diagnosis.verdicts import verdict
-from colugo.diagnosis.wording import count, some
 from colugo.protocol.topics import is_pattern
 
 _SIMILAR = 0.75

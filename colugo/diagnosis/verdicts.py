@@ -5,9 +5,9 @@ from enum import Enum
 from colugo.diagnosis.counters import deliveries
 from colugo.diagnosis.facts import Facts, Reach, is_loopback
 from colugo.diagnosis.finding import Finding, Level
+from colugo.diagnosis.number_formats import count, duration
 from colugo.diagnosis.pairs import OFFER_VERBS, OFFERS, Offer, Sides, Want, sides
 from colugo.diagnosis.reach import outcomes_of
-from colugo.diagnosis.wording import count, duration
 from colugo.protocol.advertisement import MAX_LABEL_BYTES, cut_codec
 from colugo.protocol.description.socket_descriptions import (
     LinkDescription,

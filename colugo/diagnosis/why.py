@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from colugo.diagnosis import agreement, counters, network_checks
 from colugo.diagnosis.facts import Facts
 from colugo.diagnosis.finding import Finding, Level, worst
+from colugo.diagnosis.number_formats import count, some
 from colugo.diagnosis.pairs import OFFERS, PUBLISH, WANTS, Offer, Want, offers, pairs, want_name, wants
 from colugo.diagnosis.topic_checks import is_reported, similar_topics, unmatched_want
 from colugo.diagnosis.verdicts import verdict
-from colugo.diagnosis.wording import count, some
 from colugo.protocol.description.stream_descriptions import StreamDescription
 from colugo.protocol.topics import TopicPattern, is_pattern
 

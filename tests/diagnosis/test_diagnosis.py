@@ -8,9 +8,9 @@ import pytest
 from colugo.diagnosis.doctor import examine
 from colugo.diagnosis.facts import Facts, HostFact, InterfaceFact, Multicast, PeerFact, Reach
 from colugo.diagnosis.finding import Finding, Level, worst
+from colugo.diagnosis.number_formats import count, duration, some
 from colugo.diagnosis.verdicts import Fit, fit
 from colugo.diagnosis.why import explain
-from colugo.diagnosis.wording import count, duration, some
 from colugo.protocol.advertisement import cut_codec
 from colugo.protocol.description.node_description import (
     KnownSocket,

@@ -13,8 +13,8 @@ from colugo.cli.network.options import gather_now, network_options
 from colugo.cli.network.output import cell, clean, print_json, screen
 from colugo.diagnosis.doctor import examine
 from colugo.diagnosis.finding import Finding, Level, worst
+from colugo.diagnosis.number_formats import count
 from colugo.diagnosis.why import explain
-from colugo.diagnosis.wording import count
 from colugo.errors import TopicError
 from colugo.protocol.topics import TopicPattern
 

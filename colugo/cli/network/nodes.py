@@ -10,7 +10,7 @@ from colugo.cli.network.gather import GatherOptions
 from colugo.cli.network.options import gather_now, network_options
 from colugo.cli.network.output import cell, print_json, screen, table
 from colugo.diagnosis.facts import Facts
-from colugo.diagnosis.wording import count
+from colugo.diagnosis.number_formats import count
 
 _COLUMNS = ("node", "realm", "host", "address", "pid", "sockets", "version")
 

@@ -13,7 +13,7 @@ from colugo.cli.stream.location import (
     print_error,
     run,
 )
-from colugo.diagnosis.wording import count, some
+from colugo.diagnosis.number_formats import count, some
 from colugo.introspection.stream_questions import STREAM_FORGET
 
 

@@ -19,7 +19,7 @@ from colugo.cli.stream.location import (
 )
 from colugo.cli.stream.paging import letters
 from colugo.cli.stream.tables import as_data, print_letters
-from colugo.diagnosis.wording import count, some
+from colugo.diagnosis.number_formats import count, some
 from colugo.introspection.stream_questions import STREAM_PURGE, STREAM_RESURRECT
 
 _MOST_CHECKED = 1000

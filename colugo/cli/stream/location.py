@@ -17,7 +17,7 @@ from colugo.cli.network.output import clean
 from colugo.cli.stream.access import Access, Found
 from colugo.cli.stream.in_file import InFile
 from colugo.cli.stream.over_network import OverNetwork
-from colugo.diagnosis.wording import some
+from colugo.diagnosis.number_formats import some
 from colugo.errors import ColugoError, ConfigurationError
 
 Work = Callable[[Access, list[Found]], Awaitable[int]]

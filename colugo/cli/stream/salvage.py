@@ -7,7 +7,7 @@ import click
 
 from colugo.cli.network.options import INTERRUPTED
 from colugo.cli.stream.location import print_error
-from colugo.diagnosis.wording import count
+from colugo.diagnosis.number_formats import count
 from colugo.errors import StoreError
 from colugo.store.recovery.salvage import Salvaged
 from colugo.store.recovery.salvage import salvage as copy

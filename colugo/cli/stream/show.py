@@ -14,7 +14,7 @@ from colugo.cli.stream.filters import LetterFilters, filters
 from colugo.cli.stream.location import EXIT_STATUS, StreamLocation, location_options, print_error, run
 from colugo.cli.stream.paging import letters, messages, whole
 from colugo.cli.stream.tables import amount, as_data, print_messages, when
-from colugo.diagnosis.wording import count
+from colugo.diagnosis.number_formats import count
 from colugo.errors import ConfigurationError, DecodeError
 from colugo.messenger.named_message import from_bytes
 from colugo.protocol.description.stream_answers import Whole, as_text
