@@ -88,6 +88,7 @@ def hold(since: float) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("idle", [True, False], ids=["idle", "sending"])
 @pytest.mark.parametrize(("sever", "rejoin"), WAYS)

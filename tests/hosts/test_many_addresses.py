@@ -42,6 +42,7 @@ def connected_after(peer: Peer, other: Peer) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.parametrize("live", [0, 3])
 def test_of_three_dead_addresses_and_one_live_the_live_one_is_found_in_a_second(live: int) -> None:
     require_namespaces()
@@ -59,6 +60,7 @@ def test_of_three_dead_addresses_and_one_live_the_live_one_is_found_in_a_second(
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_networks_that_die_are_left_for_others_that_both_hosts_have() -> None:
     require_namespaces()
     with Hosts(2, cabled=True, interfaces=3) as hosts, meshed(hosts) as (a, b):
@@ -72,6 +74,7 @@ def test_networks_that_die_are_left_for_others_that_both_hosts_have() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.parametrize("which", ["the one that connects", "the one that is connected to", "both"])
 def test_a_host_whose_address_has_changed_is_found_again(which: str) -> None:
     require_namespaces()
@@ -111,6 +114,7 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_addresses_that_a_host_has_no_more_are_forgotten(realm: str) -> None:
     require_namespaces()
     with (
@@ -149,6 +153,7 @@ def test_a_node_that_is_started_when_its_host_has_another_address_uses_that(real
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_of_two_interfaces_that_were_chosen_one_is_followed_while_the_other_is_gone() -> None:
     require_namespaces()
     with (
@@ -166,6 +171,7 @@ def test_of_two_interfaces_that_were_chosen_one_is_followed_while_the_other_is_g
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_new_network_is_used_by_nodes_that_run_already() -> None:
     require_namespaces()
     with Hosts(2, cabled=True, interfaces=2) as hosts:
@@ -183,6 +189,7 @@ def test_a_new_network_is_used_by_nodes_that_run_already() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_node_that_started_without_any_network_joins_the_one_that_comes() -> None:
     require_namespaces()
     with Hosts(2, cabled=True) as hosts:
@@ -237,6 +244,7 @@ def test_a_host_with_both_and_one_with_ipv6_only_talk_over_ipv6() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_where_ipv4_is_blocked_ipv6_is_taken_and_the_other_way_round() -> None:
     require_namespaces()
     for version in ("ip", "ip6"):
@@ -259,6 +267,7 @@ while True:
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 def test_a_stranger_on_one_of_the_addresses_is_not_taken_for_the_peer(realm: str) -> None:
     """At the peer's address and port, this host reaches another program."""
     require_namespaces()
