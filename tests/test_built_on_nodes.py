@@ -39,7 +39,7 @@ class Received:
 
 
 def is_heard(sender: Messenger) -> bool:
-    """Whether a subscriber is connected, so that a message with `ack=0` reaches it."""
+    """Return True if a subscriber is connected, so that a message with `ack=0` reaches it."""
     publisher = sender._publisher
     return publisher is not None and publisher.subscribers > 0
 
