@@ -117,6 +117,9 @@ class Link:
     def retry(self) -> None:
         """Override to try again to connect; called while the peer does not answer."""
 
+    def renew(self) -> None:
+        """Override to replace an attempt to connect that began before the peer was back."""
+
     def _set_connected(self, *, connected: bool) -> None:
         self.connected = connected
         self._since = time.monotonic()

@@ -148,6 +148,7 @@ class LinkManager(Generic[L]):
         waits = (link.leaving or link.parked) and not link.connected
         link.leaving = link.parked = False
         if waits:
+            link.renew()
             link.await_answer()
 
     def _park(self, link: L) -> None:

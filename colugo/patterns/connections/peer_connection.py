@@ -65,6 +65,12 @@ class PeerConnection(Link):
         if not self._closed and self.connected:
             self.on_lost(self.endpoint)
 
+    def renew(self) -> None:
+        """Replace the attempt to connect, which may have to wait for TCP's next SYN (1 s, RFC 6298)."""
+        if not self._closed and not self.up:
+            self._connector.close(0)
+            self._connector = self._make_connector()
+
     def end(self) -> None:
         """Read what has arrived, close, and report the loss if it was connected."""
         self.leaving = True

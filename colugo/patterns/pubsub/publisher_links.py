@@ -67,6 +67,11 @@ class PublisherLink(Link):
         self.connector.disconnect(self.endpoint)
         self.connector.connect(self.endpoint)
 
+    def renew(self) -> None:
+        """Replace the attempt to connect, which may have to wait for TCP's next SYN (1 s, RFC 6298)."""
+        if not self.up:
+            self.reconnect()
+
     def retry(self) -> None:
         """Ask for another welcome, if the first came too early; connect, if that has failed."""
         if self._connector is None:
