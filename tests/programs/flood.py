@@ -8,6 +8,7 @@ from typing import Any
 
 from colugo import Node
 from colugo.patterns.pubsub.publisher import Publisher
+from tests.support.essentials import until
 
 TAIL = 10
 """How many messages follow the flood."""
@@ -41,6 +42,8 @@ async def main(options: dict[str, Any]) -> None:
             "sent", json.dumps({"sent": publisher.stats.sent, "behind": publisher.stats.behind}), flush=True
         )
         await told.get()
+        # the subscriber has counted its loss, but its acknowledgement may still be on the way
+        await until(lambda: not publisher.stats.behind)
         await send(publisher, range(count, count + TAIL), size=size, a_turn=a_turn)
         print("tail", flush=True)
         await asyncio.Event().wait()
