@@ -13,7 +13,7 @@ MESSAGES := $(patsubst %.proto,%_pb2.py,$(wildcard proto/*.proto))
 PYTEST ?=
 # Tests and demo stay on this machine: no packet leaves it.
 RUN_PYTEST = COLUGO_SCOPE=host $(BIN)/python -m pytest
-# Tests wait more than they work, so some run beside each other. Those marked `measures` never do.
+# Tests wait more than they work, so some run beside each other; fewer of those marked `measures`.
 BESIDE = --dist worksteal --numprocesses
 # What nodes promise however they find each other.
 CORE_TESTS = $(patsubst %,tests/%.py,patterns/connections/test_comings_and_goings \
@@ -41,8 +41,8 @@ test: .venv/.dev $(MESSAGES) ## Run the tests, without the slow ones and those t
 
 test-slow: .venv/.dev $(MESSAGES) ## Run only the slow tests and those that measure
 ifeq ($(strip $(PYTEST)),)
-	$(RUN_PYTEST) -m "slow and not measures" $(BESIDE) 2 --durations 10
-	$(RUN_PYTEST) -m measures --durations 10
+	$(RUN_PYTEST) -m "slow and not measures" $(BESIDE) 3 --durations 10
+	$(RUN_PYTEST) -m measures $(BESIDE) 2 --durations 10
 else
 	$(RUN_PYTEST) -m "slow or measures" $(PYTEST)
 endif

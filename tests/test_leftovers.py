@@ -96,7 +96,6 @@ def test_stops_in_the_midst_of_messages_leave_nothing(live: Callable[[int], None
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("live", [on_one_loop, on_loops_of_their_own, on_threads])
 def test_a_hundred_stops_in_the_midst_of_messages_leave_nothing(live: Callable[[int], None]) -> None:

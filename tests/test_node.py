@@ -301,7 +301,6 @@ async def cycle() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_many_starts_and_stops_on_one_loop_leave_nothing() -> None:
     async def main() -> None:
         await cycle()
@@ -313,7 +312,6 @@ def test_many_starts_and_stops_on_one_loop_leave_nothing() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_many_starts_and_stops_on_threads_leave_nothing() -> None:
     def once() -> None:
         with Node("a").running() as a, Node("b").running() as b:

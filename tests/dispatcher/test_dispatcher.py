@@ -377,7 +377,6 @@ def test_a_full_listener_loses_new_results_and_they_are_counted() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_50_000_requests_that_nobody_answers_leave_nothing_behind() -> None:
     count = 50_000
     held, unstarted, listener = Held(), Echo("unstarted"), Plain()

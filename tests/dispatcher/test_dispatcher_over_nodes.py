@@ -90,7 +90,6 @@ def test_the_first_request_reaches_those_that_are_there(realm: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_a_producer_that_is_killed_is_an_error_and_is_not_waited_for(realm: str) -> None:
     listener = Listener()
     with producers(realm, "a", "b", delay_ms=2000) as (first, _), asking(listener, known=2) as dispatcher:
@@ -107,7 +106,6 @@ def test_a_producer_that_is_killed_is_an_error_and_is_not_waited_for(realm: str)
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_a_producer_that_is_too_slow_is_silent_at_the_ttl(realm: str) -> None:
     listener = Listener()
     with producers(realm, "slow", delay_ms=1500), producers(realm, "quick"):
@@ -413,7 +411,6 @@ def test_nothing_piles_up_for_a_node_that_does_not_run() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_50_000_requests_that_another_node_does_not_answer_leave_nothing_pending() -> None:
     count = 50_000
     held = Held(capacity=count)

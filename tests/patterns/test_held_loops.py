@@ -148,7 +148,6 @@ def check_held(realm: str, who: str, hold_s: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize("who", ["server", "client"])
 def test_every_request_ends_and_the_link_works_after_a_hold(realm: str, who: str) -> None:
@@ -157,7 +156,6 @@ def test_every_request_ends_and_the_link_works_after_a_hold(realm: str, who: str
 
 @pytest.mark.usefixtures("transport")
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.parametrize("who", ["server", "client"])
 def test_every_request_ends_and_the_link_works_after_a_hold_of_ten_seconds(realm: str, who: str) -> None:
     check_held(realm, who, 10)

@@ -56,13 +56,11 @@ def check_after_kill(path: Path, rounds: int, chance: random.Random) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_what_was_confirmed_before_a_sigkill_is_there(tmp_path: Path) -> None:
     check_after_kill(tmp_path / "s.db", 4, random.Random(1))
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(600)
 def test_what_was_confirmed_before_each_of_many_sigkills_is_there(tmp_path: Path) -> None:
     check_after_kill(tmp_path / "s.db", 60, random.Random(2))
@@ -143,7 +141,6 @@ def test_the_reader_of_traces_finds_what_is_not_synced() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(300)
 def test_each_of_1000_messages_is_synced_before_it_is_confirmed(tmp_path: Path) -> None:
     require_tool("strace")

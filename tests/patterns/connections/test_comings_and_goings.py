@@ -174,7 +174,6 @@ def test_what_a_publisher_sends_after_ready_on_the_port_of_its_predecessor_arriv
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_what_comes_under_an_id_that_is_never_advertised_is_counted_and_not_kept() -> None:
     async def main() -> None:
         async with Network().node("reader") as reader, Node("other", realm=new_realm()) as other:

@@ -76,14 +76,12 @@ def check_wait(realm: str, *, count: int, senders: int, stall_ms: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.usefixtures("transport")
 def test_who_keeps_up_loses_nothing_and_who_does_not_is_left_behind_and_counts_it(realm: str) -> None:
     check_wait(realm, count=700, senders=3, stall_ms=300)
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(120)
 def test_the_same_for_many_messages_and_a_stall_of_five_seconds(realm: str) -> None:
     check_wait(realm, count=10_000, senders=4, stall_ms=5000)

@@ -54,13 +54,11 @@ def test_slow_and_stalled_readers_get_the_newest_message_and_count_what_it_has_r
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_the_same_for_many_messages(realm: str) -> None:
     check_conflation(realm, count=200_000, size=1_000)
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_the_same_for_large_messages(realm: str) -> None:
     check_conflation(realm, count=20_000, size=100_000)
 

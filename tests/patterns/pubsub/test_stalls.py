@@ -82,7 +82,6 @@ def check_stall(
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize(
     ("how", "marks", "count", "size"),
@@ -96,7 +95,6 @@ def test_a_stalled_subscriber_takes_no_more_memory_than_its_marks_and_counts_its
 
 @pytest.mark.usefixtures("transport")
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", [HELD, STOPPED])
 @pytest.mark.parametrize("marks", [SMALL, DEFAULT])
@@ -106,7 +104,6 @@ def test_a_subscriber_may_stall_for_a_million_messages(realm: str, how: str, mar
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", [HELD, STOPPED])
 @pytest.mark.parametrize("marks", [SMALL, DEFAULT])
@@ -118,7 +115,6 @@ def test_messages_in_frames_of_their_own_take_no_more_than_is_said(
 
 @pytest.mark.usefixtures("transport")
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", [HELD, STOPPED])
 @pytest.mark.parametrize(("size", "a_turn"), [(64, 1), (64 * 1024, 10)])

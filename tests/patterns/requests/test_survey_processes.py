@@ -46,13 +46,11 @@ def ask_all(realm: str, surveys: int) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_a_hundred_respondents_in_ten_processes_all_answer_each_time(realm: str) -> None:
     ask_all(realm, 50)
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(120)
 def test_a_hundred_respondents_all_answer_a_thousand_surveys(realm: str) -> None:
     took = ask_all(realm, 1000)
@@ -60,7 +58,6 @@ def test_a_hundred_respondents_all_answer_a_thousand_surveys(realm: str) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(120)
 @pytest.mark.usefixtures("transport")
 def test_while_twenty_of_a_hundred_are_killed_every_survey_ends_and_accounts_for_each(realm: str) -> None:
@@ -96,7 +93,6 @@ def test_while_twenty_of_a_hundred_are_killed_every_survey_ends_and_accounts_for
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(120)
 def test_single_respondents_that_are_killed_during_a_survey_are_accounted_for_as_left(realm: str) -> None:
     """A hundred processes would not fit: thirty of one each, of which six are killed in mid-survey."""

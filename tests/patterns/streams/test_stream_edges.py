@@ -124,7 +124,6 @@ def test_messages_that_wait_for_others_of_their_key_are_not_taken_for_lost() -> 
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_a_message_has_its_whole_time_from_when_it_is_begun_with() -> None:
     async def main() -> None:
         async with Node("p") as p, Node("c") as c:
@@ -364,7 +363,6 @@ def _before(method: Callable[..., None], action: Callable[[], None]) -> Callable
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.usefixtures("troubled")
 def test_a_dead_letter_stays_one_until_the_message_that_it_becomes_is_stored() -> None:
     async def main() -> None:

@@ -668,7 +668,6 @@ def test_what_was_not_acknowledged_is_delivered_on_after_a_restart_with_the_same
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_a_message_that_is_in_flight_at_each_restart_of_the_producer_does_not_live_for_ever(
     tmp_path: Path,
 ) -> None:

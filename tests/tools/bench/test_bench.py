@@ -146,7 +146,6 @@ def test_a_process_that_fails_is_reported_with_its_last_words() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [

@@ -213,7 +213,6 @@ def _require_rabbitmq() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 def test_rabbitmq_listens_on_loopback_only_and_leaves_nothing_behind() -> None:
     _require_rabbitmq()
     port = free_port()

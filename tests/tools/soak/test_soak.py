@@ -38,7 +38,6 @@ def chance() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(120)
 def test_a_few_kills_lose_nothing_that_was_confirmed(tmp_path: Path) -> None:
     plan = Plan(2000, kills=6, cuts=0, seconds=seconds(4), seed=chance(), producers=2, members=2, senders=1)
@@ -46,7 +45,6 @@ def test_a_few_kills_lose_nothing_that_was_confirmed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.measures
 @pytest.mark.timeout(300)
 def test_kills_full_streams_and_silent_cuts_lose_nothing_that_was_confirmed(tmp_path: Path) -> None:
     require_namespaces()
