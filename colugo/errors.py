@@ -18,6 +18,11 @@ ColugoError
 │   └── DecodeError (ValueError)      received bytes cannot be decoded with the codec
 ├── MessageTooLargeError (ValueError) a message is over max_message_bytes
 ├── FrameError (ValueError)           received bytes are not a frame of the wire format
+├── DistributorException              a source or target of a distributor cannot do its work
+│   ├── InvalidDistributionTarget (TypeError)   an object is no target, or a plugin makes none
+│   ├── InvalidUrlException (ValueError)  a source or target cannot use a URL or address
+│   ├── ConnectionNotDefined          a source or target lacks its address
+│   └── ConnectorNotInitialized       a source or target lacks what it works with, such as a node
 ├── AdvertisementError (ValueError)   an mDNS record of colugo's type is malformed
 ├── Decline                           raised by a respondent's callback to take no part in a survey
 └── RequestError                      a request will not be answered
@@ -96,6 +101,26 @@ class MessageTooLargeError(ColugoError, ValueError):
 
 class FrameError(ColugoError, ValueError):
     """Received bytes are not a frame of the wire format."""
+
+
+class DistributorException(ColugoError):  # noqa: N818 - the original's name
+    """A source or target of a distributor cannot do its work."""
+
+
+class InvalidDistributionTarget(DistributorException, TypeError):  # noqa: N818 - the same
+    """An object is no target, or a plugin makes none."""
+
+
+class InvalidUrlException(DistributorException, ValueError):  # noqa: N818 - the same
+    """A source or target cannot use a URL or address."""
+
+
+class ConnectionNotDefined(DistributorException):
+    """A source or target lacks its address."""
+
+
+class ConnectorNotInitialized(DistributorException):
+    """A source or target lacks what it works with, such as a node."""
 
 
 class AdvertisementError(ColugoError, ValueError):

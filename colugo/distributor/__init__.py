@@ -1,0 +1,46 @@
+"""From sources through formatters to targets."""
+
+from colugo.distributor.base import (
+    AbstractDistributionSource,
+    AbstractDistributionTarget,
+    AbstractDistributorEndpoint,
+)
+from colugo.distributor.distributor import Distributor
+from colugo.distributor.formatters.formatter import DefaultFormatter, Formatter, IFormatter
+from colugo.distributor.formatters.graphite import GraphiteFormatter
+from colugo.distributor.formatters.json_lines import JsonLinesFormatter
+from colugo.distributor.formatters.template import TemplateFormatter
+from colugo.distributor.logging_mixin import LoggingMixin
+from colugo.distributor.routing import Route
+from colugo.distributor.target_options import TargetOptions, TargetStats
+from colugo.distributor.threaded_target import ThreadedDistributionTarget
+from colugo.errors import (
+    ConnectionNotDefined,
+    ConnectorNotInitialized,
+    DistributorException,
+    InvalidDistributionTarget,
+    InvalidUrlException,
+)
+
+__all__ = [
+    "AbstractDistributionSource",
+    "AbstractDistributionTarget",
+    "AbstractDistributorEndpoint",
+    "ConnectionNotDefined",
+    "ConnectorNotInitialized",
+    "DefaultFormatter",
+    "Distributor",
+    "DistributorException",
+    "Formatter",
+    "GraphiteFormatter",
+    "IFormatter",
+    "InvalidDistributionTarget",
+    "InvalidUrlException",
+    "JsonLinesFormatter",
+    "LoggingMixin",
+    "Route",
+    "TargetOptions",
+    "TargetStats",
+    "TemplateFormatter",
+    "ThreadedDistributionTarget",
+]

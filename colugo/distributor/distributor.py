@@ -1,0 +1,360 @@
+"""The distributor: from sources to targets."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any
+
+from colugo.distributor.base import AbstractDistributionSource, AbstractDistributionTarget
+from colugo.distributor.feed import Feed
+from colugo.distributor.formatters.formatter import IFormatter
+from colugo.distributor.lane import Lane
+from colugo.distributor.logging_mixin import LoggingMixin
+from colugo.distributor.node_endpoint import NodeEndpoint
+from colugo.distributor.routing import Route, fits_name
+from colugo.distributor.target_options import TargetOptions, TargetStats
+from colugo.errors import ConfigurationError, InvalidDistributionTarget
+from colugo.node import Node
+
+DEFAULT_DRAIN_MS = 5000
+DEFAULT_QUEUE = 10_000
+
+
+class Distributor(LoggingMixin):
+    """Hands the messages of its sources to its targets.
+
+    Each source and each target has a queue of its own, so that a slow or broken one holds up no other:
+
+    ```python
+    distributor = Distributor()
+    distributor.add_source(WebSocketSource("wss://alerts.example/feed"))
+    distributor.add_target(GraphiteTarget("127.0.0.1", 2003), formatter=GraphiteFormatter())
+    distributor.connect()
+    await distributor.run()
+    ```
+
+    Args:
+        node: the node for sources and targets that need one, such as topics. You run it.
+        queue: messages of one source that may wait to be distributed.
+    """
+
+    def __init__(self, node: Node | None = None, *, queue: int = DEFAULT_QUEUE) -> None:
+        super().__init__()
+        if queue < 1:
+            raise ConfigurationError(f"queue must be an integer ≥ 1, not {queue!r}")
+        self.node = node
+        self._queue = queue
+        self._delay = 0.0
+        self._sources: list[tuple[AbstractDistributionSource, Feed]] = []
+        self._lanes: list[Lane] = []
+        self._routes: list[Route] = []
+        self._ways: dict[str, list[tuple[Lane, list[Callable[[Any], bool]]]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = False
+        self._ended = asyncio.Event()
+
+    # --- what it is made of
+
+    @property
+    def delay(self) -> float:
+        """The pause after each message, in seconds.
+
+        Raises:
+            ConfigurationError: if it is set to a negative value.
+        """
+        return self._delay
+
+    @delay.setter
+    def delay(self, new_delay: float) -> None:
+        if not new_delay >= 0:
+            raise ConfigurationError(f"delay must be ≥ 0 seconds, not {new_delay!r}")
+        self._delay = new_delay
+
+    @property
+    def sources(self) -> dict[str, AbstractDistributionSource]:
+        """The sources by name."""
+        return {feed.name: source for source, feed in self._sources}
+
+    @property
+    def targets(self) -> dict[str, AbstractDistributionTarget]:
+        """The targets by name."""
+        return {lane.name: lane.target for lane in self._lanes}
+
+    @property
+    def received(self) -> dict[str, int]:
+        """The number of messages of each source."""
+        return {feed.name: feed.received for _, feed in self._sources}
+
+    @property
+    def stats(self) -> dict[str, TargetStats]:
+        """What has become of the messages of each target."""
+        return {lane.name: lane.stats for lane in self._lanes}
+
+    def add_source(self, src: AbstractDistributionSource, *, name: str | None = None) -> str:
+        """Add a source; `connect` opens it.
+
+        Args:
+            src: the source.
+            name: a name for routes and logs; None for one made of its class.
+
+        Returns:
+            The name.
+
+        Raises:
+            TypeError: if it is no source.
+            ConfigurationError: if the name is taken.
+        """
+        if not isinstance(src, AbstractDistributionSource):
+            raise TypeError(f"a source must be an AbstractDistributionSource, not {type(src).__name__}")
+        feed = Feed(self._name(name, src, self.sources), self._queue)
+        if isinstance(src, NodeEndpoint):
+            src.attach(self.node)
+        src.set_on_message(feed.put)
+        self._sources.append((src, feed))
+        self._ways.clear()
+        if self._running:
+            self._start(feed)
+        self.logger.debug("source %s added", feed.name)
+        return feed.name
+
+    def add_target(
+        self,
+        tgt: AbstractDistributionTarget,
+        *,
+        name: str | None = None,
+        formatter: IFormatter | None = None,
+        options: TargetOptions | None = None,
+    ) -> str:
+        """Add a target; `connect` opens it.
+
+        Args:
+            tgt: the target.
+            name: a name for routes, logs and counters; None for one made of its class.
+            formatter: its formatter; None to keep the one it has.
+            options: its queue, workers, timeouts and retries.
+
+        Returns:
+            The name.
+
+        Raises:
+            InvalidDistributionTarget: if it is no target, or takes no formatter.
+            ConfigurationError: if the name is taken.
+        """
+        if not isinstance(tgt, AbstractDistributionTarget):
+            raise InvalidDistributionTarget(
+                f"a target must be an AbstractDistributionTarget, not {type(tgt).__name__}"
+            )
+        self._prepare(tgt, formatter)
+        lane = Lane(self._name(name, tgt, self.targets), tgt, options or TargetOptions())
+        self._lanes.append(lane)
+        self._ways.clear()
+        self.logger.debug("target %s added", lane.name)
+        return lane.name
+
+    def add_route(self, route: Route) -> None:
+        """Add a route. Without routes, all messages reach all targets."""
+        self._routes.append(route)
+        self._ways.clear()
+
+    # --- its life
+
+    def connect_sources(self) -> None:
+        """Open the sources; an error is logged, and the others are opened all the same."""
+        for src, feed in self._sources:
+            self._open_source(src, feed)
+
+    def connect_targets(self) -> None:
+        """Open the targets, one after another; an error is logged, and the others are opened all the same."""
+        for lane in self._lanes:
+            try:
+                lane.target.open()
+            except Exception:
+                self.logger.exception("target %s: open() raised", lane.name)
+
+    def connect(self) -> None:
+        """Open the targets, then the sources."""
+        self.connect_targets()
+        self.connect_sources()
+
+    async def start(self) -> None:
+        """Open the targets side by side, then the sources; like `connect`, but holds up no loop."""
+        await asyncio.gather(*(lane.open() for lane in self._lanes))
+        self.connect_sources()
+
+    async def run(self) -> None:
+        """Distribute messages until `shutdown`."""
+        self._running = True
+        self._ended.clear()
+        for _, feed in self._sources:
+            self._start(feed)
+        try:
+            await self._ended.wait()
+        finally:
+            self._running = False
+            for task in tuple(self._tasks):
+                task.cancel()
+
+    async def flush(self) -> None:
+        """Wait until everything that the sources have given is handed to the targets."""
+        started = not self._running
+        if started:
+            for _, feed in self._sources:
+                self._start(feed)
+        try:
+            await asyncio.gather(*(feed.flush() for _, feed in self._sources))
+        finally:
+            if started:
+                for task in tuple(self._tasks):
+                    task.cancel()
+
+    async def shutdown(self, drain_ms: int = DEFAULT_DRAIN_MS) -> dict[str, TargetStats]:
+        """Close the sources, hand over what waits, close the targets, and end `run`.
+
+        Args:
+            drain_ms: milliseconds for the messages that wait. Those that failed before are tried once more.
+
+        Returns:
+            What has become of the messages of each target.
+        """
+        deadline = time.monotonic() + drain_ms / 1000
+        for src, feed in self._sources:
+            self._close_source(src, feed, "the distributor stops")
+        try:
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + drain_ms / 1000):
+                await self.flush()
+        except TimeoutError:
+            for _, feed in self._sources:
+                if len(feed):
+                    self.logger.warning("source %s: %d messages were not distributed", feed.name, len(feed))
+        stats = await asyncio.gather(*(lane.close(deadline) for lane in self._lanes))
+        self._ended.set()
+        return {lane.name: one for lane, one in zip(self._lanes, stats, strict=True)}
+
+    # --- changes while it runs
+
+    async def open_target(self, name: str) -> None:
+        """Open a target that was added while the distributor runs."""
+        await self._lane(name).open()
+
+    def open_source(self, name: str) -> None:
+        """Open a source that was added while the distributor runs."""
+        for src, feed in self._sources:
+            if feed.name == name:
+                self._open_source(src, feed)
+
+    async def exchange_target(
+        self,
+        name: str,
+        target: AbstractDistributionTarget,
+        *,
+        formatter: IFormatter | None = None,
+        drain_ms: int = DEFAULT_DRAIN_MS,
+    ) -> None:
+        """Put another target in the place of one; what waits in the queue goes to the new one.
+
+        Args:
+            name: of the target.
+            target: the new one; opened after the old one is closed.
+            formatter: the formatter of the new one; None to keep the one it has.
+            drain_ms: milliseconds that the old one has for the messages that it is sending.
+        """
+        self._prepare(target, formatter)
+        await self._lane(name).exchange(target, drain_ms / 1000)
+
+    async def remove_target(self, name: str, *, drain_ms: int = DEFAULT_DRAIN_MS) -> TargetStats:
+        """Send what waits, close a target and forget it."""
+        lane = self._lane(name)
+        self._lanes.remove(lane)
+        self._ways.clear()
+        return await lane.close(time.monotonic() + drain_ms / 1000)
+
+    async def remove_source(self, name: str) -> None:
+        """Close a source, distribute what it has given, and forget it."""
+        for one in self._sources:
+            src, feed = one
+            if feed.name == name:
+                self._close_source(src, feed, "the source is removed")
+                await feed.flush()
+                self._sources.remove(one)
+                self._ways.clear()
+
+    # --- distribution
+
+    def _start(self, feed: Feed) -> None:
+        task = asyncio.get_running_loop().create_task(
+            feed.run(partial(self._distribute, feed.name), lambda: self._delay), name=f"feed {feed.name}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _distribute(self, source: str, message: Any) -> Awaitable[None] | None:
+        """Hand one message to its targets; what it returns has to be awaited."""
+        ways = self._ways.get(source)
+        if ways is None:
+            ways = self._ways[source] = self._find_ways(source)
+        waits: list[Awaitable[Any]] | None = None
+        for lane, conditions in ways:
+            if conditions and not any(fits(message) for fits in conditions):
+                continue
+            room = lane.deliver(message)
+            if room is not None:
+                waits = [*(waits or ()), room]
+        return None if waits is None else _wait_for_all(waits)
+
+    def _find_ways(self, source: str) -> list[tuple[Lane, list[Callable[[Any], bool]]]]:
+        """Return the lanes of a source, each with conditions of which one has to fit; none for always."""
+        if not self._routes:
+            return [(lane, []) for lane in self._lanes]
+        routes = [route for route in self._routes if fits_name(source, route.sources)]
+        ways: list[tuple[Lane, list[Callable[[Any], bool]]]] = []
+        for lane in self._lanes:
+            conditions = [route.condition() for route in routes if fits_name(lane.name, route.targets)]
+            if conditions:
+                certain = None in conditions
+                ways.append((lane, [] if certain else [one for one in conditions if one is not None]))
+        return ways
+
+    # --- endpoints
+
+    def _prepare(self, target: AbstractDistributionTarget, formatter: IFormatter | None) -> None:
+        if isinstance(target, NodeEndpoint):
+            target.attach(self.node)
+        if formatter is not None:
+            if not hasattr(type(target), "formatter"):
+                raise InvalidDistributionTarget(f"{type(target).__name__} has no formatter")
+            target.formatter = formatter  # type: ignore[attr-defined]
+
+    def _name(self, name: str | None, endpoint: object, taken: Iterable[str]) -> str:
+        if name is not None:
+            if name in taken:
+                raise ConfigurationError(f"the distributor has a source or target {name!r} already")
+            return name
+        base, number = type(endpoint).__name__, 1
+        while (found := base if number == 1 else f"{base} {number}") in taken:
+            number += 1
+        return found
+
+    def _lane(self, name: str) -> Lane:
+        for lane in self._lanes:
+            if lane.name == name:
+                return lane
+        raise ConfigurationError(f"the distributor has no target {name!r}")
+
+    def _open_source(self, src: AbstractDistributionSource, feed: Feed) -> None:
+        try:
+            src.open()
+        except Exception:
+            self.logger.exception("source %s: open() raised", feed.name)
+
+    def _close_source(self, src: AbstractDistributionSource, feed: Feed, reason: str) -> None:
+        try:
+            src.close(AbstractDistributionSource.DISCONNECT_SHUTDOWN, reason)
+        except Exception:
+            self.logger.exception("source %s: close() raised", feed.name)
+        feed.close()
+
+
+async def _wait_for_all(waits: list[Awaitable[Any]]) -> None:
+    for one in waits:
+        await one

@@ -1,0 +1,1 @@
+"""Formatters: from messages to the text that a target sends."""

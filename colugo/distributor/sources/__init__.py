@@ -1,0 +1,1 @@
+"""Sources, one to a file."""

@@ -1,0 +1,1 @@
+"""Targets, one to a file."""
