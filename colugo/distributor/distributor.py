@@ -11,7 +11,7 @@ from colugo.distributor.feed import Feed
 from colugo.distributor.formatters.formatter import IFormatter
 from colugo.distributor.lane import Lane
 from colugo.distributor.logging_mixin import LoggingMixin
-from colugo.distributor.node_endpoint import NodeEndpoint
+from colugo.distributor.node_mixin import NodeMixin
 from colugo.distributor.routing import Route, fits_name
 from colugo.distributor.target_options import TargetOptions, TargetStats
 from colugo.errors import ConfigurationError, InvalidDistributionTarget
@@ -108,7 +108,7 @@ class Distributor(LoggingMixin):
         if not isinstance(src, AbstractDistributionSource):
             raise TypeError(f"a source must be an AbstractDistributionSource, not {type(src).__name__}")
         feed = Feed(self._name(name, src, self.sources), self._queue)
-        if isinstance(src, NodeEndpoint):
+        if isinstance(src, NodeMixin):
             src.attach(self.node)
         src.set_on_message(feed.put)
         self._sources.append((src, feed))
@@ -318,7 +318,7 @@ class Distributor(LoggingMixin):
     # --- endpoints
 
     def _prepare(self, target: AbstractDistributionTarget, formatter: IFormatter | None) -> None:
-        if isinstance(target, NodeEndpoint):
+        if isinstance(target, NodeMixin):
             target.attach(self.node)
         if formatter is not None:
             if not hasattr(type(target), "formatter"):

@@ -4,7 +4,7 @@ from colugo.errors import ConnectorNotInitialized
 from colugo.node import Node
 
 
-class NodeEndpoint:
+class NodeMixin:
     """A source or target that gets the node of its distributor."""
 
     _node: Node | None = None
