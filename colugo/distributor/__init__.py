@@ -5,12 +5,15 @@ from colugo.distributor.base import (
     AbstractDistributionTarget,
     AbstractDistributorEndpoint,
 )
+from colugo.distributor.configuration.assembly import Assembly
+from colugo.distributor.configuration.configuration_file import Configuration, read_configuration
 from colugo.distributor.distributor import Distributor
 from colugo.distributor.formatters.formatter import DefaultFormatter, Formatter, IFormatter
 from colugo.distributor.formatters.graphite import GraphiteFormatter
 from colugo.distributor.formatters.json_lines import JsonLinesFormatter
 from colugo.distributor.formatters.template import TemplateFormatter
 from colugo.distributor.logging_mixin import LoggingMixin
+from colugo.distributor.plugins.plugin_directory import PluginDirectory
 from colugo.distributor.routing import Route
 from colugo.distributor.target_options import TargetOptions, TargetStats
 from colugo.distributor.threaded_target import ThreadedDistributionTarget
@@ -26,6 +29,8 @@ __all__ = [
     "AbstractDistributionSource",
     "AbstractDistributionTarget",
     "AbstractDistributorEndpoint",
+    "Assembly",
+    "Configuration",
     "ConnectionNotDefined",
     "ConnectorNotInitialized",
     "DefaultFormatter",
@@ -38,9 +43,11 @@ __all__ = [
     "InvalidUrlException",
     "JsonLinesFormatter",
     "LoggingMixin",
+    "PluginDirectory",
     "Route",
     "TargetOptions",
     "TargetStats",
     "TemplateFormatter",
     "ThreadedDistributionTarget",
+    "read_configuration",
 ]

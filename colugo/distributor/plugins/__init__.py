@@ -1,0 +1,1 @@
+"""Plugins: functions in the modules of a directory that make sources and targets."""
