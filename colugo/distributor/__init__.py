@@ -16,6 +16,10 @@ from colugo.distributor.logging_mixin import LoggingMixin
 from colugo.distributor.plugins.plugin_directory import PluginDirectory
 from colugo.distributor.routing import Route
 from colugo.distributor.target_options import TargetOptions, TargetStats
+from colugo.distributor.targets.graphite_target import GraphiteTarget
+from colugo.distributor.targets.socket_target import SocketTarget
+from colugo.distributor.targets.tcp_target import TcpTarget
+from colugo.distributor.targets.udp_target import UdpTarget
 from colugo.distributor.threaded_target import ThreadedDistributionTarget
 from colugo.errors import (
     ConnectionNotDefined,
@@ -38,6 +42,7 @@ __all__ = [
     "DistributorException",
     "Formatter",
     "GraphiteFormatter",
+    "GraphiteTarget",
     "IFormatter",
     "InvalidDistributionTarget",
     "InvalidUrlException",
@@ -45,9 +50,12 @@ __all__ = [
     "LoggingMixin",
     "PluginDirectory",
     "Route",
+    "SocketTarget",
     "TargetOptions",
     "TargetStats",
+    "TcpTarget",
     "TemplateFormatter",
     "ThreadedDistributionTarget",
+    "UdpTarget",
     "read_configuration",
 ]

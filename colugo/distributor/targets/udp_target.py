@@ -1,0 +1,91 @@
+"""The target of UDP servers."""
+
+import errno
+import logging
+import socket
+import time
+from typing import Any, Self
+
+from colugo.distributor.targets.payload import as_bytes
+from colugo.distributor.targets.socket_target import SocketTarget
+from colugo.distributor.threaded_target import pool_of
+from colugo.protocol.throttle import Throttle
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class UdpTarget(SocketTarget):
+    """Sends each message as one UDP datagram.
+
+    UDP does not tell if a datagram arrives. If nobody listens, the peer's host may say so when the next one
+    is sent; that is logged and counted in `refused`.
+
+    Args:
+        host: a name or an address, IPv4 or IPv6; of a name that has both, IPv4 is used.
+        port: the peer's port.
+        poolsize: threads that send.
+        terminator: what follows each message; a target of a configuration file or of the command line has a
+            line break by default.
+    """
+
+    refused: int = 0
+    """Datagrams that the peer's host has refused (ICMP, port unreachable)."""
+    _throttle: Throttle
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Make what an instance keeps."""
+        made = super().__new__(cls, *args, **options)
+        object.__setattr__(made, "_throttle", Throttle())
+        return made
+
+    def __init__(self, host: str, port: int, *, poolsize: int = 1, terminator: str = "") -> None:
+        super().__init__(host, port, poolsize=poolsize, terminator=terminator)
+
+    def send(self, data: str | bytes) -> None:
+        """Send a datagram.
+
+        Args:
+            data: text, sent in UTF-8, or bytes.
+
+        Raises:
+            ValueError: if it is too long for a datagram; IPv4 allows 65,507 bytes.
+            OSError: if it could not be sent.
+        """
+        datagram = as_bytes(data)
+        with self._lock:
+            if self._socket is None:
+                self.connect()
+            connection = self._socket
+            if connection is None:
+                raise ConnectionAbortedError(f"the socket to {self.peer} has been closed")
+            try:
+                self._send_to(connection, datagram)
+            except OSError as error:
+                if error.errno == errno.EMSGSIZE:
+                    raise ValueError(f"a message of {len(datagram)} bytes is too long for UDP") from None
+                self.disconnect()
+                raise
+
+    def _send_to(self, connection: socket.socket, datagram: bytes) -> None:
+        try:
+            connection.send(datagram)
+        except ConnectionRefusedError as error:  # of an earlier datagram; this one was not sent (udp(7))
+            self.refused += 1
+            if (note := self._throttle.note("", time.monotonic())) is not None:
+                name = pool_of(self).name
+                _LOGGER.warning("target %s: %s has refused a datagram: %s%s", name, self.peer, error, note)
+            connection.send(datagram)
+
+    def _connected(self) -> socket.socket:
+        """Return a new socket for datagrams to the peer."""
+        _ = self.peer
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)
+        # Nothing tells if the server listens on the other one, too; TVTrader agents knows IPv4 only.
+        family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+        made = socket.socket(family, kind, protocol)
+        try:
+            made.connect(address)
+        except OSError:
+            made.close()
+            raise
+        return made
