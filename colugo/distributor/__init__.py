@@ -15,6 +15,17 @@ from colugo.distributor.formatters.template import TemplateFormatter
 from colugo.distributor.logging_mixin import LoggingMixin
 from colugo.distributor.plugins.plugin_directory import PluginDirectory
 from colugo.distributor.routing import Route
+from colugo.distributor.sources.file_source import FileSource
+from colugo.distributor.sources.generator_source import GeneratorSource
+from colugo.distributor.sources.loop_source import LoopSource
+from colugo.distributor.sources.stdin_source import StdinSource
+from colugo.distributor.sources.stream_source import StreamSource
+from colugo.distributor.sources.tcp_source import TcpSource
+from colugo.distributor.sources.timer_source import TimerSource
+from colugo.distributor.sources.topic_source import TopicSource
+from colugo.distributor.sources.udp_source import UdpSource
+from colugo.distributor.sources.webhook_source import WebhookSource
+from colugo.distributor.sources.websocket_source import WebSocketSource
 from colugo.distributor.target_options import TargetOptions, TargetStats
 from colugo.distributor.targets.graphite_target import GraphiteTarget
 from colugo.distributor.targets.socket_target import SocketTarget
@@ -40,7 +51,9 @@ __all__ = [
     "DefaultFormatter",
     "Distributor",
     "DistributorException",
+    "FileSource",
     "Formatter",
+    "GeneratorSource",
     "GraphiteFormatter",
     "GraphiteTarget",
     "IFormatter",
@@ -48,14 +61,23 @@ __all__ = [
     "InvalidUrlException",
     "JsonLinesFormatter",
     "LoggingMixin",
+    "LoopSource",
     "PluginDirectory",
     "Route",
     "SocketTarget",
+    "StdinSource",
+    "StreamSource",
     "TargetOptions",
     "TargetStats",
+    "TcpSource",
     "TcpTarget",
     "TemplateFormatter",
     "ThreadedDistributionTarget",
+    "TimerSource",
+    "TopicSource",
+    "UdpSource",
     "UdpTarget",
+    "WebSocketSource",
+    "WebhookSource",
     "read_configuration",
 ]
