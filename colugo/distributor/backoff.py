@@ -9,7 +9,7 @@ def backoff_s(tries: int, first_ms: int, most_ms: int) -> float:
     """Return a pause with full jitter, so that clients of one server do not all return at once.
 
     Args:
-        tries: how many tries have failed, from 1 on.
+        tries: the number of tries that have failed, at least 1.
         first_ms: milliseconds, the longest first pause; the limit doubles with each try.
         most_ms: milliseconds, the longest pause of all.
 

@@ -1,7 +1,7 @@
 """The interfaces of sources and targets."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, ClassVar
 
 OnMessage = Callable[[Any], Awaitable[None]]
@@ -25,6 +25,25 @@ class Queued(Awaitable[None]):
 
 QUEUED = Queued()
 """The one object of its class: a message costs none of its own."""
+
+
+class Room(Awaitable[None]):
+    """The result of a call that has filled a queue: awaiting it waits for room.
+
+    It may be thrown away without a warning, which a coroutine may not.
+
+    Args:
+        wait: the coroutine function that waits.
+    """
+
+    __slots__ = ("_wait",)
+
+    def __init__(self, wait: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._wait = wait
+
+    def __await__(self) -> Generator[Any, None, None]:
+        """Wait for room."""
+        return self._wait().__await__()
 
 
 class AbstractDistributorEndpoint(ABC):

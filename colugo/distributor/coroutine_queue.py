@@ -5,14 +5,16 @@ import inspect
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import Any
 
-from colugo.distributor.base import QUEUED, AbstractDistributionTarget
+from colugo.distributor.base import QUEUED, AbstractDistributionTarget, Room
 from colugo.distributor.drop_log import DropLog
 from colugo.distributor.receipt import CURRENT_RECEIPT, Receipt
 from colugo.distributor.target_options import TargetOptions, TargetStats
+from colugo.distributor.threaded_target import ThreadedDistributionTarget, pool_of
 from colugo.protocol.throttle import Throttle
 
 _LOGGER = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ class CoroutineQueue:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._throttle = Throttle()
+        self._timeout_s = None if options.timeout_ms is None else options.timeout_ms / 1000
+        self._waits_for_pool = options.full == "wait"
 
     @property
     def full(self) -> bool:
@@ -50,7 +54,7 @@ class CoroutineQueue:
 
     @property
     def stats(self) -> TargetStats:
-        """What has become of the messages so far."""
+        """The counters so far."""
         return TargetStats(
             received=self._received,
             completed=self._completed,
@@ -83,7 +87,9 @@ class CoroutineQueue:
                 return QUEUED
         self._pending.append((message, receipt))
         self._changed.set()
-        return QUEUED if not self.full else _Room(self)
+        if self._options.full == "wait" and self.full:
+            return Room(partial(self.wait_until, empty=False))
+        return QUEUED
 
     async def wait_until(self, *, empty: bool) -> None:
         """Wait until nothing is queued or being handled, or until there is room."""
@@ -111,7 +117,6 @@ class CoroutineQueue:
         self._pending.clear()
 
     async def _run(self) -> None:
-        timeout_s = None if self._options.timeout_ms is None else self._options.timeout_ms / 1000
         turn = 0
         while True:
             while not self._pending:
@@ -120,52 +125,47 @@ class CoroutineQueue:
             message, receipt = self._pending.popleft()
             self._drops.check(len(self._pending))
             self._busy = True
-            await self._handle(message, receipt, timeout_s)
-            self._busy = False
-            self._changed.set()
+            try:
+                await self._handle(message, receipt)
+            finally:
+                self._busy = False
+                self._changed.set()
+            if self._waits_for_pool and isinstance(self._target, ThreadedDistributionTarget):
+                await pool_of(self._target).room()  # `super().on_message()` may not have been awaited
             turn += 1
             if turn % _A_TURN == 0:
                 await asyncio.sleep(0)
 
-    async def _handle(self, message: Any, receipt: Receipt | None, timeout_s: float | None) -> None:
+    async def _handle(self, message: Any, receipt: Receipt | None) -> None:
+        """Call `on_message`, and settle the receipt unless a pool will."""
         CURRENT_RECEIPT.set(receipt)
-        error: BaseException | None = None
         try:
             waits = self._target.on_message(message)
             if inspect.isawaitable(waits):
-                async with asyncio.timeout(timeout_s):
+                async with asyncio.timeout(self._timeout_s):
                     await waits
-        except TimeoutError as raised:
-            self._timed_out += 1
-            error = raised
-        except asyncio.CancelledError as raised:
-            self._cancelled += 1
-            if receipt is not None:
-                receipt.settle(raised)
+        except asyncio.CancelledError as error:
+            self._end(error, receipt)
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
-            error = raised
-        except Exception as raised:  # noqa: BLE001 - counted and logged
-            self._failed += 1
-            error = raised
+        except Exception as error:  # noqa: BLE001 - counted and logged
+            self._end(error, receipt)
         else:
             self._completed += 1
-        if (
-            error is not None
-            and (note := self._throttle.note(type(error).__name__, time.monotonic())) is not None
-        ):
-            _LOGGER.warning(
-                "target %s: on_message raised %s: %s%s", self._name, type(error).__name__, error, note
-            )
+            if receipt is not None and not receipt.taken:
+                receipt.settle(None)
+
+    def _end(self, error: BaseException, receipt: Receipt | None) -> None:
+        """Count and log a message that ended with an error."""
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if isinstance(error, TimeoutError):
+            self._timed_out += 1
+        elif cancelled:
+            self._cancelled += 1
+        else:
+            self._failed += 1
+        name = type(error).__name__
+        if not cancelled and (note := self._throttle.note(name, time.monotonic())) is not None:
+            _LOGGER.warning("target %s: on_message raised %s: %s%s", self._name, name, error, note)
         if receipt is not None and not receipt.taken:
             receipt.settle(error)
-
-
-class _Room(Awaitable[None]):
-    __slots__ = ("_queue",)
-
-    def __init__(self, queue: CoroutineQueue) -> None:
-        self._queue = queue
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return self._queue.wait_until(empty=False).__await__()

@@ -88,7 +88,7 @@ class Distributor(LoggingMixin):
 
     @property
     def stats(self) -> dict[str, TargetStats]:
-        """What has become of the messages of each target."""
+        """The counters of each target."""
         return {lane.name: lane.stats for lane in self._lanes}
 
     def add_source(self, src: AbstractDistributionSource, *, name: str | None = None) -> str:

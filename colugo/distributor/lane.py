@@ -6,7 +6,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from concurrent.futures import CancelledError
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,11 +19,15 @@ from colugo.distributor.drop_log import DropLog
 from colugo.distributor.receipt import CURRENT_RECEIPT, Receipt
 from colugo.distributor.target_options import TargetOptions, TargetStats
 from colugo.distributor.threaded_target import ThreadedDistributionTarget, configure, pool_of
+from colugo.distributor.worker_state import Item
+from colugo.errors import ClosedError
 from colugo.protocol.throttle import Throttle
 
 _LOGGER = logging.getLogger(__name__)
 _GRACE_S = 0.3
 """The time for `close` and `on_cancel`, after the deadline for messages."""
+_OPEN_S = 10.0
+"""The time for `open`, after which the target is used all the same: it must not hold up the others."""
 
 
 class Lane:
@@ -36,8 +42,10 @@ class Lane:
     def __init__(self, name: str, target: AbstractDistributionTarget, options: TargetOptions) -> None:
         self.name = name
         self.options = options
-        self._held: deque[Any] | None = None
+        self._held: deque[Item] | None = None
+        self._carried = 0
         self._held_drops = DropLog(f"target {name}", options.queue)
+        self._exchanged = asyncio.Event()
         self._throttle = Throttle()
         self._past = TargetStats()
         self._refused = 0
@@ -54,37 +62,19 @@ class Lane:
 
     @property
     def stats(self) -> TargetStats:
-        """What has become of the messages so far, also at targets that were exchanged."""
-        held, dropped = len(self._held or ()), self._held_drops.dropped
-        parts = [
-            TargetStats(
-                received=held + dropped + self._refused, queued=held, dropped=dropped, failed=self._refused
-            ),
-            self._past,
-        ]
-        if isinstance(self.target, ThreadedDistributionTarget):
-            parts.append(pool_of(self.target).stats)
-        if self._queue is not None:
-            stats = self._queue.stats
-            if isinstance(
-                self.target, ThreadedDistributionTarget
-            ):  # what it has completed is counted by the threads
-                stats = TargetStats(
-                    received=stats.queued
-                    + stats.in_progress
-                    + stats.dropped
-                    + stats.failed
-                    + stats.timed_out,
-                    queued=stats.queued,
-                    in_progress=stats.in_progress,
-                    dropped=stats.dropped,
-                    failed=stats.failed,
-                    timed_out=stats.timed_out,
-                    cancelled=stats.cancelled,
-                )
-            parts.append(stats)
-        names = TargetStats.__struct_fields__
-        return TargetStats(**{name: sum(getattr(part, name) for part in parts) for name in names})
+        """The counters so far, also those of targets that were exchanged."""
+        held, dropped, refused = self._carried, self._held_drops.dropped, self._refused
+        held += len(self._held or ())
+        own = TargetStats(received=held + dropped + refused, queued=held, dropped=dropped, failed=refused)
+        return _sum(own, self._past, self._stats_of_target())
+
+    def _stats_of_target(self) -> TargetStats:
+        queue = TargetStats() if self._queue is None else self._queue.stats
+        if not isinstance(self.target, ThreadedDistributionTarget):
+            return queue
+        # Messages that the queue has completed went to the pool, which counts them.
+        queue = msgspec.structs.replace(queue, received=queue.received - queue.completed, completed=0)
+        return _sum(queue, pool_of(self.target).stats)
 
     def deliver(self, message: Any, receipt: Receipt | None = None) -> Awaitable[Any] | None:
         """Hand a message to the target, on the loop; nothing is raised.
@@ -93,8 +83,7 @@ class Lane:
             Something to await before the next message; None if there is no need.
         """
         if self._held is not None:
-            self._hold(message)
-            return None
+            return self._hold(self._held, (message, receipt))
         if self._queue is not None:
             waits = self._queue.put(message, receipt)
             return None if waits is QUEUED else waits
@@ -102,10 +91,7 @@ class Lane:
         try:
             waits = self.target.on_message(message)  # type: ignore[assignment]
         except Exception as error:  # noqa: BLE001 - counted and logged
-            self._refused += 1
-            if receipt is not None:
-                receipt.settle(error)
-            self._report("on_message", error)
+            self._refuse(error, receipt)
             return None
         finally:
             if token is not None:
@@ -126,22 +112,18 @@ class Lane:
 
     async def open(self) -> None:
         """Open the target; an error is logged, and the target is used all the same."""
-        await self._call("open", self.target.open)
+        await self._call("open", self.target.open, deadline=time.monotonic() + _OPEN_S)
 
     async def close(self, deadline: float) -> TargetStats:
         """Wait for what is queued until a deadline of `time.monotonic`, cancel the rest, close the target."""
-        queue, target = self._queue, self.target
-        if queue is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                    await queue.wait_until(empty=True)
-            queue.cancel()
-        if isinstance(target, ThreadedDistributionTarget):
-            left = max(0.0, deadline - time.monotonic())
-            await self._call("close", pool_of(target).close, left, deadline=deadline + _GRACE_S)
+        unsent = await self._close_queue(deadline)
+        if isinstance(self.target, ThreadedDistributionTarget):
+            close = partial(pool_of(self.target).close, also=unsent)
+            await self._call(
+                "close", close, max(0.0, deadline - time.monotonic()), deadline=deadline + _GRACE_S
+            )
         stats = self.stats
-        code, reason = AbstractDistributionSource.DISCONNECT_SHUTDOWN, "the distributor closes the target"
-        await self._call("close", target.close, code, reason, deadline=deadline + _GRACE_S)
+        await self._close_target(deadline)
         return stats
 
     async def exchange(self, target: AbstractDistributionTarget, drain_s: float) -> None:
@@ -151,70 +133,102 @@ class Lane:
             target: the new one. It is opened after the old one is closed, so that it may bind the same port.
             drain_s: seconds that the old one has for the messages that it is sending.
         """
-        self._held = deque()
-        queued = self._queue.take_pending() if self._queue is not None else []
-        items = (
-            pool_of(self.target).take_pending() if isinstance(self.target, ThreadedDistributionTarget) else []
-        )
+        held = self._held = deque()
+        self._exchanged.clear()
+        formatted: list[Item] = []
+        unformatted: list[Item] = [] if self._queue is None else self._queue.take_pending()
+        self._carried = len(unformatted)
         try:
-            past = await self.close(time.monotonic() + drain_s)
-            held_now = len(self._held)
-            self._past = msgspec.structs.replace(
-                past,
-                received=past.received - held_now - self._held_drops.dropped - self._refused,
-                dropped=past.dropped - self._held_drops.dropped,
-                failed=past.failed - self._refused,
-                queued=0,
-                in_progress=0,
-            )
+            deadline = time.monotonic() + drain_s
+            await self._close_queue(deadline)
+            if isinstance(self.target, ThreadedDistributionTarget):
+                left = max(0.0, deadline - time.monotonic())
+                hand_over = pool_of(self.target).hand_over
+                formatted = await on_thread(f"target {self.name} close", hand_over, left)
+                self._carried += len(formatted)
+            await self._close_target(deadline)
+            past = self._stats_of_target()
+            left_behind = past.timed_out + past.in_progress
+            past = msgspec.structs.replace(past, timed_out=left_behind, in_progress=0)
+            self._past = _sum(self._past, past)
             self._set(target)
             await self.open()
         finally:
-            held, self._held = self._held, None
+            self._held, self._carried = None, 0
             self._held_drops.end()
-            for message, receipt in items:
-                if isinstance(target, ThreadedDistributionTarget):
-                    pool_of(target).submit(message, receipt)  # formatted already
-                else:
-                    self.deliver(message, receipt)
-            for message, receipt in queued:
+            for message, receipt in formatted:
+                self._deliver_formatted(message, receipt)
+            for message, receipt in (*unformatted, *held):
                 self.deliver(message, receipt)
-            for message in held:
-                self.deliver(message)
+            self._exchanged.set()
 
-    def _hold(self, message: Any) -> None:
-        held = self._held
-        if held is None:
+    def _hold(self, held: deque[Item], item: Item) -> Awaitable[Any] | None:
+        """Keep a message for the next target."""
+        if len(held) < self.options.queue or self.options.full == "wait":
+            held.append(item)
+            return None if len(held) < self.options.queue else self._exchanged.wait()
+        self._held_drops.drop()
+        if self.options.full == "drop-oldest":
+            held.append(item)
+            item = held.popleft()
+        if item[1] is not None:
+            item[1].settle(CancelledError())
+        return None
+
+    def _deliver_formatted(self, message: Any, receipt: Receipt | None) -> None:
+        """Hand over a message that the target before this one had formatted."""
+        if not isinstance(self.target, ThreadedDistributionTarget):
+            self.deliver(message, receipt)
             return
-        if len(held) >= self.options.queue:
-            self._held_drops.drop()
-            if self.options.full == "drop-newest":
-                return
-            held.popleft()
-        held.append(message)
+        try:
+            pool_of(self.target).submit(message, receipt)
+        except ClosedError as error:  # the exchange was cancelled
+            self._refuse(error, receipt)
 
-    async def _call(
-        self, what: str, function: Callable[..., object], *args: Any, deadline: float | None = None
-    ) -> None:
+    async def _close_queue(self, deadline: float) -> list[Item]:
+        """Close the queue of coroutines; return messages that a pool has to cancel."""
+        if self._queue is None:
+            return []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                await self._queue.wait_until(empty=True)
+        threaded = isinstance(self.target, ThreadedDistributionTarget)
+        unsent = self._queue.take_pending() if threaded else []
+        self._queue.cancel()
+        return unsent
+
+    async def _close_target(self, deadline: float) -> None:
+        code, reason = AbstractDistributionSource.DISCONNECT_SHUTDOWN, "the distributor closes the target"
+        await self._call("close", self.target.close, code, reason, deadline=deadline + _GRACE_S)
+
+    async def _call(self, what: str, function: Callable[..., object], *args: Any, deadline: float) -> None:
         """Open or close the target: on a thread if it is a threaded one, which may block."""
+        limit = asyncio.timeout(max(0.1, deadline - time.monotonic()))
         try:
             if isinstance(self.target, ThreadedDistributionTarget):
-                left = None if deadline is None else max(0.1, deadline - time.monotonic())
-                async with asyncio.timeout(left):
+                async with limit:
                     await on_thread(f"target {self.name} {what}", function, *args)
             else:
                 function(*args)
-        except TimeoutError:
-            _LOGGER.warning("target %s: %s() takes too long and is left behind", self.name, what)
         except Exception:
-            _LOGGER.exception("target %s: %s() raised", self.name, what)
+            if limit.expired():
+                _LOGGER.warning("target %s: %s() takes too long and is left behind", self.name, what)
+            else:
+                _LOGGER.exception("target %s: %s() raised", self.name, what)
 
-    def _report(self, what: str, error: Exception) -> None:
-        note = self._throttle.note((what, type(error)), time.monotonic())
-        if note is not None:
-            _LOGGER.warning(
-                "target %s: %s raised %s: %s%s", self.name, what, type(error).__name__, error, note
-            )
+    def _refuse(self, error: Exception, receipt: Receipt | None) -> None:
+        """Count and log a message that the target did not take."""
+        self._refused += 1
+        if receipt is not None:
+            receipt.settle(error)
+        name = type(error).__name__
+        if (note := self._throttle.note(name, time.monotonic())) is not None:
+            _LOGGER.warning("target %s: on_message raised %s: %s%s", self.name, name, error, note)
+
+
+def _sum(*parts: TargetStats) -> TargetStats:
+    names = TargetStats.__struct_fields__
+    return TargetStats(**{name: sum(getattr(part, name) for part in parts) for name in names})
 
 
 async def on_thread(name: str, function: Callable[..., Any], *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The outcome of one message, for whoever waits for it."""
+"""The outcome of one message, to wait for."""
 
 import asyncio
 from concurrent.futures import CancelledError

@@ -60,7 +60,7 @@ class TargetOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fi
 
 
 class TargetStats(msgspec.Struct, kw_only=True, frozen=True):
-    """What has become of the messages of one target.
+    """The counters of one target, in messages.
 
     Attributes:
         received: messages that it was given.

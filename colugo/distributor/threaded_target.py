@@ -87,15 +87,17 @@ class ThreadedDistributionTarget(AbstractDistributionTarget):
         """
         pool = self._pool or pool_of(self)
         receipt = CURRENT_RECEIPT.get()
+        queued: Awaitable[Any] = QUEUED
+        try:
+            if self._formatter is not None:
+                message = self._formatter.format(message)
+        except Exception as error:  # noqa: BLE001 - handed to on_error
+            pool.fail(error, receipt)
+        else:
+            queued = pool.submit(message, receipt)
         if receipt is not None:
             receipt.taken = True
-        if self._formatter is not None:
-            try:
-                message = self._formatter.format(message)
-            except Exception as error:  # noqa: BLE001 - handed to on_error
-                pool.fail(error, receipt)
-                return QUEUED
-        return pool.submit(message, receipt)
+        return queued
 
     def on_complete(self, result: Any) -> Any:
         """React to a message that has been sent.
@@ -128,7 +130,7 @@ class ThreadedDistributionTarget(AbstractDistributionTarget):
 
 def configure(target: ThreadedDistributionTarget, name: str, options: TargetOptions) -> None:
     """Give a target its name and options, and a new pool, before its first message."""
-    object.__setattr__(target, "_pool", None)
+    vars(target).pop("_pool", None)
     object.__setattr__(target, "_pool_name", name)
     object.__setattr__(target, "_pool_options", options)
 
@@ -152,5 +154,5 @@ def pool_of(target: ThreadedDistributionTarget) -> WorkerPool:
             retry_on=target.retry_on,
             initializer=target._pool_initializer,  # noqa: SLF001
         )
-        object.__setattr__(target, "_pool", pool)
+        pool = vars(target).setdefault("_pool", pool)  # two threads may be the first
     return pool

@@ -1,0 +1,100 @@
+"""Sending one message after another on a thread: timeouts, retries, and the outcome of each."""
+
+import threading
+import time
+from typing import Any
+
+from colugo.distributor.backoff import backoff_s
+from colugo.distributor.outcomes import Outcomes, PoolTarget, is_cancellation
+from colugo.distributor.target_options import UNLIMITED, TargetOptions
+from colugo.distributor.worker_state import Item, WorkerState
+
+
+class Sender:
+    """Calls `process` for a message until it has an outcome.
+
+    Args:
+        target: its `process` is called.
+        outcomes: of the target.
+        options: of the target, without None in them.
+        retry_on: the exceptions after which a message is tried again.
+        lock: guards the `item` of each worker, and `returned`.
+    """
+
+    def __init__(
+        self,
+        target: PoolTarget,
+        outcomes: Outcomes,
+        options: TargetOptions,
+        retry_on: tuple[type[BaseException], ...],
+        lock: threading.RLock,
+    ) -> None:
+        self._target = target
+        self._outcomes = outcomes
+        self._options = options
+        self._retries = options.retries or 0
+        self._watched = bool(options.timeout_ms)
+        self._retry_on = retry_on
+        self._lock = lock
+        self.stopping = threading.Event()
+        """Set to end the pauses before a retry: each message is tried once more, at once."""
+        self.returned: list[Item] | None = None
+        """If set, takes the messages that wait for their next try, instead."""
+
+    def send(self, worker: WorkerState, item: Item) -> None:
+        """Send one message, with retries, and report its outcome.
+
+        Args:
+            worker: the state of this thread.
+            item: the message.
+        """
+        message, receipt = item
+        tries = 0
+        while True:
+            last = self.stopping.is_set()
+            if self._watched:
+                worker.since = time.monotonic()
+                worker.item = item
+            error: BaseException | None = None
+            result: Any = None
+            try:
+                result = self._target.process(message)
+            except BaseException as raised:  # noqa: BLE001 - handed to on_error
+                error = raised
+            if self._watched and not self._claim(worker, item):
+                worker.late += 1
+                return
+            if error is None:
+                worker.completed += 1
+                self._outcomes.completed(result, receipt)
+                return
+            if last or not self._may_retry(tries, error):
+                break
+            tries += 1
+            worker.retried += 1
+            self._outcomes.log("a try failed, and another one follows", error)
+            self.stopping.wait(backoff_s(tries, self._options.retry_ms, self._options.max_retry_ms))
+            if self.returned is not None and self._give_back(item):
+                return
+        worker.count(error)
+        self._outcomes.ended(error, receipt)
+
+    def _may_retry(self, tries: int, error: BaseException) -> bool:
+        if not isinstance(error, self._retry_on) or is_cancellation(error):
+            return False
+        return self._retries == UNLIMITED or tries < self._retries
+
+    def _claim(self, worker: WorkerState, item: Item) -> bool:
+        """Take the message back from the one that watches for timeouts; False if it has timed out."""
+        with self._lock:
+            mine = worker.item is item
+            worker.item = None
+            return mine
+
+    def _give_back(self, item: Item) -> bool:
+        """Put the message into `returned`; False if that is too late."""
+        with self._lock:
+            if self.returned is None:
+                return False
+            self.returned.append(item)
+            return True

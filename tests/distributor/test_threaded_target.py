@@ -1,0 +1,270 @@
+"""Subclasses of the threaded target as users write them, and the way of messages to them."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from colugo.distributor import (
+    AbstractDistributionTarget,
+    Distributor,
+    LoggingMixin,
+    TargetOptions,
+    ThreadedDistributionTarget,
+    lane,
+    sender,
+)
+from colugo.distributor.threaded_target import pool_of
+from tests.support.essentials import run, seconds, until
+from tests.support.leftovers import nothing_left
+from tests.support.recording_target import FedSource, Gate, RecordingTarget
+
+
+@asynccontextmanager
+async def distributing(
+    *targets: AbstractDistributionTarget, **options: Any
+) -> AsyncIterator[tuple[Distributor, FedSource]]:
+    """A running distributor of a source and some targets."""
+    distributor, source = Distributor(), FedSource()
+    distributor.add_source(source)
+    for number, target in enumerate(targets):
+        distributor.add_target(target, name=f"t{number}", options=TargetOptions(**options))
+    distributor.connect()
+    running = asyncio.create_task(distributor.run())
+    try:
+        yield distributor, source
+    finally:
+        await distributor.shutdown(200)
+        await running
+
+
+@dataclass
+class Defined(ThreadedDistributionTarget):
+    """As attrs' @define makes it: no base __init__, equality without a hash."""
+
+    printed: list[str] = field(default_factory=list)
+
+    async def on_message(self, message: Any) -> None:
+        super().on_message(message)
+
+    def process(self, message: Any) -> str:
+        self.printed.append(f"processed: {message}")
+        return f"{message}!"
+
+    def on_complete(self, result: Any) -> None:
+        self.printed.append(f"completed: {result}")
+
+    def open(self) -> None:
+        self.printed.append("opened")
+
+    def close(self, code: int = -1, reason: str = "") -> None:
+        self.printed.append("closed")
+
+
+def test_the_documented_target_without_base_init_and_await_works() -> None:
+    async def main() -> list[str]:
+        target = Defined()
+        assert target == Defined()
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(target)
+        async with distributing(target) as (distributor, source):
+            source.put("a")
+            await until(lambda: distributor.stats["t0"].completed == 1)
+            assert distributor.stats["t0"].received == 1
+        return target.printed
+
+    with nothing_left():
+        assert run(main()) == ["opened", "processed: a", "completed: a!", "closed"]
+
+
+class Console(ThreadedDistributionTarget, LoggingMixin):
+    """As in the original's folder of targets."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        LoggingMixin.__init__(self)
+        super().__init__()
+
+    async def on_message(self, message: Any) -> Any:
+        self.logger.debug("starting thread")
+        return await super().on_message(message)
+
+    def process(self, message: Any) -> None:
+        self.lines.append(message)
+
+
+def test_a_coroutine_may_return_what_awaiting_the_base_method_gives() -> None:
+    async def main() -> None:
+        target = Console()
+        assert await target.on_message("direct") is None
+        target._pool = None
+        async with distributing(target) as (distributor, source):
+            for number in range(100):
+                source.put(str(number))
+            await until(lambda: distributor.stats["t0"].completed == 100)
+        assert sorted(target.lines) == sorted(["direct", *map(str, range(100))])
+
+    run(main())
+
+
+def test_messages_may_be_sent_to_a_target_of_its_own_and_close_waits_for_them() -> None:
+    async def main() -> None:
+        target = Console()
+        for number in range(1000):
+            await target.on_message(str(number))
+        target.close()
+        assert len(target.lines) == 1000
+
+    run(main())
+
+
+@pytest.mark.parametrize(("poolsize", "workers", "threads"), [(10, None, 10), (3, None, 3), (3, 2, 2)])
+def test_the_number_of_threads_is_poolsize_unless_options_say_otherwise(
+    poolsize: int, workers: int | None, threads: int
+) -> None:
+    gate = Gate()
+
+    class Target(ThreadedDistributionTarget):
+        def process(self, message: Any) -> None:
+            gate(message)
+
+    async def main() -> None:
+        async with distributing(Target(poolsize), workers=workers) as (distributor, source):
+            for number in range(20):
+                source.put(number)
+            await until(lambda: len(gate.entered) == threads)
+            await until(lambda: distributor.stats["t0"].queued == 20 - threads)
+            gate.open()
+
+    run(main())
+
+
+def test_a_slow_coroutine_with_a_full_queue_holds_up_no_other_target() -> None:
+    class Slow(AbstractDistributionTarget):
+        def __init__(self) -> None:
+            self.free = asyncio.Event()
+
+        def open(self) -> None:
+            """Do nothing."""
+
+        def close(self, code: int = -1, reason: str = "") -> None:
+            """Do nothing."""
+
+        async def on_message(self, message: Any) -> None:
+            await self.free.wait()
+
+        def process(self, message: Any) -> None:
+            """Do nothing."""
+
+    async def main() -> None:
+        slow, fast = Slow(), RecordingTarget()
+        async with distributing(slow, queue=10) as (distributor, source):
+            distributor.add_target(fast)
+            source.put(0)
+            await until(lambda: distributor.stats["t0"].in_progress)
+            for number in range(1, 100):
+                source.put(number)
+            await until(lambda: len(fast.outcomes) == 100)
+            stats = distributor.stats["t0"]
+            assert (stats.received, stats.queued, stats.in_progress, stats.dropped) == (100, 10, 1, 89)
+            slow.free.set()
+
+    run(main())
+
+
+def test_what_a_coroutine_has_not_taken_when_the_target_closes_is_cancelled() -> None:
+    class Slow(RecordingTarget):
+        async def on_message(self, message: Any) -> Any:
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        target = Slow()
+        async with distributing(target) as (distributor, source):
+            for number in range(4):
+                source.put(number)
+            await until(lambda: distributor.stats["t0"].queued == 3)
+        stats = distributor.stats["t0"]
+        assert target.outcomes == [("cancel", None)] * 3
+        assert (stats.received, stats.cancelled, stats.queued, stats.in_progress) == (4, 4, 0, 0)
+
+    run(main())
+
+
+def test_with_wait_a_coroutine_that_does_not_await_the_base_method_fills_no_queue_beyond_its_limit() -> None:
+    gate = Gate()
+
+    async def main() -> None:
+        target = Defined()
+        target.process = gate  # type: ignore[method-assign]
+        async with distributing(target, queue=5, full="wait", workers=1) as (distributor, source):
+            for number in range(50):
+                source.put(number)
+            await until(lambda: distributor.stats["t0"].received >= 11)
+            assert pool_of(target).stats.queued <= 5
+            gate.open()
+            await until(lambda: distributor.stats["t0"].completed == 50)
+
+    run(main())
+
+
+def test_what_waits_goes_to_the_target_that_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "backoff_s", lambda *_: 60.0)
+    closing = threading.Event()
+
+    class Old(RecordingTarget):
+        def close(self, code: int = -1, reason: str = "") -> None:
+            closing.wait(seconds(5))
+            super().close(code, reason)
+
+    def fails(message: int) -> None:
+        raise OSError("unreachable")
+
+    async def main() -> None:
+        old, new = Old(fails), RecordingTarget()
+        async with distributing(old, retries=-1, workers=1) as (distributor, source):
+            for number in range(3):
+                source.put(number)
+            await until(lambda: distributor.stats["t0"].retried == 1 and distributor.stats["t0"].queued == 2)
+            exchange = asyncio.create_task(distributor.exchange_target("t0", new))
+            await until(lambda: distributor._lanes[0]._held is not None)
+            source.put(3)
+            await until(lambda: distributor.stats["t0"].received == 4)
+            reliable = asyncio.create_task(distributor._lanes[0].deliver_and_wait(4))
+            await asyncio.sleep(0)
+            closing.set()
+            await exchange
+            await reliable
+            assert new.wait_for(5) == [("complete", number) for number in range(5)]
+            stats = distributor.stats["t0"]
+            assert (stats.received, stats.completed, stats.retried, stats.failed) == (5, 5, 1, 0)
+            assert not old.outcomes
+
+    run(main())
+
+
+def test_an_open_that_hangs_does_not_hold_up_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lane, "_OPEN_S", 0.1)
+    caplog.set_level(logging.WARNING)
+    end = threading.Event()
+
+    class Hangs(RecordingTarget):
+        def open(self) -> None:
+            end.wait(seconds(10))
+
+    async def main() -> None:
+        distributor, source = Distributor(), FedSource()
+        distributor.add_source(source)
+        distributor.add_target(Hangs(), name="hangs")
+        await distributor.start()
+        await distributor.shutdown(100)
+        end.set()
+
+    run(main())
+    assert "target hangs: open() takes too long and is left behind" in caplog.text
