@@ -12,11 +12,30 @@ from colugo.distributor.formatters.json_lines import JsonLinesFormatter
 from colugo.distributor.formatters.template import TemplateFormatter
 from colugo.distributor.plugins.factory import Factory, Kind
 from colugo.distributor.plugins.plugin_directory import PluginDirectory
+from colugo.distributor.sources.file_source import FileSource
+from colugo.distributor.sources.stdin_source import StdinSource
+from colugo.distributor.sources.stream_source import StreamSource
+from colugo.distributor.sources.tcp_source import TcpSource
+from colugo.distributor.sources.timer_source import TimerSource
+from colugo.distributor.sources.topic_source import TopicSource
+from colugo.distributor.sources.udp_source import UdpSource
+from colugo.distributor.sources.webhook_source import WebhookSource
+from colugo.distributor.sources.websocket_source import WebSocketSource
 from colugo.errors import ConfigurationError
 
 _LOGGER = logging.getLogger(__name__)
 _BUILT_IN: Mapping[Kind, Mapping[str, Callable[..., Any]]] = {
-    "source": {},
+    "source": {
+        "file": FileSource,
+        "stdin": StdinSource,
+        "stream": StreamSource,
+        "tcp": TcpSource,
+        "timer": TimerSource,
+        "topic": TopicSource,
+        "udp": UdpSource,
+        "webhook": WebhookSource,
+        "websocket": WebSocketSource,
+    },
     "target": {},
     "formatter": {
         "default": DefaultFormatter,

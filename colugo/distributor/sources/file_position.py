@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -12,7 +13,7 @@ _KNOWN_BYTES = 256
 """The bytes at the beginning, and before the place, that a file is recognised by."""
 
 
-class Place(msgspec.Struct, kw_only=True, frozen=True):
+class SavedPosition(msgspec.Struct, kw_only=True, frozen=True):
     """A place in a file, as it is remembered.
 
     Attributes:
@@ -24,6 +25,7 @@ class Place(msgspec.Struct, kw_only=True, frozen=True):
         tail: the same of the bytes before the offset.
         modified_ns: the time of its last change, nanoseconds since 1970. If nothing was read, the lines that
             were written after it are missing.
+        is_copy: True if the file is a copy of the one that is followed, which was truncated.
     """
 
     path: str
@@ -34,13 +36,50 @@ class Place(msgspec.Struct, kw_only=True, frozen=True):
     tail: str
     modified_ns: int
 
+    is_copy: bool = False
+
     @classmethod
-    def unread(cls, path: Path, modified_ns: int) -> Self:
-        """Return the place before the first line that was written after a time."""
-        empty = _digest(b"")
+    def unread(cls, path: Path, status: os.stat_result | None) -> Self:
+        """Return the place before all lines that are written from now on.
+
+        Args:
+            path: the path of the file that is followed.
+            status: of the file, which has no lines; None if there is no file.
+        """
         return cls(
-            path=str(path), device=0, inode=0, offset=0, head=empty, tail=empty, modified_ns=modified_ns
+            path=str(path),
+            device=status.st_dev if status is not None else 0,
+            inode=status.st_ino if status is not None else 0,
+            offset=0,
+            head=_digest(b""),
+            tail=_digest(b""),
+            modified_ns=status.st_mtime_ns if status is not None else time.time_ns(),
         )
+
+    @classmethod
+    def load(cls, state: Path) -> Self:
+        """Read a place from a file.
+
+        Raises:
+            OSError: if the file cannot be read.
+            msgspec.DecodeError: if it has something else.
+        """
+        return msgspec.json.decode(state.read_bytes(), type=cls)
+
+    def save(self, state: Path) -> None:
+        """Write the place to a file, which is replaced as a whole.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        new = state.with_name(f"{state.name}.new")
+        new.write_bytes(msgspec.json.encode(self))
+        new.replace(state)
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """The device and the inode."""
+        return self.device, self.inode
 
 
 class FilePosition:
@@ -119,10 +158,10 @@ class FilePosition:
             and os.pread(self._fd, len(self._tail), self.offset - len(self._tail)) == self._tail
         )
 
-    def place(self, path: Path) -> Place:
-        """Return the place, to remember."""
+    def place(self, path: Path, *, is_copy: bool = False) -> SavedPosition:
+        """Return the place, to remember it."""
         status = self.status
-        return Place(
+        return SavedPosition(
             path=str(path),
             device=status.st_dev,
             inode=status.st_ino,
@@ -130,9 +169,10 @@ class FilePosition:
             head=_digest(self._head),
             tail=_digest(self._tail),
             modified_ns=status.st_mtime_ns,
+            is_copy=is_copy,
         )
 
-    def fits(self, place: Place) -> bool:
+    def fits(self, place: SavedPosition) -> bool:
         """Return True if a remembered place is in this file, and move there."""
         if self.status.st_size < place.offset:
             return False

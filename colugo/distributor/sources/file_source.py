@@ -3,11 +3,12 @@
 import asyncio
 import inspect
 import time
+from os import PathLike
 from pathlib import Path
 
 import msgspec
 
-from colugo.distributor.sources.file_position import FilePosition, Place
+from colugo.distributor.sources.file_position import FilePosition, SavedPosition
 from colugo.distributor.sources.loop_source import LoopSource
 from colugo.distributor.sources.rotation import Generations
 from colugo.errors import ConfigurationError
@@ -45,7 +46,12 @@ class FileSource(LoopSource):
     """
 
     def __init__(
-        self, path: str, *, state: str | None = None, from_start: bool = False, poll_ms: int = 200
+        self,
+        path: str | PathLike[str],
+        *,
+        state: str | PathLike[str] | None = None,
+        from_start: bool = False,
+        poll_ms: int = 200,
     ) -> None:
         super().__init__()
         self._path = Path(path).absolute()
@@ -53,12 +59,12 @@ class FileSource(LoopSource):
         self._at_end = not from_start
         self._poll_s = check_count("poll_ms", poll_ms) / 1000
         self._generations = Generations(self._path)
-        self._place: Place | None = None
+        self._place: SavedPosition | None = None
         self._position: FilePosition | None = None
-        self._since_ns: int | None = None
+        self._unread: SavedPosition | None = None
         self._is_copy = False
         self._waiting: tuple[float, int] | None = None
-        self._saved: Place | None = None
+        self._saved: SavedPosition | None = None
         self._saved_s = 0.0
         self._throttle = Throttle()
 
@@ -83,7 +89,7 @@ class FileSource(LoopSource):
         self._save()
         if self._position is not None:
             self._position.close()
-        self._position, self._since_ns = None, None
+        self._position = self._unread = None
 
     async def listen(self) -> None:
         """Read lines until the task is cancelled."""
@@ -151,52 +157,56 @@ class FileSource(LoopSource):
         """Open the file at the place that is known, or else at its end or beginning."""
         place, self._place = self._place, None
         if place is not None:
-            self._since_ns = place.modified_ns
+            position = self._generations.find(place) if place.offset else None
+            if position is not None:
+                self._is_copy = place.is_copy
+                if position.status.st_ino != place.inode:
+                    self._report_copy()
+                return position
             if place.offset:
-                position = self._generations.find(place)
-                if position is not None:
-                    if position.status.st_ino != place.inode:
-                        self._report_copy()
-                    return position
                 self.logger.warning(
                     "%s: the file that was read is gone or truncated; its lines after %d bytes are lost",
                     self.label,
                     place.offset,
                 )
-        elif self._since_ns is None:
-            position = self._begin_anew()
-            if position is not None:
-                return position
-        # Of a file that nothing was read of, only its time tells if it is the one before the last truncation.
-        position = self._generations.after((0, 0), self._since_ns or 0)
-        if position is not None and not position.status.st_size:
-            position.close()
-            return None
-        return position
+            self._unread = place
+        elif self._unread is None:
+            return self._begin_anew()
+        return self._open_unread(self._unread)
 
     def _begin_anew(self) -> FilePosition | None:
         try:
             position = FilePosition.at_end(self._path) if self._at_end else FilePosition.open(self._path)
         except FileNotFoundError:
-            self._since_ns = time.time_ns()
+            self._unread = SavedPosition.unread(self._path, None)
             self.logger.info("%s does not exist yet", self.label)
             return None
         if position.status.st_size:
             return position
-        self._since_ns = position.status.st_mtime_ns
+        self._unread = SavedPosition.unread(self._path, position.status)
         position.close()
         return None
 
+    def _open_unread(self, unread: SavedPosition) -> FilePosition | None:
+        """Open the first file that was written after a time, if it has lines.
+
+        A file of which nothing was read cannot be recognised, and may have been truncated since.
+        """
+        position = self._generations.after((0, 0), unread.modified_ns)
+        if position is not None and not position.status.st_size:
+            position.close()
+            return None
+        newest = self._generations.newest
+        if position is not None and newest not in (None, position.identity) and newest == unread.identity:
+            self._report_copy()
+        return position
+
     async def _turn(self, position: FilePosition) -> None:
         """Continue with the next file, if this one has been rotated and read to its end."""
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            pass
-        else:
-            if (status.st_dev, status.st_ino) == position.identity:
-                self._waiting = None
-                return
+        newest = self._generations.newest
+        if newest == position.identity:
+            self._waiting = None
+            return
         following = self._generations.after(position.identity, position.status.st_mtime_ns)
         if following is None:
             return
@@ -205,7 +215,10 @@ class FileSource(LoopSource):
                 await self._finish(position)
                 position.close()
                 self._position, following = following, None
-                self._waiting, self._is_copy = None, False
+                self._waiting = None
+                was_copy, self._is_copy = self._is_copy, False
+                if was_copy and self._position.identity != newest:
+                    self._report_copy()
         finally:
             if following is not None:
                 following.close()
@@ -240,7 +253,7 @@ class FileSource(LoopSource):
         if self._position is not None:
             self._report_copy()
         else:
-            self._since_ns = position.status.st_mtime_ns
+            self._unread = SavedPosition.unread(self._path, position.status)
             self.logger.warning(
                 "%s: the file was truncated and has no copy; its lines after %d bytes are lost",
                 self.label,
@@ -258,11 +271,11 @@ class FileSource(LoopSource):
 
     # --- state
 
-    def _load(self) -> Place | None:
+    def _load(self) -> SavedPosition | None:
         if self._state is None:
             return None
         try:
-            place = msgspec.json.decode(self._state.read_bytes(), type=Place)
+            place = SavedPosition.load(self._state)
         except FileNotFoundError:
             return None
         except msgspec.DecodeError as error:
@@ -284,17 +297,15 @@ class FileSource(LoopSource):
     def _save(self) -> None:
         self._saved_s = time.monotonic()
         if self._position is not None:
-            place = self._position.place(self._path)
-        elif self._since_ns is not None:
-            place = Place.unread(self._path, self._since_ns)
+            place = self._position.place(self._path, is_copy=self._is_copy)
+        elif self._unread is not None:
+            place = self._unread
         else:
             return
         if self._state is None or place == self._saved:
             return
-        new = self._state.with_name(f"{self._state.name}.new")
         try:
-            new.write_bytes(msgspec.json.encode(place))
-            new.replace(self._state)
+            place.save(self._state)
         except OSError as error:
             if (note := self._throttle.note("state", self._saved_s)) is not None:
                 self.logger.error("%s: the place is not saved: %s%s", self.label, error, note)  # noqa: TRY400

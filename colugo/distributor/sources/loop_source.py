@@ -47,6 +47,9 @@ class LoopSource(AbstractDistributionSource, LoggingMixin, NodeMixin):
     _on_message: OnMessage | None = None
     _life: "_Life | None" = None
 
+    def __init__(self) -> None:
+        super().__init__()
+
     @property
     def label(self) -> str:
         """The name in logs and of the task."""

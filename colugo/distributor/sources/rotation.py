@@ -6,7 +6,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from colugo.distributor.sources.file_position import FilePosition, Place
+from colugo.distributor.sources.file_position import FilePosition, SavedPosition
+
+_LOOKS = 10
 
 
 class Generations:
@@ -23,6 +25,12 @@ class Generations:
         self._path = path
         self._name = re.compile(re.escape(path.name) + r"[.-]\d[\d.T:_-]*")
 
+    @property
+    def newest(self) -> tuple[int, int] | None:
+        """The device and inode of the file that has the name now; None if there is none."""
+        status = self._status()
+        return None if status is None else (status.st_dev, status.st_ino)
+
     def after(self, identity: tuple[int, int], modified_ns: int) -> FilePosition | None:
         """Open the generation that follows one, at its beginning.
 
@@ -31,11 +39,9 @@ class Generations:
             modified_ns: the last change of the one, which counts if it is not there any more.
 
         Returns:
-            The file; None if it is not there yet, or if the files are just being renamed.
+            The file; None if it is not there yet, or has just been renamed.
         """
         files = self._list()
-        if files != self._list():
-            return None
         identities = [one for one, _, _ in files]
         if identity in identities:
             following = files[identities.index(identity) + 1 :]
@@ -50,9 +56,9 @@ class Generations:
             return None
         return position
 
-    def find(self, place: Place) -> FilePosition | None:
+    def find(self, place: SavedPosition) -> FilePosition | None:
         """Open the file that a remembered place is in: the same one, whatever its name, or else a copy."""
-        files = list(self._scan())
+        files = self._scan()
         same = (path for status, path in files if status.st_ino == place.inode)  # st_dev may change at a boot
         named = sorted(
             (-status.st_mtime_ns, path) for status, path in files if path.name.startswith(self._path.name)
@@ -73,14 +79,32 @@ class Generations:
             if self._name.fullmatch(path.name)
         )
         files = [(identity, modified_ns, path) for modified_ns, _, identity, path in rotated]
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
+        newest = self._status()
+        if newest is None:
             return files
-        return [*files, ((status.st_dev, status.st_ino), status.st_mtime_ns, self._path)]
+        return [*files, ((newest.st_dev, newest.st_ino), newest.st_mtime_ns, self._path)]
 
-    def _scan(self) -> Iterator[tuple[os.stat_result, Path]]:
-        """Yield all files of the folder."""
+    def _status(self) -> os.stat_result | None:
+        try:
+            return self._path.stat()
+        except FileNotFoundError:
+            return None
+
+    def _scan(self) -> list[tuple[os.stat_result, Path]]:
+        """Return all files of the folder, after looking twice: names change while files are rotated."""
+        before: set[tuple[str, int]] | None = None
+        files: list[tuple[os.stat_result, Path]] = []
+        for _ in range(_LOOKS):
+            files = list(self._scan_once())
+            named = {
+                (path.name, status.st_ino) for status, path in files if path.name.startswith(self._path.name)
+            }
+            if named == before:
+                break
+            before = named
+        return files
+
+    def _scan_once(self) -> Iterator[tuple[os.stat_result, Path]]:
         try:
             paths = list(self._path.parent.iterdir())
         except FileNotFoundError:

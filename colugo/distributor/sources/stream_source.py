@@ -36,7 +36,6 @@ class StreamSource(LoopSource):
 
         Raises:
             ConnectorNotInitialized: if the distributor has no node.
-            TopicError: if the topic breaks the rules.
         """
         if self._consumer is None:
             self._consumer = self.node.add_consumer(

@@ -3,6 +3,7 @@
 import hmac
 import ssl
 import time
+from os import PathLike
 from urllib.parse import unquote
 
 from tornado.httpserver import HTTPServer
@@ -57,8 +58,8 @@ class WebhookSource(ServerSource):
         secret: str | None = None,
         header: str = "X-Webhook-Secret",
         max_body_bytes: int = 1024 * 1024,
-        cert_file: str | None = None,
-        key_file: str | None = None,
+        cert_file: str | PathLike[str] | None = None,
+        key_file: str | PathLike[str] | None = None,
     ) -> None:
         super().__init__(port, host)
         if not path.startswith("/"):
@@ -66,7 +67,7 @@ class WebhookSource(ServerSource):
         if secret == "":
             raise ConfigurationError("secret must not be empty; omit it to take all requests")
         if key_file is not None and cert_file is None:
-            raise ConfigurationError(f"key_file={key_file!r} needs cert_file, too")
+            raise ConfigurationError(f"key_file {str(key_file)!r} needs cert_file, too")
         self._path = path.rstrip("/")
         self._secret = None if secret is None else secret.encode()
         self._header = header

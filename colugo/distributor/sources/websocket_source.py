@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,7 +59,7 @@ class WebSocketSource(LoopSource):
         *,
         headers: dict[str, str] | None = None,
         send_on_connect: str | None = None,
-        ca_file: str | None = None,
+        ca_file: str | PathLike[str] | None = None,
         ping_ms: int = 10_000,
         retry_ms: int = 100,
         max_retry_ms: int = 30_000,
@@ -69,13 +70,13 @@ class WebSocketSource(LoopSource):
         if isinstance(protocols, str):
             raise ConfigurationError(f"protocols must be a list of names, not the str {protocols!r}")
         if ca_file is not None and not Path(ca_file).is_file():
-            raise ConfigurationError(f"ca_file {ca_file!r} does not exist, or is no file")
+            raise ConfigurationError(f"ca_file {str(ca_file)!r} does not exist, or is no file")
         if check_count("max_message_bytes", max_message_bytes) > _MOST_BYTES:
             raise ConfigurationError(f"max_message_bytes must be ≤ {_MOST_BYTES}, not {max_message_bytes}")
         self._protocols = list(protocols)
         self._headers = dict(headers or {})
         self._send_on_connect = send_on_connect
-        self._ca_file = ca_file
+        self._ca_file = None if ca_file is None else str(ca_file)
         self._ping_ms = check_count("ping_ms", ping_ms)
         self._retry_ms = check_count("retry_ms", retry_ms)
         self._max_retry_ms = check_count("max_retry_ms", max_retry_ms)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from colugo.distributor import FileSource
+from colugo.distributor.sources import file_source
 from colugo.errors import ConfigurationError
 from tests.support.essentials import run, until
 from tests.support.feeding import opened
@@ -148,6 +149,28 @@ def test_a_renamed_file_is_read_to_its_end_before_the_new_one(log: Path) -> None
             assert await messages.reach(6) == ["0", "1", "2", "3", "4", "5"]
             append(log, "6")
             await messages.reach(7)
+
+    run(main())
+
+
+def test_an_old_file_that_grows_on_and_on_is_left(
+    log: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(file_source, "_LINGER_S", 0.1)
+    append(log, "0")
+
+    async def main() -> None:
+        async with opened(follow(log, from_start=True)) as messages:
+            await messages.reach(1)
+            old = rename(log)
+            append(log, "new")
+            n = 0
+            while "new" not in messages.items:
+                append(old, f"old {n}")
+                n += 1
+                await asyncio.sleep(POLL_MS / 2000)
+            assert "still grows; it is left" in caplog.text
+            assert "old 0" in messages.items
 
     run(main())
 
