@@ -19,10 +19,13 @@ class JsonLinesFormatter(IFormatter):
 
         Raises:
             TypeError: if the object cannot be encoded.
+            UnicodeEncodeError: for text that UTF-8 cannot express, such as half of a surrogate pair.
         """
-        if isinstance(message, str | bytes):
+        if isinstance(message, bytes):
+            message = message.decode(errors="replace")
+        if isinstance(message, str):
             try:
-                message = msgspec.json.decode(message)
+                return msgspec.json.format(message, indent=-1)  # keeps each number as it is written
             except (msgspec.DecodeError, RecursionError):
-                message = message if isinstance(message, str) else message.decode(errors="replace")
+                pass
         return msgspec.json.encode(message).decode()

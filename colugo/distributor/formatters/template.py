@@ -1,10 +1,12 @@
 """The formatter with a template."""
 
+from string import Formatter
 from typing import Any
 
 import msgspec
 
 from colugo.distributor.formatters.formatter import IFormatter
+from colugo.errors import ConfigurationError
 
 
 class TemplateFormatter(IFormatter):
@@ -12,9 +14,18 @@ class TemplateFormatter(IFormatter):
 
     Args:
         template: the text; `{message}` is the message itself.
+
+    Raises:
+        ConfigurationError: if the template is malformed.
     """
 
     def __init__(self, template: str) -> None:
+        try:
+            names = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+        except ValueError as error:
+            raise ConfigurationError(f"template {template!r} is malformed: {error}") from None
+        if any(not name or name[0].isdigit() for name in names):
+            raise ConfigurationError(f"template {template!r} needs names between its braces, as in {{price}}")
         self._template = template
 
     def format(self, message: Any) -> str:
