@@ -4,11 +4,13 @@ import asyncio
 import socket
 from abc import abstractmethod
 from contextlib import suppress
+from typing import Any
 
 from tornado.tcpserver import TCPServer
 
 from colugo.distributor.sources.bound_socket import bind, check_port
 from colugo.distributor.sources.loop_source import LoopSource
+from colugo.errors import ClosedError
 
 
 class ServerSource(LoopSource):
@@ -30,6 +32,7 @@ class ServerSource(LoopSource):
         self._host = host
         self._socket: socket.socket | None = None
         self._server: TCPServer | None = None
+        self._turn = asyncio.Lock()
 
     @property
     def label(self) -> str:
@@ -66,6 +69,17 @@ class ServerSource(LoopSource):
             if self._server is server:
                 self._release()
             await self.close_connections(server)
+
+    async def emit(self, message: Any) -> None:
+        """Give a message to the distributor, and wait while it has no room: one client after another.
+
+        Raises:
+            ClosedError: if the source is closed meanwhile.
+        """
+        async with self._turn:  # a full queue takes one message more, not one of each client
+            if self.ended:
+                raise ClosedError(f"{self.label} is closed")
+            await super().emit(message)
 
     @abstractmethod
     def make_server(self) -> TCPServer:

@@ -7,6 +7,7 @@ from tornado.tcpserver import TCPServer
 
 from colugo.distributor.sources.line_splitter import LineSplitter
 from colugo.distributor.sources.server_source import ServerSource
+from colugo.errors import ClosedError
 from colugo.patterns.base import check_count
 
 _CHUNK = 65_536
@@ -69,6 +70,8 @@ class _LineServer(TCPServer):
             elif not self._source.ended:
                 for line in lines.finish():
                     await self._source.emit(self._source.decode(line))
+        except ClosedError:
+            self._source.logger.debug("%s: closed while %s sends", self._source.label, address[0])
         finally:
             self.streams.discard(stream)
             stream.close()

@@ -12,7 +12,7 @@ from tornado.tcpserver import TCPServer
 from tornado.web import Application, RequestHandler, stream_request_body
 
 from colugo.distributor.sources.server_source import ServerSource
-from colugo.errors import ConfigurationError
+from colugo.errors import ClosedError, ConfigurationError
 from colugo.patterns.base import check_count
 from colugo.protocol.throttle import Throttle
 
@@ -131,10 +131,10 @@ class WebhookSource(ServerSource):
         if not message:
             self.malformed += 1
             return 400, "bad request: the body is empty"
-        if self.ended:
-            return 503, "service unavailable: the webhook is closing; try again"
         try:
             await self.emit(message)
+        except ClosedError:
+            return 503, "service unavailable: the webhook is closing; try again"
         except Exception as error:
             if (note := self._throttle.note(type(error).__name__, time.monotonic())) is not None:
                 self.logger.exception("%s: a message is not taken%s", self.label, note)

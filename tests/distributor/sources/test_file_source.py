@@ -266,6 +266,25 @@ def test_after_a_restart_it_continues_at_its_place(log: Path, tmp_path: Path) ->
     run(main())
 
 
+def test_a_truncation_before_a_restart_is_logged_while_a_copy_is_read(
+    log: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = tmp_path / "state.json"
+    append(log, "1")
+
+    async def main() -> None:
+        async with opened(follow(log, state=state, from_start=True)) as messages:
+            await messages.reach(1)
+            copy_and_truncate(log)
+            await until(lambda: caplog.text.count("between the copy and the truncation") == 1)
+        append(log, "2")
+        copy_and_truncate(log, "3")
+        assert await read(log, state, 2) == ["2", "3"]
+        assert caplog.text.count("between the copy and the truncation") == 2
+
+    run(main())
+
+
 def test_after_a_restart_a_file_that_was_empty_is_found(log: Path, tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     append(log, "old")

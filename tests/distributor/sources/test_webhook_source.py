@@ -9,12 +9,31 @@ from pathlib import Path
 
 import pytest
 
-from colugo.distributor import WebhookSource
+from colugo.distributor import AbstractDistributionTarget, Distributor, WebhookSource
 from colugo.errors import ConfigurationError
-from tests.support.essentials import run
+from tests.support.essentials import run, until
 from tests.support.feeding import make_certificate, opened
 
 SECRET = "s3cret/ü"  # in a path: s3cret%2F%C3%BC
+
+
+class Collected(AbstractDistributionTarget):
+    """A target that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def open(self) -> None:
+        pass
+
+    def on_message(self, message: str) -> None:
+        self.messages.append(message)
+
+    def process(self, message: str) -> None:
+        raise NotImplementedError
+
+    def close(self, code: int = -1, reason: str = "") -> None:
+        pass
 
 
 async def post(
@@ -143,6 +162,43 @@ def test_the_answer_waits_until_the_message_is_taken() -> None:
             assert not done
             go.set()
             assert await answer == (204, "")
+
+    run(main())
+
+
+def test_many_requests_at_once_lose_nothing_in_a_small_queue() -> None:
+    async def main() -> None:
+        distributor, source, collected = Distributor(queue=1), WebhookSource(0), Collected()
+        distributor.add_source(source)
+        distributor.add_target(collected)
+        await distributor.start()  # nothing is distributed before run()
+        answers = [asyncio.create_task(post(source, str(n).encode())) for n in range(10)]
+        await until(lambda: source.received == 1)
+        running = asyncio.create_task(distributor.run())
+        assert await asyncio.gather(*answers) == [(204, "")] * 10
+        await distributor.shutdown()
+        await running
+        assert sorted(collected.messages, key=int) == [str(n) for n in range(10)]
+
+    run(main())
+
+
+def test_a_request_that_waits_when_the_source_closes_is_not_taken() -> None:
+    async def main() -> None:
+        source, go = WebhookSource(0), asyncio.Event()
+
+        async def take(message: str) -> None:
+            await go.wait()
+
+        async with opened(source):
+            source.set_on_message(take)
+            first = asyncio.create_task(source.take(b"1"))
+            second = asyncio.create_task(source.take(b"2"))
+            await until(lambda: source.received == 1)
+            source.close()
+            go.set()
+            assert (await first)[0] == 204
+            assert (await second)[0] == 503
 
     run(main())
 
