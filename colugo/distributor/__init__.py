@@ -27,10 +27,16 @@ from colugo.distributor.sources.udp_source import UdpSource
 from colugo.distributor.sources.webhook_source import WebhookSource
 from colugo.distributor.sources.websocket_source import WebSocketSource
 from colugo.distributor.target_options import TargetOptions, TargetStats
+from colugo.distributor.targets.console_target import ConsoleTarget
+from colugo.distributor.targets.file_target import FileTarget
 from colugo.distributor.targets.graphite_target import GraphiteTarget
+from colugo.distributor.targets.http_target import HttpTarget
 from colugo.distributor.targets.socket_target import SocketTarget
+from colugo.distributor.targets.stream_target import StreamTarget
 from colugo.distributor.targets.tcp_target import TcpTarget
+from colugo.distributor.targets.topic_target import TopicTarget
 from colugo.distributor.targets.udp_target import UdpTarget
+from colugo.distributor.targets.websocket_target import WebSocketTarget
 from colugo.distributor.threaded_target import ThreadedDistributionTarget
 from colugo.errors import (
     ConnectionNotDefined,
@@ -48,14 +54,17 @@ __all__ = [
     "Configuration",
     "ConnectionNotDefined",
     "ConnectorNotInitialized",
+    "ConsoleTarget",
     "DefaultFormatter",
     "Distributor",
     "DistributorException",
     "FileSource",
+    "FileTarget",
     "Formatter",
     "GeneratorSource",
     "GraphiteFormatter",
     "GraphiteTarget",
+    "HttpTarget",
     "IFormatter",
     "InvalidDistributionTarget",
     "InvalidUrlException",
@@ -67,6 +76,7 @@ __all__ = [
     "SocketTarget",
     "StdinSource",
     "StreamSource",
+    "StreamTarget",
     "TargetOptions",
     "TargetStats",
     "TcpSource",
@@ -75,9 +85,11 @@ __all__ = [
     "ThreadedDistributionTarget",
     "TimerSource",
     "TopicSource",
+    "TopicTarget",
     "UdpSource",
     "UdpTarget",
     "WebSocketSource",
+    "WebSocketTarget",
     "WebhookSource",
     "read_configuration",
 ]

@@ -21,6 +21,15 @@ from colugo.distributor.sources.topic_source import TopicSource
 from colugo.distributor.sources.udp_source import UdpSource
 from colugo.distributor.sources.webhook_source import WebhookSource
 from colugo.distributor.sources.websocket_source import WebSocketSource
+from colugo.distributor.targets.console_target import ConsoleTarget
+from colugo.distributor.targets.file_target import FileTarget
+from colugo.distributor.targets.graphite_target import GraphiteTarget
+from colugo.distributor.targets.http_target import HttpTarget
+from colugo.distributor.targets.stream_target import StreamTarget
+from colugo.distributor.targets.tcp_target import TcpTarget
+from colugo.distributor.targets.topic_target import TopicTarget
+from colugo.distributor.targets.udp_target import UdpTarget
+from colugo.distributor.targets.websocket_target import WebSocketTarget
 from colugo.errors import ConfigurationError
 
 _LOGGER = logging.getLogger(__name__)
@@ -36,7 +45,17 @@ _BUILT_IN: Mapping[Kind, Mapping[str, Callable[..., Any]]] = {
         "webhook": WebhookSource,
         "websocket": WebSocketSource,
     },
-    "target": {},
+    "target": {
+        "console": ConsoleTarget,
+        "file": FileTarget,
+        "graphite": GraphiteTarget,
+        "http": HttpTarget,
+        "stream": StreamTarget,
+        "tcp": TcpTarget,
+        "topic": TopicTarget,
+        "udp": UdpTarget,
+        "websocket": WebSocketTarget,
+    },
     "formatter": {
         "default": DefaultFormatter,
         "graphite": GraphiteFormatter,

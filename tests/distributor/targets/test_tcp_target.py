@@ -123,7 +123,8 @@ def test_a_line_that_was_sent_into_a_closed_connection_follows_without_another_o
         monkeypatch.setattr(TcpConnection, "end", overlooks_once)
         target.on_message("second")
         assert server.wait_for(2) == ["first", "second"]
-        assert (target.sent_again, target.unconfirmed) == (1, 0)
+        assert wait_until(lambda: target.sent_again == 1)
+        assert target.unconfirmed == 0
 
 
 def test_a_line_of_which_a_part_was_sent_is_sent_again_as_a_whole() -> None:

@@ -1,0 +1,121 @@
+"""The target of HTTP servers, such as webhooks."""
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+from urllib.parse import urlsplit
+
+from tornado.httpclient import HTTPClient, HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
+
+from colugo.distributor.target_options import TargetOptions
+from colugo.distributor.targets.payload import as_json
+from colugo.distributor.threaded_target import ThreadedDistributionTarget
+from colugo.errors import ConfigurationError, InvalidUrlException
+
+_METHODS = ("POST", "PUT", "PATCH")
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERRORS = range(500, 599)
+
+
+class _UnavailableError(HTTPClientError):
+    """An answer after which another try makes sense."""
+
+
+class HttpTarget(ThreadedDistributionTarget):
+    """Sends each message as the body of an HTTP request.
+
+    A message is complete when the server answers with a status from 200 to 299. Connection errors, timeouts
+    and the statuses 429 and 5xx are tried again, ten tries in all by default; other statuses are errors.
+    Redirections are errors, too, because most of them would turn a POST into a GET (RFC 9110, section 15.4).
+
+    Text and bytes are sent as they are, and other objects as JSON.
+
+    Args:
+        url: of scheme http or https.
+        method: POST, PUT or PATCH.
+        headers: further headers.
+        content_type: the header Content-Type.
+        ca_file: the file of the certificates to trust, in PEM; None for those of the system.
+        request_timeout_ms: milliseconds for a request, from the connection to the end of the answer.
+
+    Raises:
+        InvalidUrlException: if the URL cannot work.
+        ConfigurationError: for another method.
+    """
+
+    default_options: ClassVar = TargetOptions(workers=1, retries=9)
+    retry_on: ClassVar = (OSError, _UnavailableError)
+
+    _local: threading.local
+
+    def __new__(cls, *_args: Any, **_options: Any) -> Self:
+        """Make the place for the client of each thread."""
+        made = super().__new__(cls)
+        object.__setattr__(made, "_local", threading.local())
+        return made
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        method: str = "POST",
+        headers: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        ca_file: str | os.PathLike[str] | None = None,
+        request_timeout_ms: int = 10_000,
+    ) -> None:
+        super().__init__(poolsize=1)
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InvalidUrlException(f"url must be http://… or https://…, not {url!r}")
+        if method.upper() not in _METHODS:
+            raise ConfigurationError(f"method must be {' or '.join(_METHODS)}, not {method!r}")
+        self._url = url
+        self._options: dict[str, Any] = {
+            "method": method.upper(),
+            "headers": {"Content-Type": content_type, **(headers or {})},
+            "ca_certs": None if ca_file is None else os.fspath(ca_file),
+            "connect_timeout": request_timeout_ms / 1000,
+            "request_timeout": request_timeout_ms / 1000,
+            "follow_redirects": False,
+            "streaming_callback": _ignore,
+        }
+
+    def process(self, message: Any) -> int:
+        """Send a message.
+
+        Args:
+            message: the message.
+
+        Returns:
+            The status of the answer.
+
+        Raises:
+            HTTPClientError: if the answer's status is not from 200 to 299; its `code` is the status.
+            OSError: if the request failed, such as a ConnectionRefusedError, TimeoutError or SSLError.
+            TypeError: if an object cannot be encoded as JSON.
+        """
+        try:
+            answer = self._client().fetch(HTTPRequest(self._url, body=as_json(message), **self._options))
+        except HTTPTimeoutError as error:
+            raise TimeoutError(str(error)) from None
+        except HTTPStreamClosedError as error:
+            raise ConnectionError(str(error)) from None
+        except HTTPClientError as error:
+            if error.code == _TOO_MANY_REQUESTS or error.code in _SERVER_ERRORS:
+                raise _UnavailableError(error.code, error.message, error.response) from None
+            raise
+        return answer.code
+
+    def _client(self) -> HTTPClient:
+        """Return the client of this thread: each has a loop of its own."""
+        client: HTTPClient | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = HTTPClient(SimpleAsyncHTTPClient)
+        return client
+
+
+def _ignore(_chunk: bytes) -> None:
+    """Drop a part of the answer, which may be long."""
