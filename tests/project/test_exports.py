@@ -115,9 +115,7 @@ def test_every_class_that_the_exported_ones_return_is_exported() -> None:
 
 def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
     assert errors.__doc__ is not None
-    drawn = re.findall(
-        r"^([│ ]*(?:[├└]── )?)(\w+Error|Decline)\b(?: \((\w+)\))?", errors.__doc__, re.MULTILINE
-    )
+    drawn = re.findall(r"^([│ ]*[├└]── |(?=ColugoError))(\w+)\b(?: \((\w+)\))?", errors.__doc__, re.MULTILINE)
     path: list[str] = []
     seen = set()
     for branch, name, builtin in drawn:
