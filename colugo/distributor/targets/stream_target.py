@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from colugo.distributor.node_mixin import NodeMixin
 from colugo.distributor.target_options import UNLIMITED, TargetOptions
+from colugo.distributor.targets.payload import as_json
 from colugo.distributor.threaded_target import ThreadedDistributionTarget
 from colugo.errors import StoreError, StreamFullError
 from colugo.patterns.streams.stream import Stream
@@ -20,7 +21,7 @@ class StreamTarget(NodeMixin, ThreadedDistributionTarget):
     Args:
         topic: the stream's topic.
         store: the file that keeps the messages; None to keep them in memory.
-        codec: as for `Node.add_stream`; None for text and bytes, `"json"` for other objects, too.
+        codec: as for `Node.add_stream`; None for text and bytes unchanged, and JSON for other objects.
     """
 
     default_options: ClassVar = TargetOptions(workers=1, retries=UNLIMITED)
@@ -70,7 +71,7 @@ class StreamTarget(NodeMixin, ThreadedDistributionTarget):
             ColugoError: as `open` and `Stream.send`.
         """
         stream = self._stream or self._add()
-        return stream.send(message)
+        return stream.send(as_json(message) if self._codec is None else message)
 
     def _add(self) -> Stream:
         stream = self._stream = self.node.add_stream(self._topic, store=self._store, codec=self._codec)

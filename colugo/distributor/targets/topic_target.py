@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from colugo.distributor.node_mixin import NodeMixin
 from colugo.distributor.target_options import TargetOptions
+from colugo.distributor.targets.payload import as_json
 from colugo.distributor.threaded_target import ThreadedDistributionTarget
 from colugo.patterns.pubsub.publisher import Publisher
 
@@ -13,7 +14,7 @@ class TopicTarget(NodeMixin, ThreadedDistributionTarget):
 
     Args:
         topic: the topic.
-        codec: as for `Node.add_publisher`; None for text and bytes, `"json"` for other objects, too.
+        codec: as for `Node.add_publisher`; None for text and bytes unchanged, and JSON for other objects.
         retain: the number of last messages that late joiners receive.
     """
 
@@ -58,7 +59,7 @@ class TopicTarget(NodeMixin, ThreadedDistributionTarget):
             ColugoError: as `open` and `Publisher.send`.
         """
         publisher = self._publisher or self._add()
-        publisher.send(message)
+        publisher.send(as_json(message) if self._codec is None else message)
 
     def _add(self) -> Publisher:
         made = self._publisher = self.node.add_publisher(self._topic, codec=self._codec, retain=self._retain)
