@@ -8,6 +8,9 @@ import click
 
 from colugo import __version__
 from colugo.cli.demo.command import demo
+from colugo.cli.distributor.command import distributor
+from colugo.cli.distributor.source_command import source
+from colugo.cli.distributor.target_command import target
 from colugo.cli.network.findings import doctor, why
 from colugo.cli.network.nodes import nodes
 from colugo.cli.relay import relay
@@ -26,6 +29,9 @@ Examples:
   colugo why lab.temperature
   colugo stream ls
   colugo relay --persist-file relay.db
+  colugo distributor start --config alerts.toml
+  colugo source webhook 8080 --topic alerts
+  colugo target graphite 127.0.0.1:2003 --topic alerts
   colugo -v demo --plain
   colugo demo --help
 """,
@@ -40,7 +46,7 @@ def colugo(*, verbose: int) -> None:
     )
 
 
-for command in (demo, doctor, nodes, relay, stream, why):
+for command in (demo, distributor, doctor, nodes, relay, source, stream, target, why):
     colugo.add_command(command)
 
 

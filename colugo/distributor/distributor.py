@@ -208,6 +208,19 @@ class Distributor(LoggingMixin):
                 for task in tuple(self._tasks):
                     task.cancel()
 
+    async def deliver(self, name: str, message: Any) -> None:
+        """Hand a message to one target, and wait until it has sent it.
+
+        Args:
+            name: of the target.
+            message: the message.
+
+        Raises:
+            Exception: if the target could not send it: the exception of `on_error`, a TimeoutError after
+                `on_timeout`, and a DistributorException after `on_cancel` or if the queue was full.
+        """
+        await self._lane(name).deliver_and_wait(message)
+
     async def shutdown(self, drain_ms: int = DEFAULT_DRAIN_MS) -> dict[str, TargetStats]:
         """Close the sources, hand over what waits, close the targets, and end `run`.
 

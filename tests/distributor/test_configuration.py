@@ -11,7 +11,7 @@ from colugo import ConfigurationError
 from colugo.distributor import Distributor, GraphiteFormatter
 from colugo.distributor.configuration.assembly import Assembly
 from colugo.distributor.configuration.configuration_file import read_configuration
-from colugo.distributor.configuration.values import Place, converted_text
+from colugo.distributor.configuration.values import KeyPath, converted_text
 from colugo.distributor.plugins.plugin_directory import PluginDirectory
 from colugo.errors import InvalidDistributionTarget
 
@@ -160,6 +160,14 @@ def test_a_plugin_that_returns_nothing_or_raises_is_reported_and_the_others_are_
     assert "line 31, in create_raising_target" in caplog.text
 
 
+def test_a_route_that_fits_no_name_is_warned_of(
+    configured: Configure, caplog: pytest.LogCaptureFixture
+) -> None:
+    configured("[targets.kept]\nhost = 'x'\n[[routes]]\nfrom = '*'\nto = ['kep', 'k*']")
+    assert "alerts.toml: routes[0].to: no name fits 'kep'; did you mean 'kept'?" in caplog.text
+    assert "'k*'" not in caplog.text
+
+
 def test_an_empty_file_is_a_configuration(configured: Configure) -> None:
     assert configured("").distributor.stats == {}
 
@@ -249,9 +257,9 @@ def test_a_plugin_that_makes_no_target_is_an_invalid_distribution_target(configu
 def test_a_value_of_a_command_line_is_converted_to_its_type(
     text: str, annotation: Any, value: object
 ) -> None:
-    assert converted_text(text, annotation, Place("--set", "x")) == value
+    assert converted_text(text, annotation, KeyPath("--set", "x")) == value
 
 
 def test_a_value_of_a_command_line_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match=r"--set: x: expected int, got str \('y'\)"):
-        converted_text("y", int, Place("--set", "x"))
+        converted_text("y", int, KeyPath("--set", "x"))

@@ -10,7 +10,7 @@ import pytest
 from colugo import ConfigurationError
 from colugo.distributor import AbstractDistributionTarget, LoggingMixin
 from colugo.distributor.configuration.catalog import Catalog
-from colugo.distributor.configuration.values import Place
+from colugo.distributor.configuration.values import KeyPath
 from colugo.distributor.plugins.plugin_directory import PluginDirectory
 
 TARGET = """
@@ -301,7 +301,7 @@ def test_entry_points_are_types_and_a_broken_one_is_reported(
     assert isinstance(found["mine"].make(), AbstractDistributionTarget)
     assert "broken" not in found
     assert "colugo_extras:nothing of colugo-extras cannot be loaded" in caplog.text
-    place = Place("alerts.toml", "targets.x.type")
+    place = KeyPath("alerts.toml", "targets.x.type")
     assert Catalog().find("target", "mine", place).origin == "colugo-extras"
     with pytest.raises(ConfigurationError, match=r"alerts.toml: targets.x.type: .*'broken' of colugo-extras"):
         Catalog().find("target", "broken", place)

@@ -6,11 +6,12 @@ from collections.abc import Collection
 from colugo.distributor.configuration.catalog import Catalog
 from colugo.distributor.configuration.configuration_file import Configuration, Section
 from colugo.distributor.configuration.making import Maker
-from colugo.distributor.configuration.values import Place
+from colugo.distributor.configuration.values import KeyPath, did_you_mean
 from colugo.distributor.distributor import DEFAULT_DRAIN_MS, Distributor
 from colugo.distributor.lane import on_thread
 from colugo.distributor.plugins.factory import Factory, Kind
 from colugo.distributor.plugins.plugin_directory import Key, PluginDirectory
+from colugo.distributor.routing import fits_name
 from colugo.errors import ConfigurationError, DistributorException
 
 _LOGGER = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Assembly:
                 self._add(key, section)
             except DistributorException as error:
                 _log(error)
+        self._check_routes()
 
     async def reload(self) -> None:
         """Load plugins that have changed, and add, exchange or remove the sources and targets that they make.
@@ -114,8 +116,19 @@ class Assembly:
                 if problem := _why_not(factory, sections):
                     self._note(problem)
                 else:
-                    wanted[kind, name] = Section(name, {}, Place(factory.file))
+                    wanted[kind, name] = Section(name, {}, KeyPath(factory.file))
         return wanted
+
+    def _check_routes(self) -> None:
+        """Warn of routes that name no source or target; a plugin may bring it later."""
+        sources, targets = self.distributor.sources, self.distributor.targets
+        for number, route in enumerate(self._configuration.routes):
+            place = self._configuration.place.at("routes").at(number)
+            for key, patterns, names in (("from", route.sources, sources), ("to", route.targets, targets)):
+                for pattern in patterns:
+                    if names and not any(fits_name(name, [pattern]) for name in names):
+                        hint = did_you_mean(pattern, names)
+                        self._note(f"{place.at(key)}: no name fits {pattern!r}; {hint}")
 
     def _exists(self, key: Key) -> bool:
         kind, name = key

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from colugo.distributor.configuration.values import Place, did_you_mean
+from colugo.distributor.configuration.values import KeyPath, did_you_mean
 from colugo.distributor.formatters.formatter import DefaultFormatter
 from colugo.distributor.formatters.graphite import GraphiteFormatter
 from colugo.distributor.formatters.json_lines import JsonLinesFormatter
@@ -79,7 +79,7 @@ class Catalog:
     def __init__(self, plugins: PluginDirectory | None = None) -> None:
         self._plugins = plugins
 
-    def find(self, kind: Kind, name: str, place: Place) -> Factory:
+    def find(self, kind: Kind, name: str, place: KeyPath) -> Factory:
         """Return the factory of a type.
 
         Args:

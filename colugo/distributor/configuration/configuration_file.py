@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from colugo.distributor.configuration.values import Place, check_keys, converted
+from colugo.distributor.configuration.values import KeyPath, check_keys, converted
 from colugo.distributor.routing import Route
 from colugo.errors import ConfigurationError
 
@@ -24,7 +24,7 @@ class Section(msgspec.Struct, frozen=True):
 
     type: str
     values: dict[str, Any]
-    place: Place
+    place: KeyPath
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     targets: dict[str, Section] = msgspec.field(default_factory=dict)
     formatters: dict[str, Section] = msgspec.field(default_factory=dict)
     routes: list[Route] = msgspec.field(default_factory=list)
-    place: Place = Place("")
+    place: KeyPath = KeyPath("")
 
 
 def read_configuration(path: str | Path) -> Configuration:
@@ -62,7 +62,7 @@ def read_configuration(path: str | Path) -> Configuration:
             or a value has the wrong type, with the path of the key.
     """
     file = Path(path)
-    place = Place(str(path), folder=file.absolute().parent)
+    place = KeyPath(str(path), folder=file.absolute().parent)
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -87,7 +87,7 @@ def read_configuration(path: str | Path) -> Configuration:
     )
 
 
-def _sections(table: dict[str, Any], key: str, place: Place) -> dict[str, Section]:
+def _sections(table: dict[str, Any], key: str, place: KeyPath) -> dict[str, Section]:
     sections: dict[str, Section] = {}
     for name, values in converted(table.get(key, {}), dict[str, Any], place.at(key)).items():
         here = place.at(key).at(name)
@@ -97,7 +97,7 @@ def _sections(table: dict[str, Any], key: str, place: Place) -> dict[str, Sectio
     return sections
 
 
-def _routes(table: dict[str, Any], place: Place) -> list[Route]:
+def _routes(table: dict[str, Any], place: KeyPath) -> list[Route]:
     routes: list[Route] = []
     for number, values in enumerate(converted(table.get("routes", []), list[dict[str, Any]], place)):
         here = place.at(number)

@@ -9,13 +9,13 @@ import msgspec
 from colugo.distributor.base import AbstractDistributionSource, AbstractDistributionTarget
 from colugo.distributor.configuration.catalog import Catalog
 from colugo.distributor.configuration.configuration_file import Configuration, Section
-from colugo.distributor.configuration.values import Place, check_keys, converted, did_you_mean
+from colugo.distributor.configuration.values import KeyPath, check_keys, converted, did_you_mean
 from colugo.distributor.formatters.formatter import IFormatter
 from colugo.distributor.plugins.factory import Factory, Kind
 from colugo.distributor.target_options import TargetOptions
 from colugo.errors import ColugoError, ConfigurationError, DistributorException, InvalidDistributionTarget
 
-Convert = Callable[[Any, Any, Place], Any]
+Convert = Callable[[Any, Any, KeyPath], Any]
 _BASES: dict[Kind, type] = {
     "source": AbstractDistributionSource,
     "target": AbstractDistributionTarget,
@@ -116,7 +116,7 @@ class Maker:
         return _call(factory, arguments, place)
 
 
-def _call(factory: Factory, arguments: dict[str, Any], place: Place) -> Any:
+def _call(factory: Factory, arguments: dict[str, Any], place: KeyPath) -> Any:
     """Call a factory, and check what it returns."""
     failure = InvalidDistributionTarget if factory.kind == "target" else DistributorException
     where = "" if place.source == factory.file else f"{place}: "

@@ -14,8 +14,8 @@ import msgspec
 from colugo.errors import ConfigurationError
 
 
-class Place(msgspec.Struct, frozen=True):
-    """The place of a value, for errors.
+class KeyPath(msgspec.Struct, frozen=True):
+    """The place of a value: a file and the path of a key, for errors.
 
     Attributes:
         source: the file, or the part of a command line.
@@ -30,10 +30,10 @@ class Place(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.source}: {self.path}" if self.path else self.source
 
-    def at(self, key: str | int) -> "Place":
+    def at(self, key: str | int) -> "KeyPath":
         """Return the place of a key or item."""
         path = f"{self.path}[{key}]" if isinstance(key, int) else f"{self.path}.{key}".lstrip(".")
-        return Place(self.source, path, self.folder)
+        return KeyPath(self.source, path, self.folder)
 
     def error(self, text: str) -> ConfigurationError:
         """Make an error about this place."""
@@ -48,14 +48,14 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     return f"known are {', '.join(sorted(known))}" if known else "none is known"
 
 
-def check_keys(given: Collection[str], known: Collection[str], place: Place) -> None:
+def check_keys(given: Collection[str], known: Collection[str], place: KeyPath) -> None:
     """Raise a ConfigurationError for a key that is not known."""
     for key in given:
         if key not in known:
             raise place.at(key).error(f"unknown key; {did_you_mean(key, known)}")
 
 
-def converted(value: Any, annotation: Any, place: Place) -> Any:
+def converted(value: Any, annotation: Any, place: KeyPath) -> Any:
     """Convert a value of TOML to an annotated type.
 
     Args:
@@ -79,7 +79,7 @@ def converted(value: Any, annotation: Any, place: Place) -> Any:
         return value
 
 
-def converted_text(text: str, annotation: Any, place: Place) -> Any:
+def converted_text(text: str, annotation: Any, place: KeyPath) -> Any:
     """Convert a value of a command line to an annotated type.
 
     Args:

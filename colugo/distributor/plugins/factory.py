@@ -16,11 +16,13 @@ class Parameter(msgspec.Struct, frozen=True):
         name: its name.
         annotation: its type; `inspect.Parameter.empty` if it has none.
         required: True if it has no default.
+        by_order: True if it may be given without its name.
     """
 
     name: str
     annotation: Any
     required: bool
+    by_order: bool
 
 
 class Factory(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,17 +54,18 @@ class Factory(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def parameters(self) -> dict[str, Parameter]:
         """The parameters by name, without `*args` and `**kwargs`."""
-        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         return {
-            one.name: Parameter(one.name, one.annotation, one.default is inspect.Parameter.empty)
-            for one in self._signature.parameters.values()
-            if one.kind in kinds
+            one.name: Parameter(
+                one.name, one.annotation, one.default is one.empty, one.kind is one.POSITIONAL_OR_KEYWORD
+            )
+            for one in self._parameters
+            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
         }
 
     @property
     def takes_any(self) -> bool:
         """True if it takes parameters of any name."""
-        return any(one.kind is one.VAR_KEYWORD for one in self._signature.parameters.values())
+        return any(one.kind is one.VAR_KEYWORD for one in self._parameters)
 
     @property
     def required(self) -> list[str]:
@@ -81,10 +84,16 @@ class Factory(msgspec.Struct, frozen=True, kw_only=True):
         return getattr(self.make, "configured_formatter", None)
 
     @property
-    def _signature(self) -> inspect.Signature:
+    def _parameters(self) -> list[inspect.Parameter]:
+        make: Callable[..., Any] = self.make
+        # of a class, inspect.signature would prefer a __new__, even if it takes anything
+        by_init = isinstance(make, type) and vars(object)["__init__"] is not getattr(make, "__init__", None)
+        if by_init:
+            make = getattr(make, "__init__")  # noqa: B009 - for mypy, it might be that of an instance
         try:
-            return inspect.signature(self.make, eval_str=True)
+            signature = inspect.signature(make, eval_str=True)
         except NameError:  # an annotation for type checkers only
-            return inspect.signature(self.make)
+            signature = inspect.signature(make)
         except (TypeError, ValueError):  # a builtin without a signature
-            return inspect.Signature()
+            return []
+        return list(signature.parameters.values())[by_init:]

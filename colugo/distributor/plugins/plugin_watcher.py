@@ -15,6 +15,7 @@ except ImportError:  # the extra `colugo[distributor]`
 
 _LOGGER = logging.getLogger(__name__)
 _POLL_MS = 1000
+NEEDS_WATCHFILES = "watching a plugin directory needs watchfiles: pip install 'colugo[distributor]'"
 CAN_WATCH = watchfiles is not None
 """True if watchfiles is installed."""
 
@@ -32,9 +33,7 @@ async def watch(path: Path, reload: Callable[[], Awaitable[None]]) -> None:
         ConfigurationError: if watchfiles is not installed.
     """
     if watchfiles is None:
-        raise ConfigurationError(
-            "watching a plugin directory needs watchfiles: pip install 'colugo[distributor]'"
-        )
+        raise ConfigurationError(NEEDS_WATCHFILES)
     changes = watchfiles.awatch(
         path, watch_filter=watchfiles.PythonFilter(), rust_timeout=_POLL_MS, yield_on_timeout=True
     )

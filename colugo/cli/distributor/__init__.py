@@ -1,0 +1,1 @@
+"""The commands of the distributor, and of single sources and targets."""

@@ -1,0 +1,108 @@
+"""Options of the commands that run one source or one target."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from colugo.cli.distributor.distributor_options import (
+    drain_option,
+    load_plugins,
+    log_level_option,
+    node_options,
+    set_log_level,
+    src_option,
+)
+from colugo.cli.distributor.endpoint_arguments import section_of, set_option
+from colugo.distributor.configuration.catalog import Catalog
+from colugo.distributor.configuration.configuration_file import Configuration, Section
+from colugo.distributor.configuration.making import Maker
+from colugo.distributor.configuration.values import KeyPath, converted_text
+from colugo.distributor.plugins.factory import Kind
+from colugo.errors import ConfigurationError
+from colugo.protocol.topics import TopicPattern, check_topic
+
+EXIT_STATUS = """\b
+Exit status:
+  0  stopped by SIGINT (Ctrl-C) or SIGTERM
+  1  the node cannot start, or the file of a stream cannot be opened
+  2  usage error
+  3  the plugin cannot be loaded
+
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOptions:
+    """The options of a command that runs one source or one target."""
+
+    topic: str
+    name: str
+    section: Section
+    maker: Maker
+    reliable: bool
+    drain_ms: int
+    realm: str | None
+    scope: str | None
+
+
+def endpoint_options(kind: Kind) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the arguments TYPE and ARGS and the options of both commands, which get an `options`."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_options(
+            *,
+            words: tuple[str, ...],
+            settings: tuple[str, ...],
+            src: Path | None,
+            name: str | None,
+            log_level: str | None,
+            topic: str,
+            reliable: bool,
+            drain_ms: int,
+            realm: str | None,
+            scope: str | None,
+            **others: Any,
+        ) -> Any:
+            set_log_level(log_level)
+            type_name, *arguments = words
+            try:
+                if kind == "source":
+                    check_topic(topic)
+                else:
+                    TopicPattern(topic)
+                catalog = Catalog(None if src is None else load_plugins(src))
+                factory = catalog.find(kind, type_name, KeyPath("TYPE"))
+            except ConfigurationError as error:
+                raise click.UsageError(str(error)) from error
+            options = EndpointOptions(
+                topic=topic,
+                name=name or type_name,
+                section=section_of(factory, arguments, settings),
+                maker=Maker(catalog, Configuration(), converted_text),
+                reliable=reliable,
+                drain_ms=drain_ms,
+                realm=realm,
+                scope=scope,
+            )
+            return command(options=options, **others)
+
+        for option in (
+            node_options,
+            drain_option(),
+            log_level_option,
+            src_option(),
+            set_option,
+            click.option("--name", help="A name for nodes, logs and consumer groups.  [default: TYPE]"),
+            click.option("--reliable", is_flag=True, help="Keep messages until all targets have sent them."),
+            click.option("--topic", required=True, help="The topic that connects sources and targets."),
+            click.argument("words", nargs=-1, required=True, metavar="TYPE [ARGS]..."),
+        ):
+            with_options = option(with_options)
+        return with_options
+
+    return decorate

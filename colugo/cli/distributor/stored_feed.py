@@ -1,0 +1,88 @@
+"""From a source to a stream, which keeps its messages until all targets have sent them."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable
+from typing import Any
+
+from colugo.distributor.backoff import backoff_s
+from colugo.distributor.base import QUEUED
+from colugo.distributor.targets.payload import as_json
+from colugo.errors import EncodeError, MessageTooLargeError, StoreError, StreamFullError
+from colugo.patterns.streams.stream import Stream
+from colugo.protocol.throttle import Throttle
+
+_LOGGER = logging.getLogger(__name__)
+_RETRY_MS = (100, 10_000)
+
+
+class StoredFeed:
+    """Takes the messages of a source, and returns when the stream has stored them.
+
+    A message that is neither text nor bytes is stored as JSON.
+
+    Args:
+        stream: the stream.
+        retry: True to try again if the store cannot be written; False if the sender is to do that.
+    """
+
+    def __init__(self, stream: Stream, *, retry: bool) -> None:
+        self.stored = 0
+        """Messages stored so far."""
+        self.refused = 0
+        """Messages that cannot be stored, such as those that are too large."""
+        self._stream = stream
+        self._retry = retry
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._tasks: set[asyncio.Future[None]] = set()
+        self._throttle = Throttle()
+
+    @property
+    def pending(self) -> int:
+        """Messages that are being stored."""
+        return len(self._tasks)
+
+    def put(self, message: Any) -> Awaitable[None]:
+        """Store a message: on the loop, await the result; another thread waits within the call."""
+        if threading.get_ident() != self._thread:
+            asyncio.run_coroutine_threadsafe(self._put(message), self._loop).result()
+            return QUEUED
+        task = asyncio.ensure_future(self._store(message))  # stored even if it is not awaited
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def finished(self) -> None:
+        """Wait until no message is being stored."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _put(self, message: Any) -> None:
+        await self.put(message)
+
+    async def _store(self, message: Any) -> None:
+        payload = as_json(message)
+        tries = 0
+        while True:
+            try:
+                await self._stream.send_wait(payload)
+            except (EncodeError, MessageTooLargeError) as error:
+                if not self._retry:
+                    raise
+                self.refused += 1
+                _LOGGER.error("a message is left out: %s", error)  # noqa: TRY400 - it is not ours
+                return
+            except (StoreError, StreamFullError) as error:
+                if not self._retry:
+                    raise
+                tries += 1
+                note = self._throttle.note(type(error).__name__, time.monotonic())
+                if note is not None:
+                    _LOGGER.warning("a message waits, because it cannot be stored: %s%s", error, note)
+                await asyncio.sleep(backoff_s(tries, *_RETRY_MS))
+            else:
+                self.stored += 1
+                return

@@ -1,0 +1,59 @@
+"""The command `colugo target`."""
+
+from typing import Any
+
+import click
+import msgspec
+
+from colugo.cli.distributor.distributor_options import ANY_SPELLING
+from colugo.cli.distributor.endpoint_options import EXIT_STATUS, EndpointOptions, endpoint_options
+from colugo.cli.distributor.running import run_distributor, run_endpoint
+from colugo.cli.distributor.stopping import Stopping
+from colugo.distributor import Distributor
+from colugo.distributor.sources.topic_source import TopicSource
+from colugo.node import Node
+from colugo.patterns.streams.consuming.consumer import DEFAULT_PREFETCH
+
+
+@click.command(
+    context_settings=ANY_SPELLING,
+    epilog=f"""{EXIT_STATUS}\b
+Examples:
+  colugo target console --topic alerts
+  colugo target graphite 127.0.0.1:2003 --topic alerts
+  colugo target http https://hooks.example/alerts --topic alerts --set timeout_ms=5000
+  colugo target file alerts.jsonl --topic alerts --reliable --name archive
+""",
+)
+@endpoint_options("target")
+def target(*, options: EndpointOptions) -> None:
+    """Hand the messages of a topic to one target.
+
+    TYPE and ARGS are those of `colugo distributor show targets`: console, tcp or udp or graphite HOST:PORT,
+    http URL, file PATH, websocket [HOST:]PORT, topic TOPIC, stream TOPIC.
+
+    With --reliable, the topic is a stream of `colugo source --reliable`. The target is a consumer group of
+    its name: it acknowledges each message that it has sent, and the stream delivers the others again.
+    Targets of one name share the messages.
+    """
+
+    async def work(node: Node, stopping: Stopping) -> None:
+        made = options.maker.target(options.section)
+        distributor = Distributor(node)
+        treatment = made.options
+        if options.reliable and treatment.retries is None:
+            treatment = msgspec.structs.replace(treatment, retries=0)  # the stream does that
+        distributor.add_target(made.target, name=options.name, formatter=made.formatter, options=treatment)
+        if not options.reliable:
+            distributor.add_source(TopicSource(options.topic), name=options.topic)
+            await run_distributor(distributor, stopping)
+            return
+
+        async def deliver(message: Any) -> None:
+            await distributor.deliver(options.name, message)
+
+        consumer = node.add_consumer(options.topic, deliver, group=options.name, concurrency=DEFAULT_PREFETCH)
+        await run_distributor(distributor, stopping, on_stop=consumer.quiesce)
+        await consumer.finish()
+
+    run_endpoint(options, work)
