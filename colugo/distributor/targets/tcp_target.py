@@ -32,7 +32,8 @@ class TcpTarget(SocketTarget):
     one. The others are safe in one case and unknown in another:
 
     - The peer has closed the connection in order (FIN): its program had read everything that was
-      acknowledged, because a host resets the connection if it had not (RFC 1122, section 4.2.2.13).
+      acknowledged, because a host resets the connection if it had not (RFC 1122, section 4.2.2.13). If the
+      program has dropped lines that it had read, no sender can tell.
     - The connection was reset (RST), or the peer's host was lost: acknowledged lines may have waited to be
       read. `unconfirmed` counts all lines of such a connection that were acknowledged; so many may be lost.
 

@@ -23,28 +23,25 @@ from tests.support.line_server import LineServer, read_all
 LINES = [f"line {number}" for number in range(5000)]
 
 
-def read_some(connection: socket.socket, count: int) -> list[str]:
-    """Read so many lines, and nothing behind them."""
-    lines: list[bytes] = []
-    while len(lines) < count:
-        ahead = connection.recv(65_536, socket.MSG_PEEK)
-        if not ahead:
-            break
-        whole = ahead.split(b"\n")[:-1][: count - len(lines)]
-        lines += [line for line in whole if connection.recv(len(line) + 1)]
-    return [line.decode() for line in lines]
+def read_some(server: LineServer, connection: socket.socket, count: int) -> None:
+    """Keep so many lines, and read nothing behind them."""
+    while count and (ahead := connection.recv(65_536, socket.MSG_PEEK)):
+        for line in ahead.split(b"\n")[:-1][:count]:
+            connection.recv(len(line) + 1)
+            server.lines.append(line.decode())
+            count -= 1
 
 
 def closes_in_order(server: LineServer, connection: socket.socket) -> None:
     """Announce the end after 100 lines, and read on until the client has closed, too."""
-    server.lines += read_some(connection, 100)
+    read_some(server, connection, 100)
     connection.shutdown(socket.SHUT_WR)
     read_all(server, connection)
 
 
 def closes_at_once(server: LineServer, connection: socket.socket) -> None:
     """Close after 100 lines. Those that wait to be read are lost with a reset."""
-    server.lines += read_some(connection, 100)
+    read_some(server, connection, 100)
 
 
 @pytest.mark.parametrize("target_class", [SocketTarget, TcpTarget, GraphiteTarget])
@@ -112,7 +109,7 @@ def test_a_line_that_was_sent_into_a_closed_connection_follows_without_another_o
         return None if unseen and unseen.pop() else end(connection)
 
     def reads_one(server: LineServer, connection: socket.socket) -> None:
-        server.lines += read_some(connection, 1)
+        read_some(server, connection, 1)
 
     with (
         LineServer(reads_one) as server,
