@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import colugo
-from colugo import dispatcher, errors
+from colugo import dispatcher, distributor, errors
 from colugo.py.node import Node as OriginalNode
 from tests.support.docstrings import entries, findings, plain_function, public_members
 from tests.support.essentials import ROOT
@@ -115,7 +115,9 @@ def test_every_class_that_the_exported_ones_return_is_exported() -> None:
 
 def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
     assert errors.__doc__ is not None
-    drawn = re.findall(r"^([│ ]*[├└]── |(?=ColugoError))(\w+)\b(?: \((\w+)\))?", errors.__doc__, re.MULTILINE)
+    drawn = re.findall(
+        r"^([│ ]*(?:[├└]── )|(?=ColugoError))([A-Z]\w+)\b(?: \((\w+)\))?", errors.__doc__, re.MULTILINE
+    )
     path: list[str] = []
     seen = set()
     for branch, name, builtin in drawn:
@@ -200,18 +202,27 @@ def test_the_checker_finds_what_is_missing() -> None:
     assert entries(Documented.good.__doc__ or "", "Args") == ["first", "args", "options"]
 
 
-# --- the dispatcher, which has a module of its own
+# --- packages with names of their own
+
+PACKAGES = [dispatcher, distributor]
 
 
-@pytest.mark.parametrize("name", dispatcher.__all__)
-def test_an_exported_name_of_the_dispatcher_has_docstrings_with_all_arguments(name: str) -> None:
-    assert list(findings(name, getattr(dispatcher, name))) == []
+@pytest.mark.parametrize(
+    ("package", "name"), [(package, name) for package in PACKAGES for name in package.__all__]
+)
+def test_an_exported_name_of_a_package_has_docstrings_with_all_arguments(
+    package: types.ModuleType, name: str
+) -> None:
+    assert list(findings(name, getattr(package, name))) == []
 
 
-def test_the_names_of_the_dispatcher_are_sorted_and_hold_what_its_methods_return() -> None:
-    assert dispatcher.__all__ == sorted(set(dispatcher.__all__))
-    kinds = {getattr(dispatcher, name) for name in dispatcher.__all__}
-    for kind in kinds:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_names_of_a_package_are_sorted_and_hold_what_its_methods_return(
+    package: types.ModuleType,
+) -> None:
+    assert package.__all__ == sorted(set(package.__all__))
+    kinds = {getattr(package, name) for name in package.__all__}
+    for kind in filter(inspect.isclass, kinds):
         for _, member in public_members(kind):
             assert returned_classes(member) <= kinds | {colugo.Node}
 

@@ -15,6 +15,7 @@ from tools.bench import store
 from tools.bench.benchmark import SIZES, TRANSPORTS, Benchmark, Options
 from tools.bench.discovery import FINDING
 from tools.bench.dispatching import DISPATCHING
+from tools.bench.distributing import DISTRIBUTING
 from tools.bench.idle import IDLE
 from tools.bench.latency import LATENCY
 from tools.bench.libraries import LIBRARIES
@@ -36,6 +37,7 @@ BENCHMARKS = (
     IN_FLIGHT,
     SURVEYING,
     DISPATCHING,
+    DISTRIBUTING,
     STREAMING,
     LATENCY,
     FINDING,

