@@ -164,9 +164,12 @@ class Lane:
 
     def _hold(self, held: deque[Item], item: Item) -> Awaitable[Any] | None:
         """Keep a message for the next target."""
-        if len(held) < self.options.queue or self.options.full == "wait":
+        if self.options.full == "wait":
             held.append(item)
-            return None if len(held) < self.options.queue else self._exchanged.wait()
+            return self._exchanged.wait() if len(held) >= self.options.queue else None
+        if len(held) < self.options.queue:
+            held.append(item)
+            return None
         self._held_drops.drop()
         if self.options.full == "drop-oldest":
             held.append(item)

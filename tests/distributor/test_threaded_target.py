@@ -247,6 +247,36 @@ def test_what_waits_goes_to_the_target_that_takes_its_place(monkeypatch: pytest.
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("full", "kept"), [("drop-oldest", [3, 4]), ("drop-newest", [0, 1]), ("wait", [0, 1, 2, 3, 4])]
+)
+def test_what_comes_while_targets_are_exchanged_is_held_as_a_full_queue_would(
+    full: Any, kept: list[int]
+) -> None:
+    closing = threading.Event()
+
+    class Old(RecordingTarget):
+        def close(self, code: int = -1, reason: str = "") -> None:
+            closing.wait(seconds(5))
+
+    async def main() -> None:
+        new = RecordingTarget()
+        async with distributing(Old(), queue=2, full=full) as (distributor, source):
+            exchange = asyncio.create_task(distributor.exchange_target("t0", new))
+            await until(lambda: distributor._lanes[0]._held is not None)
+            for number in range(5):
+                source.put(number)
+            held = 5 if full != "wait" else 2
+            await until(lambda: distributor.stats["t0"].received == held)
+            closing.set()
+            await exchange
+            assert await asyncio.to_thread(new.wait_for, len(kept)) == [("complete", one) for one in kept]
+            stats = distributor.stats["t0"]
+            assert (stats.received, stats.dropped) == (5, 5 - len(kept))
+
+    run(main())
+
+
 def test_an_open_that_hangs_does_not_hold_up_the_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,6 +11,7 @@ from colugo.distributor.threaded_target import ThreadedDistributionTarget, pool_
 from colugo.errors import ConnectionNotDefined
 
 _LOGGER = logging.getLogger(__name__)
+_MOST_PORT = 65_535
 
 
 class SocketTarget(ThreadedDistributionTarget):
@@ -71,9 +72,9 @@ class SocketTarget(ThreadedDistributionTarget):
         """The peer's name and port, for logs.
 
         Raises:
-            ConnectionNotDefined: if the host or the port is missing.
+            ConnectionNotDefined: if the host or the port is missing or impossible.
         """
-        if not self.host or not self.port:
+        if not self.host or not 0 < self.port <= _MOST_PORT:
             raise ConnectionNotDefined(
                 f"{type(self).__name__} needs a host and a port, not {self.host!r} and {self.port!r}"
             )
