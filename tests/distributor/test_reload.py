@@ -234,13 +234,13 @@ def test_a_target_that_changes_under_load_loses_no_message_of_any_target(
             for number in range(1, changes + 1):
                 file.write_text(version(PLUGIN, number))
                 await until(lambda number=number: record.got[-1][0] == number)  # type: ignore[misc]
-            assert threading.active_count() <= threads
+            await until(lambda: threading.active_count() <= threads)
             assert sockets() == sockets_before
         numbers = list(range(1, load.sent + 1))
         assert kept.got == numbers
         assert [message for _, message in record.got] == numbers
         assert record.opened == record.closed == list(range(changes + 1))
         assert is_free(record.port)
-        assert [one.name for one in threading.enumerate() if one.name.startswith("target")] == []
+        await until(lambda: not [one for one in threading.enumerate() if one.name.startswith("target")])
 
     run(main(), within=60)

@@ -73,7 +73,7 @@ class Raising(ThreadedDistributionTarget):
 class Feed(WebSocketHandler):
     """Sends as many messages as the first one asks for."""
 
-    async def on_message(self, message: str | bytes) -> None:  # type: ignore[override]
+    async def on_message(self, message: str | bytes) -> None:
         """Send them."""
         for number in range(int(message)):
             await self.write_message(f"message {number}")
