@@ -36,7 +36,7 @@ import pytest
 from tests.support.essentials import ROOT, Program
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LANGUAGES = {"python", "text", "sh", "json", "hex"}
+LANGUAGES = {"python", "text", "sh", "json", "hex", "toml"}
 MOST_LINES = 200
 
 COMMENT = re.compile(r"<!-- (file|continue|output|run)(?:: (.+))? -->")

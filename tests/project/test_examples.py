@@ -97,6 +97,9 @@ CONVERSATIONS: list[Expected] = [
         "messenger_sender": r"sent order \d+; 0 pending here, 1 relay\(s\)",
         "relay_in_a_program": r"[1-9]\d* accepted, \d+ undelivered",
     },
+    {
+        "alerts": r"unreliable: [1-9]\d* sent, [1-9]\d* retried, 0 dropped",
+    },
 ]
 
 
