@@ -153,7 +153,11 @@ class Distributor(LoggingMixin):
         return lane.name
 
     def add_route(self, route: Route) -> None:
-        """Add a route. Without routes, all messages reach all targets."""
+        """Add a route. Without routes, all messages reach all targets.
+
+        Args:
+            route: the route.
+        """
         self._routes.append(route)
         self._ways.clear()
 
@@ -247,11 +251,19 @@ class Distributor(LoggingMixin):
     # --- changes while it runs
 
     async def open_target(self, name: str) -> None:
-        """Open a target that was added while the distributor runs."""
+        """Open a target that was added while the distributor runs.
+
+        Args:
+            name: of the target.
+        """
         await self._lane(name).open()
 
     def open_source(self, name: str) -> None:
-        """Open a source that was added while the distributor runs."""
+        """Open a source that was added while the distributor runs.
+
+        Args:
+            name: of the source.
+        """
         for src, feed in self._sources:
             if feed.name == name:
                 self._open_source(src, feed)
@@ -276,14 +288,23 @@ class Distributor(LoggingMixin):
         await self._lane(name).exchange(target, drain_ms / 1000)
 
     async def remove_target(self, name: str, *, drain_ms: int = DEFAULT_DRAIN_MS) -> TargetStats:
-        """Send what waits, close a target and forget it."""
+        """Send what waits, close a target and forget it.
+
+        Args:
+            name: of the target.
+            drain_ms: milliseconds for the messages that wait.
+        """
         lane = self._lane(name)
         self._lanes.remove(lane)
         self._ways.clear()
         return await lane.close(time.monotonic() + drain_ms / 1000)
 
     async def remove_source(self, name: str) -> None:
-        """Close a source, distribute what it has given, and forget it."""
+        """Close a source, distribute what it has given, and forget it.
+
+        Args:
+            name: of the source.
+        """
         for one in self._sources:
             src, feed = one
             if feed.name == name:

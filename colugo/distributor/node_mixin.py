@@ -10,7 +10,11 @@ class NodeMixin:
     _node: Node | None = None
 
     def attach(self, node: Node | None) -> None:
-        """Take the node of the distributor, before `open`."""
+        """Take the node of the distributor, before `open`.
+
+        Args:
+            node: the node; None if the distributor has none.
+        """
         self._node = node
 
     @property

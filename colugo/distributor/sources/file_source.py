@@ -13,7 +13,6 @@ from colugo.distributor.sources.loop_source import LoopSource
 from colugo.distributor.sources.rotation import Generations
 from colugo.errors import ConfigurationError
 from colugo.patterns.base import check_count
-from colugo.protocol.throttle import Throttle
 
 _CHUNK = 65_536
 _MOST_BYTES = 64 * 1024 * 1024
@@ -59,43 +58,24 @@ class FileSource(LoopSource):
         self._at_end = not from_start
         self._poll_s = check_count("poll_ms", poll_ms) / 1000
         self._generations = Generations(self._path)
-        self._place: SavedPosition | None = None
         self._position: FilePosition | None = None
-        self._unread: SavedPosition | None = None
+        self._place: SavedPosition | None = None
+        """The place to begin at, while no file is open."""
         self._is_copy = False
         self._waiting: tuple[float, int] | None = None
         self._saved: SavedPosition | None = None
         self._saved_s = 0.0
-        self._throttle = Throttle()
 
     @property
     def label(self) -> str:
         """The name in logs and of the task."""
         return f"{type(self).__name__} {self._path}"
 
-    def open(self) -> None:
-        """Read the state, and start to follow the file.
-
-        Raises:
-            ConfigurationError: if the state is that of another file.
-        """
-        if self._position is None:
-            self._place = self._load()
-        super().open()
-
-    def close(self, code: int = -1, reason: str = "") -> None:
-        """Stop, and save the place."""
-        super().close(code, reason)
-        self._save()
-        if self._position is not None:
-            self._position.close()
-        self._position = self._unread = None
-
     async def listen(self) -> None:
         """Read lines until the task is cancelled."""
         while True:
-            if self._position is None:
-                self._position = self._begin()
+            if self._position is None and (begun := self._begin()) is not None:
+                self._position, self._place = begun, None
             position = self._position
             if position is not None:
                 await self._read_lines(position)
@@ -105,6 +85,21 @@ class FileSource(LoopSource):
                 self._save()
             if self._position is position:
                 await asyncio.sleep(self._poll_s)
+
+    def _acquire(self) -> None:
+        """Read the state.
+
+        Raises:
+            ConfigurationError: if it is that of another file.
+        """
+        if self._position is None:
+            self._place = self._load()
+
+    def _release(self) -> None:
+        self._save()
+        if self._position is not None:
+            self._position.close()
+        self._position = self._place = None
 
     # --- lines
 
@@ -136,12 +131,12 @@ class FileSource(LoopSource):
                 return b""
             if size >= _MOST_BYTES:
                 self.malformed += 1
-                self.logger.warning("%s: a line of more than %d bytes is divided", self.label, _MOST_BYTES)
+                self._warn(None, "a line of more than %d bytes is divided", _MOST_BYTES)
                 return data
             size = min(4 * size, _MOST_BYTES)
 
     async def _take(self, position: FilePosition, line: bytes) -> None:
-        waits = self.hand_over(self.decode(line.removesuffix(b"\n").removesuffix(b"\r")))
+        waits = self.emit(self.decode(line.removesuffix(b"\n").removesuffix(b"\r")))
         # A coroutine takes the message when it is awaited; anything else has taken it, and waits for room
         # only. The place has to be right if close() ends the wait.
         if inspect.iscoroutine(waits):
@@ -155,35 +150,33 @@ class FileSource(LoopSource):
 
     def _begin(self) -> FilePosition | None:
         """Open the file at the place that is known, or else at its end or beginning."""
-        place, self._place = self._place, None
-        if place is not None:
-            position = self._generations.find(place) if place.offset else None
+        place = self._place
+        if place is None:
+            return self._begin_anew()
+        if place.offset:
+            position = self._generations.find(place)
             if position is not None:
                 self._is_copy = place.is_copy
-                if position.status.st_ino != place.inode:
+                if position.inode != place.inode:
                     self._report_copy()
                 return position
-            if place.offset:
-                self.logger.warning(
-                    "%s: the file that was read is gone or truncated; its lines after %d bytes are lost",
-                    self.label,
-                    place.offset,
-                )
-            self._unread = place
-        elif self._unread is None:
-            return self._begin_anew()
-        return self._open_unread(self._unread)
+            text = "the file that was read is gone or truncated; its lines after %d bytes are lost"
+            self._warn(None, text, place.offset)
+            place = self._place = msgspec.structs.replace(place, offset=0)
+        return self._open_unread(place)
 
     def _begin_anew(self) -> FilePosition | None:
         try:
-            position = FilePosition.at_end(self._path) if self._at_end else FilePosition.open(self._path)
+            position = FilePosition(self._path)
         except FileNotFoundError:
-            self._unread = SavedPosition.unread(self._path, None)
+            self._place = SavedPosition(path=str(self._path), modified_ns=time.time_ns())
             self.logger.info("%s does not exist yet", self.label)
             return None
+        if self._at_end:
+            position.move_to_end()
         if position.status.st_size:
             return position
-        self._unread = SavedPosition.unread(self._path, position.status)
+        self._place = position.place(self._path)
         position.close()
         return None
 
@@ -192,36 +185,34 @@ class FileSource(LoopSource):
 
         A file of which nothing was read cannot be recognised, and may have been truncated since.
         """
-        position = self._generations.after((0, 0), unread.modified_ns)
+        position = self._generations.after(0, unread.modified_ns)
         if position is not None and not position.status.st_size:
             position.close()
             return None
         newest = self._generations.newest
-        if position is not None and newest not in (None, position.identity) and newest == unread.identity:
+        if position is not None and newest not in (None, position.inode) and newest == unread.inode:
             self._report_copy()
         return position
 
     async def _turn(self, position: FilePosition) -> None:
         """Continue with the next file, if this one has been rotated and read to its end."""
         newest = self._generations.newest
-        if newest == position.identity:
+        if newest == position.inode:
             self._waiting = None
             return
-        following = self._generations.after(position.identity, position.status.st_mtime_ns)
-        if following is None:
+        other = self._generations.after(position.inode, position.status.st_mtime_ns)
+        if other is None:
             return
         try:
-            if self._may_turn(position, following):
+            if self._may_turn(position, other):
                 await self._finish(position)
-                position.close()
-                self._position, following = following, None
+                self._position, other = other, position
                 self._waiting = None
                 was_copy, self._is_copy = self._is_copy, False
-                if was_copy and self._position.identity != newest:
+                if was_copy and self._position.inode != newest:
                     self._report_copy()
         finally:
-            if following is not None:
-                following.close()
+            other.close()
 
     def _may_turn(self, position: FilePosition, following: FilePosition) -> bool:
         """Return True if the next file is in use, and this one has not grown since the last look."""
@@ -234,40 +225,35 @@ class FileSource(LoopSource):
             return True
         if now - since < _LINGER_S:
             return False
-        self.logger.warning("%s: the file before the rotation still grows; it is left", self.label)
+        self._warn(None, "the file before the rotation still grows; it is left")
         return True
 
     async def _finish(self, position: FilePosition) -> None:
         """Hand over a last line whose end has not come."""
         rest = position.read(_MOST_BYTES)
         if rest and self._is_copy:
-            self.logger.warning(
-                "%s: the copy ends within a line, whose %d bytes are left out", self.label, len(rest)
-            )
+            self._warn(None, "the copy ends within a line, whose %d bytes are left out", len(rest))
         elif rest:
             await self._take(position, rest)
 
     def _recover(self, position: FilePosition) -> None:
         """Continue in the copy of a file that was truncated, or else at its beginning."""
-        self._position = self._generations.find(position.place(self._path))
+        place = position.place(self._path)
+        self._position = self._generations.find(place)
         if self._position is not None:
             self._report_copy()
         else:
-            self._unread = SavedPosition.unread(self._path, position.status)
-            self.logger.warning(
-                "%s: the file was truncated and has no copy; its lines after %d bytes are lost",
-                self.label,
-                position.offset,
-            )
+            self._place = msgspec.structs.replace(place, offset=0)
+            text = "the file was truncated and has no copy; its lines after %d bytes are lost"
+            self._warn(None, text, place.offset)
         position.close()
 
     def _report_copy(self) -> None:
         self._is_copy = True
-        self.logger.warning(
-            "%s: the file was truncated, and the rest of its copy is read; lines that were written between "
-            "the copy and the truncation, if any, are lost",
-            self.label,
+        text = (
+            "the file was truncated, and the rest of its copy is read; lines that were written between the "
         )
+        self._warn(None, f"{text}copy and the truncation, if any, are lost")
 
     # --- state
 
@@ -275,17 +261,13 @@ class FileSource(LoopSource):
         if self._state is None:
             return None
         try:
-            place = SavedPosition.load(self._state)
+            place = msgspec.json.decode(self._state.read_bytes(), type=SavedPosition)
         except FileNotFoundError:
             return None
         except msgspec.DecodeError as error:
             self._at_end = False
-            self.logger.error(  # noqa: TRY400 - the traceback tells nothing
-                "%s: the state %s is damaged: %s; the file is read from its start",
-                self.label,
-                self._state,
-                error,
-            )
+            text = "the state %s is damaged: %s; the file is read from its start"
+            self._warn(None, text, self._state, error)
             return None
         if place.path != str(self._path):
             raise ConfigurationError(
@@ -296,18 +278,16 @@ class FileSource(LoopSource):
 
     def _save(self) -> None:
         self._saved_s = time.monotonic()
+        place = self._place
         if self._position is not None:
             place = self._position.place(self._path, is_copy=self._is_copy)
-        elif self._unread is not None:
-            place = self._unread
-        else:
+        if self._state is None or place is None or place == self._saved:
             return
-        if self._state is None or place == self._saved:
-            return
+        new = self._state.with_name(f"{self._state.name}.new")
         try:
-            place.save(self._state)
+            new.write_bytes(msgspec.json.encode(place))
+            new.replace(self._state)
         except OSError as error:
-            if (note := self._throttle.note("state", self._saved_s)) is not None:
-                self.logger.error("%s: the place is not saved: %s%s", self.label, error, note)  # noqa: TRY400
+            self._warn("state", "the place is not saved: %s", error)
         else:
             self._saved = place

@@ -25,7 +25,7 @@ class GeneratorSource(LoopSource):
     async def listen(self) -> None:
         """Give all messages."""
         for message in self._messages:
-            waits = self.hand_over(message)
+            waits = self.emit(message)
             if waits is not QUEUED:
                 await waits
             if self.received % _A_TURN == 0:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Hashable
 from typing import Any
 
 from colugo.distributor.backoff import backoff_s
@@ -13,8 +13,7 @@ from colugo.distributor.node_mixin import NodeMixin
 from colugo.errors import ConnectorNotInitialized, LifecycleError
 from colugo.protocol.throttle import Throttle
 
-_RETRY_MS = 100
-_MAX_RETRY_MS = 30_000
+_RETRY_MS = (100, 30_000)
 _STEADY_S = 60.0
 """After so long without an error, the next one counts as the first."""
 
@@ -45,7 +44,8 @@ class LoopSource(AbstractDistributionSource, LoggingMixin, NodeMixin):
     reconnects: int = 0
 
     _on_message: OnMessage | None = None
-    _life: "_Life | None" = None
+    _task: asyncio.Task[None] | None = None
+    _ended: asyncio.Event | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class LoopSource(AbstractDistributionSource, LoggingMixin, NodeMixin):
     @property
     def ended(self) -> bool:
         """True if the source has no more messages, or is closed."""
-        return self._life is not None and self._life.ended.is_set()
+        return self._ended is not None and self._ended.is_set()
 
     async def wait_ended(self) -> None:
         """Wait until the source has no more messages, or is closed.
@@ -66,12 +66,16 @@ class LoopSource(AbstractDistributionSource, LoggingMixin, NodeMixin):
         Raises:
             LifecycleError: before `open`.
         """
-        if self._life is None:
+        if self._ended is None:
             raise LifecycleError(f"{self.label} is not open; call open() first")
-        await self._life.ended.wait()
+        await self._ended.wait()
 
     def set_on_message(self, message_function: OnMessage) -> None:
-        """Set the function to call with each message, and to await."""
+        """Set the function to call with each message.
+
+        Args:
+            message_function: takes the message, and returns something to await.
+        """
         self._on_message = message_function
 
     def open(self) -> None:
@@ -81,44 +85,48 @@ class LoopSource(AbstractDistributionSource, LoggingMixin, NodeMixin):
             LifecycleError: without a node and a running loop.
             ClosedError: if the node has stopped.
         """
-        if self._life is not None and not self.ended:
+        if self._ended is not None and not self.ended:
             return
-        if self._node is None:
+        self._acquire()
+        ended = asyncio.Event()
+        if self._node is not None:
+            self._node.spawn(self._live(ended), name=self.label)
+        else:
             try:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
                 raise LifecycleError(
                     f"{self.label} needs a running loop; call open() in a coroutine"
                 ) from None
-            life = self._life = _Life()
-            life.task = loop.create_task(self._live(life), name=self.label)
-        else:
-            life = self._life = _Life()
-            self._node.spawn(self._live(life), name=self.label)
+            self._task = loop.create_task(self._live(ended), name=self.label)
+        self._ended = ended
 
     def close(self, code: int = -1, reason: str = "") -> None:
-        """Stop the task.
+        """Stop the task, and release everything.
 
         Args:
             code: the cause.
             reason: the cause in words.
         """
-        if self._life is None or self._life.ended.is_set():
-            return
-        self._life.ended.set()
-        self.logger.debug("%s closes: %s (%d)", self.label, reason or "no reason given", code)
-        if self._life.task is not None:
-            self._life.task.cancel()
+        if self._ended is not None and not self.ended:
+            self._ended.set()
+            self.logger.debug("%s closes: %s (%d)", self.label, reason or "no reason given", code)
+            if self._task is not None:
+                self._task.cancel()
+        self._release()
 
     @abstractmethod
     async def listen(self) -> None:
         """Wait for messages and `emit` them, until the task is cancelled or there are no more."""
 
-    def hand_over(self, message: Any) -> Awaitable[None]:
+    def emit(self, message: Any) -> Awaitable[None]:
         """Give a message to the distributor.
 
+        Args:
+            message: the message.
+
         Returns:
-            Something to await before the next message.
+            Something to await before the next message: it waits while the distributor has no room.
 
         Raises:
             ConnectorNotInitialized: if `set_on_message` has not been called.
@@ -130,54 +138,52 @@ class LoopSource(AbstractDistributionSource, LoggingMixin, NodeMixin):
         self.received += 1
         return self._on_message(message)
 
-    async def emit(self, message: Any) -> None:
-        """Give a message to the distributor, and wait while it has no room.
-
-        Raises:
-            ConnectorNotInitialized: if `set_on_message` has not been called.
-        """
-        await self.hand_over(message)
-
     def decode(self, data: bytes) -> str:
-        """Return UTF-8 as text; invalid parts become U+FFFD, and the message is counted in `malformed`."""
+        """Return UTF-8 as text; invalid parts become U+FFFD, and the message is counted in `malformed`.
+
+        Args:
+            data: the bytes of one message.
+        """
         try:
             return data.decode()
         except UnicodeDecodeError:
             self.malformed += 1
             return data.decode(errors="replace")
 
-    async def _live(self, life: "_Life") -> None:
-        task = life.task = asyncio.current_task()
+    def _acquire(self) -> None:
+        """Take what `open` needs, such as a port."""
+
+    def _release(self) -> None:
+        """Release what was taken, if anything was."""
+
+    def _warn(
+        self, subject: Hashable, text: str, *values: object, error: BaseException | None = None
+    ) -> None:
+        """Log a warning: at most one of its subject a minute, or each one if the subject is None."""
+        throttle: Throttle = vars(self).setdefault("_throttle", Throttle())
+        note = "" if subject is None else throttle.note(subject, time.monotonic())
+        if note is not None:
+            self.logger.warning("%s: %s%s", self.label, text % values, note, exc_info=error)
+
+    async def _live(self, ended: asyncio.Event) -> None:
+        task = asyncio.current_task()
         assert task is not None
+        if not ended.is_set():
+            self._task = task
         tries = 0
         try:
-            while not life.ended.is_set():
+            while not ended.is_set():
                 began = time.monotonic()
                 try:
                     await self.listen()
-                except asyncio.CancelledError as error:
+                except (Exception, asyncio.CancelledError) as error:
                     if task.cancelling():
                         raise
-                    self._report(error, life)
-                except Exception as error:  # noqa: BLE001 - logged, and tried again
-                    self._report(error, life)
+                    kind = (type(error), str(error))
+                    self._warn(kind, "listen() raised and is called again", error=error)
                 else:
                     return
                 tries = 1 if time.monotonic() - began > _STEADY_S else tries + 1
-                await asyncio.sleep(backoff_s(tries, _RETRY_MS, _MAX_RETRY_MS))
+                await asyncio.sleep(backoff_s(tries, *_RETRY_MS))
         finally:
-            life.ended.set()
-
-    def _report(self, error: BaseException, life: "_Life") -> None:
-        note = life.throttle.note((type(error), str(error)), time.monotonic())
-        if note is not None:
-            self.logger.error("%s raised and starts again%s", self.label, note, exc_info=error)
-
-
-class _Life:
-    """The time from one `open` to the next."""
-
-    def __init__(self) -> None:
-        self.task: asyncio.Task[None] | None = None
-        self.ended = asyncio.Event()
-        self.throttle = Throttle()
+            ended.set()

@@ -24,13 +24,10 @@ class StdinSource(LoopSource):
         lines = LineSplitter(_MOST_BYTES)
         while data := await on_thread(self.label, os.read, _STDIN, _CHUNK):
             for line in lines.feed(data):
-                await self._take(line)
+                if line is None:
+                    self.malformed += 1
+                    self._warn("", "a line longer than %d bytes is left out", _MOST_BYTES)
+                else:
+                    await self.emit(self.decode(line))
         for line in lines.finish():
-            await self._take(line)
-
-    async def _take(self, line: bytes | None) -> None:
-        if line is None:
-            self.malformed += 1
-            self.logger.warning("%s: a line longer than %d bytes is left out", self.label, _MOST_BYTES)
-        else:
             await self.emit(self.decode(line))

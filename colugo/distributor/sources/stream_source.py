@@ -31,28 +31,20 @@ class StreamSource(LoopSource):
         """The name in logs and of the task."""
         return f"{type(self).__name__} {self._topic}"
 
-    def open(self) -> None:
-        """Add the consumer to the node.
+    async def listen(self) -> None:
+        """Wait: the consumer calls back with the messages."""
+        await asyncio.get_running_loop().create_future()
 
-        Raises:
-            ConnectorNotInitialized: if the distributor has no node.
-        """
+    def _acquire(self) -> None:
         if self._consumer is None:
             self._consumer = self.node.add_consumer(
                 self._topic, self._take, group=self._group, codec=self._codec
             )
-        super().open()
 
-    def close(self, code: int = -1, reason: str = "") -> None:
-        """Remove the consumer; messages that are not acknowledged go to other consumers, or wait."""
-        super().close(code, reason)
+    def _release(self) -> None:
         if self._consumer is not None:
             self._consumer.close()
             self._consumer = None
-
-    async def listen(self) -> None:
-        """Wait: the consumer calls back with the messages."""
-        await asyncio.get_running_loop().create_future()
 
     async def _take(self, message: Any) -> None:
         await self.emit(message)

@@ -34,12 +34,10 @@ class TcpSource(ServerSource):
         super().__init__(port, host)
         self._max_line_bytes = check_count("max_line_bytes", max_line_bytes)
 
-    def make_server(self) -> TCPServer:
-        """Return the server."""
+    def _make_server(self) -> TCPServer:
         return _LineServer(self, self._max_line_bytes)
 
-    async def close_connections(self, server: TCPServer) -> None:
-        """Close all connections."""
+    async def _close_connections(self, server: TCPServer) -> None:
         assert isinstance(server, _LineServer)
         for stream in tuple(server.streams):
             stream.close()
@@ -53,34 +51,28 @@ class _LineServer(TCPServer):
         self._limit = limit
 
     async def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        source = self._source
         self.streams.add(stream)
         lines = LineSplitter(self._limit)
         try:
             while True:
                 for line in lines.feed(await stream.read_bytes(_CHUNK, partial=True)):
                     if line is None:
-                        self._refuse(address)
+                        source.malformed += 1
+                        text = "%s: a line from %s is longer than max_line_bytes=%d; the connection is closed"
+                        source.logger.warning(text, source.label, address[0], self._limit)
                         return
-                    await self._source.emit(self._source.decode(line))
+                    await source.emit(source.decode(line))
         except StreamClosedError as error:
             if error.real_error is not None:
-                self._source.logger.info(
-                    "%s: connection from %s lost: %s", self._source.label, address[0], error.real_error
+                source.logger.info(
+                    "%s: connection from %s lost: %s", source.label, address[0], error.real_error
                 )
-            elif not self._source.ended:
+            elif not source.ended:
                 for line in lines.finish():
-                    await self._source.emit(self._source.decode(line))
+                    await source.emit(source.decode(line))
         except ClosedError:
-            self._source.logger.debug("%s: closed while %s sends", self._source.label, address[0])
+            source.logger.debug("%s: closed while %s sends", source.label, address[0])
         finally:
             self.streams.discard(stream)
             stream.close()
-
-    def _refuse(self, address: tuple[Any, ...]) -> None:
-        self._source.malformed += 1
-        self._source.logger.warning(
-            "%s: a line from %s is longer than max_line_bytes=%d; the connection is closed",
-            self._source.label,
-            address[0],
-            self._limit,
-        )

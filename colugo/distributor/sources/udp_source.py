@@ -2,16 +2,14 @@
 
 import asyncio
 import socket
-from contextlib import suppress
+from typing import ClassVar
 
-from colugo.distributor.sources.bound_socket import bind, check_port
-from colugo.distributor.sources.line_splitter import LineSplitter
-from colugo.distributor.sources.loop_source import LoopSource
+from colugo.distributor.sources.bound_source import BoundSource
 
 _MOST_BYTES = 65_536
 
 
-class UdpSource(LoopSource):
+class UdpSource(BoundSource):
     """A UDP socket; each line of a datagram is a message, as text.
 
     Parts that are not UTF-8 become U+FFFD, and the line is counted in `malformed`. Datagrams that come faster
@@ -25,52 +23,19 @@ class UdpSource(LoopSource):
         ConfigurationError: if the port is no port.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        super().__init__()
-        self._port = check_port(port)
-        self._host = host
-        self._socket: socket.socket | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def label(self) -> str:
-        """The name in logs and of the task."""
-        return f"{type(self).__name__} {self._host}:{self._port}"
-
-    @property
-    def port(self) -> int:
-        """The UDP port. If it was given as 0, the one that `open` has chosen."""
-        return self._port
-
-    def open(self) -> None:
-        """Bind the port and start to listen."""
-        if self._socket is None:
-            with suppress(OSError):  # listen() tries again, and reports it
-                self._bind()
-        super().open()
-
-    def close(self, code: int = -1, reason: str = "") -> None:
-        """Release the port at once."""
-        super().close(code, reason)
-        if self._socket is not None:
-            if self._loop is not None:
-                self._loop.remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
+    _kind: ClassVar = socket.SOCK_DGRAM
+    _loop: asyncio.AbstractEventLoop | None = None
 
     async def listen(self) -> None:
         """Read datagrams until the task is cancelled."""
-        if self._socket is None:
-            self._bind()
-        assert self._socket is not None
+        bound = self._bind()
         self._loop = asyncio.get_running_loop()
         while True:
-            data, _ = await self._loop.sock_recvfrom(self._socket, _MOST_BYTES)
-            lines = LineSplitter(_MOST_BYTES)
-            for line in (*lines.feed(data), *lines.finish()):
-                if line is not None:
-                    await self.emit(self.decode(line))
+            data, _ = await self._loop.sock_recvfrom(bound, _MOST_BYTES)
+            for line in data.removesuffix(b"\n").split(b"\n") if data else ():
+                await self.emit(self.decode(line.removesuffix(b"\r")))
 
-    def _bind(self) -> None:
-        self._socket = bind(self._host, self._port, socket.SOCK_DGRAM)
-        self._port = self._socket.getsockname()[1]
+    def _release(self) -> None:
+        if self._socket is not None and self._loop is not None:
+            self._loop.remove_reader(self._socket)
+        super()._release()

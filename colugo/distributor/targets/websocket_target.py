@@ -80,7 +80,7 @@ class WebSocketTarget(AbstractDistributionTarget):
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
         application = Application(
-            [(re.escape(self._path), _Client, {"target": self})],
+            [(re.escape(self._path), _Client, {"clients": self._clients})],
             websocket_ping_interval=_PING_S,
             websocket_max_message_size=_MOST_BYTES,
         )
@@ -125,14 +125,6 @@ class WebSocketTarget(AbstractDistributionTarget):
             if not client.send(data, self._max_queued):
                 self._disconnect(client)
 
-    def add(self, client: "_Client") -> None:
-        """Take a client that has connected."""
-        self._clients.add(client)
-
-    def remove(self, client: "_Client") -> None:
-        """Forget a client that has gone."""
-        self._clients.discard(client)
-
     def _disconnect(self, client: "_Client") -> None:
         self.disconnected += 1
         self._clients.discard(client)
@@ -145,19 +137,19 @@ class WebSocketTarget(AbstractDistributionTarget):
 class _Client(WebSocketHandler):
     """The connection of one client."""
 
-    def initialize(self, target: WebSocketTarget) -> None:
-        self._target = target
+    def initialize(self, clients: "set[_Client]") -> None:
+        self._clients = clients
         self._waiting = 0
 
     def open(self, *_args: str, **_groups: str) -> None:
         self.set_nodelay(True)
-        self._target.add(self)
+        self._clients.add(self)
 
     def on_message(self, message: str | bytes) -> None:
         """Ignore what clients send."""
 
     def on_close(self) -> None:
-        self._target.remove(self)
+        self._clients.discard(self)
 
     def send(self, data: str | bytes, most: int) -> bool:
         """Send a message; return False instead if so many wait already."""

@@ -82,7 +82,7 @@ def test_a_source_needs_a_loop_and_a_function(caplog: pytest.LogCaptureFixture) 
     with pytest.raises(LifecycleError, match="needs a running loop"):
         source.open()
     with pytest.raises(ConnectorNotInitialized, match="set_on_message"):
-        source.hand_over("x")
+        source.emit("x")
 
     async def main() -> None:
         with pytest.raises(LifecycleError, match="not open"):
