@@ -261,7 +261,7 @@ def test_what_comes_while_targets_are_exchanged_is_held_as_a_full_queue_would(
 
     async def main() -> None:
         new = RecordingTarget()
-        async with distributing(Old(), queue=2, full=full) as (distributor, source):
+        async with distributing(Old(), queue=2, full=full, workers=1) as (distributor, source):
             exchange = asyncio.create_task(distributor.exchange_target("t0", new))
             await until(lambda: distributor._lanes[0]._held is not None)
             for number in range(5):
