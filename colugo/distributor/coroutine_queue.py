@@ -102,6 +102,7 @@ class CoroutineQueue:
         taken = list(self._pending)
         self._pending.clear()
         self._received -= len(taken)
+        self._changed.set()
         return taken
 
     def cancel(self) -> None:
@@ -115,6 +116,7 @@ class CoroutineQueue:
             if receipt is not None:
                 receipt.settle(CancelledError())
         self._pending.clear()
+        self._changed.set()
 
     async def _run(self) -> None:
         turn = 0

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any
 
 from colugo.distributor.base import QUEUED, Room
@@ -149,8 +150,7 @@ class WorkerPool:
         """
         returned: list[Item] = []
         with self._lock:
-            rest = list(self._pending)
-            self._pending.clear()
+            rest = self._take_pending()
             self._sender.returned = returned
         rest += self._stop(drain_s)
         with self._lock:
@@ -194,6 +194,14 @@ class WorkerPool:
             receipt.settle(CancelledError())
         return full == "drop-oldest"
 
+    def _take_pending(self) -> list[Item]:
+        """Take what waits, one by one: a busy thread takes messages without the lock."""
+        taken: list[Item] = []
+        with suppress(IndexError):
+            while True:
+                taken.append(self._pending.popleft())
+        return taken
+
     def _stop(self, drain_s: float) -> list[Item]:
         """Wait for messages, then end the threads; return what still waits."""
         deadline = time.monotonic() + drain_s
@@ -207,8 +215,7 @@ class WorkerPool:
                     break
                 self._quiet.wait(left)
             self._closed.set()
-            rest = list(self._pending)
-            self._pending.clear()
+            rest = self._take_pending()
             self._work.notify_all()
             self._drops.end()
         self._waiting.release()

@@ -212,6 +212,28 @@ def test_with_wait_a_coroutine_that_does_not_await_the_base_method_fills_no_queu
     run(main())
 
 
+@pytest.mark.parametrize("exchanged", [True, False])
+def test_a_source_that_waits_for_a_coroutine_goes_on_when_the_target_goes(exchanged: bool) -> None:  # noqa: FBT001
+    gate = Gate()
+
+    async def main() -> None:
+        hangs, other = Defined(), RecordingTarget()
+        hangs.process = gate  # type: ignore[method-assign]
+        async with distributing(hangs, queue=2, full="wait", workers=1) as (distributor, source):
+            distributor.add_target(other)
+            for number in range(20):
+                source.put(number)
+            await until(lambda: distributor.stats["t0"].received == 5 and gate.entered)
+            if exchanged:
+                await distributor.exchange_target("t0", RecordingTarget(), drain_ms=50)
+            else:
+                await distributor.remove_target("t0", drain_ms=50)
+            await until(lambda: len(other.outcomes) == 20)
+        gate.open()
+
+    run(main())
+
+
 def test_what_waits_goes_to_the_target_that_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "backoff_s", lambda *_: 60.0)
     closing = threading.Event()

@@ -5,6 +5,7 @@ import concurrent.futures
 import logging
 import threading
 import time
+from collections import deque
 from typing import Any
 
 import pytest
@@ -116,6 +117,27 @@ def test_what_is_queued_when_the_target_closes_is_cancelled_and_a_hanging_thread
         target.on_message("late")
     gate.open()
     assert target.wait_for(4)[3] == ("complete", 0)
+
+
+def test_a_message_that_a_thread_takes_while_the_target_closes_has_one_outcome() -> None:
+    class Raced(deque[Any]):
+        """A thread goes on before it is cleared."""
+
+        def clear(self) -> None:
+            gate.open()
+            assert wait_until(lambda: len(target.outcomes) > 1)
+            super().clear()
+
+    gate = Gate()
+    target = RecordingTarget(gate)
+    pool_of(target)._pending = Raced()
+    for message in range(4):
+        target.on_message(message)
+    gate.wait_for(1)
+    pool_of(target).close(0)
+    gate.open()
+    assert wait_until(lambda: target.stats.in_progress == 0)
+    assert target.stats.completed + target.stats.cancelled == len(target.wait_for(4)) == 4
 
 
 @pytest.mark.parametrize(
