@@ -50,7 +50,7 @@ class Distributor(LoggingMixin):
         self._lanes: list[Lane] = []
         self._routes: list[Route] = []
         self._ways: dict[str, list[tuple[Lane, list[Callable[[Any], bool]]]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Feed, asyncio.Task[None]] = {}
         self._running = False
         self._ended = asyncio.Event()
 
@@ -189,28 +189,18 @@ class Distributor(LoggingMixin):
     async def run(self) -> None:
         """Distribute messages until `shutdown`."""
         self._running = True
-        self._ended.clear()
         for _, feed in self._sources:
             self._start(feed)
         try:
             await self._ended.wait()
         finally:
             self._running = False
-            for task in tuple(self._tasks):
-                task.cancel()
+            self._ended.clear()
+            self._stop(self._tasks)
 
     async def flush(self) -> None:
         """Wait until everything that the sources have given is handed to the targets."""
-        started = not self._running
-        if started:
-            for _, feed in self._sources:
-                self._start(feed)
-        try:
-            await asyncio.gather(*(feed.flush() for _, feed in self._sources))
-        finally:
-            if started:
-                for task in tuple(self._tasks):
-                    task.cancel()
+        await self._flush([feed for _, feed in self._sources])
 
     async def deliver(self, name: str, message: Any) -> None:
         """Hand a message to one target, and wait until it has sent it.
@@ -237,13 +227,7 @@ class Distributor(LoggingMixin):
         deadline = time.monotonic() + drain_ms / 1000
         for src, feed in self._sources:
             self._close_source(src, feed, "the distributor stops")
-        try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + drain_ms / 1000):
-                await self.flush()
-        except TimeoutError:
-            for _, feed in self._sources:
-                if len(feed):
-                    self.logger.warning("source %s: %d messages were not distributed", feed.name, len(feed))
+        await self._flush([feed for _, feed in self._sources], drain_ms)
         stats = await asyncio.gather(*(lane.close(deadline) for lane in self._lanes))
         self._ended.set()
         return {lane.name: one for lane, one in zip(self._lanes, stats, strict=True)}
@@ -299,28 +283,50 @@ class Distributor(LoggingMixin):
         self._ways.clear()
         return await lane.close(time.monotonic() + drain_ms / 1000)
 
-    async def remove_source(self, name: str) -> None:
+    async def remove_source(self, name: str, *, drain_ms: int = DEFAULT_DRAIN_MS) -> None:
         """Close a source, distribute what it has given, and forget it.
 
         Args:
             name: of the source.
+            drain_ms: milliseconds for the messages that wait, also for a target with `full="wait"`.
         """
-        for one in self._sources:
+        for one in [one for one in self._sources if one[1].name == name]:
             src, feed = one
-            if feed.name == name:
-                self._close_source(src, feed, "the source is removed")
-                await feed.flush()
-                self._sources.remove(one)
-                self._ways.clear()
+            self._close_source(src, feed, "the source is removed")
+            await self._flush([feed], drain_ms)
+            self._stop([feed])
+            self._sources.remove(one)
+            self._ways.clear()
 
     # --- distribution
 
-    def _start(self, feed: Feed) -> None:
-        task = asyncio.get_running_loop().create_task(
+    def _start(self, feed: Feed) -> bool:
+        """Start to distribute what a source gives; return False if that has been started."""
+        if feed in self._tasks:
+            return False
+        self._tasks[feed] = asyncio.get_running_loop().create_task(
             feed.run(partial(self._distribute, feed.name), lambda: self._delay), name=f"feed {feed.name}"
         )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        return True
+
+    def _stop(self, feeds: Iterable[Feed]) -> None:
+        for feed in tuple(feeds):
+            if (task := self._tasks.pop(feed, None)) is not None:
+                task.cancel()
+
+    async def _flush(self, feeds: list[Feed], drain_ms: int | None = None) -> None:
+        """Wait until everything is distributed, or log what is not in time."""
+        started = [feed for feed in feeds if self._start(feed)]
+        try:
+            async with asyncio.timeout(None if drain_ms is None else drain_ms / 1000):
+                await asyncio.gather(*(feed.flush() for feed in feeds))
+        except TimeoutError:
+            for feed in feeds:
+                if len(feed):
+                    self.logger.warning("source %s: %d messages were not distributed", feed.name, len(feed))
+        finally:
+            if not self._running:
+                self._stop(started)
 
     def _distribute(self, source: str, message: Any) -> Awaitable[None] | None:
         """Hand one message to its targets; what it returns has to be awaited."""

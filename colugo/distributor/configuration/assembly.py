@@ -150,7 +150,7 @@ class Assembly:
         if kind == "source":
             source = self._maker.source(section)
             if exists:
-                await self.distributor.remove_source(name)
+                await self.distributor.remove_source(name, drain_ms=self._drain_ms)
             self.distributor.add_source(source, name=name)
             self.distributor.open_source(name)
         elif exists:
@@ -169,7 +169,7 @@ class Assembly:
             return
         _LOGGER.info("%s %s is removed", kind, name)
         if kind == "source":
-            await self.distributor.remove_source(name)
+            await self.distributor.remove_source(name, drain_ms=self._drain_ms)
         else:
             await self.distributor.remove_target(name, drain_ms=self._drain_ms)
 

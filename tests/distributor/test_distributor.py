@@ -1,0 +1,65 @@
+"""The life of a distributor: run, flush and shutdown in any order, and sources that go."""
+
+import asyncio
+import logging
+
+import pytest
+
+from colugo.distributor import Distributor, TargetOptions
+from tests.support.essentials import run, until
+from tests.support.recording_target import FedSource, Gate, RecordingTarget
+
+
+def test_a_shutdown_before_run_has_begun_ends_it() -> None:
+    async def main() -> None:
+        distributor = Distributor()
+        running = asyncio.create_task(distributor.run())
+        await distributor.shutdown()
+        await running
+
+    run(main())
+
+
+def test_messages_flow_on_after_a_flush_that_comes_before_run() -> None:
+    async def main() -> None:
+        distributor, source, target = Distributor(), FedSource(), RecordingTarget()
+        distributor.add_source(source)
+        distributor.add_target(target)
+        source.put("a")
+        running = asyncio.create_task(distributor.run())
+        await distributor.flush()
+        source.put("b")
+        await until(lambda: len(target.outcomes) == 2)
+        await distributor.shutdown()
+        await running
+
+    run(main())
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_removed_source_leaves_no_task_and_waits_no_longer_than_it_may(
+    running: bool,  # noqa: FBT001
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    gate = Gate()
+
+    async def main() -> None:
+        distributor, source = Distributor(), FedSource()
+        distributor.add_source(source, name="s")
+        distributor.add_target(RecordingTarget(gate), name="t", options=TargetOptions(queue=1, full="wait"))
+        tasks = asyncio.all_tasks()
+        task = asyncio.create_task(distributor.run()) if running else None
+        for number in range(20):
+            source.put(number)
+        await distributor.remove_source("s", drain_ms=50)
+        assert not distributor.sources
+        await until(lambda: asyncio.all_tasks() - tasks - {task} == set())
+        gate.open()
+        await distributor.shutdown()
+        if task is not None:
+            await task
+
+    run(main())
+    assert "source s: " in caplog.text
+    assert "messages were not distributed" in caplog.text
