@@ -38,6 +38,7 @@ async def running_node(name: str, realm: str | None, scope: str | None) -> Async
         except ConfigurationError:
             raise
         except (ColugoError, OSError) as error:
+            made.stop()
             _LOGGER.warning("no node, so neither topics nor streams can be used: %s", error)
         yield node
 
@@ -91,8 +92,8 @@ async def run_distributor(
         beside.append(asyncio.create_task(watching, name="plugins"))
     if status and can_show(distributor, console):
         beside.append(asyncio.create_task(StatusView(distributor, console).run(), name="status"))
-    beside.append(asyncio.create_task(_start_and_run(distributor), name="distributor"))
-    for task in beside:
+    running = asyncio.create_task(_start_and_run(distributor), name="distributor")
+    for task in (running, *beside):
         task.add_done_callback(_report)
     stopping.report = lambda: print_left(now := distributor.stats, now)
     await stopping.requested()
@@ -101,8 +102,9 @@ async def run_distributor(
     on_stop()
     for task in beside:
         task.cancel()
-    await asyncio.wait(beside, timeout=stopping.left_ms / 1000)
+    await asyncio.wait(beside, timeout=stopping.left_ms / 2000)  # a reload may be under way
     after = await distributor.shutdown(stopping.left_ms)
+    running.cancel()  # if targets are still being opened
     print_left(before, after)
 
 
