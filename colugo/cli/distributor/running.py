@@ -73,6 +73,7 @@ async def run_distributor(
     stopping: Stopping,
     *,
     watching: Coroutine[Any, Any, None] | None = None,
+    on_start: Callable[[], object] = lambda: None,
     on_stop: Callable[[], object] = lambda: None,
     status: bool = False,
 ) -> None:
@@ -82,6 +83,7 @@ async def run_distributor(
         distributor: the distributor.
         stopping: the wait for a signal.
         watching: changes the distributor while it runs.
+        on_start: called when all targets are open.
         on_stop: called first when it is stopped.
         status: True to show counters, if they have a place on standard error.
     """
@@ -92,7 +94,7 @@ async def run_distributor(
         beside.append(asyncio.create_task(watching, name="plugins"))
     if status and can_show(distributor, console):
         beside.append(asyncio.create_task(StatusView(distributor, console).run(), name="status"))
-    running = asyncio.create_task(_start_and_run(distributor), name="distributor")
+    running = asyncio.create_task(_start_and_run(distributor, on_start), name="distributor")
     for task in (running, *beside):
         task.add_done_callback(_report)
     stopping.report = lambda: print_left(now := distributor.stats, now)
@@ -113,8 +115,9 @@ def _report(task: asyncio.Task[None]) -> None:
         _LOGGER.error("%s failed", task.get_name(), exc_info=error)
 
 
-async def _start_and_run(distributor: Distributor) -> None:
+async def _start_and_run(distributor: Distributor, on_start: Callable[[], object]) -> None:
     await distributor.start()
+    on_start()
     sources, targets = ", ".join(distributor.sources), ", ".join(distributor.targets)
     click.echo(f"distributor: started; sources: {sources}; targets: {targets}", err=True)
     await distributor.run()

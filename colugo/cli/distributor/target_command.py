@@ -12,7 +12,7 @@ from colugo.cli.distributor.stopping import Stopping
 from colugo.distributor import Distributor
 from colugo.distributor.sources.topic_source import TopicSource
 from colugo.node import Node
-from colugo.patterns.streams.consuming.consumer import DEFAULT_PREFETCH
+from colugo.patterns.streams.consuming.consumer import DEFAULT_PREFETCH, Consumer
 
 
 @click.command(
@@ -49,11 +49,37 @@ def target(*, options: EndpointOptions) -> None:
             await run_distributor(distributor, stopping)
             return
 
-        async def deliver(message: Any) -> None:
-            await distributor.deliver(options.name, message)
-
-        consumer = node.add_consumer(options.topic, deliver, group=options.name, concurrency=DEFAULT_PREFETCH)
-        await run_distributor(distributor, stopping, on_stop=consumer.quiesce)
-        await consumer.finish()
+        member = _Member(node, distributor, options)
+        await run_distributor(distributor, stopping, on_start=member.join, on_stop=member.leave)
+        await member.finish()
 
     run_endpoint(options, work)
+
+
+class _Member:
+    """The target as a member of its consumer group."""
+
+    def __init__(self, node: Node, distributor: Distributor, options: EndpointOptions) -> None:
+        self._node = node
+        self._distributor = distributor
+        self._options = options
+        self._consumer: Consumer | None = None
+
+    def join(self) -> None:
+        """Take messages; the target is open."""
+        self._consumer = self._node.add_consumer(
+            self._options.topic, self._deliver, group=self._options.name, concurrency=DEFAULT_PREFETCH
+        )
+
+    def leave(self) -> None:
+        """Take no more messages."""
+        if self._consumer is not None:
+            self._consumer.quiesce()
+
+    async def finish(self) -> None:
+        """Wait until the last messages are acknowledged."""
+        if self._consumer is not None:
+            await self._consumer.finish()
+
+    async def _deliver(self, message: Any) -> None:
+        await self._distributor.deliver(self._options.name, message)
