@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
@@ -111,8 +111,16 @@ class Lane:
         await receipt.outcome()
 
     async def open(self) -> None:
-        """Open the target; an error is logged, and the target is used all the same."""
-        await self._call("open", self.target.open, deadline=time.monotonic() + _OPEN_S)
+        """Open the target; messages that come meanwhile wait.
+
+        An error is logged, and the target is used all the same.
+        """
+        held = self._held = deque()
+        self._exchanged.clear()
+        try:
+            await self._open()
+        finally:
+            self._release((), held)
 
     async def close(self, deadline: float) -> TargetStats:
         """Wait for what is queued until a deadline of `time.monotonic`, cancel the rest, close the target."""
@@ -152,15 +160,22 @@ class Lane:
             past = msgspec.structs.replace(past, timed_out=left_behind, in_progress=0)
             self._past = _sum(self._past, past)
             self._set(target)
-            await self.open()
+            await self._open()
         finally:
-            self._held, self._carried = None, 0
-            self._held_drops.end()
-            for message, receipt in formatted:
-                self._deliver_formatted(message, receipt)
-            for message, receipt in (*unformatted, *held):
-                self.deliver(message, receipt)
-            self._exchanged.set()
+            self._release(formatted, (*unformatted, *held))
+
+    async def _open(self) -> None:
+        await self._call("open", self.target.open, deadline=time.monotonic() + _OPEN_S)
+
+    def _release(self, formatted: Iterable[Item], held: Iterable[Item]) -> None:
+        """Hand over messages that were kept, and keep no more."""
+        self._held, self._carried = None, 0
+        self._held_drops.end()
+        for message, receipt in formatted:
+            self._deliver_formatted(message, receipt)
+        for message, receipt in held:
+            self.deliver(message, receipt)
+        self._exchanged.set()
 
     def _hold(self, held: deque[Item], item: Item) -> Awaitable[Any] | None:
         """Keep a message for the next target."""

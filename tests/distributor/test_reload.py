@@ -244,3 +244,22 @@ def test_a_target_that_changes_under_load_loses_no_message_of_any_target(
         await until(lambda: not [one for one in threading.enumerate() if one.name.startswith("target")])
 
     run(main(), within=60)
+
+
+def test_a_target_that_is_added_under_load_gets_messages_only_when_it_is_open(
+    tmp_path: Path, record: SimpleNamespace
+) -> None:
+    slow = version(PLUGIN, 1).replace(
+        "record.opened.append", "import time; time.sleep(0.2); record.opened.append"
+    )
+    checked = slow.replace("record.got.append", "assert record.opened; record.got.append")
+
+    async def main() -> None:
+        distributor, load = Distributor(), Load()
+        distributor.add_source(load)
+        async with following(tmp_path, distributor):
+            (tmp_path / "bound.py").write_text(checked)
+            await until(lambda: record.got)
+            assert distributor.stats["bound"].failed == 0
+
+    run(main())
