@@ -2,22 +2,18 @@
 
 import asyncio
 import inspect
-import logging
-import time
-from collections import deque
 from collections.abc import Awaitable
 from concurrent.futures import CancelledError
-from functools import partial
 from typing import Any
 
-from colugo.distributor.base import QUEUED, AbstractDistributionTarget, Room
-from colugo.distributor.drop_log import DropLog
-from colugo.distributor.receipt import CURRENT_RECEIPT, Receipt
+from colugo.distributor.base import AbstractDistributionTarget
+from colugo.distributor.bounded_queue import BoundedQueue
+from colugo.distributor.endpoint_log import EndpointLog
+from colugo.distributor.receipt import CURRENT_RECEIPT, Receipt, settle
 from colugo.distributor.target_options import TargetOptions, TargetStats
 from colugo.distributor.threaded_target import ThreadedDistributionTarget, pool_of
-from colugo.protocol.throttle import Throttle
+from colugo.distributor.worker_state import Item, WorkerState
 
-_LOGGER = logging.getLogger(__name__)
 _A_TURN = 200
 """Messages that are handled in one turn of the loop, if none of them waits."""
 
@@ -36,34 +32,26 @@ class CoroutineQueue:
     def __init__(self, target: AbstractDistributionTarget, name: str, options: TargetOptions) -> None:
         self._target = target
         self._name = name
-        self._options = options
-        self._pending: deque[tuple[Any, Receipt | None]] = deque()
-        self._drops = DropLog(f"target {name}", options.queue)
-        self._received = self._completed = self._failed = self._timed_out = self._cancelled = 0
-        self._busy = False
+        self._queue: BoundedQueue[Item] = BoundedQueue(f"target {name}", options.queue, options.full)
+        self._received = 0
+        self._ended = WorkerState()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._throttle = Throttle()
+        self._log = EndpointLog(f"target {name}")
         self._timeout_s = None if options.timeout_ms is None else options.timeout_ms / 1000
-        self._waits_for_pool = options.full == "wait"
-
-    @property
-    def full(self) -> bool:
-        """True if as many messages wait as may."""
-        return len(self._pending) >= self._options.queue
 
     @property
     def stats(self) -> TargetStats:
         """The counters so far."""
         return TargetStats(
             received=self._received,
-            completed=self._completed,
-            queued=len(self._pending),
-            in_progress=int(self._busy),
-            dropped=self._drops.dropped,
-            failed=self._failed,
-            timed_out=self._timed_out,
-            cancelled=self._cancelled,
+            completed=self._ended.completed,
+            queued=len(self._queue.items),
+            in_progress=int(self._ended.busy),
+            dropped=self._queue.dropped,
+            failed=self._ended.failed,
+            timed_out=self._ended.timed_out,
+            cancelled=self._ended.cancelled,
         )
 
     def put(self, message: Any, receipt: Receipt | None = None) -> Awaitable[None]:
@@ -76,31 +64,20 @@ class CoroutineQueue:
             name = f"target {self._name}"
             self._task = asyncio.get_running_loop().create_task(self._run(), name=name)
         self._received += 1
-        if self.full and self._options.full != "wait":
-            self._drops.drop()
-            dropped = receipt
-            if self._options.full == "drop-oldest":
-                _, dropped = self._pending.popleft()
-            if dropped is not None:
-                dropped.settle(CancelledError())
-            if self._options.full == "drop-newest":
-                return QUEUED
-        self._pending.append((message, receipt))
+        if (dropped := self._queue.add((message, receipt))) is not None:
+            settle(dropped[1], CancelledError())
         self._changed.set()
-        if self._options.full == "wait" and self.full:
-            return Room(partial(self.wait_until, empty=False))
-        return QUEUED
+        return self._queue.queued()
 
-    async def wait_until(self, *, empty: bool) -> None:
-        """Wait until nothing is queued or being handled, or until there is room."""
-        while (self._pending or self._busy) if empty else self.full:
+    async def empty(self) -> None:
+        """Wait until nothing is queued or being handled."""
+        while self._queue.items or self._ended.busy:
             self._changed.clear()
             await self._changed.wait()
 
-    def take_pending(self) -> list[tuple[Any, Receipt | None]]:
+    def take_pending(self) -> list[Item]:
         """Remove and return what waits."""
-        taken = list(self._pending)
-        self._pending.clear()
+        taken = self._queue.take_all()
         self._received -= len(taken)
         self._changed.set()
         return taken
@@ -110,30 +87,28 @@ class CoroutineQueue:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        self._drops.end()
-        self._cancelled += len(self._pending)
-        for _, receipt in self._pending:
-            if receipt is not None:
-                receipt.settle(CancelledError())
-        self._pending.clear()
+        for _, receipt in self._queue.take_all():
+            self._ended.cancelled += 1
+            settle(receipt, CancelledError())
+        self._queue.close()
         self._changed.set()
 
     async def _run(self) -> None:
         turn = 0
         while True:
-            while not self._pending:
+            while not self._queue.items:
                 self._changed.clear()
                 await self._changed.wait()
-            message, receipt = self._pending.popleft()
-            self._drops.check(len(self._pending))
-            self._busy = True
+            message, receipt = self._queue.items.popleft()
+            self._queue.check()
+            self._ended.busy = True
             try:
                 await self._handle(message, receipt)
             finally:
-                self._busy = False
+                self._ended.busy = False
                 self._changed.set()
-            if self._waits_for_pool and isinstance(self._target, ThreadedDistributionTarget):
-                await pool_of(self._target).room()  # `super().on_message()` may not have been awaited
+            if isinstance(self._target, ThreadedDistributionTarget):
+                await pool_of(self._target).queue.queued()  # `super().on_message()` may not have been awaited
             turn += 1
             if turn % _A_TURN == 0:
                 await asyncio.sleep(0)
@@ -146,28 +121,20 @@ class CoroutineQueue:
             if inspect.isawaitable(waits):
                 async with asyncio.timeout(self._timeout_s):
                     await waits
-        except asyncio.CancelledError as error:
+        except (Exception, asyncio.CancelledError) as error:
             self._end(error, receipt)
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
-        except Exception as error:  # noqa: BLE001 - counted and logged
-            self._end(error, receipt)
         else:
-            self._completed += 1
+            self._ended.completed += 1
             if receipt is not None and not receipt.taken:
                 receipt.settle(None)
 
     def _end(self, error: BaseException, receipt: Receipt | None) -> None:
         """Count and log a message that ended with an error."""
-        cancelled = isinstance(error, asyncio.CancelledError)
-        if isinstance(error, TimeoutError):
-            self._timed_out += 1
-        elif cancelled:
-            self._cancelled += 1
-        else:
-            self._failed += 1
-        name = type(error).__name__
-        if not cancelled and (note := self._throttle.note(name, time.monotonic())) is not None:
-            _LOGGER.warning("target %s: on_message raised %s: %s%s", self._name, name, error, note)
+        self._ended.count(error)
+        if not isinstance(error, asyncio.CancelledError):
+            name = type(error).__name__
+            self._log.warn(name, "on_message raised %s: %s", name, error)
         if receipt is not None and not receipt.taken:
             receipt.settle(error)

@@ -2,27 +2,14 @@
 
 import asyncio
 import threading
-from collections import deque
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from colugo.distributor.base import QUEUED
-from colugo.distributor.drop_log import DropLog
+from colugo.distributor.bounded_queue import BoundedQueue
 
 _A_TURN = 200
 """Messages that are distributed in one turn of the loop."""
-
-
-class _Room(Awaitable[None]):
-    """The room in a feed, to wait for; it may be thrown away."""
-
-    __slots__ = ("_feed",)
-
-    def __init__(self, feed: "Feed") -> None:
-        self._feed = feed
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return self._feed.room().__await__()
 
 
 class Feed:
@@ -41,27 +28,18 @@ class Feed:
         self.name = name
         self.received = 0
         """Messages of the source so far."""
-        self.closed = False
-        """True if no further messages are taken."""
-        self._limit = limit
-        self._pending: deque[Any] = deque()
-        self._drops = DropLog(f"source {name}", 2 * limit)
+        self._closed = False
+        self._most = 2 * limit
+        self._queue: BoundedQueue[Any] = BoundedQueue(f"source {name}", limit, "wait")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
         self._lock = threading.Lock()
-        self._room = threading.Condition(self._lock)
-        self._waiting: list[asyncio.Future[None]] = []
 
     def __len__(self) -> int:
-        return len(self._pending)
-
-    @property
-    def dropped(self) -> int:
-        """Messages that the source gave without waiting while there was no room."""
-        return self._drops.dropped
+        return len(self._queue.items)
 
     def put(self, message: Any) -> Awaitable[None]:
         """Take a message from the source, on any thread.
@@ -70,34 +48,26 @@ class Feed:
             Something to await on the loop: it waits while the queue is full.
         """
         if self._loop is None or threading.get_ident() == self._loop_thread:
-            if self._append(message):
-                self._arrived.set()
-            return QUEUED if len(self._pending) < self._limit else _Room(self)
+            self._append(message)
+            self._arrived.set()
+            return self._queue.queued()
+        if self._queue.is_full:
+            asyncio.run_coroutine_threadsafe(self._queue.room(), self._loop).result()
         with self._lock:
-            while len(self._pending) >= self._limit and not self.closed:
-                self._room.wait()
-            first = not self._pending
-            taken = self._append(message)
-        if taken and first:
+            self._append(message)
+            first = len(self) == 1
+        if first:
             self._loop.call_soon_threadsafe(self._arrived.set)
         return QUEUED
 
-    def _append(self, message: Any) -> bool:
-        if self.closed:
-            return False
+    def _append(self, message: Any) -> None:
+        if self._closed:
+            return
         self.received += 1
-        if len(self._pending) >= 2 * self._limit:
-            self._drops.drop()
-            return False
-        self._pending.append(message)
-        return True
-
-    async def room(self) -> None:
-        """Wait, on the loop, until there is room."""
-        while len(self._pending) >= self._limit and not self.closed:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
-            await future
+        if len(self) < self._most:
+            self._queue.add(message)
+        else:
+            self._queue.drop()
 
     async def run(
         self, distribute: Callable[[Any], Awaitable[None] | None], delay: Callable[[], float]
@@ -109,7 +79,7 @@ class Feed:
             delay: returns the pause after each message, in seconds.
         """
         self._loop, self._loop_thread = asyncio.get_running_loop(), threading.get_ident()
-        pending = self._pending
+        pending = self._queue.items
         while True:
             if not pending:
                 self._empty.set()
@@ -123,28 +93,16 @@ class Feed:
                     await waits
                 if pause := delay():
                     await asyncio.sleep(pause)
-            self._drops.check(len(pending))
-            self._release()
+            self._queue.check()
             await asyncio.sleep(0)
 
     async def flush(self) -> None:
         """Wait until everything has been distributed."""
-        if self._pending:
+        if len(self):
             self._empty.clear()
         await self._empty.wait()
 
     def close(self) -> None:
         """Take no further messages."""
-        self.closed = True
-        self._drops.end()
-        self._release()
-
-    def _release(self) -> None:
-        """Wake up a source that waits for room."""
-        if len(self._pending) < self._limit or self.closed:
-            with self._lock:
-                self._room.notify_all()
-            waiting, self._waiting = self._waiting, []
-            for future in waiting:
-                if not future.done():
-                    future.set_result(None)
+        self._closed = True
+        self._queue.close()

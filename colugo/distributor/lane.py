@@ -4,7 +4,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -14,14 +13,14 @@ from typing import Any
 import msgspec
 
 from colugo.distributor.base import QUEUED, AbstractDistributionSource, AbstractDistributionTarget
+from colugo.distributor.bounded_queue import BoundedQueue
 from colugo.distributor.coroutine_queue import CoroutineQueue
-from colugo.distributor.drop_log import DropLog
-from colugo.distributor.receipt import CURRENT_RECEIPT, Receipt
+from colugo.distributor.endpoint_log import EndpointLog
+from colugo.distributor.receipt import CURRENT_RECEIPT, Receipt, settle
 from colugo.distributor.target_options import TargetOptions, TargetStats
 from colugo.distributor.threaded_target import ThreadedDistributionTarget, configure, pool_of
 from colugo.distributor.worker_state import Item
 from colugo.errors import ClosedError
-from colugo.protocol.throttle import Throttle
 
 _LOGGER = logging.getLogger(__name__)
 _GRACE_S = 0.3
@@ -42,11 +41,10 @@ class Lane:
     def __init__(self, name: str, target: AbstractDistributionTarget, options: TargetOptions) -> None:
         self.name = name
         self.options = options
-        self._held: deque[Item] | None = None
+        self._held: BoundedQueue[Item] | None = None
+        """What comes while the target is exchanged."""
         self._carried = 0
-        self._held_drops = DropLog(f"target {name}", options.queue)
-        self._exchanged = asyncio.Event()
-        self._throttle = Throttle()
+        self._log = EndpointLog(f"target {name}")
         self._past = TargetStats()
         self._refused = 0
         self._set(target)
@@ -63,8 +61,9 @@ class Lane:
     @property
     def stats(self) -> TargetStats:
         """The counters so far, also those of targets that were exchanged."""
-        held, dropped, refused = self._carried, self._held_drops.dropped, self._refused
-        held += len(self._held or ())
+        held, dropped, refused = self._carried, 0, self._refused
+        if self._held is not None:
+            held, dropped = held + len(self._held.items), self._held.dropped
         own = TargetStats(received=held + dropped + refused, queued=held, dropped=dropped, failed=refused)
         return _sum(own, self._past, self._stats_of_target())
 
@@ -83,20 +82,20 @@ class Lane:
             Something to await before the next message; None if there is no need.
         """
         if self._held is not None:
-            return self._hold(self._held, (message, receipt))
+            if (dropped := self._held.add((message, receipt))) is not None:
+                settle(dropped[1], CancelledError())
+            return _unless_queued(self._held.queued())
         if self._queue is not None:
-            waits = self._queue.put(message, receipt)
-            return None if waits is QUEUED else waits
+            return _unless_queued(self._queue.put(message, receipt))
         token = None if receipt is None else CURRENT_RECEIPT.set(receipt)
         try:
-            waits = self.target.on_message(message)  # type: ignore[assignment]
+            return _unless_queued(self.target.on_message(message))
         except Exception as error:  # noqa: BLE001 - counted and logged
             self._refuse(error, receipt)
             return None
         finally:
             if token is not None:
                 CURRENT_RECEIPT.reset(token)
-        return None if waits is QUEUED else waits
 
     async def deliver_and_wait(self, message: Any) -> None:
         """Hand a message to the target, and wait until it is done with it.
@@ -115,12 +114,11 @@ class Lane:
 
         An error is logged, and the target is used all the same.
         """
-        held = self._held = deque()
-        self._exchanged.clear()
+        held = self._hold()
         try:
             await self._open()
         finally:
-            self._release((), held)
+            self._release(held)
 
     async def close(self, deadline: float) -> TargetStats:
         """Wait for what is queued until a deadline of `time.monotonic`, cancel the rest, close the target."""
@@ -141,8 +139,7 @@ class Lane:
             target: the new one. It is opened after the old one is closed, so that it may bind the same port.
             drain_s: seconds that the old one has for the messages that it is sending.
         """
-        held = self._held = deque()
-        self._exchanged.clear()
+        held = self._hold()
         formatted: list[Item] = []
         unformatted: list[Item] = [] if self._queue is None else self._queue.take_pending()
         self._carried = len(unformatted)
@@ -162,36 +159,27 @@ class Lane:
             self._set(target)
             await self._open()
         finally:
-            self._release(formatted, (*unformatted, *held))
+            self._release(held, unformatted, formatted)
+
+    def _hold(self) -> BoundedQueue[Item]:
+        """Let messages that come from now on wait."""
+        held = self._held = BoundedQueue(f"target {self.name}", self.options.queue, self.options.full)
+        return held
+
+    def _release(
+        self, held: BoundedQueue[Item], unformatted: Iterable[Item] = (), formatted: Iterable[Item] = ()
+    ) -> None:
+        """Hand over what waited, after what the target before this one had not sent."""
+        self._held, self._carried = None, 0
+        self._past = _sum(self._past, TargetStats(received=held.dropped, dropped=held.dropped))
+        for message, receipt in formatted:
+            self._deliver_formatted(message, receipt)
+        for message, receipt in (*unformatted, *held.items):
+            self.deliver(message, receipt)
+        held.close()
 
     async def _open(self) -> None:
         await self._call("open", self.target.open, deadline=time.monotonic() + _OPEN_S)
-
-    def _release(self, formatted: Iterable[Item], held: Iterable[Item]) -> None:
-        """Hand over messages that were kept, and keep no more."""
-        self._held, self._carried = None, 0
-        self._held_drops.end()
-        for message, receipt in formatted:
-            self._deliver_formatted(message, receipt)
-        for message, receipt in held:
-            self.deliver(message, receipt)
-        self._exchanged.set()
-
-    def _hold(self, held: deque[Item], item: Item) -> Awaitable[Any] | None:
-        """Keep a message for the next target."""
-        if self.options.full == "wait":
-            held.append(item)
-            return self._exchanged.wait() if len(held) >= self.options.queue else None
-        if len(held) < self.options.queue:
-            held.append(item)
-            return None
-        self._held_drops.drop()
-        if self.options.full == "drop-oldest":
-            held.append(item)
-            item = held.popleft()
-        if item[1] is not None:
-            item[1].settle(CancelledError())
-        return None
 
     def _deliver_formatted(self, message: Any, receipt: Receipt | None) -> None:
         """Hand over a message that the target before this one had formatted."""
@@ -209,7 +197,7 @@ class Lane:
             return []
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                await self._queue.wait_until(empty=True)
+                await self._queue.empty()
         threaded = isinstance(self.target, ThreadedDistributionTarget)
         unsent = self._queue.take_pending() if threaded else []
         self._queue.cancel()
@@ -237,11 +225,13 @@ class Lane:
     def _refuse(self, error: Exception, receipt: Receipt | None) -> None:
         """Count and log a message that the target did not take."""
         self._refused += 1
-        if receipt is not None:
-            receipt.settle(error)
+        settle(receipt, error)
         name = type(error).__name__
-        if (note := self._throttle.note(name, time.monotonic())) is not None:
-            _LOGGER.warning("target %s: on_message raised %s: %s%s", self.name, name, error, note)
+        self._log.warn(name, "on_message raised %s: %s", name, error)
+
+
+def _unless_queued(waits: Awaitable[Any] | None) -> Awaitable[Any] | None:
+    return None if waits is QUEUED else waits
 
 
 def _sum(*parts: TargetStats) -> TargetStats:

@@ -1,35 +1,45 @@
 """The one outcome of each message, for its target, its receipt and the log."""
 
 import asyncio
-import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from typing import Any, Protocol
+from typing import Any
 
-from colugo.distributor.receipt import Receipt
-from colugo.protocol.throttle import Throttle
+from colugo.distributor.base import AbstractDistributionTarget
+from colugo.distributor.endpoint_log import EndpointLog
+from colugo.distributor.receipt import Receipt, settle
 
-_LOGGER = logging.getLogger(__name__)
 
-
-class PoolTarget(Protocol):
-    """The methods that a pool calls, on its threads: `process`, then exactly one of the others."""
-
-    def process(self, message: Any) -> Any:
-        """Send a message."""
+class CallbackTarget(AbstractDistributionTarget):
+    """A target with callbacks: after `process`, exactly one of them is called, on the same thread."""
 
     def on_complete(self, result: Any) -> Any:
-        """React to what `process` returned."""
+        """React to a message that has been sent.
+
+        Args:
+            result: what `process` returned.
+        """
 
     def on_timeout(self, result: None) -> Any:
-        """React to a timeout."""
+        """React to a message that took longer than `timeout_ms`, or whose `process` raised a TimeoutError.
+
+        Args:
+            result: None.
+        """
 
     def on_cancel(self, result: None) -> Any:
-        """React to a message that is not sent any more."""
+        """React to a message that is not sent any more, because the target closes or `process` cancelled it.
+
+        Args:
+            result: None.
+        """
 
     def on_error(self, exception: BaseException) -> Any:
-        """React to what `process` raised."""
+        """React to a message that could not be formatted or sent.
+
+        Args:
+            exception: what the formatter or `process` raised.
+        """
 
 
 class Outcomes:
@@ -37,54 +47,41 @@ class Outcomes:
 
     Args:
         target: whose callbacks are called.
-        name: of the target, for the log.
+        log: of the target.
     """
 
-    def __init__(self, target: PoolTarget, name: str) -> None:
+    def __init__(self, target: CallbackTarget, log: EndpointLog) -> None:
         self._target = target
-        self._name = name
-        self._throttle = Throttle()
+        self._log = log
 
     def completed(self, result: Any, receipt: Receipt | None) -> None:
         """Report a message that was sent."""
         self.call(self._target.on_complete, result)
-        if receipt is not None:
-            receipt.settle(None)
-
-    def cancelled(self, receipt: Receipt | None) -> None:
-        """Report a message that is not sent any more."""
-        self.call(self._target.on_cancel, None)
-        if receipt is not None:
-            receipt.settle(CancelledError())
+        settle(receipt, None)
 
     def ended(self, error: BaseException, receipt: Receipt | None) -> None:
         """Report a message that ended with an error: a timeout, a cancellation, or another one."""
         if isinstance(error, TimeoutError):
-            self.log("a message timed out", error)
+            self.warn("a message timed out", error)
             self.call(self._target.on_timeout, None)
         elif is_cancellation(error):
             self.call(self._target.on_cancel, None)
         else:
-            self.log("a message failed", error)
+            self.warn("a message failed", error)
             self.call(self._target.on_error, error)
-        if receipt is not None:
-            receipt.settle(error)
+        settle(receipt, error)
 
-    def log(self, what: str, error: BaseException) -> None:
-        """Log an error; at most one of its kind a minute."""
-        note = self._throttle.note((what, type(error)), time.monotonic())
-        if note is not None:
-            _LOGGER.warning("target %s: %s: %s: %s%s", self._name, what, type(error).__name__, error, note)
+    def warn(self, what: str, error: BaseException) -> None:
+        """Log an error."""
+        self._log.warn((what, type(error)), "%s: %s: %s", what, type(error).__name__, error)
 
     def call(self, function: Callable[..., Any], *args: Any) -> None:
         """Call a function of the target."""
         try:
             function(*args)
-        except BaseException as error:
-            note = self._throttle.note((function, type(error)), time.monotonic())
-            if note is not None:
-                what = getattr(function, "__name__", function)
-                _LOGGER.exception("target %s: %s raised%s", self._name, what, note)
+        except BaseException as error:  # noqa: BLE001 - logged
+            what = getattr(function, "__name__", function)
+            self._log.warn((function, type(error)), "%s raised", what, error=error)
 
 
 def is_cancellation(error: BaseException) -> bool:

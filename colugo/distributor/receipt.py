@@ -50,5 +50,11 @@ class Receipt:
             self._future.set_exception(DistributorException(text))
 
 
+def settle(receipt: Receipt | None, error: BaseException | None) -> None:
+    """Settle a receipt, if there is one."""
+    if receipt is not None:
+        receipt.settle(error)
+
+
 CURRENT_RECEIPT: ContextVar[Receipt | None] = ContextVar("colugo_distributor_receipt", default=None)
 """The receipt of the message that `on_message` is called with, also within a subclass's coroutine."""

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from colugo.distributor.backoff import backoff_s
-from colugo.distributor.outcomes import Outcomes, PoolTarget, is_cancellation
+from colugo.distributor.outcomes import CallbackTarget, Outcomes, is_cancellation
 from colugo.distributor.target_options import UNLIMITED, TargetOptions
 from colugo.distributor.worker_state import Item, WorkerState
 
@@ -23,7 +23,7 @@ class Sender:
 
     def __init__(
         self,
-        target: PoolTarget,
+        target: CallbackTarget,
         outcomes: Outcomes,
         options: TargetOptions,
         retry_on: tuple[type[BaseException], ...],
@@ -72,7 +72,7 @@ class Sender:
                 break
             tries += 1
             worker.retried += 1
-            self._outcomes.log("a try failed, and another one follows", error)
+            self._outcomes.warn("a try failed, and another one follows", error)
             self.stopping.wait(backoff_s(tries, self._options.retry_ms, self._options.max_retry_ms))
             if self.returned is not None and self._give_back(item):
                 return

@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from colugo.distributor.base import QUEUED, AbstractDistributionTarget
+from colugo.distributor.base import QUEUED
 from colugo.distributor.formatters.formatter import IFormatter
+from colugo.distributor.outcomes import CallbackTarget
 from colugo.distributor.receipt import CURRENT_RECEIPT
 from colugo.distributor.target_options import TargetOptions
 from colugo.distributor.worker_pool import WorkerPool
@@ -14,7 +15,7 @@ from colugo.distributor.worker_pool import WorkerPool
 DEFAULT_WORKERS = 10
 
 
-class ThreadedDistributionTarget(AbstractDistributionTarget):
+class ThreadedDistributionTarget(CallbackTarget):
     """A target with a bounded queue and threads of its own, so that it holds up no other.
 
     `on_message` queues a message. `process` is called with it on a thread, and then exactly one of
@@ -98,34 +99,6 @@ class ThreadedDistributionTarget(AbstractDistributionTarget):
         if receipt is not None:
             receipt.taken = True
         return queued
-
-    def on_complete(self, result: Any) -> Any:
-        """React to a message that has been sent.
-
-        Args:
-            result: what `process` returned.
-        """
-
-    def on_timeout(self, result: None) -> Any:
-        """React to a message that took longer than `timeout_ms`, or whose `process` raised a TimeoutError.
-
-        Args:
-            result: None.
-        """
-
-    def on_cancel(self, result: None) -> Any:
-        """React to a message that is not sent any more, because the target closes or `process` cancelled it.
-
-        Args:
-            result: None.
-        """
-
-    def on_error(self, exception: BaseException) -> Any:
-        """React to a message that could not be formatted or sent.
-
-        Args:
-            exception: what the formatter or `process` raised.
-        """
 
 
 def configure(target: ThreadedDistributionTarget, name: str, options: TargetOptions) -> None:

@@ -2,17 +2,14 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from typing import Any
 
-from colugo.distributor.base import QUEUED, Room
-from colugo.distributor.drop_log import DropLog
-from colugo.distributor.outcomes import Outcomes, PoolTarget
-from colugo.distributor.receipt import Receipt
-from colugo.distributor.room_waiters import RoomWaiters
+from colugo.distributor.bounded_queue import BoundedQueue
+from colugo.distributor.endpoint_log import EndpointLog
+from colugo.distributor.outcomes import CallbackTarget, Outcomes
+from colugo.distributor.receipt import Receipt, settle
 from colugo.distributor.sender import Sender
 from colugo.distributor.target_options import TargetOptions, TargetStats
 from colugo.distributor.worker_state import Item, WorkerState
@@ -38,7 +35,7 @@ class WorkerPool:
 
     def __init__(
         self,
-        target: PoolTarget,
+        target: CallbackTarget,
         name: str,
         options: TargetOptions,
         *,
@@ -46,12 +43,11 @@ class WorkerPool:
         initializer: Callable[[], object] | None = None,
     ) -> None:
         self.name = name
-        self._options = options
-        self._limit = options.queue
+        self.queue: BoundedQueue[Item] = BoundedQueue(f"target {name}", options.queue, options.full)
+        self._pending = self.queue.items
         self._workers = options.workers or 1
         self._timeout_s = (options.timeout_ms or 0) / 1000
         self._initializer = initializer
-        self._pending: deque[Item] = deque()
         self._lock = threading.RLock()  # a logging handler may send what is logged with it held
         self._work = threading.Condition(self._lock)
         self._quiet = threading.Condition(self._lock)
@@ -62,18 +58,11 @@ class WorkerPool:
         self._started = 0
         self._watcher: threading.Thread | None = None
         self._received = 0
-        self._drops = DropLog(f"target {name}", options.queue)
         self._past = WorkerState()
-        self._waiting = RoomWaiters()
-        self._outcomes = Outcomes(target, name)
+        self._outcomes = Outcomes(target, EndpointLog(f"target {name}"))
         self._sender = Sender(target, self._outcomes, options, retry_on, self._lock)
 
     # --- from any thread
-
-    @property
-    def full(self) -> bool:
-        """True if as many messages wait as may."""
-        return len(self._pending) >= self._limit
 
     @property
     def stats(self) -> TargetStats:
@@ -82,7 +71,7 @@ class WorkerPool:
             total = WorkerState()
             for worker in (*self._running, self._past):
                 total.add(worker)
-            queued, dropped = len(self._pending), self._drops.dropped
+            queued, dropped = len(self._pending), self.queue.dropped
             return TargetStats(
                 received=self._received,
                 completed=total.completed,
@@ -109,28 +98,19 @@ class WorkerPool:
         Raises:
             ClosedError: after `close`.
         """
-        full = self._options.full
         with self._lock:
             if self._closed.is_set():
                 raise ClosedError(f"the target {self.name!r} is closed")
             self._received += 1
-            pending = self._pending
-            if len(pending) >= self._limit and full != "wait" and not self._make_room(full, receipt):
-                return QUEUED
-            pending.append((message, receipt))
-            self._drops.check(len(pending))
+            dropped = self.queue.add((message, receipt))
             if self._idle:
                 self._idle -= 1
                 self._work.notify()
             elif len(self._running) < self._workers:
                 self._start_worker()
-        if full == "wait" and len(pending) >= self._limit:
-            return Room(self.room)
-        return QUEUED
-
-    async def room(self) -> None:
-        """Wait until fewer messages wait than may."""
-        await self._waiting.wait(lambda: not self.full or self._closed.is_set())
+        if dropped is not None:
+            settle(dropped[1], CancelledError())
+        return self.queue.queued()
 
     def fail(self, error: BaseException, receipt: Receipt | None = None) -> None:
         """Report a message that failed before it was queued, on this thread."""
@@ -150,7 +130,7 @@ class WorkerPool:
         """
         returned: list[Item] = []
         with self._lock:
-            rest = self._take_pending()
+            rest = self.queue.take_all()
             self._sender.returned = returned
         rest += self._stop(drain_s)
         with self._lock:
@@ -177,30 +157,8 @@ class WorkerPool:
             self._received += len(unsent) - len(left)
             self._past.cancelled += len(unsent)
         for _, receipt in unsent:
-            self._outcomes.cancelled(receipt)
+            self._outcomes.ended(CancelledError(), receipt)
         return self.stats
-
-    # --- queue
-
-    def _make_room(self, full: str, receipt: Receipt | None) -> bool:
-        """Drop a message; return False if it is the newest."""
-        if full == "drop-oldest":
-            try:
-                _, receipt = self._pending.popleft()
-            except IndexError:  # a worker was faster
-                return True
-        self._drops.drop()
-        if receipt is not None:
-            receipt.settle(CancelledError())
-        return full == "drop-oldest"
-
-    def _take_pending(self) -> list[Item]:
-        """Take what waits, one by one: a busy thread takes messages without the lock."""
-        taken: list[Item] = []
-        with suppress(IndexError):
-            while True:
-                taken.append(self._pending.popleft())
-        return taken
 
     def _stop(self, drain_s: float) -> list[Item]:
         """Wait for messages, then end the threads; return what still waits."""
@@ -215,10 +173,9 @@ class WorkerPool:
                     break
                 self._quiet.wait(left)
             self._closed.set()
-            rest = self._take_pending()
+            rest = self.queue.take_all()
             self._work.notify_all()
-            self._drops.end()
-        self._waiting.release()
+        self.queue.close()
         return rest
 
     # --- threads
@@ -239,7 +196,7 @@ class WorkerPool:
             thread.start()
         except RuntimeError as error:  # no more threads; the next message tries again
             self._running.remove(worker)
-            self._outcomes.log("cannot start a thread", error)
+            self._outcomes.warn("cannot start a thread", error)
             return
         if self._timeout_s and self._watcher is None:
             name = f"target {self.name} timeouts"
@@ -265,15 +222,15 @@ class WorkerPool:
 
     def _next(self, worker: WorkerState) -> Item | None:
         """Wait for a message; return None when the pool is closed."""
-        pending = self._pending
+        queue, pending = self.queue, self._pending
         while True:
             try:
                 item = pending.popleft()  # atomic, so that a busy thread needs no lock
             except IndexError:
                 pass
             else:
-                if self._waiting and len(pending) < self._limit:
-                    self._waiting.release()
+                if queue.waiting:
+                    queue.check()
                 return item
             with self._lock:
                 if pending:
@@ -281,7 +238,7 @@ class WorkerPool:
                 if self._closed.is_set():
                     return None
                 worker.busy = False
-                self._drops.check(0)
+                queue.check()
                 self._quiet.notify_all()
                 self._idle += 1  # taken back by the one that notifies
                 self._work.wait()
@@ -307,7 +264,7 @@ class WorkerPool:
                     overdue.append(worker.item)
                     self._replace(worker)
             for _, receipt in overdue:
-                error = TimeoutError(f"{self._options.timeout_ms} ms have passed")
+                error = TimeoutError(f"{self._timeout_s * 1000:.0f} ms have passed")
                 self._outcomes.ended(error, receipt)
 
     def _replace(self, worker: WorkerState) -> None:
@@ -320,7 +277,7 @@ class WorkerPool:
         self._hanging += 1
         if self._hanging == _MOST_HANGING:
             error = TimeoutError(f"{_MOST_HANGING} threads hang, and so no more are started")
-            self._outcomes.log("it is stuck", error)
+            self._outcomes.warn("it is stuck", error)
         if self._pending:
             self._start_worker()
         self._quiet.notify_all()

@@ -130,11 +130,12 @@ def test_a_message_that_a_thread_takes_while_the_target_closes_has_one_outcome()
 
     gate = Gate()
     target = RecordingTarget(gate)
-    pool_of(target)._pending = Raced()
+    pool = pool_of(target)
+    pool.queue.items = pool._pending = Raced()
     for message in range(4):
         target.on_message(message)
     gate.wait_for(1)
-    pool_of(target).close(0)
+    pool.close(0)
     gate.open()
     assert wait_until(lambda: target.stats.in_progress == 0)
     assert target.stats.completed + target.stats.cancelled == len(target.wait_for(4)) == 4

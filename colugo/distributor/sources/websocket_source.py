@@ -17,7 +17,6 @@ from colugo.distributor.sources.loop_source import LoopSource
 from colugo.distributor.sources.websocket_wire import WebSocketWire
 from colugo.errors import ConfigurationError, InvalidUrlException
 from colugo.patterns.base import check_count
-from colugo.protocol.throttle import Throttle
 
 _MEBIBYTE = 1024 * 1024
 _MOST_BYTES = 100 * _MEBIBYTE
@@ -84,7 +83,6 @@ class WebSocketSource(LoopSource):
         self._wire: WebSocketWire | None = None
         self._gap_began: float | None = None
         self._tries = 0
-        self._throttle = Throttle()
 
     @property
     def label(self) -> str:
@@ -114,35 +112,26 @@ class WebSocketSource(LoopSource):
                 connection = await self._connect()
             except Exception as error:  # noqa: BLE001 - any is a failed try; Tornado raises many kinds
                 self._tries += 1
-                note = self._throttle.note((type(error), str(error)), time.monotonic())
-                if note is not None:
-                    self.logger.warning("%s: cannot connect: %s%s", self.label, error, note)
+                self._warn((type(error), str(error)), "cannot connect: %s", error)
             else:
                 await self._use(WebSocketWire(connection))
             await asyncio.sleep(backoff_s(self._tries, self._retry_ms, self._max_retry_ms))
 
     async def _connect(self) -> WebSocketClientConnection:
-        request = HTTPRequest(
-            self._url,
-            headers=self._headers,
-            ca_certs=self._ca_file,
-            connect_timeout=_CONNECT_S,
-            request_timeout=_CONNECT_S,
-        )
         connecting = asyncio.ensure_future(
             websocket_connect(
-                request, max_message_size=self._max_message_bytes, subprotocols=self._protocols or None
+                HTTPRequest(
+                    self._url, headers=self._headers, ca_certs=self._ca_file, request_timeout=_CONNECT_S
+                ),
+                max_message_size=self._max_message_bytes,
+                subprotocols=self._protocols or None,
             )
         )
         try:
-            done, _ = await asyncio.wait({connecting}, timeout=_CONNECT_S + 1)
+            return await asyncio.shield(connecting)
         except asyncio.CancelledError:
             connecting.add_done_callback(_discard)  # the connection may be made all the same
             raise
-        if not done:
-            connecting.add_done_callback(_discard)
-            raise TimeoutError(f"no answer within {_CONNECT_S:.0f} s")
-        return connecting.result()
 
     async def _use(self, wire: WebSocketWire) -> None:
         """Read all messages of a connection, and note when it is lost."""
@@ -172,22 +161,15 @@ class WebSocketSource(LoopSource):
             self.logger.info("%s: connected", self.label)
             return
         self.reconnects += 1
-        ended = time.monotonic()
-        self.logger.warning(
-            "%s: connected again; the gap lasted %d ms, from %s to %s",
-            self.label,
-            (ended - self._gap_began) * 1000,
-            _iso(self._gap_began),
-            _iso(ended),
-        )
+        began, ended = self._gap_began, time.monotonic()
+        text = "connected again; the gap lasted %d ms, from %s to %s"
+        self._warn(None, text, (ended - began) * 1000, _iso(began), _iso(ended))
         self._gap_began = None
 
     def _report_lost(self, wire: WebSocketWire) -> None:
         self.malformed += wire.violated
         cause = f"no answer to a ping within {self._ping_ms // 2} ms" if wire.silent else wire.cause
-        self.logger.warning(
-            "%s: connection lost: %s; the gap began at %s", self.label, cause, _iso(wire.last_heard)
-        )
+        self._warn(None, "connection lost: %s; the gap began at %s", cause, _iso(wire.last_heard))
 
 
 def _discard(connecting: "asyncio.Future[WebSocketClientConnection]") -> None:

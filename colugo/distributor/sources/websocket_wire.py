@@ -77,7 +77,7 @@ class WebSocketWire:
         self.connection.close(code if may_be_sent else 1000, text)
 
     async def end(self) -> None:
-        """Wait for the server's close frame for a second at most, and close the connection."""
+        """Wait for the server's close frame, and close the connection."""
         try:
             if not self.stream.closed():
                 self.farewell(1000, "")
