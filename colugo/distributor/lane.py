@@ -45,6 +45,8 @@ class Lane:
         """What comes while the target is exchanged."""
         self._carried = 0
         self._log = EndpointLog(f"target {name}")
+        self._exchange: asyncio.Task[None] | None = None
+        self._closed = False
         self._past = TargetStats()
         self._refused = 0
         self._set(target)
@@ -122,6 +124,11 @@ class Lane:
 
     async def close(self, deadline: float) -> TargetStats:
         """Wait for what is queued until a deadline of `time.monotonic`, cancel the rest, close the target."""
+        if self._closed:
+            return self.stats
+        self._closed = True
+        if self._exchange is not None:
+            await asyncio.wait([self._exchange], timeout=max(0.0, deadline - time.monotonic()))
         unsent = await self._close_queue(deadline)
         if isinstance(self.target, ThreadedDistributionTarget):
             close = partial(pool_of(self.target).close, also=unsent)
@@ -135,10 +142,22 @@ class Lane:
     async def exchange(self, target: AbstractDistributionTarget, drain_s: float) -> None:
         """Close the target, and open another one in its place, which gets what waits.
 
+        One exchange follows another, and each is finished even if it is cancelled: else messages that are
+        between two targets would be lost.
+
         Args:
             target: the new one. It is opened after the old one is closed, so that it may bind the same port.
             drain_s: seconds that the old one has for the messages that it is sending.
         """
+        exchange = self._exchange_after(self._exchange, target, drain_s)
+        self._exchange = asyncio.create_task(exchange, name=f"target {self.name} exchange")
+        await asyncio.shield(self._exchange)
+
+    async def _exchange_after(
+        self, before: asyncio.Task[None] | None, target: AbstractDistributionTarget, drain_s: float
+    ) -> None:
+        if before is not None:
+            await asyncio.wait([before])
         held = self._hold()
         formatted: list[Item] = []
         unformatted: list[Item] = [] if self._queue is None else self._queue.take_pending()

@@ -269,6 +269,48 @@ def test_what_waits_goes_to_the_target_that_takes_its_place(monkeypatch: pytest.
     run(main())
 
 
+@pytest.mark.parametrize("what", ["cancel", "exchange", "remove", "shutdown"])
+def test_an_exchange_is_finished_whatever_comes_meanwhile(what: str) -> None:
+    gate = Gate()
+
+    class Counting(RecordingTarget):
+        opened = 0
+
+        def open(self) -> None:
+            self.opened += 1
+
+        def close(self, code: int = -1, reason: str = "") -> None:
+            self.opened -= 1
+            super().close(code, reason)
+
+    async def main() -> None:
+        old, new, newest = Counting(gate), Counting(), Counting()
+        async with distributing(old, workers=1) as (distributor, source):
+            for number in range(3):
+                source.put(number)
+            await until(lambda: gate.entered and distributor.stats["t0"].queued == 2)
+            exchange = asyncio.create_task(distributor.exchange_target("t0", new))
+            await until(lambda: distributor._lanes[0]._held is not None)
+            delivered = asyncio.create_task(distributor.deliver("t0", 3))
+            await until(lambda: distributor.stats["t0"].received == 4)
+            asyncio.get_running_loop().call_later(0.05, gate.open)
+            match what:
+                case "cancel":
+                    exchange.cancel()
+                case "exchange":
+                    await distributor.exchange_target("t0", newest)
+                case "remove":
+                    await distributor.remove_target("t0")
+                case "shutdown":
+                    await distributor.shutdown()
+            await delivered
+            await asyncio.wait([exchange])
+            assert [*old.outcomes, *new.outcomes, *newest.outcomes] == [("complete", one) for one in range(4)]
+        assert (old.opened, new.opened, newest.opened) == (0, 0, 0)
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("full", "kept"), [("drop-oldest", [3, 4]), ("drop-newest", [0, 1]), ("wait", [0, 1, 2, 3, 4])]
 )
