@@ -173,7 +173,7 @@ class Distributor(LoggingMixin):
         for lane in self._lanes:
             try:
                 lane.target.open()
-            except Exception:
+            except (Exception, SystemExit):
                 self.logger.exception("target %s: open() raised", lane.name)
 
     def connect(self) -> None:
@@ -384,13 +384,13 @@ class Distributor(LoggingMixin):
     def _open_source(self, src: AbstractDistributionSource, feed: Feed) -> None:
         try:
             src.open()
-        except Exception:
+        except (Exception, SystemExit):
             self.logger.exception("source %s: open() raised", feed.name)
 
     def _close_source(self, src: AbstractDistributionSource, feed: Feed, reason: str) -> None:
         try:
             src.close(AbstractDistributionSource.DISCONNECT_SHUTDOWN, reason)
-        except Exception:
+        except (Exception, SystemExit):
             self.logger.exception("source %s: close() raised", feed.name)
         feed.close()
 

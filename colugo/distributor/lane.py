@@ -235,7 +235,7 @@ class Lane:
                     await on_thread(f"target {self.name} {what}", function, *args)
             else:
                 function(*args)
-        except Exception:
+        except (Exception, SystemExit):
             if limit.expired():
                 _LOGGER.warning("target %s: %s() takes too long and is left behind", self.name, what)
             else:

@@ -49,6 +49,9 @@ def create_raising_target():
 
 def create_wrong_source():
     return Kept("", 1, None, ())
+
+def create_exiting_target():
+    raise SystemExit("set API_KEY")
 """
 Configure = Callable[[str], Assembly]
 
@@ -157,6 +160,7 @@ def test_a_plugin_that_returns_nothing_or_raises_is_reported_and_the_others_are_
     assert any(f"create_nothing_target() in {file} returned no target, but None" in text for text in texts)
     assert any(f"create_raising_target() in {file} raised OSError: no printer" in text for text in texts)
     assert any(f"create_wrong_source() in {file} returned no source, but" in text for text in texts)
+    assert any(f"create_exiting_target() in {file} raised SystemExit: set API_KEY" in text for text in texts)
     assert "line 31, in create_raising_target" in caplog.text
 
 

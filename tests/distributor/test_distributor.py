@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
-from colugo.distributor import Distributor, TargetOptions
+from colugo.distributor import AbstractDistributionTarget, Distributor, TargetOptions
 from tests.support.essentials import run, until
 from tests.support.recording_target import FedSource, Gate, RecordingTarget
 
@@ -63,3 +64,40 @@ def test_a_removed_source_leaves_no_task_and_waits_no_longer_than_it_may(
     run(main())
     assert "source s: " in caplog.text
     assert "messages were not distributed" in caplog.text
+
+
+@pytest.mark.parametrize("error", [OSError("no"), SystemExit(3)])
+def test_a_source_or_target_that_raises_when_it_opens_or_closes_harms_no_other(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Source(FedSource):
+        def open(self) -> None:
+            raise error
+
+        def close(self, code: int = -1, reason: str = "") -> None:
+            raise error
+
+    class Target(AbstractDistributionTarget):
+        open = Source.open
+        close = Source.close
+
+        def on_message(self, message: Any) -> None:
+            """Do nothing."""
+
+        def process(self, message: Any) -> None:
+            """Do nothing."""
+
+    async def main() -> None:
+        distributor, source, target = Distributor(), FedSource(), RecordingTarget()
+        distributor.add_source(Source(), name="bad")
+        distributor.add_source(source)
+        distributor.add_target(Target(), name="bad")
+        distributor.add_target(target)
+        await distributor.start()
+        source.put("a")
+        await distributor.shutdown()
+        assert target.outcomes == [("complete", "a")]
+
+    run(main())
+    for what in ("source bad: open", "target bad: open", "source bad: close", "target bad: close"):
+        assert f"{what}() raised" in caplog.text

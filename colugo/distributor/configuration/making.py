@@ -122,7 +122,7 @@ def _call(factory: Factory, arguments: dict[str, Any], place: KeyPath) -> Any:
     where = "" if place.source == factory.file else f"{place}: "
     try:
         made = factory.make(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plugin does not end the others
         if isinstance(error, ColugoError) and not factory.file:  # it judges the values
             raise place.error(str(error)) from error
         raise failure(f"{where}{factory.call} raised {type(error).__name__}: {error}") from error
