@@ -45,6 +45,7 @@ class Lane:
         """What comes while the target is exchanged."""
         self._carried = 0
         self._log = EndpointLog(f"target {name}")
+        self._changing = asyncio.Lock()
         self._exchange: asyncio.Task[None] | None = None
         self._closed = False
         self._past = TargetStats()
@@ -116,11 +117,12 @@ class Lane:
 
         An error is logged, and the target is used all the same.
         """
-        held = self._hold()
-        try:
-            await self._open()
-        finally:
-            self._release(held)
+        async with self._changing:
+            held = self._hold()
+            try:
+                await self._open()
+            finally:
+                self._release(held)
 
     async def close(self, deadline: float) -> TargetStats:
         """Wait for what is queued until a deadline of `time.monotonic`, cancel the rest, close the target."""
@@ -149,15 +151,15 @@ class Lane:
             target: the new one. It is opened after the old one is closed, so that it may bind the same port.
             drain_s: seconds that the old one has for the messages that it is sending.
         """
-        exchange = self._exchange_after(self._exchange, target, drain_s)
+        exchange = self._exchange_in_turn(target, drain_s)
         self._exchange = asyncio.create_task(exchange, name=f"target {self.name} exchange")
         await asyncio.shield(self._exchange)
 
-    async def _exchange_after(
-        self, before: asyncio.Task[None] | None, target: AbstractDistributionTarget, drain_s: float
-    ) -> None:
-        if before is not None:
-            await asyncio.wait([before])
+    async def _exchange_in_turn(self, target: AbstractDistributionTarget, drain_s: float) -> None:
+        async with self._changing:
+            await self._exchange_now(target, drain_s)
+
+    async def _exchange_now(self, target: AbstractDistributionTarget, drain_s: float) -> None:
         held = self._hold()
         formatted: list[Item] = []
         unformatted: list[Item] = [] if self._queue is None else self._queue.take_pending()

@@ -311,6 +311,31 @@ def test_an_exchange_is_finished_whatever_comes_meanwhile(what: str) -> None:
     run(main())
 
 
+def test_a_target_that_still_opens_is_exchanged_when_it_is_open() -> None:
+    opening = Gate()
+
+    class Slow(RecordingTarget):
+        def open(self) -> None:
+            opening(None)
+
+    async def main() -> None:
+        distributor, slow, new = Distributor(), Slow(), RecordingTarget()
+        distributor.add_target(slow, name="t")
+        starting = asyncio.create_task(distributor.start())
+        await until(lambda: opening.entered)
+        exchange = asyncio.create_task(distributor.exchange_target("t", new))
+        delivered = asyncio.create_task(distributor.deliver("t", "a"))
+        await asyncio.sleep(0)
+        opening.open()
+        await starting
+        await exchange
+        await delivered
+        assert [*slow.outcomes, *new.outcomes] == [("complete", "a")]
+        await distributor.shutdown()
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("full", "kept"), [("drop-oldest", [3, 4]), ("drop-newest", [0, 1]), ("wait", [0, 1, 2, 3, 4])]
 )
