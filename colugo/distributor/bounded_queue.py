@@ -38,7 +38,7 @@ class BoundedQueue(Generic[T]):
         self._closed = False
         self._lock = threading.Lock()
         self.waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
-        """Those who wait for room: whoever takes an item has to call `check`."""
+        """Those who wait for room. After taking an item, call `check`."""
 
     @property
     def is_full(self) -> bool:

@@ -42,7 +42,7 @@ class Lane:
         self.name = name
         self.options = options
         self._held: BoundedQueue[Item] | None = None
-        """What comes while the target is exchanged."""
+        """The messages that come while the target is opened or exchanged."""
         self._carried = 0
         self._log = EndpointLog(f"target {name}")
         self._changing = asyncio.Lock()
@@ -183,7 +183,7 @@ class Lane:
             self._release(held, unformatted, formatted)
 
     def _hold(self) -> BoundedQueue[Item]:
-        """Let messages that come from now on wait."""
+        """Keep the messages that come from now on."""
         held = self._held = BoundedQueue(f"target {self.name}", self.options.queue, self.options.full)
         return held
 

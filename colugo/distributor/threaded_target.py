@@ -64,15 +64,17 @@ class ThreadedDistributionTarget(CallbackTarget):
         """Do nothing: the threads start with the first messages."""
 
     def close(self, code: int = -1, reason: str = "") -> None:  # noqa: ARG002 - for subclasses
-        """Wait for what is queued, at most `drain_ms`, and stop the threads.
-
-        What still waits then is cancelled.
+        """Wait for what is queued, at most `drain_ms`, cancel the rest, and release everything.
 
         Args:
             code: the cause.
             reason: the cause in words.
         """
         pool_of(self).close(self.drain_ms / 1000)
+        self._release()
+
+    def _release(self) -> None:
+        """Release what the target holds, such as a connection; `close` calls it when nothing waits."""
 
     def on_message(self, message: Any) -> Awaitable[Any]:
         """Format a message and queue it, without waiting. You may call it from any thread.

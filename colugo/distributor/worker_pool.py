@@ -59,7 +59,8 @@ class WorkerPool:
         self._watcher: threading.Thread | None = None
         self._received = 0
         self._past = WorkerState()
-        self._outcomes = Outcomes(target, EndpointLog(f"target {name}"))
+        self.log = EndpointLog(f"target {name}")
+        self._outcomes = Outcomes(target, self.log)
         self._sender = Sender(target, self._outcomes, options, retry_on, self._lock)
 
     # --- from any thread

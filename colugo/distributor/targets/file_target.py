@@ -4,8 +4,9 @@ import os
 import threading
 from io import FileIO
 from logging.handlers import RotatingFileHandler
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
+from colugo.distributor.per_instance import PerInstance
 from colugo.distributor.target_options import UNLIMITED, TargetOptions
 from colugo.distributor.targets.payload import as_bytes
 from colugo.distributor.threaded_target import ThreadedDistributionTarget
@@ -35,13 +36,7 @@ class FileTarget(ThreadedDistributionTarget):
     max_bytes: int = 0
     keep: int = 5
     _file: "_File | None" = None
-    _lock: threading.Lock
-
-    def __new__(cls, *_args: Any, **_options: Any) -> Self:
-        """Make the lock of an instance."""
-        made = super().__new__(cls)
-        object.__setattr__(made, "_lock", threading.Lock())
-        return made
+    _lock = PerInstance(threading.Lock)
 
     def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = 0, keep: int = 5) -> None:
         super().__init__(poolsize=1)
@@ -63,14 +58,7 @@ class FileTarget(ThreadedDistributionTarget):
         with self._lock:
             self._opened()
 
-    def close(self, code: int = -1, reason: str = "") -> None:
-        """Write what is queued, for at most `drain_ms`, and close the file.
-
-        Args:
-            code: the cause.
-            reason: the cause in words.
-        """
-        super().close(code, reason)
+    def _release(self) -> None:
         file, self._file = self._file, None
         if file is not None:
             file.close()

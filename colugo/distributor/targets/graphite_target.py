@@ -15,7 +15,6 @@ class GraphiteTarget(TcpTarget):
         host: a name or an address of carbon.
         port: its plaintext port.
         poolsize: threads that send. With more than one, messages may leave in another order.
-        connect_timeout_ms: milliseconds to connect to one address, at most.
     """
 
     configured_defaults: ClassVar[dict[str, object]] = {}
@@ -24,9 +23,5 @@ class GraphiteTarget(TcpTarget):
 
     terminator = "\n"
 
-    def __init__(
-        self, host: str, port: int = 2003, *, poolsize: int = 1, connect_timeout_ms: int = 5000
-    ) -> None:
-        super().__init__(
-            host, port, poolsize=poolsize, terminator="\n", connect_timeout_ms=connect_timeout_ms
-        )
+    def __init__(self, host: str, port: int = 2003, *, poolsize: int = 1) -> None:
+        super().__init__(host, port, poolsize=poolsize)

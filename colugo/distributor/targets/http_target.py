@@ -3,18 +3,19 @@
 import os
 import threading
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from tornado.httpclient import HTTPClient, HTTPClientError, HTTPRequest
+from tornado.httputil import HTTPHeaders
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
 
+from colugo.distributor.per_instance import PerInstance
 from colugo.distributor.target_options import TargetOptions
 from colugo.distributor.targets.payload import as_json
 from colugo.distributor.threaded_target import ThreadedDistributionTarget
-from colugo.errors import ConfigurationError, InvalidUrlException
+from colugo.errors import InvalidUrlException
 
-_METHODS = ("POST", "PUT", "PATCH")
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERRORS = range(500, 599)
 
@@ -24,7 +25,7 @@ class _UnavailableError(HTTPClientError):
 
 
 class HttpTarget(ThreadedDistributionTarget):
-    """Sends each message as the body of an HTTP request.
+    """Sends each message as the body of an HTTP POST.
 
     A message is complete when the server answers with a status from 200 to 299. Connection errors, timeouts
     and the statuses 429 and 5xx are tried again, ten tries in all by default; other statuses are errors.
@@ -34,35 +35,24 @@ class HttpTarget(ThreadedDistributionTarget):
 
     Args:
         url: of scheme http or https.
-        method: POST, PUT or PATCH.
-        headers: further headers.
-        content_type: the header Content-Type.
+        headers: further headers; `Content-Type` is `application/json` unless they have another one.
         ca_file: the file of the certificates to trust, in PEM; None for those of the system.
         request_timeout_ms: milliseconds for a request, from the connection to the end of the answer.
 
     Raises:
         InvalidUrlException: if the URL cannot work.
-        ConfigurationError: for another method.
     """
 
     default_options: ClassVar = TargetOptions(workers=1, retries=9)
     retry_on: ClassVar = (OSError, _UnavailableError)
 
-    _local: threading.local
-
-    def __new__(cls, *_args: Any, **_options: Any) -> Self:
-        """Make the place for the client of each thread."""
-        made = super().__new__(cls)
-        object.__setattr__(made, "_local", threading.local())
-        return made
+    _local = PerInstance(threading.local)
 
     def __init__(
         self,
         url: str,
         *,
-        method: str = "POST",
         headers: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
         ca_file: str | os.PathLike[str] | None = None,
         request_timeout_ms: int = 10_000,
     ) -> None:
@@ -70,12 +60,10 @@ class HttpTarget(ThreadedDistributionTarget):
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise InvalidUrlException(f"url must be http://… or https://…, not {url!r}")
-        if method.upper() not in _METHODS:
-            raise ConfigurationError(f"method must be {' or '.join(_METHODS)}, not {method!r}")
         self._url = url
         self._options: dict[str, Any] = {
-            "method": method.upper(),
-            "headers": {"Content-Type": content_type, **(headers or {})},
+            "method": "POST",
+            "headers": HTTPHeaders({"Content-Type": "application/json"} | dict(headers or {})),
             "ca_certs": None if ca_file is None else os.fspath(ca_file),
             "connect_timeout": request_timeout_ms / 1000,
             "request_timeout": request_timeout_ms / 1000,

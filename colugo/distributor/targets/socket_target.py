@@ -3,14 +3,16 @@
 import logging
 import socket
 import threading
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
+from colugo.distributor.per_instance import PerInstance
 from colugo.distributor.target_options import UNLIMITED, TargetOptions
 from colugo.distributor.targets.payload import as_bytes
 from colugo.distributor.threaded_target import ThreadedDistributionTarget, pool_of
 from colugo.errors import ConnectionNotDefined
 
 _LOGGER = logging.getLogger(__name__)
+_CONNECT_S = 5.0
 _MOST_PORT = 65_535
 
 
@@ -26,9 +28,8 @@ class SocketTarget(ThreadedDistributionTarget):
         host: a name or an address, IPv4 or IPv6.
         port: the peer's port.
         poolsize: threads that send. With more than one, messages may leave in another order.
-        terminator: what follows each message; a target of a configuration file or of the command line has a
-            line break by default.
-        connect_timeout_ms: milliseconds to connect to one address of the peer, at most.
+        terminator: what follows each message, by default nothing; a target of a configuration file or of the
+            command line has a line break.
     """
 
     default_options: ClassVar = TargetOptions(workers=1, retries=UNLIMITED)
@@ -36,36 +37,21 @@ class SocketTarget(ThreadedDistributionTarget):
     configured_defaults: ClassVar[dict[str, object]] = {"terminator": "\n"}
     """Arguments of a target that is made by a configuration file or the command line."""
 
-    # Class attributes, and __new__, so that nothing depends on __init__ but what the subclass can set itself.
+    # Class attributes, so that nothing depends on __init__ but what the subclass can set itself.
     host: str = ""
     port: int = 0
     terminator: str = ""
-    connect_timeout_ms: int = 5000
     _socket: socket.socket | None = None
     _ended: bool = False
-    _lock: threading.RLock
+    _lock = PerInstance(threading.RLock)
 
-    def __new__(cls, *_args: Any, **_options: Any) -> Self:
-        """Make the lock of an instance."""
-        made = super().__new__(cls)
-        object.__setattr__(made, "_lock", threading.RLock())
-        return made
-
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        *,
-        poolsize: int = 1,
-        terminator: str = "",
-        connect_timeout_ms: int = 5000,
-    ) -> None:
+    def __init__(self, host: str, port: int, *, poolsize: int = 1, terminator: str | None = None) -> None:
         super().__init__(poolsize)
         self._pool_size = poolsize
         self.host = host
         self.port = port
-        self.terminator = terminator
-        self.connect_timeout_ms = connect_timeout_ms
+        if terminator is not None:
+            self.terminator = terminator
 
     @property
     def peer(self) -> str:
@@ -87,17 +73,6 @@ class SocketTarget(ThreadedDistributionTarget):
             self.connect()
         except OSError as error:
             _LOGGER.warning("target %s: cannot connect to %s: %s", pool_of(self).name, self.peer, error)
-
-    def close(self, code: int = -1, reason: str = "") -> None:
-        """Send what is queued, for at most `drain_ms`, and disconnect.
-
-        Args:
-            code: the cause.
-            reason: the cause in words.
-        """
-        super().close(code, reason)
-        self._ended = True
-        self.disconnect()
 
     def connect(self) -> None:
         """Connect to the peer.
@@ -148,10 +123,14 @@ class SocketTarget(ThreadedDistributionTarget):
         else:
             self.send(f"{message}{self.terminator}")
 
+    def _release(self) -> None:
+        self._ended = True
+        self.disconnect()
+
     def _connected(self) -> socket.socket:
         """Return a new socket that is connected to the peer, and has no timeout."""
         _ = self.peer
-        made = socket.create_connection((self.host, self.port), self.connect_timeout_ms / 1000)
+        made = socket.create_connection((self.host, self.port), _CONNECT_S)
         made.settimeout(None)
         return made
 

@@ -6,9 +6,10 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import Any, Self
+from functools import partial
 
 from colugo.distributor.backoff import backoff_s
+from colugo.distributor.per_instance import PerInstance
 from colugo.distributor.targets.payload import as_bytes
 from colugo.distributor.targets.socket_target import SocketTarget
 from colugo.distributor.targets.tcp_connection import TcpConnection
@@ -50,31 +51,17 @@ class TcpTarget(SocketTarget):
     """Lines that may be lost: of connections that were reset, acknowledged, but perhaps not read."""
     _connection: TcpConnection | None = None
     _watcher: threading.Thread | None = None
-    _again: deque[bytes]
-    _stop: threading.Event
-    _throttle: Throttle
-
-    def __new__(cls, *args: Any, **options: Any) -> Self:
-        """Make what an instance keeps."""
-        made = super().__new__(cls, *args, **options)
-        object.__setattr__(made, "_again", deque())
-        object.__setattr__(made, "_stop", threading.Event())
-        object.__setattr__(made, "_throttle", Throttle(period_s=1.0))
-        return made
+    _again: PerInstance[deque[bytes]] = PerInstance(deque)
+    _stop = PerInstance(threading.Event)
+    _throttle = PerInstance(partial(Throttle, period_s=1.0))
 
     def open(self) -> None:
         """Connect. If the peer cannot be reached, log it: the next message tries again."""
         self._stop.clear()
         super().open()
 
-    def close(self, code: int = -1, reason: str = "") -> None:
-        """Send what is queued, for at most `drain_ms`, wait a second for acknowledgements, and disconnect.
-
-        Args:
-            code: the cause.
-            reason: the cause in words.
-        """
-        pool_of(self).close(self.drain_ms / 1000)
+    def _release(self) -> None:
+        """Wait a second for acknowledgements, and disconnect."""
         self._stop.set()
         if self._lock.acquire(timeout=0.1):  # else a thread hangs in `send`
             try:
@@ -82,7 +69,7 @@ class TcpTarget(SocketTarget):
             finally:
                 self._lock.release()
         self._report_left()
-        super().close(code, reason)
+        super()._release()
 
     def disconnect(self) -> None:
         """Close the connection, if there is one. A thread that is sending gets an OSError."""
@@ -148,6 +135,8 @@ class TcpTarget(SocketTarget):
         failures = 0
         while not self._stop.wait(_CHECK_S if not failures else backoff_s(failures, *_RETRY_MS)):
             with self._lock:
+                if self._stop.is_set():
+                    return
                 try:
                     waiting = self._ready().unacknowledged()
                 except OSError as error:

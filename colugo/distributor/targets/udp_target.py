@@ -1,17 +1,11 @@
 """The target of UDP servers."""
 
 import errno
-import logging
 import socket
-import time
-from typing import Any, Self
 
 from colugo.distributor.targets.payload import as_bytes
 from colugo.distributor.targets.socket_target import SocketTarget
 from colugo.distributor.threaded_target import pool_of
-from colugo.protocol.throttle import Throttle
-
-_LOGGER = logging.getLogger(__name__)
 
 
 class UdpTarget(SocketTarget):
@@ -24,22 +18,12 @@ class UdpTarget(SocketTarget):
         host: a name or an address, IPv4 or IPv6; of a name that has both, IPv4 is used.
         port: the peer's port.
         poolsize: threads that send.
-        terminator: what follows each message; a target of a configuration file or of the command line has a
-            line break by default.
+        terminator: what follows each message, by default nothing; a target of a configuration file or of the
+            command line has a line break.
     """
 
     refused: int = 0
     """Datagrams that the peer's host has refused (ICMP, port unreachable)."""
-    _throttle: Throttle
-
-    def __new__(cls, *args: Any, **options: Any) -> Self:
-        """Make what an instance keeps."""
-        made = super().__new__(cls, *args, **options)
-        object.__setattr__(made, "_throttle", Throttle())
-        return made
-
-    def __init__(self, host: str, port: int, *, poolsize: int = 1, terminator: str = "") -> None:
-        super().__init__(host, port, poolsize=poolsize, terminator=terminator)
 
     def send(self, data: str | bytes) -> None:
         """Send a datagram.
@@ -71,9 +55,7 @@ class UdpTarget(SocketTarget):
             connection.send(datagram)
         except ConnectionRefusedError as error:  # of an earlier datagram; this one was not sent (udp(7))
             self.refused += 1
-            if (note := self._throttle.note("", time.monotonic())) is not None:
-                name = pool_of(self).name
-                _LOGGER.warning("target %s: %s has refused a datagram: %s%s", name, self.peer, error, note)
+            pool_of(self).log.warn("refused", "%s has refused a datagram: %s", self.peer, error)
             connection.send(datagram)
 
     def _connected(self) -> socket.socket:

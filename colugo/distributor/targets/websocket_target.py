@@ -1,10 +1,8 @@
 """The target that is a WebSocket server."""
 
 import asyncio
-import logging
 import re
 import socket
-import time
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -13,12 +11,11 @@ from tornado.web import Application
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from colugo.distributor.base import AbstractDistributionTarget
+from colugo.distributor.endpoint_log import EndpointLog
 from colugo.distributor.formatters.formatter import IFormatter
 from colugo.distributor.targets.payload import as_json
 from colugo.errors import ConfigurationError
-from colugo.protocol.throttle import Throttle
 
-_LOGGER = logging.getLogger(__name__)
 _PING_S = 20
 _MOST_BYTES = 65_536
 """The longest message of a client, all of which are ignored."""
@@ -62,7 +59,7 @@ class WebSocketTarget(AbstractDistributionTarget):
         self._max_queued = max_queued
         self._server: HTTPServer | None = None
         self._clients: set[_Client] = set()
-        self._throttle = Throttle()
+        self._log = EndpointLog(f"the WebSocket at port {port}")
 
     @property
     def clients(self) -> int:
@@ -129,9 +126,8 @@ class WebSocketTarget(AbstractDistributionTarget):
         self.disconnected += 1
         self._clients.discard(client)
         client.abort()
-        if (note := self._throttle.note("", time.monotonic())) is not None:
-            text = "the client %s of port %d is disconnected: %d messages waited for it%s"
-            _LOGGER.warning(text, client.request.remote_ip, self.port, self._max_queued, note)
+        text = "the client %s is disconnected: %d messages waited for it"
+        self._log.warn("slow", text, client.request.remote_ip, self._max_queued)
 
 
 class _Client(WebSocketHandler):
