@@ -88,8 +88,7 @@ async def run_distributor(
         status: True to show counters, if they have a place on standard error.
     """
     console = Console(stderr=True, highlight=False)
-    ending = stop_at_the_end(lambda: distributor.sources.values(), stopping)  # noqa: PLW0108 - it changes
-    beside = [asyncio.create_task(ending, name="end of the sources")]
+    beside = [asyncio.create_task(_stop_at_the_end(distributor, stopping), name="end of the sources")]
     if watching is not None:
         beside.append(asyncio.create_task(watching, name="plugins"))
     if status and can_show(distributor, console):
@@ -123,13 +122,15 @@ async def _start_and_run(distributor: Distributor, on_start: Callable[[], object
     await distributor.run()
 
 
-async def stop_at_the_end(
-    sources: Callable[[], Collection[AbstractDistributionSource]], stopping: Stopping
-) -> None:
-    """Stop when all sources have ended, such as standard input."""
+async def _stop_at_the_end(distributor: Distributor, stopping: Stopping) -> None:
+    await wait_for_the_end(lambda: distributor.sources.values())  # noqa: PLW0108 - it changes
+    stopping.request()
+
+
+async def wait_for_the_end(sources: Callable[[], Collection[AbstractDistributionSource]]) -> None:
+    """Wait until all sources have ended, such as standard input."""
     while not (found := sources()) or not all(  # noqa: ASYNC110 - plugins have no event
         getattr(source, "ended", False) for source in found
     ):
         await asyncio.sleep(_CHECK_S)
     _LOGGER.info("all sources have ended")
-    stopping.request()

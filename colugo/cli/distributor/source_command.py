@@ -7,18 +7,27 @@ import click
 
 from colugo.cli.distributor.distributor_options import ANY_SPELLING
 from colugo.cli.distributor.endpoint_options import EXIT_STATUS, EndpointOptions, endpoint_options
-from colugo.cli.distributor.running import run_distributor, run_endpoint, stop_at_the_end
+from colugo.cli.distributor.running import run_distributor, run_endpoint, wait_for_the_end
 from colugo.cli.distributor.stopping import Stopping
 from colugo.cli.distributor.stored_feed import StoredFeed
 from colugo.diagnosis.number_formats import count
 from colugo.distributor import AbstractDistributionSource, Distributor
 from colugo.distributor.node_mixin import NodeMixin
+from colugo.distributor.sources.stdin_source import StdinSource
+from colugo.distributor.sources.tcp_source import TcpSource
+from colugo.distributor.sources.timer_source import TimerSource
+from colugo.distributor.sources.topic_source import TopicSource
+from colugo.distributor.sources.udp_source import UdpSource
 from colugo.distributor.sources.webhook_source import WebhookSource
+from colugo.distributor.sources.websocket_source import WebSocketSource
 from colugo.distributor.targets.topic_target import TopicTarget
 from colugo.node import Node
 from colugo.patterns.streams.stream import Stream
 
 _MAX_DELIVER = 20
+_AHEAD = 1000
+_UNANSWERED = (StdinSource, TcpSource, TimerSource, TopicSource, UdpSource, WebSocketSource)
+"""Sources that nobody tells if a message is stored."""
 
 
 @click.command(
@@ -60,7 +69,8 @@ def source(*, options: EndpointOptions, store: str | None, groups: tuple[str, ..
     timer INTERVAL_MS.
 
     With --reliable, the topic is a stream. It keeps each message until all targets have sent it. With
-    --store, messages survive a crash. `colugo stream` lists and resurrects dead letters.
+    --store, messages survive a crash. When standard input ends, the command runs until everything is sent.
+    `colugo stream` lists and resurrects dead letters.
     """
     if not options.reliable and (store is not None or groups):
         raise click.UsageError("--store and --group need --reliable")
@@ -91,11 +101,22 @@ async def _store(
     """Store the messages of a source until it is stopped."""
     if isinstance(source, NodeMixin):
         source.attach(node)
-    feed = StoredFeed(stream, retry=not isinstance(source, WebhookSource))
+    feed = StoredFeed(
+        stream,
+        ahead=_AHEAD if isinstance(source, _UNANSWERED) else 0,
+        retry=not isinstance(source, WebhookSource),
+    )
     source.set_on_message(feed.put)
     source.open()
     click.echo(f"source {options.name}: started; topic: {options.topic}", err=True)
-    ending = asyncio.create_task(stop_at_the_end(lambda: [source], stopping))
+
+    async def deliver_the_rest() -> None:
+        await wait_for_the_end(lambda: [source])
+        await feed.finished()
+        await stream.drained()
+        stopping.request()
+
+    ending = asyncio.create_task(deliver_the_rest(), name="end of the source")
     await stopping.requested()
     ending.cancel()
     stopping.report = lambda: _print_end(options.name, feed, stream)

@@ -22,7 +22,7 @@ from colugo.distributor import ThreadedDistributionTarget
 
 class Printing(ThreadedDistributionTarget):
     def process(self, message):
-        print("got", message, flush=True)
+        print(f"got {message}\\n", end="", flush=True)
 
 def create_printing_target():
     return Printing(poolsize=1)
@@ -110,7 +110,7 @@ def test_a_plugin_that_comes_while_it_runs_is_used(folder: Path, realm: str) -> 
     port = free_port()
     with start(folder, realm, config=FEED.format(port=port)) as program:
         program.expect("started")
-        second = PRINTING.replace("printing", "second").replace('"got"', '"second got"')
+        second = PRINTING.replace("printing", "second").replace('"got', '"second got')
         (folder / "targets" / "second.py").write_text(second)
         program.expect("target second is added")
         with Sender(port) as sender:

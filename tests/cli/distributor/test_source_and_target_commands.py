@@ -65,8 +65,15 @@ class Site:
         self._realm = realm
         self._programs: list[Program] = []
 
-    def run(self, *words: str) -> Program:
-        program = Program(["-m", "colugo.cli.main", *words], realm=self._realm, folder=self._folder)
+    def run(self, *words: str, stdin: str = "") -> Program:
+        arguments = ["-m", "colugo.cli.main", *words]
+        if stdin:
+            (self._folder / "stdin").write_text(stdin)
+            command = (
+                "import os, sys; os.dup2(os.open('stdin', os.O_RDONLY), 0); os.execv(sys.executable, {})"
+            )
+            arguments = ["-c", command.format(["python", *arguments])]
+        program = Program(arguments, realm=self._realm, folder=self._folder)
         self._programs.append(program)
         return program
 
@@ -164,6 +171,17 @@ def test_each_reliable_target_gets_all_messages_and_a_failed_one_becomes_a_dead_
     assert any("3 messages stored" in line for line in source.lines)
     result = CliRunner().invoke(colugo, ["stream", "dead", "--store", "alerts.db"])
     assert result.output.count("ValueError: poison") == 2, result.output
+
+
+def test_a_reliable_source_that_ends_waits_until_its_target_has_everything(site: Site) -> None:
+    lines = "\n".join(map(str, range(500)))
+    source = site.run("source", "stdin", "--topic", "alerts", "--reliable", "--group", "one", stdin=lines)
+    source.expect("all sources have ended")
+    target = site.target("one", "--reliable")
+    assert source.wait() == 0
+    assert site.kept("one") == lines.splitlines()
+    assert "source stdin: 500 messages stored" in source.lines
+    assert target.interrupt() == 0
 
 
 def test_a_source_without_a_store_waits_for_its_targets_and_says_what_is_lost(site: Site) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from colugo import Node
 from colugo.cli.distributor.stored_feed import StoredFeed
+from colugo.distributor.base import QUEUED
 from colugo.errors import MessageTooLargeError, StoreError
 from tests.support.essentials import run
 
@@ -62,6 +63,40 @@ def test_a_message_that_is_too_large_is_left_out(caplog: pytest.LogCaptureFixtur
 
     run(main())
     assert "a message is left out: much too long" in caplog.text
+
+
+def test_messages_that_are_taken_ahead_are_stored_in_order_and_wait_for_room() -> None:
+    async def main() -> None:
+        stream: Any = Failing(0)
+        feed = StoredFeed(stream, ahead=4)
+        waits = [feed.put(number) for number in "abcd"]
+        assert [one is QUEUED for one in waits] == [True, True, True, False]
+        assert stream.sent == []
+        await waits[-1]
+        assert len(stream.sent) >= 2
+        await feed.finished()
+        assert stream.sent == list("abcd")
+        assert feed.stored == 4
+
+    run(main())
+
+
+def test_a_message_whose_source_is_closed_meanwhile_is_stored() -> None:
+    async def main() -> None:
+        stream: Any = Failing(0)
+        feed = StoredFeed(stream)
+
+        async def listen() -> None:
+            await feed.put("one")
+
+        listening = asyncio.create_task(listen())
+        await asyncio.sleep(0)
+        listening.cancel()
+        await asyncio.wait([listening])
+        await feed.finished()
+        assert stream.sent == ["one"]
+
+    run(main())
 
 
 def test_a_message_is_stored_from_a_thread_or_without_being_awaited_and_as_json_if_it_is_no_text() -> None:
