@@ -57,6 +57,16 @@ def names(directory: PluginDirectory) -> set[str]:
     return {f"{kind} {name}" for kind, name in directory.factories}
 
 
+def refreshed(directory: PluginDirectory) -> tuple[set[str], set[str], set[str]]:
+    """Return the names of what a refresh adds, changes and removes."""
+    old = directory.factories
+    directory.refresh()
+    new = directory.factories
+    changed = {key for key in old.keys() & new.keys() if old[key].make is not new[key].make}
+    added, removed = new.keys() - old.keys(), old.keys() - new.keys()
+    return {name for _, name in added}, {name for _, name in changed}, {name for _, name in removed}
+
+
 def make(directory: PluginDirectory, name: str) -> AbstractDistributionTarget:
     made = directory.factories["target", name].make()
     assert isinstance(made, AbstractDistributionTarget)
@@ -122,13 +132,9 @@ def test_a_factory_of_a_subpackage_counts_where_it_is_imported(opened: Open) -> 
     "statement",
     [
         "from .base import Base",
-        "from base import Base",
-        "import base; Base = base.Base",
-        "from targets.base import Base",
-        "import targets.base; Base = targets.base.Base",
         "from . import base; Base = base.Base",
-        "from inner.deep import Base",
-        "import inner.deep; Base = inner.deep.Base",
+        "from .inner.deep import Base",
+        "from .inner import deep; Base = deep.Base",
     ],
 )
 def test_a_module_may_import_its_neighbours(opened: Open, statement: str) -> None:
@@ -143,7 +149,7 @@ def test_a_module_may_import_its_neighbours(opened: Open, statement: str) -> Non
 
 
 def test_modules_hide_no_others_and_directories_do_not_meet(opened: Open) -> None:
-    text = "import json, base\ndef create_NAME_target(): return json.dumps(base.WORD)"
+    text = "import json\nfrom . import base\ndef create_NAME_target(): return json.dumps(base.WORD)"
     one = opened({"json.py": text.replace("NAME", "one"), "base.py": "WORD = 1"}, "a/targets")
     two = opened({"json.py": text.replace("NAME", "two"), "base.py": "WORD = 2"}, "b/targets")
     assert one.factories["target", "one"].make() == "1"
@@ -205,7 +211,7 @@ def test_of_two_plugins_of_one_name_neither_is_loaded_and_the_error_names_both_f
     assert str(directory.path / "one.py") in caplog.text
     assert str(directory.path / "two.py") in caplog.text
     (directory.path / "one.py").unlink()
-    assert set(directory.refresh().added) == {("target", "same")}
+    assert refreshed(directory) == ({"same"}, set(), set())
 
 
 def test_a_directory_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
@@ -217,21 +223,16 @@ def test_a_directory_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 
 
 def test_only_a_changed_file_and_what_imports_it_are_loaded_again(opened: Open) -> None:
-    plugin = "from base import WORD\ndef create_NAME_target(): return WORD"
+    plugin = "from .base import WORD\ndef create_NAME_target(): return WORD"
     directory = opened(
         {"base.py": "WORD = 1", "one.py": plugin.replace("NAME", "one"), "two.py": target("two")}
     )
     two = directory.factories["target", "two"].make
     write(directory.path, {"base.py": "WORD = 2"})  # of the same size, within the same second
-    changes = directory.refresh()
-    assert (set(changes.added), set(changes.changed), set(changes.removed)) == (
-        set(),
-        {("target", "one")},
-        set(),
-    )
+    assert refreshed(directory) == (set(), {"one"}, set())
     assert directory.factories["target", "one"].make() == 2
     assert directory.factories["target", "two"].make is two
-    assert not directory.refresh()
+    assert refreshed(directory) == (set(), set(), set())
 
 
 def test_in_a_package_the_other_modules_are_not_loaded_again(opened: Open) -> None:
@@ -244,40 +245,40 @@ def test_in_a_package_the_other_modules_are_not_loaded_again(opened: Open) -> No
         }
     )
     write(directory.path, {"one.py": "from . import base\n" + target("one") + "x = 1"})
-    assert set(directory.refresh().changed) == {("target", "one")}
+    assert refreshed(directory) == (set(), {"one"}, set())
     write(directory.path, {"base.py": "x = 1"})
-    assert set(directory.refresh().changed) == {("target", "one"), ("target", "two")}
+    assert refreshed(directory) == (set(), {"one", "two"}, set())
 
 
 def test_files_are_added_and_removed(opened: Open) -> None:
     directory = opened({"one.py": target("one")})
     write(directory.path, {"two.py": target("two")})
-    assert set(directory.refresh().added) == {("target", "two")}
+    assert refreshed(directory) == ({"two"}, set(), set())
     (directory.path / "one.py").unlink()
-    assert set(directory.refresh().removed) == {("target", "one")}
+    assert refreshed(directory) == (set(), set(), {"one"})
     assert names(directory) == {"target two"}
 
 
 def test_of_a_file_that_breaks_the_old_version_stays(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
-    directory = opened({"base.py": "WORD = 1", "one.py": "from base import WORD\n" + target("one")})
+    directory = opened({"base.py": "WORD = 1", "one.py": "from .base import WORD\n" + target("one")})
     old = directory.factories["target", "one"].make
     write(directory.path, {"base.py": "WORD ="})
-    assert not directory.refresh()
+    directory.refresh()
     assert directory.factories["target", "one"].make is old
     assert len(caplog.records) == 1
     write(directory.path, {"other.py": target("other")})
-    assert set(directory.refresh().added) == {("target", "other")}
+    assert refreshed(directory) == ({"other"}, set(), set())
     assert len(caplog.records) == 1
     write(directory.path, {"base.py": "WORD = 2"})
-    assert set(directory.refresh().changed) == {("target", "one")}
+    assert refreshed(directory) == (set(), {"one"}, set())
     assert directory.problems == {}
 
 
 def test_a_module_that_lacked_its_neighbour_is_loaded_when_that_comes(opened: Open) -> None:
-    directory = opened({"one.py": "import base\n" + target("one")})
+    directory = opened({"one.py": "from . import base\n" + target("one")})
     assert names(directory) == set()
     write(directory.path, {"base.py": ""})
-    assert set(directory.refresh().added) == {("target", "one")}
+    assert refreshed(directory) == ({"one"}, set(), set())
 
 
 # --- entry points

@@ -31,7 +31,7 @@ def section_of(factory: Factory, words: Sequence[str], settings: Iterable[str]) 
         click.UsageError: if they do not fit.
     """
     values: dict[str, str] = {}
-    names = _by_order(factory)
+    names = [name for name, one in factory.parameters.items() if one.kind is one.POSITIONAL_OR_KEYWORD]
     for word in words:
         if names[:2] in (["host", "port"], ["port", "host"]):
             values |= _address(word, first=names[0])
@@ -46,10 +46,6 @@ def section_of(factory: Factory, words: Sequence[str], settings: Iterable[str]) 
             raise click.UsageError(f"--set takes KEY=VALUE, not {setting!r}")
         values[key.strip()] = value
     return Section(factory.name, dict(values), KeyPath(f"{factory.kind} {factory.name}"))
-
-
-def _by_order(factory: Factory) -> list[str]:
-    return [one.name for one in factory.parameters.values() if one.by_order]
 
 
 def _address(word: str, first: str) -> dict[str, str]:

@@ -61,4 +61,4 @@ def show(*, kind: str, src: Path | None, verbose: bool, log_level: str | None) -
 
 
 def _parameters(factory: Factory) -> list[str]:
-    return [one.name if one.required else f"{one.name}?" for one in factory.parameters.values()]
+    return [name if name in factory.required else f"{name}?" for name in factory.parameters]

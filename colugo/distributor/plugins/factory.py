@@ -9,22 +9,6 @@ import msgspec
 Kind = Literal["source", "target", "formatter"]
 
 
-class Parameter(msgspec.Struct, frozen=True):
-    """A parameter of a factory.
-
-    Attributes:
-        name: its name.
-        annotation: its type; `inspect.Parameter.empty` if it has none.
-        required: True if it has no default.
-        by_order: True if it may be given without its name.
-    """
-
-    name: str
-    annotation: Any
-    required: bool
-    by_order: bool
-
-
 class Factory(msgspec.Struct, frozen=True, kw_only=True):
     """A function or class that makes sources, targets or formatters of one type.
 
@@ -52,15 +36,10 @@ class Factory(msgspec.Struct, frozen=True, kw_only=True):
         return f"{name}() in {self.file}" if self.file else f"{name}()"
 
     @property
-    def parameters(self) -> dict[str, Parameter]:
+    def parameters(self) -> dict[str, inspect.Parameter]:
         """The parameters by name, without `*args` and `**kwargs`."""
-        return {
-            one.name: Parameter(
-                one.name, one.annotation, one.default is one.empty, one.kind is one.POSITIONAL_OR_KEYWORD
-            )
-            for one in self._parameters
-            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
-        }
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        return {one.name: one for one in self._parameters if one.kind in named}
 
     @property
     def takes_any(self) -> bool:
@@ -70,7 +49,7 @@ class Factory(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def required(self) -> list[str]:
         """The names of the parameters without defaults."""
-        return [one.name for one in self.parameters.values() if one.required]
+        return [name for name, one in self.parameters.items() if one.default is one.empty]
 
     @property
     def defaults(self) -> Mapping[str, object]:
@@ -85,15 +64,10 @@ class Factory(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _parameters(self) -> list[inspect.Parameter]:
-        make: Callable[..., Any] = self.make
-        # of a class, inspect.signature would prefer a __new__, even if it takes anything
-        by_init = isinstance(make, type) and vars(object)["__init__"] is not getattr(make, "__init__", None)
-        if by_init:
-            make = getattr(make, "__init__")  # noqa: B009 - for mypy, it might be that of an instance
         try:
-            signature = inspect.signature(make, eval_str=True)
+            signature = inspect.signature(self.make, eval_str=True)
         except NameError:  # an annotation for type checkers only
-            signature = inspect.signature(make)
+            signature = inspect.signature(self.make)
         except (TypeError, ValueError):  # a builtin without a signature
             return []
-        return list(signature.parameters.values())[by_init:]
+        return list(signature.parameters.values())

@@ -1,6 +1,6 @@
 """The modules of a directory, imported under names that no other module has."""
 
-import builtins
+import ast
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,8 @@ _INIT = "__init__.py"
 class ModuleFolder:
     """Imports the modules of a directory as those of a package of its own.
 
-    A directory `targets` becomes `colugo_plugins_targets`, so that its `json.py` hides no other `json`.
-    Relative imports work, also without an `__init__.py`. If no other module has the name, `import base` finds
-    the neighbour `base.py`, and `from targets.base import X` works, as at the end of `sys.path`.
+    A directory `targets` becomes `colugo_plugins_targets`, so that its `json.py` hides no other `json`. The
+    modules may import each other relatively, also without an `__init__.py`.
 
     Args:
         path: the directory.
@@ -42,8 +41,9 @@ class ModuleFolder:
         return {name: module for name, module in sys.modules.copy().items() if self._has(name)}
 
     def name_of(self, file: Path) -> str:
-        """Return the full name of the module of a file in the directory."""
-        return self.package if file.name == _INIT else f"{self.package}.{file.stem}"
+        """Return the full name of the module of a file."""
+        parts = file.relative_to(self.path).with_suffix("").parts
+        return ".".join((self.package, *parts)).removesuffix(".__init__")
 
     def load(self, name: str) -> None:
         """Import a module that is not loaded.
@@ -62,7 +62,7 @@ class ModuleFolder:
         spec = self._spec(name, init) if init.is_file() else ModuleSpec(name, None, is_package=True)
         spec.submodule_search_locations = [str(self.path)]
         module = sys.modules[name] = module_from_spec(spec)
-        if init.is_file() and spec.loader is not None:
+        if spec.loader is not None:
             spec.loader.exec_module(module)
 
     def unload(self, name: str) -> ModuleType | None:
@@ -87,7 +87,7 @@ class ModuleFolder:
         return found
 
     def imports_of(self, name: str) -> set[str]:
-        """Return the modules of the directory that a module has imported."""
+        """Return what a module imports relatively; some of the names may be no modules."""
         return self._imports.get(name, set())
 
     def find_spec(
@@ -107,74 +107,38 @@ class ModuleFolder:
         return None
 
     def _spec(self, name: str, file: Path) -> ModuleSpec:
-        places = [str(file.parent)] if file.name == _INIT else None
-        loader = _Loader(name, str(file), self._imports, self._import)
-        spec = spec_from_file_location(name, file, loader=loader, submodule_search_locations=places)
+        is_package = file.name == _INIT
+        self._imports[name] = _imported(file, name if is_package else name.rpartition(".")[0])
+        places = [str(file.parent)] if is_package else None
+        spec = spec_from_file_location(
+            name, file, loader=_Loader(name, str(file)), submodule_search_locations=places
+        )
         assert spec is not None  # there is a loader
         return spec
 
     def _has(self, name: str) -> bool:
         return name == self.package or name.startswith(f"{self.package}.")
 
-    def _import(
-        self,
-        name: str,
-        globals: Mapping[str, Any] | None = None,  # noqa: A002 - the names of __import__
-        locals: Mapping[str, Any] | None = None,  # noqa: A002
-        fromlist: Sequence[str] | None = (),
-        level: int = 0,
-    ) -> ModuleType:
-        """Import something for a module of the directory, as its `__import__`."""
-        namespace, wanted = globals or {}, fromlist or ()
-        full = resolve_name("." * level + name, namespace.get("__package__")) if level else name
-        self._note(namespace, full, wanted)
-        try:
-            return builtins.__import__(name, globals, locals, wanted, level)
-        except ModuleNotFoundError as error:
-            head, _, rest = name.partition(".")
-            if level or error.name != head:
-                raise
-            if head == self.path.name:  # `import targets.base` gives `targets`
-                ours, top = f"{self.package}.{rest}".rstrip("."), self.package
-            elif self._is_module(head):
-                ours, top = f"{self.package}.{name}", f"{self.package}.{head}"
-            else:
-                raise
-        self._note(namespace, ours, wanted)
-        module = builtins.__import__(ours, globals, locals, wanted)
-        return module if wanted else sys.modules[top]
-
-    def _is_module(self, name: str) -> bool:
-        return (self.path / f"{name}.py").is_file() or (self.path / name / _INIT).is_file()
-
-    def _note(self, namespace: Mapping[str, Any], imported: str, wanted: Sequence[str]) -> None:
-        """Note which modules a module imports; some of the names may be no modules."""
-        if not self._has(imported):
-            return
-        used = self._imports.setdefault(namespace["__name__"], set())
-        used.update(f"{imported}.{one}" for one in wanted)
-        # `from . import base` needs base only, not all that __init__.py imports
-        if imported != self.package or not wanted or not all(map(self._is_module, wanted)):
-            used.add(imported)
-
 
 class _Loader(SourceFileLoader):
-    """A loader that gives its module another `__import__`."""
-
-    def __init__(self, name: str, path: str, imports: dict[str, set[str]], import_function: Any) -> None:
-        super().__init__(name, path)
-        self._imports = imports
-        self._import_function = import_function
-
     def path_stats(self, path: str) -> Mapping[str, Any]:
         """Refuse, so that no cached bytecode is used: that of the same second and size would count as new."""
         raise OSError(path)
 
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the module."""
-        self._imports.pop(module.__name__, None)
-        vars(module)["__builtins__"] = vars(builtins) | {"__import__": self._import_function}
-        super().exec_module(module)
+
+def _imported(file: Path, package: str) -> set[str]:
+    """Return the full names that a file of a package imports relatively."""
+    found: set[str] = set()
+    try:
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                base = resolve_name("." * node.level + (node.module or ""), package).removesuffix(".")
+                found |= {f"{base}.{one.name}" for one in node.names}
+                if node.module:
+                    found.add(base)
+    except (SyntaxError, ValueError, ImportError):  # the import itself reports it
+        pass
+    return found
 
 
 def _free_name(wanted: str) -> str:

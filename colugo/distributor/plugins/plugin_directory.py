@@ -4,9 +4,8 @@ import importlib
 import logging
 import re
 import traceback
+from contextlib import suppress
 from pathlib import Path
-
-import msgspec
 
 from colugo.distributor.plugins import module_folder
 from colugo.distributor.plugins.factory import Factory, Kind
@@ -17,17 +16,6 @@ _LOGGER = logging.getLogger(__name__)
 _FACTORY = re.compile(r"create_(\w+)_(?:(source)|target)")
 Key = tuple[Kind, str]
 _Stamp = tuple[int, int, int]
-
-
-class PluginChanges(msgspec.Struct, frozen=True):
-    """The factories that a reload has added, replaced and removed, by kind and name."""
-
-    added: dict[Key, Factory]
-    changed: dict[Key, Factory]
-    removed: dict[Key, Factory]
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.removed)
 
 
 class PluginDirectory:
@@ -53,7 +41,7 @@ class PluginDirectory:
         self.problems: dict[str, str] = {}
         """The errors of the last load, by file or name."""
         self._folder = ModuleFolder(self.path)
-        self._names: dict[Path, str] = {}
+        self._files: set[Path] = set()
         self._stamps: dict[Path, _Stamp] = {}
         self._broken: dict[str, str] = {}
 
@@ -61,7 +49,7 @@ class PluginDirectory:
         """Forget all modules."""
         self._folder.close()
 
-    def refresh(self) -> PluginChanges:
+    def refresh(self) -> None:
         """Load what is new, and load again the modules whose files have changed and those that import them.
 
         If a module cannot be loaded, its last version stays. The first call loads everything. You may call it
@@ -70,21 +58,13 @@ class PluginDirectory:
         before, self._stamps = self._stamps, self._read_stamps()
         files = {one for one in before | self._stamps if before.get(one) != self._stamps.get(one)}
         if files or not self._folder.loaded():
-            self._reload({self._names[one] for one in files})
+            self._reload({self._folder.name_of(one) for one in files})
         problems = {name: text for name, text in self._broken.items() if text}
-        factories = self._collect(problems)
+        self.factories = self._collect(problems)
         for name, text in problems.items():
             if self.problems.get(name) != text:
                 _LOGGER.error("%s", text)
         self.problems = problems
-        old, self.factories = self.factories, factories
-        return PluginChanges(
-            added={key: one for key, one in factories.items() if key not in old},
-            changed={
-                key: one for key, one in factories.items() if key in old and old[key].make is not one.make
-            },
-            removed={key: one for key, one in old.items() if key not in factories},
-        )
 
     def _top(self) -> dict[str, Path]:
         """Return the files that may define plugins, by the names of their modules, `__init__.py` first."""
@@ -92,17 +72,13 @@ class PluginDirectory:
         return {self._folder.name_of(file): file for file in files if not file.name.startswith(".")}
 
     def _read_stamps(self) -> dict[Path, _Stamp]:
-        self._names.update({file: name for name, file in self._top().items()})
-        for name, module in self._folder.loaded().items():
-            if module.__file__ is not None:
-                self._names[Path(module.__file__)] = name
+        self._files.update(self._top().values())
+        self._files.update(Path(one.__file__) for one in self._folder.loaded().values() if one.__file__)
         stamps: dict[Path, _Stamp] = {}
-        for file in self._names:
-            try:
+        for file in self._files:
+            with suppress(OSError):  # removed
                 stat = file.stat()
-            except OSError:  # removed
-                continue
-            stamps[file] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                stamps[file] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         return stamps
 
     def _reload(self, changed: set[str]) -> None:
