@@ -301,7 +301,7 @@ def test_entry_points_are_types_and_a_broken_one_is_reported(
     assert found["mine"].origin == "colugo-extras"
     assert isinstance(found["mine"].make(), AbstractDistributionTarget)
     assert "broken" not in found
-    assert "colugo_extras:nothing of colugo-extras cannot be loaded" in caplog.text
+    assert "the target type broken of colugo-extras cannot be loaded" in caplog.text
     place = KeyPath("alerts.toml", "targets.x.type")
     assert Catalog().find("target", "mine", place).origin == "colugo-extras"
     with pytest.raises(ConfigurationError, match=r"alerts.toml: targets.x.type: .*'broken' of colugo-extras"):

@@ -20,7 +20,6 @@ from colugo.cli.distributor.distributor_options import (
 from colugo.cli.distributor.running import NOT_LOADED, run_distributor, running_node
 from colugo.cli.distributor.stopping import Stopping
 from colugo.distributor import Assembly, Configuration, Distributor, PluginDirectory, read_configuration
-from colugo.distributor.distributor import DEFAULT_DRAIN_MS
 from colugo.distributor.plugins.plugin_watcher import CAN_WATCH, NEEDS_WATCHFILES, watch
 from colugo.distributor.sources.websocket_source import WebSocketSource
 from colugo.errors import ConfigurationError, InvalidUrlException
@@ -99,13 +98,11 @@ def start(
         configuration = Configuration() if file is None else read_configuration(file)
         set_log_level(log_level or configuration.log_level)
         plugins = load_plugins(src or configuration.src)
-        if drain_ms is None:
-            drain_ms = configuration.drain_ms
         options = _Options(
             ws_url=ws_url,
             configuration=configuration,
             plugins=plugins,
-            drain_ms=DEFAULT_DRAIN_MS if drain_ms is None else drain_ms,
+            drain_ms=configuration.drain_ms if drain_ms is None else drain_ms,
             watch=_may_watch(plugins, wanted=follow),
             status=status,
             realm=realm,

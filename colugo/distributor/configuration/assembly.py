@@ -1,18 +1,20 @@
 """Keeps a distributor as its configuration and its plugins want it."""
 
 import logging
-from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from colugo.distributor.configuration.catalog import Catalog
 from colugo.distributor.configuration.configuration_file import Configuration, Section
 from colugo.distributor.configuration.making import Maker
 from colugo.distributor.configuration.values import KeyPath, did_you_mean
-from colugo.distributor.distributor import DEFAULT_DRAIN_MS, Distributor
+from colugo.distributor.distributor import Distributor
 from colugo.distributor.lane import on_thread
-from colugo.distributor.plugins.factory import Factory, Kind
 from colugo.distributor.plugins.plugin_directory import Key, PluginDirectory
 from colugo.distributor.routing import fits_name
 from colugo.errors import ConfigurationError, DistributorException
+
+if TYPE_CHECKING:
+    from colugo.distributor.plugins.factory import Factory, Kind
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -43,12 +45,11 @@ class Assembly:
         self.distributor = distributor
         self.plugins = plugins
         self._configuration = configuration or Configuration()
-        self._maker = Maker(Catalog(plugins), self._configuration)
+        self._catalog = Catalog(plugins)
+        self._maker = Maker(self._catalog, self._configuration)
         self._tried: dict[Key, Factory] = {}
         self._noted: set[str] = set()
-        self._drain_ms = (
-            DEFAULT_DRAIN_MS if self._configuration.drain_ms is None else self._configuration.drain_ms
-        )
+        self._drain_ms = self._configuration.drain_ms
 
     def add_all(self) -> None:
         """Add routes, sources and targets, before the distributor is started.
@@ -63,8 +64,7 @@ class Assembly:
         if self.plugins is not None and not self.plugins.factories:
             self.plugins.refresh()
         for key, section in self._wanted().items():
-            factory = self._maker.factory(key[0], section)
-            self._tried[key] = factory
+            self._tried[key] = self._catalog.find(key[0], section.type, section.place)
             try:
                 self._add(key, section)
             except DistributorException as error:
@@ -86,7 +86,7 @@ class Assembly:
                 await self._remove(key)
         for key, section in wanted.items():
             try:
-                factory = self._maker.factory(key[0], section)
+                factory = self._catalog.find(key[0], section.type, section.place)
             except ConfigurationError as error:  # the plugin of its type is gone
                 _LOGGER.warning("%s", error)
                 await self._remove(key)
@@ -113,8 +113,13 @@ class Assembly:
             for (its_kind, name), factory in self.plugins.factories.items() if self.plugins else ():
                 if its_kind != kind or name in used:
                     continue
-                if problem := _why_not(factory, sections):
-                    self._note(problem)
+                needs = " and ".join(factory.required)
+                if needs:
+                    self._note(
+                        f"{factory} is not added: it needs {needs}; name it as a type in a configuration"
+                    )
+                elif name in sections:
+                    self._note(f"{factory} is not added: the configuration has a {kind} of that name")
                 else:
                     wanted[kind, name] = Section(name, {}, KeyPath(factory.file))
         return wanted
@@ -178,16 +183,6 @@ class Assembly:
         if problem not in self._noted:
             self._noted.add(problem)
             _LOGGER.warning("%s", problem)
-
-
-def _why_not(factory: Factory, configured: Collection[str]) -> str:
-    """Return the reason why a plugin is not added by itself; "" if it is."""
-    if factory.required:
-        needs = " and ".join(factory.required)
-        return f"{factory} is not added: it needs {needs}, so the configuration has to name it as a type"
-    if factory.name in configured:
-        return f"{factory} is not added: the configuration has a {factory.kind} of that name"
-    return ""
 
 
 def _log(error: Exception) -> None:

@@ -1,7 +1,7 @@
 """The types of sources, targets and formatters that a configuration may name."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -63,7 +63,6 @@ _BUILT_IN: Mapping[Kind, Mapping[str, Callable[..., Any]]] = {
         "template": TemplateFormatter,
     },
 }
-_GROUPS: Mapping[Kind, str] = {"source": "colugo.sources", "target": "colugo.targets"}
 
 
 class Catalog:
@@ -78,6 +77,7 @@ class Catalog:
 
     def __init__(self, plugins: PluginDirectory | None = None) -> None:
         self._plugins = plugins
+        self._points = entry_points()
 
     def find(self, kind: Kind, name: str, place: KeyPath) -> Factory:
         """Return the factory of a type.
@@ -90,54 +90,51 @@ class Catalog:
         Raises:
             ConfigurationError: if the type is unknown, or its entry point cannot be loaded.
         """
-        plugin = self._plugins.factories.get((kind, name)) if self._plugins is not None else None
-        if plugin is not None:
-            return plugin
-        if name in _BUILT_IN[kind]:
-            return Factory(kind=kind, name=name, make=_BUILT_IN[kind][name], origin="built in")
-        found = _entry_points(kind)
-        if name not in found:
-            known = {*_BUILT_IN[kind], *found, *(one.name for one in self._plugins_of(kind))}
+        known = self._known(kind)
+        if name not in known:
             raise place.error(f"unknown type of {kind} {name!r}; {did_you_mean(name, known)}")
         try:
-            return _load(kind, found[name])
+            return _load(kind, known[name])
         except Exception as error:
-            _LOGGER.exception("the entry point %s cannot be loaded", found[name].value)
-            raise place.error(
-                f"the {kind} type {name!r} of {_package(found[name])} cannot be loaded: {error}"
-            ) from error
+            text = f"the {kind} type {name!r} of {_origin(known[name])} cannot be loaded"
+            _LOGGER.exception("%s", text)
+            raise place.error(f"{text}: {error}") from error
 
     def all(self, kind: Kind) -> list[Factory]:
         """Return all types of a kind by name; an entry point that cannot be loaded is logged and left out."""
-        factories = {
-            name: Factory(kind=kind, name=name, make=make, origin="built in")
-            for name, make in _BUILT_IN[kind].items()
-        }
-        for name, point in _entry_points(kind).items():
+        factories: list[Factory] = []
+        for _, one in sorted(self._known(kind).items()):
             try:
-                factories.setdefault(name, _load(kind, point))
+                factories.append(_load(kind, one))
             except Exception:
-                _LOGGER.exception("the entry point %s of %s cannot be loaded", point.value, _package(point))
-        factories.update({one.name: one for one in self._plugins_of(kind)})
-        return [factories[name] for name in sorted(factories)]
+                _LOGGER.exception("the %s type %s of %s cannot be loaded", kind, one.name, _origin(one))
+        return factories
 
-    def _plugins_of(self, kind: Kind) -> list[Factory]:
-        factories = self._plugins.factories if self._plugins is not None else {}
-        return [one for (its_kind, _), one in factories.items() if its_kind == kind]
+    def names(self, kind: Kind) -> Collection[str]:
+        """Return the names of all types of a kind."""
+        return self._known(kind)
+
+    def _known(self, kind: Kind) -> dict[str, Factory | EntryPoint]:
+        """Return the types by name. Of two with one name, the later source wins."""
+        built_in = _BUILT_IN[kind].items()
+        plugins = self._plugins.factories if self._plugins is not None else {}
+        return (
+            {point.name: point for point in self._points.select(group=f"colugo.{kind}s")}
+            | {name: Factory(kind=kind, name=name, make=make, origin="built in") for name, make in built_in}
+            | {name: factory for (its_kind, name), factory in plugins.items() if its_kind == kind}
+        )
 
 
-def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
-    if kind not in _GROUPS:
-        return {}
-    return {point.name: point for point in entry_points(group=_GROUPS[kind])}
+def _origin(one: Factory | EntryPoint) -> str:
+    if isinstance(one, Factory):
+        return one.origin
+    return one.dist.name if one.dist is not None else "an unknown package"
 
 
-def _package(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else "an unknown package"
-
-
-def _load(kind: Kind, point: EntryPoint) -> Factory:
-    make = point.load()
+def _load(kind: Kind, one: Factory | EntryPoint) -> Factory:
+    if isinstance(one, Factory):
+        return one
+    make = one.load()
     if not callable(make):
-        raise ConfigurationError(f"{point.value} is neither a class nor a function: {make!r}")
-    return Factory(kind=kind, name=point.name, make=make, origin=_package(point))
+        raise ConfigurationError(f"{one.value} is neither a class nor a function: {make!r}")
+    return Factory(kind=kind, name=one.name, make=make, origin=_origin(one))

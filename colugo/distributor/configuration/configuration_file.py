@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from colugo.distributor.configuration.values import KeyPath, check_keys, converted
+from colugo.distributor.distributor import DEFAULT_DRAIN_MS
 from colugo.distributor.routing import Route
 from colugo.errors import ConfigurationError
 
@@ -32,7 +33,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         src: the directory of plugins; None if the file names none.
-        drain_ms: milliseconds for the messages that wait when the distributor stops; None for the default.
+        drain_ms: milliseconds for the messages that wait when the distributor stops.
         log_level: the level of log messages, such as `"INFO"`; None for the default.
         sources: the sources by name.
         targets: the targets by name.
@@ -42,7 +43,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     src: Path | None = None
-    drain_ms: int | None = None
+    drain_ms: int = DEFAULT_DRAIN_MS
     log_level: str | None = None
     sources: dict[str, Section] = msgspec.field(default_factory=dict)
     targets: dict[str, Section] = msgspec.field(default_factory=dict)
@@ -72,8 +73,8 @@ def read_configuration(path: str | Path) -> Configuration:
     except tomllib.TOMLDecodeError as error:
         raise place.error(str(error)) from None
     check_keys(table, [name for name in Configuration.__struct_fields__ if name != "place"], place)
-    drain_ms = converted(table.get("drain_ms"), int | None, place.at("drain_ms"))
-    if drain_ms is not None and drain_ms < 0:
+    drain_ms = converted(table.get("drain_ms", DEFAULT_DRAIN_MS), int, place.at("drain_ms"))
+    if drain_ms < 0:
         raise place.at("drain_ms").error(f"must be an integer ≥ 0, not {drain_ms}")
     return Configuration(
         src=converted(table.get("src"), Path | None, place.at("src")),
@@ -105,8 +106,6 @@ def _routes(table: dict[str, Any], place: KeyPath) -> list[Route]:
         lists = {key: [values[key]] for key in ("from", "to") if isinstance(values.get(key), str)}
         try:
             routes.append(msgspec.convert({**values, **lists}, Route))
-        except msgspec.ValidationError as error:
-            raise here.error(str(error)) from None
-        except ConfigurationError as error:
+        except (msgspec.ValidationError, ConfigurationError) as error:
             raise here.error(str(error)) from None
     return routes

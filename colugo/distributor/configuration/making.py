@@ -46,14 +46,6 @@ class Maker:
         self._formatters = configuration.formatters
         self._convert = convert
 
-    def factory(self, kind: Kind, section: Section) -> Factory:
-        """Return the factory of a section's type.
-
-        Raises:
-            ConfigurationError: if the type is unknown.
-        """
-        return self._catalog.find(kind, section.type, section.place)
-
     def source(self, section: Section) -> AbstractDistributionSource:
         """Make a source.
 
@@ -61,7 +53,7 @@ class Maker:
             ConfigurationError: if a key is unknown or missing, or a value does not fit.
             DistributorException: if a plugin raises or returns no source.
         """
-        made: AbstractDistributionSource = self._make(self.factory("source", section), section)
+        made: AbstractDistributionSource = self._make(self._factory("source", section), section)
         return made
 
     def target(self, section: Section) -> MadeTarget:
@@ -71,7 +63,7 @@ class Maker:
             ConfigurationError: if a key is unknown or missing, or a value does not fit.
             InvalidDistributionTarget: if a plugin raises or returns no target.
         """
-        factory = self.factory("target", section)
+        factory = self._factory("target", section)
         taken = factory.parameters
         options = {
             key: self._convert(value, _OPTIONS[key], section.place.at(key))
@@ -93,12 +85,15 @@ class Maker:
             return None
         place = section.place.at("formatter")
         name = converted(name, str, place)
-        known = {*self._formatters, *(one.name for one in self._catalog.all("formatter"))}
+        known = {*self._formatters, *self._catalog.names("formatter")}
         if name not in known:
             raise place.error(f"unknown formatter {name!r}; {did_you_mean(name, known)}")
         found = self._formatters.get(name, Section(name, {}, place))
-        made: IFormatter = self._make(self.factory("formatter", found), found)
+        made: IFormatter = self._make(self._factory("formatter", found), found)
         return made
+
+    def _factory(self, kind: Kind, section: Section) -> Factory:
+        return self._catalog.find(kind, section.type, section.place)
 
     def _make(self, factory: Factory, section: Section, others: tuple[str, ...] = ()) -> Any:
         place, parameters = section.place, factory.parameters
