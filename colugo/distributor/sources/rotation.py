@@ -34,7 +34,7 @@ class Generations:
             return None
 
     def after(self, inode: int, modified_ns: int) -> FilePosition | None:
-        """Open the generation that follows one, at its beginning.
+        """Open the generation that follows one, at its beginning; one that was rotated empty is left out.
 
         Args:
             inode: of the one.
@@ -49,6 +49,7 @@ class Generations:
             following = files[inodes.index(inode) + 1 :]
         else:
             following = [one for one in files if one[0].st_mtime_ns > modified_ns or one[1] == self._path]
+        following = [one for one in following if one[0].st_size or one[1] == self._path]
         if not following:
             return None
         status, path = following[0]

@@ -153,6 +153,22 @@ def test_a_renamed_file_is_read_to_its_end_before_the_new_one(log: Path) -> None
     run(main())
 
 
+@pytest.mark.parametrize("read", [0, 1])
+def test_a_file_that_was_rotated_while_it_was_empty_holds_nothing_up(log: Path, read: int) -> None:
+    append(log, *["0"] * read)
+
+    async def main() -> None:
+        async with opened(follow(log, from_start=True)) as messages:
+            await messages.reach(read)
+            for _ in range(3):  # as logrotate does with `ifempty`, its default
+                rename(log)
+                append(log)
+            append(log, "1")
+            assert (await messages.reach(read + 1))[-1] == "1"
+
+    run(main())
+
+
 def test_an_old_file_that_grows_on_and_on_is_left(
     log: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
