@@ -76,6 +76,7 @@ async def run_distributor(
     on_start: Callable[[], object] = lambda: None,
     on_stop: Callable[[], object] = lambda: None,
     status: bool = False,
+    started: str = "",
 ) -> None:
     """Run a distributor until a signal, or until all its sources have ended, and print what it has not sent.
 
@@ -86,6 +87,7 @@ async def run_distributor(
         on_start: called when all targets are open.
         on_stop: called first when it is stopped.
         status: True to show counters, if they have a place on standard error.
+        started: the line to print when it runs; "" for one that lists its sources and targets.
     """
     console = Console(stderr=True, highlight=False)
     beside = [asyncio.create_task(_stop_at_the_end(distributor, stopping), name="end of the sources")]
@@ -93,7 +95,7 @@ async def run_distributor(
         beside.append(asyncio.create_task(watching, name="plugins"))
     if status and can_show(distributor, console):
         beside.append(asyncio.create_task(StatusView(distributor, console).run(), name="status"))
-    running = asyncio.create_task(_start_and_run(distributor, on_start), name="distributor")
+    running = asyncio.create_task(_start_and_run(distributor, on_start, started), name="distributor")
     for task in (running, *beside):
         task.add_done_callback(_report)
     stopping.report = lambda: print_left(now := distributor.stats, now)
@@ -114,11 +116,11 @@ def _report(task: asyncio.Task[None]) -> None:
         _LOGGER.error("%s failed", task.get_name(), exc_info=error)
 
 
-async def _start_and_run(distributor: Distributor, on_start: Callable[[], object]) -> None:
+async def _start_and_run(distributor: Distributor, on_start: Callable[[], object], started: str) -> None:
     await distributor.start()
     on_start()
     sources, targets = ", ".join(distributor.sources), ", ".join(distributor.targets)
-    click.echo(f"distributor: started; sources: {sources}; targets: {targets}", err=True)
+    click.echo(started or f"distributor: started; sources: {sources}; targets: {targets}", err=True)
     await distributor.run()
 
 

@@ -44,13 +44,16 @@ def target(*, options: EndpointOptions) -> None:
         if options.reliable and treatment.retries is None:
             treatment = msgspec.structs.replace(treatment, retries=0)  # the stream does that
         distributor.add_target(made.target, name=options.name, formatter=made.formatter, options=treatment)
+        started = f"target {options.name}: started; topic: {options.topic}"
         if not options.reliable:
             distributor.add_source(TopicSource(options.topic), name=options.topic)
-            await run_distributor(distributor, stopping)
+            await run_distributor(distributor, stopping, started=started)
             return
 
         member = _Member(node, distributor, options)
-        await run_distributor(distributor, stopping, on_start=member.join, on_stop=member.leave)
+        await run_distributor(
+            distributor, stopping, on_start=member.join, on_stop=member.leave, started=started
+        )
         await member.finish()
 
     run_endpoint(options, work)
