@@ -3,10 +3,9 @@
 import click
 
 from colugo.cli.distributor.distributor_options import ANY_SPELLING
-from colugo.cli.distributor.example import example
+from colugo.cli.distributor.examples import example, timing
 from colugo.cli.distributor.show_types import show
 from colugo.cli.distributor.start import start
-from colugo.cli.distributor.timing import timing
 
 
 @click.group(

@@ -1,7 +1,5 @@
 """Options of the commands that run one source or one target."""
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import click
 
 from colugo.cli.distributor.distributor_options import (
+    F,
     drain_option,
     load_plugins,
     log_level_option,
@@ -49,60 +48,50 @@ class EndpointOptions:
     scope: str | None
 
 
-def endpoint_options(kind: Kind) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the arguments TYPE and ARGS and the options of both commands, which get an `options`."""
+def endpoint_options(command: F) -> F:
+    """Add the arguments TYPE and ARGS and the options of both commands; see `read_options`."""
+    for option in (
+        node_options,
+        drain_option(),
+        log_level_option,
+        src_option(),
+        set_option,
+        click.option("--name", help="A name for nodes, logs and consumer groups.  [default: TYPE]"),
+        click.option("--reliable", is_flag=True, help="Keep messages until all targets have sent them."),
+        click.option("--topic", required=True, help="The topic that connects sources and targets."),
+        click.argument("words", nargs=-1, required=True, metavar="TYPE [ARGS]..."),
+    ):
+        command = option(command)
+    return command
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(command)
-        def with_options(
-            *,
-            words: tuple[str, ...],
-            settings: tuple[str, ...],
-            src: Path | None,
-            name: str | None,
-            log_level: str | None,
-            topic: str,
-            reliable: bool,
-            drain_ms: int,
-            realm: str | None,
-            scope: str | None,
-            **others: Any,
-        ) -> Any:
-            set_log_level(log_level)
-            type_name, *arguments = words
-            try:
-                if kind == "source":
-                    check_topic(topic)
-                else:
-                    TopicPattern(topic)
-                catalog = Catalog(None if src is None else load_plugins(src))
-                factory = catalog.find(kind, type_name, KeyPath("TYPE"))
-            except ConfigurationError as error:
-                raise click.UsageError(str(error)) from error
-            options = EndpointOptions(
-                topic=topic,
-                name=name or type_name,
-                section=section_of(factory, arguments, settings),
-                maker=Maker(catalog, Configuration(), converted_text),
-                reliable=reliable,
-                drain_ms=drain_ms,
-                realm=realm,
-                scope=scope,
-            )
-            return command(options=options, **others)
 
-        for option in (
-            node_options,
-            drain_option(),
-            log_level_option,
-            src_option(),
-            set_option,
-            click.option("--name", help="A name for nodes, logs and consumer groups.  [default: TYPE]"),
-            click.option("--reliable", is_flag=True, help="Keep messages until all targets have sent them."),
-            click.option("--topic", required=True, help="The topic that connects sources and targets."),
-            click.argument("words", nargs=-1, required=True, metavar="TYPE [ARGS]..."),
-        ):
-            with_options = option(with_options)
-        return with_options
+def read_options(
+    kind: Kind,
+    *,
+    words: tuple[str, ...],
+    settings: tuple[str, ...],
+    src: Path | None,
+    name: str | None,
+    log_level: str | None,
+    topic: str,
+    **others: Any,
+) -> EndpointOptions:
+    """Set the log level, load plugins, and return the options of a command.
 
-    return decorate
+    Raises:
+        click.UsageError: if they cannot work.
+    """
+    set_log_level(log_level)
+    type_name, *arguments = words
+    try:
+        if kind == "source":
+            check_topic(topic)
+        else:
+            TopicPattern(topic)
+        catalog = Catalog(None if src is None else load_plugins(src))
+        factory = catalog.find(kind, type_name, KeyPath("TYPE"))
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
+    section = section_of(factory, arguments, settings)
+    maker = Maker(catalog, Configuration(), converted_text)
+    return EndpointOptions(topic, name or type_name, section, maker, **others)

@@ -2,11 +2,17 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import click
 
 from colugo.cli.distributor.distributor_options import ANY_SPELLING
-from colugo.cli.distributor.endpoint_options import EXIT_STATUS, EndpointOptions, endpoint_options
+from colugo.cli.distributor.endpoint_options import (
+    EXIT_STATUS,
+    EndpointOptions,
+    endpoint_options,
+    read_options,
+)
 from colugo.cli.distributor.running import run_distributor, run_endpoint, wait_for_the_end
 from colugo.cli.distributor.stopping import Stopping
 from colugo.cli.distributor.stored_feed import StoredFeed
@@ -40,7 +46,7 @@ Examples:
   colugo source tcp 9000 --topic alerts --reliable --store alerts.db --group graphite
 """,
 )
-@endpoint_options("source")
+@endpoint_options
 @click.option(
     "--store",
     type=click.Path(dir_okay=False),
@@ -61,7 +67,7 @@ Examples:
     show_default=True,
     help="How often a target tries a message before it becomes a dead letter.",
 )
-def source(*, options: EndpointOptions, store: str | None, groups: tuple[str, ...], max_deliver: int) -> None:
+def source(*, store: str | None, groups: tuple[str, ...], max_deliver: int, **arguments: Any) -> None:
     """Publish the messages of a source.
 
     Targets in other processes find it by the topic. TYPE and ARGS are those of `colugo distributor show
@@ -72,6 +78,7 @@ def source(*, options: EndpointOptions, store: str | None, groups: tuple[str, ..
     --store, messages survive a crash. When standard input ends, the command runs until everything is sent.
     `colugo stream` lists and resurrects dead letters.
     """
+    options = read_options("source", **arguments)
     if not options.reliable and (store is not None or groups):
         raise click.UsageError("--store and --group need --reliable")
 

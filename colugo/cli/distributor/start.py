@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import click
@@ -23,20 +23,9 @@ from colugo.distributor import Assembly, Configuration, Distributor, PluginDirec
 from colugo.distributor.plugins.plugin_watcher import CAN_WATCH, NEEDS_WATCHFILES, watch
 from colugo.distributor.sources.websocket_source import WebSocketSource
 from colugo.errors import ConfigurationError, InvalidUrlException
+from colugo.node import Node
 
 _LOGGER = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    ws_url: str | None
-    configuration: Configuration
-    plugins: PluginDirectory | None
-    drain_ms: int
-    watch: bool
-    status: bool
-    realm: str | None
-    scope: str | None
 
 
 @click.command(
@@ -64,17 +53,6 @@ Examples:
 )
 @log_level_option
 @drain_option(None)
-@click.option(
-    "--watch/--no-watch",
-    "follow",
-    default=None,
-    help="Load plugins again when they change.  [default: if watchfiles is installed]",
-)
-@click.option(
-    "--status/--no-status",
-    default=True,
-    help="Show counters, if standard error is a terminal and no console target prints there.",
-)
 @node_options
 def start(
     *,
@@ -83,8 +61,6 @@ def start(
     file: Path | None,
     log_level: str | None,
     drain_ms: int | None,
-    follow: bool | None,
-    status: bool,
     realm: str | None,
     scope: str | None,
 ) -> None:
@@ -98,52 +74,43 @@ def start(
         configuration = Configuration() if file is None else read_configuration(file)
         set_log_level(log_level or configuration.log_level)
         plugins = load_plugins(src or configuration.src)
-        options = _Options(
-            ws_url=ws_url,
-            configuration=configuration,
-            plugins=plugins,
-            drain_ms=configuration.drain_ms if drain_ms is None else drain_ms,
-            watch=_may_watch(plugins, wanted=follow),
-            status=status,
-            realm=realm,
-            scope=scope,
-        )
-        with Stopping(options.drain_ms) as stopping:
-            sys.exit(asyncio.run(_run(options, stopping)))
+        node = running_node("distributor", realm, scope)
+        source = None if ws_url is None else WebSocketSource(ws_url)
+        with Stopping(configuration.drain_ms if drain_ms is None else drain_ms) as stopping:
+            sys.exit(asyncio.run(_run(stopping, node, source, configuration, plugins)))
     except (ConfigurationError, InvalidUrlException) as error:
         raise click.UsageError(str(error)) from error
 
 
-def _may_watch(plugins: PluginDirectory | None, *, wanted: bool | None) -> bool:
-    if plugins is None or wanted is False:
-        return False
-    if wanted is None and not CAN_WATCH:
-        _LOGGER.warning("changes of plugins are not followed, because %s", NEEDS_WATCHFILES)
-        return False
-    if not CAN_WATCH:
-        raise ConfigurationError(NEEDS_WATCHFILES)
-    return True
-
-
-async def _run(options: _Options, stopping: Stopping) -> int:
-    async with running_node("distributor", options.realm, options.scope) as node:
+async def _run(
+    stopping: Stopping,
+    running: AbstractAsyncContextManager[Node | None],
+    source: WebSocketSource | None,
+    configuration: Configuration,
+    plugins: PluginDirectory | None,
+) -> int:
+    async with running as node:
         distributor = Distributor(node)
-        if options.ws_url is not None:
-            distributor.add_source(WebSocketSource(options.ws_url), name="websocket")
-        assembly = Assembly(distributor, options.configuration, options.plugins)
+        if source is not None:
+            distributor.add_source(source, name="websocket")
+        assembly = Assembly(distributor, configuration, plugins)
         assembly.add_all()
-        if not distributor.sources and not options.configuration.sources:
+        if not distributor.sources and not configuration.sources:
             raise click.UsageError("no source: give --ws-url, --config, or --src with a create_NAME_source()")
         if not distributor.sources or not distributor.targets:
             missing = "target" if distributor.sources else "source"
-            click.echo(f"Error: no {missing} could be loaded{_hint(options)}", err=True)
+            click.echo(f"Error: no {missing} could be loaded{_hint(plugins)}", err=True)
             return NOT_LOADED
-        watching = watch(options.plugins.path, assembly.reload) if options.plugins and options.watch else None
-        await run_distributor(distributor, stopping, watching=watching, status=options.status)
+        watching = None
+        if plugins is not None and CAN_WATCH:
+            watching = watch(plugins.path, assembly.reload)
+        elif plugins is not None:
+            _LOGGER.warning("changes of plugins are not followed, because %s", NEEDS_WATCHFILES)
+        await run_distributor(distributor, stopping, watching=watching, status=True)
     return 0
 
 
-def _hint(options: _Options) -> str:
-    if options.plugins is None:
+def _hint(plugins: PluginDirectory | None) -> str:
+    if plugins is None:
         return ", because neither --src nor --config is given, and no directory 'targets' is here"
-    return f" from {options.plugins.path}; `colugo distributor show` lists the types"
+    return f" from {plugins.path}; `colugo distributor show` lists the types"

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from colugo.cli.distributor.distributor_options import ANY_SPELLING
-from colugo.cli.distributor.endpoint_options import EXIT_STATUS, EndpointOptions, endpoint_options
+from colugo.cli.distributor.endpoint_options import EXIT_STATUS, endpoint_options, read_options
 from colugo.cli.distributor.running import run_distributor, run_endpoint
 from colugo.cli.distributor.stopping import Stopping
 from colugo.distributor import Distributor
@@ -25,8 +25,8 @@ Examples:
   colugo target file alerts.jsonl --topic alerts --reliable --name archive
 """,
 )
-@endpoint_options("target")
-def target(*, options: EndpointOptions) -> None:
+@endpoint_options
+def target(**arguments: Any) -> None:
     """Hand the messages of a topic to one target.
 
     TYPE and ARGS are those of `colugo distributor show targets`: console, tcp or udp or graphite HOST:PORT,
@@ -36,6 +36,7 @@ def target(*, options: EndpointOptions) -> None:
     its name: it acknowledges each message that it has sent, and the stream delivers the others again.
     Targets of one name share the messages.
     """
+    options = read_options("target", **arguments)
 
     async def work(node: Node, stopping: Stopping) -> None:
         made = options.maker.target(options.section)
@@ -50,39 +51,22 @@ def target(*, options: EndpointOptions) -> None:
             await run_distributor(distributor, stopping, started=started)
             return
 
-        member = _Member(node, distributor, options)
-        await run_distributor(
-            distributor, stopping, on_start=member.join, on_stop=member.leave, started=started
-        )
-        await member.finish()
+        async def deliver(message: Any) -> None:
+            await distributor.deliver(options.name, message)
+
+        consumers: list[Consumer] = []
+
+        def join() -> None:
+            consumers.append(
+                node.add_consumer(options.topic, deliver, group=options.name, concurrency=DEFAULT_PREFETCH)
+            )
+
+        def leave() -> None:
+            for consumer in consumers:
+                consumer.quiesce()
+
+        await run_distributor(distributor, stopping, on_start=join, on_stop=leave, started=started)
+        for consumer in consumers:
+            await consumer.finish()
 
     run_endpoint(options, work)
-
-
-class _Member:
-    """The target as a member of its consumer group."""
-
-    def __init__(self, node: Node, distributor: Distributor, options: EndpointOptions) -> None:
-        self._node = node
-        self._distributor = distributor
-        self._options = options
-        self._consumer: Consumer | None = None
-
-    def join(self) -> None:
-        """Take messages; the target is open."""
-        self._consumer = self._node.add_consumer(
-            self._options.topic, self._deliver, group=self._options.name, concurrency=DEFAULT_PREFETCH
-        )
-
-    def leave(self) -> None:
-        """Take no more messages."""
-        if self._consumer is not None:
-            self._consumer.quiesce()
-
-    async def finish(self) -> None:
-        """Wait until the last messages are acknowledged."""
-        if self._consumer is not None:
-            await self._consumer.finish()
-
-    async def _deliver(self, message: Any) -> None:
-        await self._distributor.deliver(self._options.name, message)

@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from colugo.cli.main import colugo
-from colugo.distributor.plugins import plugin_watcher
 from tests.support.essentials import Program, free_port, seconds, wait_until
 
 PRINTING = """
@@ -143,7 +142,7 @@ port = {nobody}
 retry_ms = 60_000
 """
     )
-    with start(folder, realm, "--drain-ms", "1000", "--no-status", config=config) as program:
+    with start(folder, realm, "--drain-ms", "1000", config=config) as program:
         program.expect("started")
         with Sender(feed) as sender:
             sender.send(*range(100))
@@ -315,15 +314,6 @@ def test_without_a_directory_of_targets_nothing_can_be_loaded(
     result = run_command("start", "--ws-url", "ws://127.0.0.1:1")
     assert result.exit_code == 3
     assert "no directory 'targets' is here" in result.output
-
-
-def test_without_watchfiles_only_watch_is_wrong_usage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("colugo.cli.distributor.start.CAN_WATCH", False)
-    (folder / "targets" / "printing.py").write_text("")
-    result = run_command("start", "--ws-url", "ws://127.0.0.1:1", "--watch")
-    assert result.exit_code == 2
-    assert plugin_watcher.NEEDS_WATCHFILES in result.output
-    assert run_command("start", "--ws-url", "ws://127.0.0.1:1").exit_code == 3
 
 
 @pytest.mark.parametrize("command", ["start", "show", "example", "timing"])
