@@ -31,9 +31,6 @@ class Room(Awaitable[None]):
     """The result of a call that has filled a queue: awaiting it waits for room.
 
     It may be thrown away without a warning, which a coroutine may not.
-
-    Args:
-        wait: the coroutine function that waits.
     """
 
     __slots__ = ("_wait",)

@@ -21,12 +21,8 @@ _A_TURN = 200
 class CoroutineQueue:
     """A bounded queue, and a task that awaits `on_message` for one message after another.
 
-    The targets of the original are like that. A slow coroutine holds up its own target only.
-
-    Args:
-        target: the target.
-        name: of the target, for logs.
-        options: `workers` and `retries` do not apply.
+    The targets of the original are like that. A slow coroutine holds up its own target only. The options
+    `workers` and `retries` do not apply.
     """
 
     def __init__(self, target: AbstractDistributionTarget, name: str, options: TargetOptions) -> None:
@@ -55,11 +51,7 @@ class CoroutineQueue:
         )
 
     def put(self, message: Any, receipt: Receipt | None = None) -> Awaitable[None]:
-        """Queue a message, on the loop.
-
-        Returns:
-            Something to await: with `full="wait"` and a full queue, until there is room.
-        """
+        """Queue a message, on the loop, and return something to await, as `BoundedQueue.queued`."""
         if self._task is None:
             name = f"target {self._name}"
             self._task = asyncio.get_running_loop().create_task(self._run(), name=name)

@@ -10,25 +10,13 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class EndpointLog:
-    """Logs warnings that begin with an owner; at most one of a subject in each period.
-
-    Args:
-        owner: such as `"target archive"`.
-        period_s: the period, in seconds.
-    """
+    """Warnings that begin with an owner, such as `target archive`; one of a subject in each period."""
 
     def __init__(self, owner: str, period_s: float = 60.0) -> None:
         self._owner = owner
         self._throttle = Throttle(period_s)
 
     def warn(self, subject: Hashable, text: str, *values: object, error: BaseException | None = None) -> None:
-        """Log a warning, unless one of its subject was logged just before.
-
-        Args:
-            subject: that of which one is logged.
-            text: of the warning, with `%s` for the values.
-            *values: the values.
-            error: an exception whose traceback is logged, too.
-        """
+        """Log a warning, with its values for `%s`, unless one of its subject was logged just before."""
         if (note := self._throttle.note(subject, time.monotonic())) is not None:
             _LOGGER.warning("%s: %s%s", self._owner, text % values, note, exc_info=error)

@@ -18,10 +18,6 @@ class Feed:
     When it is full, a source on another thread waits within its call; a source on the loop waits by awaiting
     what the call returns. A source on the loop that does not await loses what comes when the queue is twice
     as long; that is counted and logged.
-
-    Args:
-        name: of the source.
-        limit: messages that may wait.
     """
 
     def __init__(self, name: str, limit: int) -> None:
@@ -42,11 +38,7 @@ class Feed:
         return len(self._queue.items)
 
     def put(self, message: Any) -> Awaitable[None]:
-        """Take a message from the source, on any thread.
-
-        Returns:
-            Something to await on the loop: it waits while the queue is full.
-        """
+        """Take a message from the source, on any thread. On the loop, await the result: it waits for room."""
         if self._loop is None or threading.get_ident() == self._loop_thread:
             self._append(message)
             self._arrived.set()
@@ -72,12 +64,7 @@ class Feed:
     async def run(
         self, distribute: Callable[[Any], Awaitable[None] | None], delay: Callable[[], float]
     ) -> None:
-        """Distribute the messages, until the task is cancelled.
-
-        Args:
-            distribute: called with each message; what it returns is awaited.
-            delay: returns the pause after each message, in seconds.
-        """
+        """Distribute messages, with a pause of `delay()` seconds after each, until the task is cancelled."""
         self._loop, self._loop_thread = asyncio.get_running_loop(), threading.get_ident()
         pending = self._queue.items
         while True:

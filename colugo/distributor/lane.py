@@ -30,13 +30,7 @@ _OPEN_S = 10.0
 
 
 class Lane:
-    """One target of a distributor, with its queue.
-
-    Args:
-        name: of the target.
-        target: the target, not opened yet.
-        options: how it is treated.
-    """
+    """One target of a distributor, with its queue."""
 
     def __init__(self, name: str, target: AbstractDistributionTarget, options: TargetOptions) -> None:
         self.name = name
@@ -144,12 +138,9 @@ class Lane:
     async def exchange(self, target: AbstractDistributionTarget, drain_s: float) -> None:
         """Close the target, and open another one in its place, which gets what waits.
 
-        One exchange follows another, and each is finished even if it is cancelled: else messages that are
-        between two targets would be lost.
-
-        Args:
-            target: the new one. It is opened after the old one is closed, so that it may bind the same port.
-            drain_s: seconds that the old one has for the messages that it is sending.
+        The old one is closed first, so that the new one may bind the same port; it has `drain_s` seconds for
+        what it is sending. One exchange follows another, and each is finished even if it is cancelled: else
+        messages that are between two targets would be lost.
         """
         exchange = self._exchange_in_turn(target, drain_s)
         self._exchange = asyncio.create_task(exchange, name=f"target {self.name} exchange")

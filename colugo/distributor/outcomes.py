@@ -43,12 +43,7 @@ class CallbackTarget(AbstractDistributionTarget):
 
 
 class Outcomes:
-    """Reports outcomes: a callback of the target that raises is logged, and changes nothing.
-
-    Args:
-        target: whose callbacks are called.
-        log: of the target.
-    """
+    """Reports outcomes: a callback of the target that raises is logged, and changes nothing."""
 
     def __init__(self, target: CallbackTarget, log: EndpointLog) -> None:
         self._target = target

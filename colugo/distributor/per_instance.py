@@ -10,9 +10,6 @@ class PerInstance(Generic[T]):
     """An attribute that each object makes when it uses it first, also on two threads at once.
 
     So nothing depends on the `__init__` of a base: the classes of attrs and data classes do not call it.
-
-    Args:
-        make: makes the attribute's value.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:

@@ -13,12 +13,7 @@ from colugo.distributor.worker_state import Item, WorkerState
 class Sender:
     """Calls `process` for a message until it has an outcome.
 
-    Args:
-        target: its `process` is called.
-        outcomes: of the target.
-        options: of the target, without None in them.
-        retry_on: the exceptions after which a message is tried again.
-        lock: guards the `item` of each worker, and `returned`.
+    Its lock guards the `item` of each worker, and `returned`. The options have no None in them.
     """
 
     def __init__(
@@ -42,12 +37,7 @@ class Sender:
         """If set, takes the messages that wait for their next try, instead."""
 
     def send(self, worker: WorkerState, item: Item) -> None:
-        """Send one message, with retries, and report its outcome.
-
-        Args:
-            worker: the state of this thread.
-            item: the message.
-        """
+        """Send one message, with retries, and report its outcome."""
         message, receipt = item
         tries = 0
         while True:

@@ -87,14 +87,7 @@ class WorkerPool:
             )
 
     def submit(self, message: Any, receipt: Receipt | None = None) -> Awaitable[None]:
-        """Queue a message.
-
-        Args:
-            message: the argument of `process`.
-            receipt: settled when the message is.
-
-        Returns:
-            Something to await: with `full="wait"` and a full queue, until there is room.
+        """Queue a message, and return something to await, as `BoundedQueue.queued`.
 
         Raises:
             ClosedError: after `close`.
@@ -123,11 +116,7 @@ class WorkerPool:
     def hand_over(self, drain_s: float) -> list[Item]:
         """Finish what is being sent, stop, and return the rest, for a pool that takes this one's place.
 
-        Args:
-            drain_s: seconds to wait for messages that are being sent.
-
-        Returns:
-            What was queued, or waited for its next try.
+        The rest is what was queued, or waited for its next try.
         """
         returned: list[Item] = []
         with self._lock:
@@ -142,15 +131,8 @@ class WorkerPool:
     def close(self, drain_s: float = 0.0, *, also: Iterable[Item] = ()) -> TargetStats:
         """Try what waits once more, and stop.
 
-        A pause before a retry ends at once. Messages that wait when the time has passed are cancelled, on
-        this thread; a thread that hangs is left behind.
-
-        Args:
-            drain_s: seconds to wait for messages that wait or are being sent.
-            also: further messages, to be cancelled.
-
-        Returns:
-            The counters, in the end; `in_progress` are messages that threads hang with.
+        A pause before a retry ends at once. Messages that wait when the time has passed, and `also` others,
+        are cancelled, on this thread; a thread that hangs is left behind, and its message is `in_progress`.
         """
         left = self._stop(drain_s)
         unsent = [*left, *also]

@@ -44,12 +44,7 @@ async def running_node(name: str, realm: str | None, scope: str | None) -> Async
 
 
 def run_endpoint(options: EndpointOptions, work: Callable[[Node, Stopping], Awaitable[None]]) -> NoReturn:
-    """Run the node of one source or target, and exit.
-
-    Args:
-        options: the options of the command.
-        work: runs until it is stopped.
-    """
+    """Run the node of one source or target, with work that ends when it is stopped, and exit."""
 
     async def run() -> None:
         async with Node(options.name, realm=options.realm, scope=options.scope) as node:

@@ -19,12 +19,7 @@ _COLUMNS = ("target", "out", "queued", "dropped", "failed")
 
 
 class StatusView:
-    """Shows the counters of a distributor below its log.
-
-    Args:
-        distributor: the distributor.
-        console: the terminal.
-    """
+    """The counters of a distributor, shown below its log."""
 
     def __init__(self, distributor: Distributor, console: Console) -> None:
         self._distributor = distributor

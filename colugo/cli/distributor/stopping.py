@@ -22,13 +22,10 @@ _LIMIT_S = 0.9
 
 
 class Stopping:
-    """The wait for a signal, and a limit for the time after it.
+    """The wait for a signal, and a limit for the time after it: `drain_ms` for messages, and one second.
 
     If the process has not ended in time, because the loop or a thread hangs, or at a second signal, it prints
     what is left and ends at once.
-
-    Args:
-        drain_ms: milliseconds for messages that wait.
     """
 
     def __init__(self, drain_ms: int) -> None:
@@ -88,12 +85,7 @@ class Stopping:
 
 
 def print_left(before: Mapping[str, TargetStats], after: Mapping[str, TargetStats]) -> None:
-    """Print for each target how many messages it has not sent since it was stopped.
-
-    Args:
-        before: the counters when the stop began.
-        after: the counters in the end.
-    """
+    """Print for each target how many messages it has not sent between two states of its counters."""
     for line in left_lines(before, after):
         click.echo(line, err=True)
 

@@ -70,9 +70,6 @@ class Catalog:
 
     A package offers one as an entry point of the group `colugo.sources` or `colugo.targets`: a class, or a
     function that makes a source or target.
-
-    Args:
-        plugins: a plugin directory that is loaded.
     """
 
     def __init__(self, plugins: PluginDirectory | None = None) -> None:
@@ -80,12 +77,7 @@ class Catalog:
         self._points = entry_points()
 
     def find(self, kind: Kind, name: str, place: KeyPath) -> Factory:
-        """Return the factory of a type.
-
-        Args:
-            kind: what it makes.
-            name: the name of the type.
-            place: where the name stands, for errors.
+        """Return the factory of a type, whose name stands at a place.
 
         Raises:
             ConfigurationError: if the type is unknown, or its entry point cannot be loaded.

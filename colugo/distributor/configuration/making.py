@@ -33,13 +33,7 @@ class MadeTarget(msgspec.Struct, frozen=True):
 
 
 class Maker:
-    """Makes sources, targets and formatters by the values of their sections.
-
-    Args:
-        catalog: the known types.
-        configuration: the formatters that targets may name.
-        convert: converts a value, as `converted` does.
-    """
+    """Makes sources, targets and formatters by the values of their sections, converted by `convert`."""
 
     def __init__(self, catalog: Catalog, configuration: Configuration, convert: Convert = converted) -> None:
         self._catalog = catalog

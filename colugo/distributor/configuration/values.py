@@ -58,11 +58,8 @@ def check_keys(given: Collection[str], known: Collection[str], place: KeyPath) -
 def converted(value: Any, annotation: Any, place: KeyPath) -> Any:
     """Convert a value of TOML to an annotated type.
 
-    Args:
-        value: the value.
-        annotation: a type that msgspec can convert to, or one that includes `os.PathLike` or `Path`: then a
-            str becomes a Path. Other types are not checked.
-        place: where the value stands.
+    For a type that includes a path, a str becomes a Path. A value of a type that msgspec does not know stays
+    as it is.
 
     Raises:
         ConfigurationError: if the value has another type.
@@ -80,12 +77,7 @@ def converted(value: Any, annotation: Any, place: KeyPath) -> Any:
 
 
 def converted_text(text: str, annotation: Any, place: KeyPath) -> Any:
-    """Convert a value of a command line to an annotated type.
-
-    Args:
-        text: the value: as it is, or written as in TOML, such as `["a", "b"]`.
-        annotation: as for `converted`.
-        place: where the value stands.
+    """Convert a value of a command line, as it is or as in TOML, such as `["a", "b"]`, to an annotated type.
 
     Raises:
         ConfigurationError: if the value does not fit.

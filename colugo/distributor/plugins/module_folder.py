@@ -18,9 +18,6 @@ class ModuleFolder:
 
     A directory `targets` becomes `colugo_plugins_targets`, so that its `json.py` hides no other `json`. The
     modules may import each other relatively, also without an `__init__.py`.
-
-    Args:
-        path: the directory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,14 +43,7 @@ class ModuleFolder:
         return ".".join((self.package, *parts)).removesuffix(".__init__")
 
     def load(self, name: str) -> None:
-        """Import a module that is not loaded.
-
-        Args:
-            name: its full name.
-
-        Raises:
-            Exception: if it cannot be imported.
-        """
+        """Import a module that is not loaded, by its full name; what it raises is raised."""
         if name != self.package:
             importlib.import_module(name)
             return

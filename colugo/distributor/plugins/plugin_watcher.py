@@ -23,11 +23,8 @@ CAN_WATCH = watchfiles is not None
 async def watch(path: Path, reload: Callable[[], Awaitable[None]]) -> None:
     """Call a function after each change of a directory's Python files, until the task is cancelled.
 
-    If the function runs then, the task ends after it.
-
-    Args:
-        path: the directory.
-        reload: the function. It is also called every second, for file systems without notifications.
+    It is also called every second, for file systems without notifications. If it runs when the task is
+    cancelled, the task ends after it.
 
     Raises:
         ConfigurationError: if watchfiles is not installed.

@@ -15,13 +15,6 @@ class BoundSource(LoopSource):
     """A source with a socket at a port.
 
     A port that cannot be bound is tried again with pauses, and the error is logged.
-
-    Args:
-        port: the port; 0 for a free one.
-        host: the address to bind, or a name, whose first address is used.
-
-    Raises:
-        ConfigurationError: if the port is no port.
     """
 
     _kind: ClassVar[socket.SocketKind] = socket.SOCK_STREAM

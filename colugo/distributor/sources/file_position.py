@@ -36,10 +36,7 @@ class SavedPosition(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class FilePosition:
-    """An open file, and the place up to which its lines have been taken.
-
-    Args:
-        path: the file, which is read from its beginning.
+    """An open file, and the place up to which its lines have been taken, at first its beginning.
 
     Raises:
         OSError: if it cannot be opened, or is not a regular file.

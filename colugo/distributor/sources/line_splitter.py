@@ -2,11 +2,7 @@
 
 
 class LineSplitter:
-    r"""Divides bytes into lines, which end with `\n` or `\r\n`.
-
-    Args:
-        limit: the most bytes of a line, without its end.
-    """
+    r"""Divides bytes into lines, which end with `\n` or `\r\n`, and have at most `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

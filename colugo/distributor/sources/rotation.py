@@ -16,9 +16,6 @@ class Generations:
 
     Those are named like it, with `.` or `-` and something that begins with a digit, such as `log.1` and
     `log-20240131`. Their order is that of their last change. Compressed ones cannot be read.
-
-    Args:
-        path: of the file that is followed.
     """
 
     def __init__(self, path: Path) -> None:

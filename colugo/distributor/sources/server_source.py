@@ -11,15 +11,7 @@ from colugo.errors import ClosedError
 
 
 class ServerSource(BoundSource):
-    """A source with a Tornado server, which listens on a TCP port.
-
-    Args:
-        port: the TCP port; 0 for a free one.
-        host: the address to bind, or a name, whose first address is used.
-
-    Raises:
-        ConfigurationError: if the port is no port.
-    """
+    """A source with a Tornado server, which listens on a TCP port."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         super().__init__(port, host)

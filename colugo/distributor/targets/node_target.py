@@ -11,12 +11,7 @@ from colugo.patterns.streams.stream import Stream
 
 
 class NodeTarget(NodeMixin, ThreadedDistributionTarget):
-    """Sends each message with a part of the distributor's node.
-
-    Args:
-        topic: the topic.
-        codec: of the node's part; None for text and bytes unchanged, and JSON for other objects.
-    """
+    """Sends each message with a part of the distributor's node."""
 
     _part: Publisher | Stream | None = None
 

@@ -22,9 +22,6 @@ class TcpConnection:
 
     On Linux, the number of bytes without an acknowledgement is that of the ioctl SIOCOUTQ (tcp(7)), which the
     kernel still answers after the connection has ended. Elsewhere no line is kept.
-
-    Args:
-        connected: a socket without a timeout, which the connection closes.
     """
 
     knows = sys.platform == "linux"
@@ -83,16 +80,10 @@ class TcpConnection:
         return ""
 
     def finish(self, within_s: float) -> str | None:
-        """Send no more, and wait until the peer has closed the connection, too.
+        """Send no more, and wait some seconds until the peer has closed the connection, too; return as `end`.
 
         So the peer can read everything: a socket that is closed while something waits to be read in it resets
         the connection (RFC 1122, section 4.2.2.13).
-
-        Args:
-            within_s: seconds to wait.
-
-        Returns:
-            As `end`.
         """
         deadline = time.monotonic() + within_s
         try:
