@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 from typing import Any
 
@@ -46,8 +46,8 @@ class Distributor(LoggingMixin):
         self.node = node
         self._queue = queue
         self._delay = 0.0
-        self._sources: list[tuple[AbstractDistributionSource, Feed]] = []
-        self._lanes: list[Lane] = []
+        self._feeds: dict[str, Feed] = {}
+        self._lanes: dict[str, Lane] = {}
         self._routes: list[Route] = []
         self._ways: dict[str, list[tuple[Lane, list[Callable[[Any], bool]]]]] = {}
         self._tasks: dict[Feed, asyncio.Task[None]] = {}
@@ -74,22 +74,22 @@ class Distributor(LoggingMixin):
     @property
     def sources(self) -> dict[str, AbstractDistributionSource]:
         """The sources by name."""
-        return {feed.name: source for source, feed in self._sources}
+        return {name: feed.source for name, feed in self._feeds.items()}
 
     @property
     def targets(self) -> dict[str, AbstractDistributionTarget]:
         """The targets by name."""
-        return {lane.name: lane.target for lane in self._lanes}
+        return {name: lane.target for name, lane in self._lanes.items()}
 
     @property
     def received(self) -> dict[str, int]:
         """The number of messages of each source."""
-        return {feed.name: feed.received for _, feed in self._sources}
+        return {name: feed.received for name, feed in self._feeds.items()}
 
     @property
     def stats(self) -> dict[str, TargetStats]:
         """The counters of each target."""
-        return {lane.name: lane.stats for lane in self._lanes}
+        return {name: lane.stats for name, lane in self._lanes.items()}
 
     def add_source(self, src: AbstractDistributionSource, *, name: str | None = None) -> str:
         """Add a source; `connect` opens it.
@@ -107,11 +107,11 @@ class Distributor(LoggingMixin):
         """
         if not isinstance(src, AbstractDistributionSource):
             raise TypeError(f"a source must be an AbstractDistributionSource, not {type(src).__name__}")
-        feed = Feed(self._name(name, src, self.sources), self._queue)
+        feed = Feed(_name(name, src, self._feeds), src, self._queue)
         if isinstance(src, NodeMixin):
             src.attach(self.node)
         src.set_on_message(feed.put)
-        self._sources.append((src, feed))
+        self._feeds[feed.name] = feed
         self._ways.clear()
         if self._running:
             self._start(feed)
@@ -146,8 +146,8 @@ class Distributor(LoggingMixin):
                 f"a target must be an AbstractDistributionTarget, not {type(tgt).__name__}"
             )
         self._prepare(tgt, formatter)
-        lane = Lane(self._name(name, tgt, self.targets), tgt, options or TargetOptions())
-        self._lanes.append(lane)
+        lane = Lane(_name(name, tgt, self._lanes), tgt, options or TargetOptions())
+        self._lanes[lane.name] = lane
         self._ways.clear()
         self.logger.debug("target %s added", lane.name)
         return lane.name
@@ -165,12 +165,12 @@ class Distributor(LoggingMixin):
 
     def connect_sources(self) -> None:
         """Open the sources; an error is logged, and the others are opened all the same."""
-        for src, feed in self._sources:
-            self._open_source(src, feed)
+        for feed in self._feeds.values():
+            feed.open()
 
     def connect_targets(self) -> None:
         """Open the targets, one after another; an error is logged, and the others are opened all the same."""
-        for lane in self._lanes:
+        for lane in self._lanes.values():
             try:
                 lane.target.open()
             except (Exception, SystemExit):
@@ -183,13 +183,13 @@ class Distributor(LoggingMixin):
 
     async def start(self) -> None:
         """Open the targets side by side, then the sources; like `connect`, but holds up no loop."""
-        await asyncio.gather(*(lane.open() for lane in self._lanes))
+        await asyncio.gather(*(lane.open() for lane in self._lanes.values()))
         self.connect_sources()
 
     async def run(self) -> None:
         """Distribute messages until `shutdown`."""
         self._running = True
-        for _, feed in self._sources:
+        for feed in self._feeds.values():
             self._start(feed)
         try:
             await self._ended.wait()
@@ -200,7 +200,7 @@ class Distributor(LoggingMixin):
 
     async def flush(self) -> None:
         """Wait until everything that the sources have given is handed to the targets."""
-        await self._flush([feed for _, feed in self._sources])
+        await self._flush([*self._feeds.values()])
 
     async def deliver(self, name: str, message: Any) -> None:
         """Hand a message to one target, and wait until it has sent it.
@@ -225,12 +225,13 @@ class Distributor(LoggingMixin):
             What has become of the messages of each target.
         """
         deadline = time.monotonic() + drain_ms / 1000
-        for src, feed in self._sources:
-            self._close_source(src, feed, "the distributor stops")
-        await self._flush([feed for _, feed in self._sources], drain_ms)
-        stats = await asyncio.gather(*(lane.close(deadline) for lane in self._lanes))
+        for feed in self._feeds.values():
+            feed.close("the distributor stops")
+        await self._flush([*self._feeds.values()], drain_ms)
+        lanes = dict(self._lanes)
+        stats = await asyncio.gather(*(lane.close(deadline) for lane in lanes.values()))
         self._ended.set()
-        return {lane.name: one for lane, one in zip(self._lanes, stats, strict=True)}
+        return dict(zip(lanes, stats, strict=True))
 
     # --- changes while it runs
 
@@ -248,9 +249,8 @@ class Distributor(LoggingMixin):
         Args:
             name: of the source.
         """
-        for src, feed in self._sources:
-            if feed.name == name:
-                self._open_source(src, feed)
+        if name in self._feeds:
+            self._feeds[name].open()
 
     async def exchange_target(
         self,
@@ -279,7 +279,7 @@ class Distributor(LoggingMixin):
             drain_ms: milliseconds for the messages that wait.
         """
         lane = self._lane(name)
-        self._lanes.remove(lane)
+        del self._lanes[name]
         self._ways.clear()
         return await lane.close(time.monotonic() + drain_ms / 1000)
 
@@ -290,12 +290,11 @@ class Distributor(LoggingMixin):
             name: of the source.
             drain_ms: milliseconds for the messages that wait, also for a target with `full="wait"`.
         """
-        for one in [one for one in self._sources if one[1].name == name]:
-            src, feed = one
-            self._close_source(src, feed, "the source is removed")
+        if (feed := self._feeds.get(name)) is not None:
+            feed.close("the source is removed")
             await self._flush([feed], drain_ms)
             self._stop([feed])
-            self._sources.remove(one)
+            self._feeds.pop(name, None)
             self._ways.clear()
 
     # --- distribution
@@ -345,10 +344,10 @@ class Distributor(LoggingMixin):
     def _find_ways(self, source: str) -> list[tuple[Lane, list[Callable[[Any], bool]]]]:
         """Return the lanes of a source, each with conditions of which one has to fit; none for always."""
         if not self._routes:
-            return [(lane, []) for lane in self._lanes]
+            return [(lane, []) for lane in self._lanes.values()]
         routes = [route for route in self._routes if fits_name(source, route.sources)]
         ways: list[tuple[Lane, list[Callable[[Any], bool]]]] = []
-        for lane in self._lanes:
+        for lane in self._lanes.values():
             conditions = [route.condition() for route in routes if fits_name(lane.name, route.targets)]
             if conditions:
                 certain = None in conditions
@@ -365,34 +364,21 @@ class Distributor(LoggingMixin):
                 raise InvalidDistributionTarget(f"{type(target).__name__} has no formatter")
             target.formatter = formatter  # type: ignore[attr-defined]
 
-    def _name(self, name: str | None, endpoint: object, taken: Iterable[str]) -> str:
-        if name is not None:
-            if name in taken:
-                raise ConfigurationError(f"the distributor has a source or target {name!r} already")
-            return name
-        base, number = type(endpoint).__name__, 1
-        while (found := base if number == 1 else f"{base} {number}") in taken:
-            number += 1
-        return found
-
     def _lane(self, name: str) -> Lane:
-        for lane in self._lanes:
-            if lane.name == name:
-                return lane
-        raise ConfigurationError(f"the distributor has no target {name!r}")
+        if name not in self._lanes:
+            raise ConfigurationError(f"the distributor has no target {name!r}")
+        return self._lanes[name]
 
-    def _open_source(self, src: AbstractDistributionSource, feed: Feed) -> None:
-        try:
-            src.open()
-        except (Exception, SystemExit):
-            self.logger.exception("source %s: open() raised", feed.name)
 
-    def _close_source(self, src: AbstractDistributionSource, feed: Feed, reason: str) -> None:
-        try:
-            src.close(AbstractDistributionSource.DISCONNECT_SHUTDOWN, reason)
-        except (Exception, SystemExit):
-            self.logger.exception("source %s: close() raised", feed.name)
-        feed.close()
+def _name(name: str | None, endpoint: object, taken: Collection[str]) -> str:
+    if name is not None:
+        if name in taken:
+            raise ConfigurationError(f"the distributor has a source or target {name!r} already")
+        return name
+    base, number = type(endpoint).__name__, 1
+    while (found := base if number == 1 else f"{base} {number}") in taken:
+        number += 1
+    return found
 
 
 async def _wait_for_all(waits: list[Awaitable[Any]]) -> None:

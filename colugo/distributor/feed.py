@@ -1,13 +1,15 @@
-"""The queue between one source and the targets of its messages."""
+"""One source, and the queue between it and the targets of its messages."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from colugo.distributor.base import QUEUED
+from colugo.distributor.base import QUEUED, AbstractDistributionSource
 from colugo.distributor.bounded_queue import BoundedQueue
 
+_LOGGER = logging.getLogger(__name__)
 _A_TURN = 200
 """Messages that are distributed in one turn of the loop."""
 
@@ -20,8 +22,9 @@ class Feed:
     as long; that is counted and logged.
     """
 
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str, source: AbstractDistributionSource, limit: int) -> None:
         self.name = name
+        self.source = source
         self.received = 0
         """Messages of the source so far."""
         self._closed = False
@@ -89,7 +92,18 @@ class Feed:
             self._empty.clear()
         await self._empty.wait()
 
-    def close(self) -> None:
-        """Take no further messages."""
+    def open(self) -> None:
+        """Open the source; an error is logged."""
+        try:
+            self.source.open()
+        except (Exception, SystemExit):
+            _LOGGER.exception("source %s: open() raised", self.name)
+
+    def close(self, reason: str) -> None:
+        """Close the source, and take no further messages; an error is logged."""
+        try:
+            self.source.close(AbstractDistributionSource.DISCONNECT_SHUTDOWN, reason)
+        except (Exception, SystemExit):
+            _LOGGER.exception("source %s: close() raised", self.name)
         self._closed = True
         self._queue.close()

@@ -253,10 +253,10 @@ def test_what_waits_goes_to_the_target_that_takes_its_place(monkeypatch: pytest.
                 source.put(number)
             await until(lambda: distributor.stats["t0"].retried == 1 and distributor.stats["t0"].queued == 2)
             exchange = asyncio.create_task(distributor.exchange_target("t0", new))
-            await until(lambda: distributor._lanes[0]._held is not None)
+            await until(lambda: distributor._lanes["t0"]._held is not None)
             source.put(3)
             await until(lambda: distributor.stats["t0"].received == 4)
-            reliable = asyncio.create_task(distributor._lanes[0].deliver_and_wait(4))
+            reliable = asyncio.create_task(distributor._lanes["t0"].deliver_and_wait(4))
             await asyncio.sleep(0)
             closing.set()
             await exchange
@@ -290,7 +290,7 @@ def test_an_exchange_is_finished_whatever_comes_meanwhile(what: str) -> None:
                 source.put(number)
             await until(lambda: gate.entered and distributor.stats["t0"].queued == 2)
             exchange = asyncio.create_task(distributor.exchange_target("t0", new))
-            await until(lambda: distributor._lanes[0]._held is not None)
+            await until(lambda: distributor._lanes["t0"]._held is not None)
             delivered = asyncio.create_task(distributor.deliver("t0", 3))
             await until(lambda: distributor.stats["t0"].received == 4)
             asyncio.get_running_loop().call_later(0.05, gate.open)
@@ -352,7 +352,7 @@ def test_what_comes_while_targets_are_exchanged_is_held_as_a_full_queue_would(
         new = RecordingTarget()
         async with distributing(Old(), queue=2, full=full, workers=1) as (distributor, source):
             exchange = asyncio.create_task(distributor.exchange_target("t0", new))
-            await until(lambda: distributor._lanes[0]._held is not None)
+            await until(lambda: distributor._lanes["t0"]._held is not None)
             for number in range(5):
                 source.put(number)
             held = 5 if full != "wait" else 2
