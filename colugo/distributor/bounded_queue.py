@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from colugo.distributor.base import QUEUED, Room
+from colugo.distributor.target_options import Full
 
 _LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -25,7 +26,7 @@ class BoundedQueue(Generic[T]):
         full: `"drop-oldest"`, `"drop-newest"` or `"wait"`: then `add` takes more, and `room` waits.
     """
 
-    def __init__(self, owner: str, limit: int, full: str) -> None:
+    def __init__(self, owner: str, limit: int, full: Full) -> None:
         self.items: deque[T] = deque()
         self.dropped = 0
         """Items dropped so far."""

@@ -9,10 +9,10 @@ from typing import Any
 from colugo.distributor.base import AbstractDistributionTarget
 from colugo.distributor.bounded_queue import BoundedQueue
 from colugo.distributor.endpoint_log import EndpointLog
-from colugo.distributor.receipt import CURRENT_RECEIPT, Receipt, settle
+from colugo.distributor.receipt import CURRENT_RECEIPT, Item, Receipt, settle
+from colugo.distributor.sender import WorkerState
 from colugo.distributor.target_options import TargetOptions, TargetStats
 from colugo.distributor.threaded_target import ThreadedDistributionTarget, pool_of
-from colugo.distributor.worker_state import Item, WorkerState
 
 _A_TURN = 200
 """Messages that are handled in one turn of the loop, if none of them waits."""

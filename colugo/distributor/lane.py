@@ -16,10 +16,9 @@ from colugo.distributor.base import QUEUED, AbstractDistributionSource, Abstract
 from colugo.distributor.bounded_queue import BoundedQueue
 from colugo.distributor.coroutine_queue import CoroutineQueue
 from colugo.distributor.endpoint_log import EndpointLog
-from colugo.distributor.receipt import CURRENT_RECEIPT, Receipt, settle
+from colugo.distributor.receipt import CURRENT_RECEIPT, Item, Receipt, settle
 from colugo.distributor.target_options import TargetOptions, TargetStats
 from colugo.distributor.threaded_target import ThreadedDistributionTarget, configure, pool_of
-from colugo.distributor.worker_state import Item
 from colugo.errors import ClosedError
 
 _LOGGER = logging.getLogger(__name__)

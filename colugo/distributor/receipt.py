@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from contextvars import ContextVar
+from typing import Any
 
 from colugo.errors import DistributorException
 
@@ -56,5 +57,7 @@ def settle(receipt: Receipt | None, error: BaseException | None) -> None:
         receipt.settle(error)
 
 
+Item = tuple[Any, Receipt | None]
+"""A message, and the receipt to settle with it."""
 CURRENT_RECEIPT: ContextVar[Receipt | None] = ContextVar("colugo_distributor_receipt", default=None)
 """The receipt of the message that `on_message` is called with, also within a subclass's coroutine."""

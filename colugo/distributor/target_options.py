@@ -5,7 +5,9 @@ from typing import Literal
 import msgspec
 
 from colugo.errors import ConfigurationError
+from colugo.patterns.base import check_choice
 
+Full = Literal["drop-oldest", "drop-newest", "wait"]
 UNLIMITED = -1
 """As `retries`: try until the message leaves or the target closes."""
 
@@ -26,7 +28,7 @@ class TargetOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fi
     """
 
     queue: int = 10_000
-    full: Literal["drop-oldest", "drop-newest", "wait"] = "drop-oldest"
+    full: Full = "drop-oldest"
     workers: int | None = None
     timeout_ms: int | None = None
     retries: int | None = None
@@ -39,24 +41,16 @@ class TargetOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fi
         Raises:
             ConfigurationError: if one cannot work.
         """
-        for name, least in (
-            ("queue", 1),
-            ("workers", 1),
-            ("timeout_ms", 1),
-            ("retry_ms", 0),
-            ("max_retry_ms", 0),
-        ):
+        least = {"queue": 1, "workers": 1, "timeout_ms": 1, "retry_ms": 0, "max_retry_ms": 0}
+        for name, number in least.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise ConfigurationError(f"{name} must be an integer ≥ {least}, not {value!r}")
+            if value is not None and value < number:
+                raise ConfigurationError(f"{name} must be an integer ≥ {number}, not {value!r}")
         if self.retries is not None and self.retries < UNLIMITED:
             raise ConfigurationError(
                 f"retries must be an integer ≥ 0, or -1 for no limit, not {self.retries!r}"
             )
-        if self.full not in ("drop-oldest", "drop-newest", "wait"):
-            raise ConfigurationError(
-                f'full must be "drop-oldest", "drop-newest" or "wait", not {self.full!r}'
-            )
+        check_choice("full", self.full, Full)
 
 
 class TargetStats(msgspec.Struct, kw_only=True, frozen=True):

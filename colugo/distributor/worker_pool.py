@@ -9,10 +9,9 @@ from typing import Any
 from colugo.distributor.bounded_queue import BoundedQueue
 from colugo.distributor.endpoint_log import EndpointLog
 from colugo.distributor.outcomes import CallbackTarget, Outcomes
-from colugo.distributor.receipt import Receipt, settle
-from colugo.distributor.sender import Sender
+from colugo.distributor.receipt import Item, Receipt, settle
+from colugo.distributor.sender import Sender, WorkerState
 from colugo.distributor.target_options import TargetOptions, TargetStats
-from colugo.distributor.worker_state import Item, WorkerState
 from colugo.errors import ClosedError
 
 _MOST_HANGING = 10

@@ -17,16 +17,19 @@ from colugo.cli.distributor.running import run_distributor, run_endpoint, wait_f
 from colugo.cli.distributor.stopping import Stopping
 from colugo.cli.distributor.stored_feed import StoredFeed
 from colugo.diagnosis.number_formats import count
-from colugo.distributor import AbstractDistributionSource, Distributor
+from colugo.distributor import (
+    AbstractDistributionSource,
+    Distributor,
+    StdinSource,
+    TcpSource,
+    TimerSource,
+    TopicSource,
+    TopicTarget,
+    UdpSource,
+    WebhookSource,
+    WebSocketSource,
+)
 from colugo.distributor.node_mixin import NodeMixin
-from colugo.distributor.sources.stdin_source import StdinSource
-from colugo.distributor.sources.tcp_source import TcpSource
-from colugo.distributor.sources.timer_source import TimerSource
-from colugo.distributor.sources.topic_source import TopicSource
-from colugo.distributor.sources.udp_source import UdpSource
-from colugo.distributor.sources.webhook_source import WebhookSource
-from colugo.distributor.sources.websocket_source import WebSocketSource
-from colugo.distributor.targets.topic_target import TopicTarget
 from colugo.node import Node
 from colugo.patterns.streams.stream import Stream
 

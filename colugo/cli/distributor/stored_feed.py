@@ -3,16 +3,15 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Awaitable
 from typing import Any
 
 from colugo.distributor.backoff import backoff_s
 from colugo.distributor.base import QUEUED
+from colugo.distributor.endpoint_log import EndpointLog
 from colugo.distributor.targets.payload import as_json
 from colugo.errors import EncodeError, MessageTooLargeError, StoreError, StreamFullError
 from colugo.patterns.streams.stream import Stream
-from colugo.protocol.throttle import Throttle
 
 _LOGGER = logging.getLogger(__name__)
 _RETRY_MS = (100, 10_000)
@@ -42,7 +41,7 @@ class StoredFeed:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._tasks: set[asyncio.Future[None]] = set()
-        self._throttle = Throttle()
+        self._log = EndpointLog("the stream")
 
     @property
     def pending(self) -> int:
@@ -98,9 +97,7 @@ class StoredFeed:
                 if not self._retry:
                     raise
                 tries += 1
-                note = self._throttle.note(type(error).__name__, time.monotonic())
-                if note is not None:
-                    _LOGGER.warning("a message waits, because it cannot be stored: %s%s", error, note)
+                self._log.warn(type(error), "a message waits, because it cannot be stored: %s", error)
                 await asyncio.sleep(backoff_s(tries, *_RETRY_MS))
             else:
                 self.stored += 1

@@ -5,8 +5,8 @@ from typing import Any
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpserver import TCPServer
 
+from colugo.distributor.sources.bound_source import ServerSource
 from colugo.distributor.sources.line_splitter import LineSplitter
-from colugo.distributor.sources.server_source import ServerSource
 from colugo.errors import ClosedError
 from colugo.patterns.base import check_count
 

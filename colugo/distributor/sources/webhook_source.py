@@ -10,7 +10,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.tcpserver import TCPServer
 from tornado.web import Application, RequestHandler, stream_request_body
 
-from colugo.distributor.sources.server_source import ServerSource
+from colugo.distributor.sources.bound_source import ServerSource
 from colugo.errors import ClosedError, ConfigurationError
 from colugo.patterns.base import check_count
 

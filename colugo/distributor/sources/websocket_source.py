@@ -14,7 +14,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 
 from colugo.distributor.backoff import backoff_s
 from colugo.distributor.sources.loop_source import LoopSource
-from colugo.distributor.sources.websocket_wire import WebSocketWire
+from colugo.distributor.sources.websocket_wire import VIOLATION, WebSocketWire
 from colugo.errors import ConfigurationError, InvalidUrlException
 from colugo.patterns.base import check_count
 
@@ -167,8 +167,8 @@ class WebSocketSource(LoopSource):
         self._gap_began = None
 
     def _report_lost(self, wire: WebSocketWire) -> None:
-        self.malformed += wire.violated
         cause = f"no answer to a ping within {self._ping_ms // 2} ms" if wire.silent else wire.cause
+        self.malformed += cause == VIOLATION
         self._warn(None, "connection lost: %s; the gap began at %s", cause, _iso(wire.last_heard))
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError
 
+VIOLATION = "the server sent text that is not UTF-8, an invalid frame, or more than max_message_bytes"
 _FAREWELL_S = 1.0
 _EMPTY_CLOSE = b"\x88\x00"
 """A close frame without a code (RFC 6455 section 5.5.1)."""
@@ -37,17 +38,6 @@ class WebSocketWire:
         stream.read_from_fd = self._read  # type: ignore[method-assign, assignment]
 
     @property
-    def violated(self) -> bool:
-        """True if Tornado has ended the connection because of invalid data, which it does not tell."""
-        return not (
-            self.silent
-            or self._ended
-            or self.stream.error is not None
-            or self.connection.close_code is not None
-            or self._last_bytes == _EMPTY_CLOSE
-        )
-
-    @property
     def cause(self) -> str:
         """The reason in words why the connection ended."""
         if self.connection.close_code is not None or self._last_bytes == _EMPTY_CLOSE:
@@ -57,7 +47,7 @@ class WebSocketWire:
             return str(self.stream.error)
         if self._ended:
             return "the server ended it without a close frame"
-        return "the server sent text that is not UTF-8, an invalid frame, or more than max_message_bytes"
+        return VIOLATION  # Tornado has ended the connection, and does not tell why
 
     async def watch(self, interval_s: float) -> None:
         """Send a ping each interval, and drop the connection if nothing was heard until the next one."""
