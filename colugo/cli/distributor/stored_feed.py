@@ -97,7 +97,9 @@ class StoredFeed:
                 if not self._retry:
                     raise
                 tries += 1
-                self._log.warn(type(error), "a message waits, because it cannot be stored: %s", error)
+                self._log.warn(
+                    type(error).__name__, "a message waits, because it cannot be stored: %s", error
+                )
                 await asyncio.sleep(backoff_s(tries, *_RETRY_MS))
             else:
                 self.stored += 1
