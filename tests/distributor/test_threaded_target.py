@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +12,6 @@ from colugo.distributor import (
     AbstractDistributionTarget,
     Distributor,
     LoggingMixin,
-    TargetOptions,
     ThreadedDistributionTarget,
     lane,
     sender,
@@ -22,25 +19,7 @@ from colugo.distributor import (
 from colugo.distributor.threaded_target import pool_of
 from tests.support.essentials import run, seconds, until
 from tests.support.leftovers import nothing_left
-from tests.support.recording_target import FedSource, Gate, RecordingTarget
-
-
-@asynccontextmanager
-async def distributing(
-    *targets: AbstractDistributionTarget, **options: Any
-) -> AsyncIterator[tuple[Distributor, FedSource]]:
-    """A running distributor of a source and some targets."""
-    distributor, source = Distributor(), FedSource()
-    distributor.add_source(source)
-    for number, target in enumerate(targets):
-        distributor.add_target(target, name=f"t{number}", options=TargetOptions(**options))
-    distributor.connect()
-    running = asyncio.create_task(distributor.run())
-    try:
-        yield distributor, source
-    finally:
-        await distributor.shutdown(200)
-        await running
+from tests.support.recording_target import FedSource, Gate, RecordingTarget, distributing
 
 
 @dataclass

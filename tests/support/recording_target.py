@@ -1,11 +1,16 @@
-"""A target that keeps its outcomes, and a source that a test feeds."""
+"""A target that keeps its outcomes, a source that a test feeds, and a distributor between them."""
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+from colugo import Node
 from colugo.distributor import (
     AbstractDistributionSource,
+    AbstractDistributionTarget,
+    Distributor,
     TargetOptions,
     TargetStats,
     ThreadedDistributionTarget,
@@ -102,3 +107,21 @@ class FedSource(AbstractDistributionSource):
 
     def set_on_message(self, message_function: OnMessage) -> None:
         self.put = message_function
+
+
+@asynccontextmanager
+async def distributing(
+    *targets: AbstractDistributionTarget, node: Node | None = None, **options: Any
+) -> AsyncIterator[tuple[Distributor, FedSource]]:
+    """A running distributor of a source and the targets `t0`, `t1` …."""
+    distributor, source = Distributor(node), FedSource()
+    distributor.add_source(source)
+    for number, target in enumerate(targets):
+        distributor.add_target(target, name=f"t{number}", options=TargetOptions(**options))
+    await distributor.start()
+    running = asyncio.create_task(distributor.run())
+    try:
+        yield distributor, source
+    finally:
+        await distributor.shutdown(200)
+        await running

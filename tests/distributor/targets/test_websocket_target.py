@@ -11,26 +11,11 @@ import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from colugo.distributor import DefaultFormatter, Distributor, WebSocketTarget
+from colugo.distributor import DefaultFormatter, WebSocketTarget
 from colugo.errors import ConfigurationError
 from tests.support.essentials import free_port, run, until
 from tests.support.leftovers import nothing_left
-from tests.support.recording_target import FedSource
-
-
-@asynccontextmanager
-async def serving(target: WebSocketTarget) -> AsyncIterator[tuple[Distributor, FedSource]]:
-    """A running distributor with the target."""
-    distributor, source = Distributor(), FedSource()
-    distributor.add_source(source)
-    distributor.add_target(target, name="server")
-    await distributor.start()
-    running = asyncio.create_task(distributor.run())
-    try:
-        yield distributor, source
-    finally:
-        await distributor.shutdown(1000)
-        await running
+from tests.support.recording_target import distributing
 
 
 @asynccontextmanager
@@ -56,13 +41,13 @@ async def read_to_the_end(client: WebSocketClientConnection) -> list[Any]:
 def test_every_client_gets_each_message_in_order() -> None:
     async def main() -> None:
         target = WebSocketTarget(0, path="/feed")
-        async with serving(target) as (distributor, source), AsyncExitStack() as stack:
+        async with distributing(target) as (distributor, source), AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(connected(target, "/feed")) for _ in range(3)]
             await clients[0].write_message("ignored")
             sent = ["text", b"\xff", {"a": 1}, *map(str, range(1000))]
             for message in sent:
                 source.put(message)
-            await until(lambda: distributor.stats["server"].completed == len(sent))
+            await until(lambda: distributor.stats["t0"].completed == len(sent))
             reading = [asyncio.create_task(read_to_the_end(client)) for client in clients]
             await distributor.shutdown(1000)
             for messages in await asyncio.gather(*reading):
@@ -85,7 +70,7 @@ def test_a_slow_client_is_disconnected_and_the_others_notice_nothing(
 
     async def main() -> None:
         target = WebSocketTarget(0, max_queued=5)
-        async with serving(target) as (distributor, source), connected(target) as quick:
+        async with distributing(target) as (distributor, source), connected(target) as quick:
             _, writer = await asyncio.open_connection("127.0.0.1", target.port, limit=1024)
             writer.write(
                 b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -98,7 +83,7 @@ def test_a_slow_client_is_disconnected_and_the_others_notice_nothing(
                 sent += 1
                 assert len(await quick.read_message() or "") == 100_000
             assert (target.clients, target.disconnected) == (1, 1)
-            await until(lambda: distributor.stats["server"].completed == sent)
+            await until(lambda: distributor.stats["t0"].completed == sent)
             writer.close()
 
     run(main())
@@ -108,7 +93,7 @@ def test_a_slow_client_is_disconnected_and_the_others_notice_nothing(
 def test_a_client_that_keeps_up_survives_a_burst_beyond_max_queued() -> None:
     async def main() -> None:
         target = WebSocketTarget(0, max_queued=1)
-        async with serving(target) as (_, source), connected(target) as client:
+        async with distributing(target) as (_, source), connected(target) as client:
             for number in range(1000):
                 source.put(str(number))
             assert [await client.read_message() for _ in range(1000)] == list(map(str, range(1000)))
@@ -120,10 +105,10 @@ def test_a_client_that_keeps_up_survives_a_burst_beyond_max_queued() -> None:
 def test_a_target_in_its_place_can_bind_the_port_again() -> None:
     async def main() -> None:
         port = free_port()
-        async with serving(WebSocketTarget(port)) as (distributor, source):
+        async with distributing(WebSocketTarget(port)) as (distributor, source):
             for number in range(5):
                 target = WebSocketTarget(port)
-                await distributor.exchange_target("server", target, formatter=DefaultFormatter())
+                await distributor.exchange_target("t0", target, formatter=DefaultFormatter())
                 async with connected(target) as client:
                     source.put(number)
                     assert await client.read_message() == str(number)
@@ -137,12 +122,12 @@ def test_a_port_that_is_taken_is_tried_again_with_each_message(caplog: pytest.Lo
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
             target = WebSocketTarget(other.getsockname()[1])
-            async with serving(target) as (distributor, source):
+            async with distributing(target) as (distributor, source):
                 source.put("a")
-                await until(lambda: distributor.stats["server"].failed == 1)
+                await until(lambda: distributor.stats["t0"].failed == 1)
                 other.close()
                 source.put("b")
-                await until(lambda: distributor.stats["server"].completed == 1)
+                await until(lambda: distributor.stats["t0"].completed == 1)
                 async with connected(target):
                     pass
 
@@ -153,7 +138,7 @@ def test_a_port_that_is_taken_is_tried_again_with_each_message(caplog: pytest.Lo
 def test_pages_of_other_origins_and_other_paths_are_refused() -> None:
     async def main() -> None:
         target = WebSocketTarget(0, path="/feed")
-        async with serving(target):
+        async with distributing(target):
             url = f"ws://127.0.0.1:{target.port}/feed"
             with pytest.raises(HTTPClientError, match="403"):
                 await websocket_connect(HTTPRequest(url, headers={"Origin": "http://evil.example"}))
