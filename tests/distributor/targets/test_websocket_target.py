@@ -132,7 +132,7 @@ def test_a_port_that_is_taken_is_tried_again_with_each_message(caplog: pytest.Lo
                     pass
 
     run(main())
-    assert "target server: open() raised" in caplog.text
+    assert "target t0: open() raised" in caplog.text
 
 
 def test_pages_of_other_origins_and_other_paths_are_refused() -> None:
