@@ -45,6 +45,7 @@ from colugo.patterns.timers.delayed import DelayedCallback
 from colugo.patterns.timers.repeater import Repeater
 from colugo.protocol.advertisement import Advertisement, check_name
 from colugo.protocol.description.node_description import DESCRIBE, to_plain
+from colugo.protocol.streams.joining import StreamOrder
 
 B = TypeVar("B", Publisher, ReplyServer, Stream)
 
@@ -389,6 +390,7 @@ class Node(Lifecycle):
         max_bytes: int = DEFAULT_STREAM_BYTES,
         max_age_ms: int | None = None,
         full: FullPolicy = "reject",
+        order: StreamOrder = "key",
         max_deliver: int = DEFAULT_MAX_DELIVER,
         ack_timeout_ms: int = DEFAULT_ACK_TIMEOUT_MS,
         retry_delay_ms: int = DEFAULT_RETRY_DELAY_MS,
@@ -414,6 +416,8 @@ class Node(Lifecycle):
             full: the behaviour at a limit. `"reject"`: `send` and `send_wait` raise StreamFullError;
                 `"wait"`: `send` raises it, and `send_wait` waits for room; `"drop-oldest"`: the oldest
                 message is dropped and counted.
+            order: `"key"`: a group handles messages of one key in order, one at a time. `"none"`: keys only
+                select groups, and messages go to any member with room, whatever their key.
             max_deliver: the number of tries of a message in a group before it becomes a dead letter.
             ack_timeout_ms: the milliseconds without an acknowledgement after which a try has failed.
             retry_delay_ms: the milliseconds from a failure to the next try; doubled for each further one, up
@@ -441,6 +445,7 @@ class Node(Lifecycle):
             max_bytes=max_bytes,
             max_age_ms=max_age_ms,
             full=full,
+            order=order,
             max_deliver=max_deliver,
             ack_timeout_ms=ack_timeout_ms,
             retry_delay_ms=retry_delay_ms,

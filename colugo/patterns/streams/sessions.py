@@ -243,6 +243,7 @@ class Sessions:
             self._run_id.hex(),
             self._scheduler.writer.began_at,
             self._admitted,
+            "key" if self._scheduler.rules.ordered else "none",
         )
         return self._send(identity, encode_control(FrameKind.JOINED, joined))
 

@@ -38,7 +38,7 @@ from colugo.protocol.codecs import resolve_codec
 from colugo.protocol.description.stream_descriptions import GroupDescription, StreamDescription
 from colugo.protocol.frames import ID_BYTES
 from colugo.protocol.streams.attempts import DeliveryRules
-from colugo.protocol.streams.joining import MAX_ACK_TIMEOUT_MS
+from colugo.protocol.streams.joining import MAX_ACK_TIMEOUT_MS, StreamOrder
 from colugo.protocol.streams.message_parts import check_group, check_key, pack_headers
 from colugo.protocol.streams.stream_message import FLAG_TEXT
 from colugo.protocol.topics import check_topic
@@ -77,6 +77,7 @@ class Stream(Part):
         max_bytes: int = DEFAULT_STREAM_BYTES,
         max_age_ms: int | None = None,
         full: FullPolicy = "reject",
+        order: StreamOrder = "key",
         max_deliver: int = DEFAULT_MAX_DELIVER,
         ack_timeout_ms: int = DEFAULT_ACK_TIMEOUT_MS,
         retry_delay_ms: int = DEFAULT_RETRY_DELAY_MS,
@@ -89,7 +90,8 @@ class Stream(Part):
         declared = [check_group(name) for name in groups]
         check_choice("ack", ack, AckPolicy)
         check_choice("durability", durability, Durability)
-        rules = _rules(max_deliver, ack_timeout_ms, retry_delay_ms)
+        check_choice("order", order, StreamOrder)
+        rules = _rules(max_deliver, ack_timeout_ms, retry_delay_ms, order)
         limits = StreamLimits(max_messages, max_bytes, max_age_ms, full)
         self.ack = ack
         self._codec = resolve_codec(codec)
@@ -238,7 +240,7 @@ class Stream(Part):
         Args:
             message: str, bytes, or an object that the codec can encode.
             key: words divided by `.`, at most 255 bytes. Consumers bind to patterns of keys, and each group
-                handles the messages of one key in order. "" for none.
+                handles the messages of one key in order, except with `order="none"`. "" for none.
             headers: further values; any that msgpack can encode.
 
         Returns:
@@ -447,12 +449,13 @@ class Stream(Part):
         self._runtime.logger.warning(text, self.topic, number, plural, why)
 
 
-def _rules(max_deliver: int, ack_timeout_ms: int, retry_delay_ms: int) -> DeliveryRules:
+def _rules(max_deliver: int, ack_timeout_ms: int, retry_delay_ms: int, order: StreamOrder) -> DeliveryRules:
     if check_count("ack_timeout_ms", ack_timeout_ms) > MAX_ACK_TIMEOUT_MS:
         raise ConfigurationError(f"ack_timeout_ms must be ≤ {MAX_ACK_TIMEOUT_MS}, not {ack_timeout_ms}")
     check_delay_ms(retry_delay_ms, least=0, what="retry_delay_ms")
     max_deliver = check_count("max_deliver", max_deliver)
-    return DeliveryRules(max_deliver, ack_timeout_ms / 1000, retry_delay_ms / 1000)
+    ordered = order == "key"
+    return DeliveryRules(max_deliver, ack_timeout_ms / 1000, retry_delay_ms / 1000, ordered=ordered)
 
 
 def _store_at(

@@ -17,19 +17,21 @@ by_seq = attrgetter("message.seq")
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRules:
-    """The limits and delays of delivery.
+    """The order, limits and delays of delivery.
 
     Attributes:
         max_deliver: the number of attempts that a message has.
         ack_timeout_s: seconds until an attempt fails that is neither settled nor extended.
         retry_delay_s: seconds between a nack and the next attempt; doubled for each further one.
         most_delay_s: the upper bound of the doubled delay, seconds.
+        ordered: whether messages of one key keep their order; if not, keys only select groups.
     """
 
     max_deliver: int = 2
     ack_timeout_s: float = 30.0
     retry_delay_s: float = 1.0
     most_delay_s: float = 60.0
+    ordered: bool = True
 
     def delay_s(self, attempt: int) -> float:
         """Return the backoff in seconds after an attempt, counted from 1."""

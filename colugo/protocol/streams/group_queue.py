@@ -7,7 +7,7 @@ from operator import itemgetter
 from colugo.protocol.streams.assignment import Assignment
 from colugo.protocol.streams.attempts import DeliveryRules, ExhaustedMessage, GroupMember, QueuedMessage
 from colugo.protocol.streams.delivery_deadlines import AckDeadlines, RetrySchedule
-from colugo.protocol.streams.key_order import KeyOrder
+from colugo.protocol.streams.key_order import KeyOrder, NoKeyOrder
 from colugo.protocol.streams.orphaned_messages import OrphanedMessages
 from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.protocol.streams.transitions import DeliveryEvent, DeliveryState, next_state
@@ -26,10 +26,10 @@ class GroupQueue:
     """Delivers the messages of a stream to the members of one group; has no socket and no clock.
 
     Each member gets as many messages as it has credit for. Messages of one key go to one member at a time, in
-    order; messages without a key go to any member with credit. When a member is lost or silent, its messages
-    are orphaned: each is redelivered alone, to a member that has nothing else in flight. So a message that
-    kills its consumers is found out, and takes no others with it. Members have the routing id of their
-    connection as identity. `now` is in seconds, and never decreases.
+    order; messages without a key, or all without `rules.ordered`, go to any member with credit. When a member
+    is lost or silent, its messages are orphaned: each is redelivered alone, to a member that has nothing else
+    in flight. So a message that kills its consumers is found out, and takes no others with it. Members have
+    the routing id of their connection as identity. `now` is in seconds, and never decreases.
     """
 
     def __init__(self, rules: DeliveryRules) -> None:
@@ -41,7 +41,7 @@ class GroupQueue:
         """The number of messages that members have in flight."""
         self.size = 0
         """The bytes of the payloads and headers of `messages`."""
-        self._keys = KeyOrder()
+        self._keys = KeyOrder() if rules.ordered else NoKeyOrder()
         self._orphans = OrphanedMessages(self._keys)
         self._ready = Assignment(self._keys, self._orphans)
         self._retries = RetrySchedule()

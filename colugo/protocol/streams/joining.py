@@ -1,6 +1,6 @@
 """The control frames, in JSON, by which a consumer joins a group at a stream."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -14,6 +14,8 @@ MAX_ACK_TIMEOUT_MS = 2**53 - 1
 _Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 _Number = Annotated[int, msgspec.Meta(ge=1)]
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
+
+StreamOrder = Literal["key", "none"]
 
 
 class Join(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,6 +58,7 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True):
             from a backup) and uses their numbers again.
         admitted: the number of consumers admitted in this run, this one included. If a stream has answered
             several connections of one consumer, the answer with the highest number counts.
+        order: `none` if the consumer may handle messages of one key at the same time, in any order.
     """
 
     stream: _Id
@@ -64,3 +67,4 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True):
     run: _Id | None = None
     last: Annotated[int, msgspec.Meta(ge=0)] | None = None
     admitted: Annotated[int, msgspec.Meta(ge=0)] = 0
+    order: StreamOrder = "key"

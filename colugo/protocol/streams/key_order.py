@@ -109,3 +109,24 @@ class KeyOrder:
             del self._queues[queue.key]
             self.unblocked.pop(queue, None)
         return True
+
+
+class NoKeyOrder(KeyOrder):
+    """The order of a stream whose keys only select groups: no message waits, and no key has a queue."""
+
+    def admit(self, queued: QueuedMessage, member: GroupMember) -> bool:
+        """Return True: any member may have the message."""
+        del queued, member
+        return True
+
+    def add_orphan(self, key: str) -> None:
+        """Let no message wait for an orphaned one."""
+
+    def deliver_orphaned(self, key: str, member: GroupMember) -> None:
+        """Count nothing."""
+
+    def finish_orphaned(self, key: str) -> None:
+        """Unblock nothing."""
+
+    def end_flight(self, key: str) -> None:
+        """Unblock nothing."""

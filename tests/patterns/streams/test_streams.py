@@ -836,6 +836,7 @@ def test_what_is_over_the_limits_is_refused_with_the_reason() -> None:
             for wrong in (
                 {"ack": "some"},
                 {"full": "block"},
+                {"order": "strict"},
                 {"max_messages": 0},
                 {"max_deliver": 0},
                 {"groups": "billing"},

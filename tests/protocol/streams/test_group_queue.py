@@ -87,6 +87,7 @@ class Delivery(RuleBasedStateMachine):
         for module in (group_queue, delivery_deadlines):
             self.patch.setattr(module, "_MAX_STALE", 2)
         self.queue = GroupQueue(DeliveryRules())
+        self.ordered = True
         self.fates: dict[int, Fate] = {}
         self.consumers: dict[bytes, Consumer] = {}
         self.now = 1000.0
@@ -152,7 +153,7 @@ class Delivery(RuleBasedStateMachine):
 
     def check_order(self, fate: Fate) -> None:
         """Check that no earlier message of the same key waits."""
-        if not fate.key or fate.orphaned or fate.nacked:
+        if not (self.ordered and fate.key) or fate.orphaned or fate.nacked:
             return
         before = [
             one
@@ -165,9 +166,10 @@ class Delivery(RuleBasedStateMachine):
         carrier = None if self.queue._orphans.carrier is None else self.queue._orphans.carrier.identity
         able = {name for name, one in self.consumers.items() if self.room(name)}
         free = able - {carrier}
-        holders = {one.key: one.holder for one in self.open_fates(DeliveryState.IN_FLIGHT) if one.key}
+        keyed = [one for one in self.open_fates(DeliveryState.IN_FLIGHT) if self.ordered and one.key]
+        holders = {one.key: one.holder for one in keyed}
         ready = self.open_fates(DeliveryState.READY)
-        orphaned_keys = {one.key for one in ready if one.orphaned}
+        orphaned_keys = {one.key for one in ready if self.ordered and one.orphaned}
         for fate in ready:
             if fate.orphaned and able and fate.key not in holders:
                 assert carrier is not None
@@ -184,11 +186,13 @@ class Delivery(RuleBasedStateMachine):
     # --- what comes in
 
     @initialize(
-        max_deliver=st.integers(1, 3), before=st.lists(st.tuples(keys, st.integers(0, 4)), max_size=5)
+        max_deliver=st.integers(1, 3),
+        before=st.lists(st.tuples(keys, st.integers(0, 4)), max_size=5),
+        ordered=st.booleans(),
     )
-    def start(self, max_deliver: int, before: list[tuple[str, int]]) -> None:
-        rules = DeliveryRules(max_deliver, TIMEOUT_S, DELAY_S)
-        self.queue = GroupQueue(rules)
+    def start(self, max_deliver: int, before: list[tuple[str, int]], *, ordered: bool) -> None:
+        self.ordered = ordered
+        self.queue = GroupQueue(DeliveryRules(max_deliver, TIMEOUT_S, DELAY_S, ordered=ordered))
         for key, tries in before:
             self.last += 1
             fate = self.fates[self.last] = Fate(self.last, key, 5, tries, redelivered=True)
@@ -379,8 +383,8 @@ class Delivery(RuleBasedStateMachine):
         assert self.queue.next_due() == min(times, default=None)
 
     @invariant()
-    def one_member_at_a_time_has_messages_of_a_key(self) -> None:
-        for key in ("x", "y"):
+    def one_member_at_a_time_has_messages_of_a_key_if_they_have_an_order(self) -> None:
+        for key in ("x", "y") if self.ordered else ():
             holders = {one.holder for one in self.open_fates(DeliveryState.IN_FLIGHT) if one.key == key}
             assert len(holders) <= 1
 

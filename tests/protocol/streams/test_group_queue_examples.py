@@ -16,9 +16,13 @@ def messages(seqs: Iterable[int], key: str = "") -> list[StreamMessage]:
 
 
 def queue_of(
-    *members: bytes, prefetch: int = 100, max_deliver: int = 2, ack_timeout_s: float = 30.0
+    *members: bytes,
+    prefetch: int = 100,
+    max_deliver: int = 2,
+    ack_timeout_s: float = 30.0,
+    ordered: bool = True,
 ) -> GroupQueue:
-    queue = GroupQueue(DeliveryRules(max_deliver, ack_timeout_s))
+    queue = GroupQueue(DeliveryRules(max_deliver, ack_timeout_s, ordered=ordered))
     for name in members:
         queue.join(name, prefetch)
     return queue
@@ -289,6 +293,23 @@ def test_a_key_goes_to_another_member_only_when_the_first_has_none_of_it() -> No
     acknowledge(queue, 1)
     ((_, given),) = assigned(queue).items()
     assert given == [2]
+
+
+def test_messages_of_a_key_without_order_are_shared_evenly_by_all_members() -> None:
+    queue = queue_of(b"a", b"b", b"c", b"d", ordered=False)
+    queue.offer(messages(range(1, 101), key="k"))
+    assert Counter(map(len, assigned(queue).values())) == {25: 4}
+
+
+def test_without_order_a_stopped_member_holds_up_only_what_it_has() -> None:
+    queue = queue_of(b"stopped", b"b", prefetch=2, ordered=False)
+    queue.offer(messages(range(1, 101), key="k"))
+    stuck = set(assigned(queue)[b"stopped"])
+    handled = set[int]()
+    while given := queue.in_flight_of(b"b"):
+        handled.update(acknowledge(queue, *given))
+        assign(queue)
+    assert handled == set(range(1, 101)) - stuck
 
 
 def test_when_a_member_is_lost_the_order_of_a_key_holds_still() -> None:

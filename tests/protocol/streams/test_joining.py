@@ -21,9 +21,12 @@ JOIN = Join(
     ID, "billing", named=True, durable=True, bindings=["lab.#", exact("a*")], prefetch=100, node="lab"
 )
 JOINED = Joined(ID, 30_000, "lab.orders")
+UNORDERED = Joined(ID, 30_000, "lab.orders", ID, 7, 1, "none")
 
 
-@pytest.mark.parametrize(("kind", "body"), [(FrameKind.JOIN, JOIN), (FrameKind.JOINED, JOINED)])
+@pytest.mark.parametrize(
+    ("kind", "body"), [(FrameKind.JOIN, JOIN), (FrameKind.JOINED, JOINED), (FrameKind.JOINED, UNORDERED)]
+)
 def test_both_come_back_as_they_were(kind: FrameKind, body: Any) -> None:
     found, encoded = decode_control(encode_control(kind, body))
     assert found is kind
@@ -68,6 +71,7 @@ def test_a_join_that_breaks_a_rule_is_refused_with_the_reason(change: dict[str, 
         ({"ack_timeout_ms": 2**53}, "<= 9007199254740991"),
         ({"topic": ""}, "length >= 1"),
         ({"topic": "x" * 201}, "length <= 200"),
+        ({"order": "strict"}, "Invalid enum value"),
     ],
 )
 def test_an_answer_that_breaks_a_rule_is_refused_with_the_reason(change: dict[str, Any], reason: str) -> None:

@@ -29,6 +29,7 @@ class DeliverySource:
         run: an id that is new each time the stream starts.
         admitted: the number of the stream's answer, see `Joined`.
         rejoined: whether the group may be new there, and not know of earlier attempts.
+        ordered: whether messages of one key are handled one after another.
     """
 
     stream_id: bytes
@@ -41,6 +42,7 @@ class DeliverySource:
     run: str | None = None
     admitted: int = 0
     rejoined: bool = False
+    ordered: bool = True
 
     @property
     def newest(self) -> int:
@@ -55,6 +57,7 @@ class DeliverySource:
         self.admitted = joined.admitted
         self.node = link.peer.node
         self.ack_timeout_s = joined.ack_timeout_ms / 1000
+        self.ordered = joined.order == "key"
         self.rejoined = again
 
     def is_newer_than(self, joined: Joined) -> bool:

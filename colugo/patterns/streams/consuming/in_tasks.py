@@ -16,8 +16,9 @@ from colugo.protocol.streams.settlements import Failure
 class InTasks(Handling):
     """Calls a coroutine function, or a plain one on threads, for several messages at a time.
 
-    Messages of one key are handled one after another. A coroutine that exceeds its stream's `ack_timeout_ms`
-    without `delivery.working()` is cancelled, and its message redelivered.
+    Messages of one key are handled one after another, unless the stream has no order. A coroutine that
+    exceeds its stream's `ack_timeout_ms` without `delivery.working()` is cancelled, and its message
+    redelivered.
     """
 
     def __init__(self, runner: CallbackRunner, *, concurrency: int, executor: bool) -> None:
@@ -88,8 +89,10 @@ class InTasks(Handling):
 
     async def _work(self, number: int) -> None:
         item: ReceivedMessage | None = None
+        key = ""
         while True:
-            item = item or await self._next()
+            if item is None:
+                item, key = await self._next()
             self._all_idle.clear()
             self._deadlines[number] = asyncio.get_running_loop().time() + item.source.ack_timeout_s
             self._newly_started[number] = item
@@ -100,31 +103,35 @@ class InTasks(Handling):
                 self._newly_started.pop(number, None)
                 if not self._deadlines:
                     self._all_idle.set()
-                item = self._following(item)
+                item = self._following(key)
 
-    async def _next(self) -> ReceivedMessage:
-        """Wait for the next message without another of its key in progress."""
+    async def _next(self) -> tuple[ReceivedMessage, str]:
+        """Wait for the next message without another of its key in progress.
+
+        Returns:
+            The message, and the key whose other messages wait for it; "" if none do.
+        """
         while True:
             while self._waiting:
                 item = self._waiting.popleft()
-                if not item.key or self._concurrency == 1:
-                    return item
+                if not item.key or self._concurrency == 1 or not item.source.ordered:
+                    return item, ""
                 if item.key not in self._parked:
                     self._parked[item.key] = deque()
-                    return item
+                    return item, item.key
                 self._parked[item.key].append(item)
             future = asyncio.get_running_loop().create_future()
             self._idle.append(future)
             await future
 
-    def _following(self, item: ReceivedMessage) -> ReceivedMessage | None:
-        """Return the next message of the same key, once a message is handled."""
-        if not item.key or self._concurrency == 1:
+    def _following(self, key: str) -> ReceivedMessage | None:
+        """Return the next message that waits for one of its key, once that is handled."""
+        if not key:
             return None
-        parked = self._parked[item.key]
+        parked = self._parked[key]
         if parked:
             return parked.popleft()
-        del self._parked[item.key]
+        del self._parked[key]
         return None
 
     async def _handle(self, item: ReceivedMessage, number: int) -> None:
