@@ -99,6 +99,9 @@ class GroupQueue:
         if not any(member.credit > 0 for member in self.members.values()):
             return []
         given = self._ready.assign(self.members.values())
+        if len(self.members) > 1:
+            for member in given:  # of members with equal load, the one served least recently is next
+                self.members[member.identity] = self.members.pop(member.identity)
         self.in_flight += sum(map(len, given.values()))
         deadline = now + self.rules.ack_timeout_s
         for batch in given.values():

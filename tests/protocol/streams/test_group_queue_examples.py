@@ -229,6 +229,16 @@ def test_who_has_least_gets_the_next_one() -> None:
     assert assigned(queue) == {b"b": [5]}
 
 
+def test_members_that_are_idle_get_single_messages_in_turn() -> None:
+    queue = queue_of(b"a", b"b", b"c")
+    turns: list[bytes] = []
+    for seq in range(1, 7):
+        queue.offer(messages([seq]))
+        turns += assigned(queue)
+        acknowledge(queue, seq)
+    assert turns == [b"a", b"b", b"c", b"a", b"b", b"c"]
+
+
 def test_nothing_waits_while_anybody_has_room() -> None:
     queue = queue_of()
     for name, prefetch in ((b"a", 10), (b"b", 1), (b"c", 2)):
