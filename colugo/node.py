@@ -483,7 +483,8 @@ class Node(Lifecycle):
             durable: True to remember the group once it has joined: messages that are sent while it has no
                 members wait for them.
             codec: the stream's codec.
-            auto_ack: False if the callback calls `delivery.ack()` or `delivery.nack()` itself, now or later.
+            auto_ack: False if the callback itself calls `delivery.ack()`, `nack()` or `reject()`, now or
+                later.
             concurrency: the number of messages that a coroutine function, or the threads of `executor`,
                 handle at the same time; messages of one key are handled one at a time.
             executor: True to run a plain function on its own threads, so that it does not block the loop.

@@ -200,6 +200,7 @@ SETTLEMENTS = [
     Settlement(2**40, SettlementOutcome.RETURN),
     Settlement(7, SettlementOutcome.WORKING),
     Settlement(8, SettlementOutcome.NACK),
+    Settlement(9, SettlementOutcome.REJECT, failure=Failure("no such door")),
 ]
 JOINING: dict[int, Any] = {FrameKind.JOIN: Join, FrameKind.JOINED: Joined}
 A_JOIN = Join(

@@ -164,6 +164,7 @@ SETTLEMENTS = {
             Settlement(47, SettlementOutcome.WORKING),
         ],
     ),
+    "settle-reject": ([], [Settlement(48, SettlementOutcome.REJECT, failure=Failure("no such door"))]),
 }
 
 

@@ -20,7 +20,8 @@ from colugo.store import CommitOutcome, OpenedStore, Store, Transaction
 
 _RECORD_IN_FLIGHT_S = 0.2
 _FINISH_S = 5.0
-_NO_REASON = Failure("nack")
+_NACKED = Failure("nack")
+_REJECTED = Failure("rejected")
 
 
 class DeliveryTransport(Protocol):
@@ -133,6 +134,8 @@ class DeliveryScheduler:
         for other in settle.others:
             if other.outcome is SettlementOutcome.NACK:
                 self.nack(group, identity, other)
+            elif other.outcome is SettlementOutcome.REJECT:
+                self.reject(group, identity, other)
             else:
                 seqs[other.outcome].append(other.seq)
         if working := seqs[SettlementOutcome.WORKING]:
@@ -156,7 +159,7 @@ class DeliveryScheduler:
 
     def nack(self, group: StreamGroup, identity: bytes, nack: Settlement) -> None:
         """Redeliver a message after a delay, or make it a dead letter."""
-        failure = nack.failure or _NO_REASON
+        failure = nack.failure or _NACKED
         had, dead = group.queue.nack(
             identity,
             nack.seq,
@@ -168,6 +171,16 @@ class DeliveryScheduler:
         if not had:
             self.unknown += 1
         if dead is not None:
+            self._retention.dead_letter(group, [dead])
+        self._schedule(group)
+
+    def reject(self, group: StreamGroup, identity: bytes, rejection: Settlement) -> None:
+        """Make a message a dead letter, whatever attempts it has left."""
+        failure = rejection.failure or _REJECTED
+        dead = group.queue.reject(identity, rejection.seq, reason=failure.reason, traceback=failure.traceback)
+        if dead is None:
+            self.unknown += 1
+        else:
             self._retention.dead_letter(group, [dead])
         self._schedule(group)
 

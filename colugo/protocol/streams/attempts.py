@@ -110,7 +110,7 @@ class QueuedMessage:
 
 
 class ExhaustedMessage(NamedTuple):
-    """A message without attempts left, about to become a dead letter.
+    """A message without attempts left, or rejected, that is about to become a dead letter.
 
     The reason is why its last attempt failed; the traceback is empty if the callback raised nothing.
     """

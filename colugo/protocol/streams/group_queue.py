@@ -175,6 +175,19 @@ class GroupQueue:
         self._retries.add(queued, now + delay)
         return True, None
 
+    def reject(self, identity: bytes, seq: int, *, reason: str, traceback: str) -> ExhaustedMessage | None:
+        """Return, as a dead letter, a message that a member will never be able to handle.
+
+        None if the member did not have it.
+        """
+        queued = self._held_by(identity, seq)
+        if queued is None:
+            return None
+        self._end_flight(queued)
+        _move(queued, DeliveryEvent.REJECT)
+        self._remove(queued)
+        return ExhaustedMessage(queued, reason, traceback)
+
     def requeue(self, identity: bytes, seqs: Iterable[int]) -> int:
         """Take back what a member, about to leave, returns unstarted; return how many it did not have."""
         if identity in self.members:

@@ -38,13 +38,17 @@ class SettlementOutcome(IntEnum):
 
     NACK: it failed, which counts as an attempt. RETURN: it was not started, which does not count. WORKING: it
     is in progress, and needs more time. ABANDONED: it was started and will not be finished, since the
-    consumer is about to leave.
+    consumer is about to leave. REJECT: it failed for good, and becomes a dead letter at once.
     """
 
     NACK = 1
     RETURN = 2
     WORKING = 3
     ABANDONED = 4
+    REJECT = 5
+
+
+_WITH_REPORT = frozenset({SettlementOutcome.NACK, SettlementOutcome.REJECT})
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -64,7 +68,7 @@ class Settlement(NamedTuple):
 
     Attributes:
         delay_ms: milliseconds until the next attempt; BY_RULES for the stream's backoff.
-        failure: the reason of a NACK, if one was given.
+        failure: the reason of a NACK or REJECT, if one was given.
     """
 
     seq: int
@@ -160,10 +164,10 @@ def _decode_settlement(seq: int, number: int, delay_ms: int, report: bytes) -> S
         outcome = SettlementOutcome(number)
     except ValueError:
         raise FrameError(f"unknown outcome {number}") from None
-    if not seq or (report and outcome is not SettlementOutcome.NACK):
+    if not seq or (report and outcome not in _WITH_REPORT):
         raise FrameError(
             f"message {seq}, {outcome.name}, report of {len(report)} bytes: numbers begin with 1, and "
-            f"only NACK has a report"
+            f"only NACK and REJECT have a report"
         )
     if not report:
         return Settlement(seq, outcome, delay_ms)

@@ -6,6 +6,7 @@
  DELIVER  | IN_FLIGHT    |               |
  ACK      | ACKNOWLEDGED | ACKNOWLEDGED  | ACKNOWLEDGED
  NACK     |              | PAUSED, DEAD  |
+ REJECT   |              | DEAD          |
  RETURN   |              | READY         |
  LOST     |              | READY, DEAD   |
  TIMEOUT  |              | READY, DEAD   |
@@ -33,7 +34,7 @@ class DeliveryState(IntEnum):
     ACKNOWLEDGED = 3
     """Handled by a member; final."""
     DEAD = 4
-    """Out of attempts, a dead letter; final."""
+    """Out of attempts or rejected, a dead letter; final."""
     DISCARDED = 5
     """No longer kept for the group: dropped, expired, or handled by another group; final."""
 
@@ -53,6 +54,8 @@ class DeliveryEvent(IntEnum):
     DUE = 6
     """Its retry delay has passed."""
     DISCARD = 7
+    REJECT = 8
+    """The member says that no further attempt can succeed."""
 
 
 FINAL = frozenset({DeliveryState.ACKNOWLEDGED, DeliveryState.DEAD, DeliveryState.DISCARDED})
@@ -63,6 +66,7 @@ TRANSITIONS = {
     (DeliveryState.READY, DeliveryEvent.DISCARD): DeliveryState.DISCARDED,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.ACK): DeliveryState.ACKNOWLEDGED,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.NACK): DeliveryState.PAUSED,
+    (DeliveryState.IN_FLIGHT, DeliveryEvent.REJECT): DeliveryState.DEAD,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.RETURN): DeliveryState.READY,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.LOST): DeliveryState.READY,
     (DeliveryState.IN_FLIGHT, DeliveryEvent.TIMEOUT): DeliveryState.READY,

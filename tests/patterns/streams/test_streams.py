@@ -339,6 +339,30 @@ def test_nack_gives_back_with_its_delay_and_reason() -> None:
     run(main())
 
 
+def test_a_rejected_message_is_a_dead_letter_after_one_try(store: Path | None) -> None:
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("jobs", store=store, max_deliver=10)
+            seen = Collector()
+
+            def work(message: str, delivery: Delivery) -> None:
+                seen(delivery.attempt)
+                delivery.reject("no such order")
+                assert delivery.settled
+                with pytest.raises(LifecycleError, match="already"):
+                    delivery.reject("again")
+
+            consumer = node.add_consumer("jobs", work, group="g")
+            stream.send("x")
+            await drained(stream)
+            assert seen.items == [1]
+            (letter,) = await stream.dead_letters.find()
+            assert (letter.reason, letter.traceback, letter.attempts) == ("no such order", "", 1)
+            assert (consumer.stats.failed, consumer.stats.acknowledged) == (1, 0)
+
+    run(main())
+
+
 def test_with_auto_ack_off_a_message_is_kept_until_it_is_acknowledged_from_any_thread() -> None:
     async def main() -> None:
         async with Node("n") as node:

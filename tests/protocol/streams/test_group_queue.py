@@ -292,6 +292,20 @@ class Delivery(RuleBasedStateMachine):
             self.bury([] if dead is None else [dead], expected)
 
     @rule(data=st.data(), name=names)
+    def reject(self, data: st.DataObject, name: bytes) -> None:
+        for seq in self.some_of(data, name):
+            dead = self.queue.reject(name, seq, reason="r", traceback="t")
+            for fate in self.held_by(name, [seq]):
+                self.take_back(fate)
+                fate.state = DeliveryState.DEAD
+                assert dead is not None
+                assert (dead.reason, dead.traceback) == ("r", "t")
+                self.bury([dead], {seq})
+                break
+            else:
+                assert dead is None
+
+    @rule(data=st.data(), name=names)
     def give_back(self, data: st.DataObject, name: bytes) -> None:
         seqs = self.some_of(data, name)
         fates = self.held_by(name, seqs)

@@ -119,6 +119,17 @@ def test_the_pause_between_tries_has_an_end_however_many_there_are() -> None:
     assert [rules.delay_s(attempt) for attempt in (1, 2, 3, 7, 1000)] == [1.0, 2.0, 4.0, 60.0, 60.0]
 
 
+def test_a_rejected_message_is_dead_after_one_try_and_gives_the_member_its_credit_back() -> None:
+    queue = queue_of(b"a", prefetch=1, max_deliver=5)
+    queue.offer(messages([1, 2], key="k"))
+    assert assigned(queue) == {b"a": [1]}
+    dead = queue.reject(b"a", 1, reason="no such order", traceback="")
+    assert dead is not None
+    assert (dead.queued.attempt, dead.reason) == (1, "no such order")
+    assert assigned(queue) == {b"a": [2]}
+    assert queue.reject(b"a", 1, reason="again", traceback="") is None
+
+
 def test_a_consumer_that_lets_a_message_time_out_gets_nothing_until_it_is_heard_of() -> None:
     queue = queue_of(b"a", ack_timeout_s=30.0)
     queue.offer(messages([1]))

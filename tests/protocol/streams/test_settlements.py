@@ -44,7 +44,13 @@ ranges = st.lists(st.tuples(seqs, seqs), max_size=20).map(
 delays = st.integers(0, MAX_DELAY_MS)
 others = st.lists(
     st.builds(Settlement, seqs, st.sampled_from(SettlementOutcome), delays, st.none())
-    | st.builds(Settlement, seqs, st.just(SettlementOutcome.NACK), delays, st.builds(Failure, texts, texts)),
+    | st.builds(
+        Settlement,
+        seqs,
+        st.sampled_from([SettlementOutcome.NACK, SettlementOutcome.REJECT]),
+        delays,
+        st.builds(Failure, texts, texts),
+    ),
     max_size=10,
 )
 
@@ -197,7 +203,7 @@ NO_SETTLEMENTS = [
     (ranges_frame(5, 6, 1, 2), "ranges that do not ascend"),
     (ranges_frame(1, 2, 3, 4, 3, 4), "ranges that do not ascend"),
     (report_frame(b"", outcome=0), "unknown outcome 0"),
-    (report_frame(b"", outcome=5), "unknown outcome 5"),
+    (report_frame(b"", outcome=6), "unknown outcome 6"),
     (report_frame(b"", seq=0), "message 0, NACK, report of 0 bytes: numbers begin with 1"),
     (
         report_frame(packed(Failure("a")), SettlementOutcome.RETURN),

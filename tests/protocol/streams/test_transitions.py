@@ -77,17 +77,16 @@ def test_what_was_never_handed_out_cannot_be_acknowledged() -> None:
     assert next_state(DeliveryState.READY, DeliveryEvent.DELIVER, delivered=False) is DeliveryState.IN_FLIGHT
 
 
-def test_only_a_failure_of_the_last_try_makes_a_dead_letter() -> None:
+def test_only_a_failure_of_the_last_try_or_a_rejection_makes_a_dead_letter() -> None:
     deadly = {
         (state, event)
         for state, event in PAIRS
         if next_state(state, event, exhausted=True) is DeliveryState.DEAD
     }
-    assert deadly == {
-        (DeliveryState.IN_FLIGHT, event)
-        for event in (DeliveryEvent.NACK, DeliveryEvent.LOST, DeliveryEvent.TIMEOUT)
-    }
-    assert not any(next_state(state, event) is DeliveryState.DEAD for state, event in PAIRS)
+    assert deadly == {(DeliveryState.IN_FLIGHT, event) for event in (*FAILURES, DeliveryEvent.REJECT)}
+    assert [pair for pair in PAIRS if next_state(*pair) is DeliveryState.DEAD] == [
+        (DeliveryState.IN_FLIGHT, DeliveryEvent.REJECT)
+    ]
 
 
 def test_every_state_can_be_reached_and_every_event_does_something() -> None:

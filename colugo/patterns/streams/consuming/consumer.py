@@ -39,7 +39,8 @@ class ConsumerStats:
         redelivered: messages passed to the callback that a consumer of the group may have had before.
         duplicates: messages that came again though this consumer had acknowledged them, or still has them;
             the callback does not get them once more.
-        failed: messages rejected, since the callback raised, took too long or called `nack()`.
+        failed: messages given back or rejected, since the callback raised, took too long, or called `nack()`
+            or `reject()`.
         undecodable: messages that the codec could not decode; they are rejected, too.
         malformed: malformed frames.
         waiting: messages that wait here for the callback.

@@ -195,7 +195,7 @@ class Delivery:
 
     @property
     def settled(self) -> bool:
-        """True after `ack()` or `nack()`."""
+        """True after `ack()`, `nack()` or `reject()`."""
         return self._settled
 
     def ack(self) -> None:
@@ -208,7 +208,7 @@ class Delivery:
         self._submit(self._source.acknowledge, self._seq)
 
     def nack(self, reason: str = "nack", *, delay_ms: int | None = None) -> None:
-        """Reject the message, to be redelivered or become a dead letter; callable from any thread.
+        """Return the message, to be redelivered or become a dead letter; callable from any thread.
 
         Args:
             reason: the reason, for the dead letter.
@@ -225,8 +225,21 @@ class Delivery:
             raise ConfigurationError(f"delay_ms must be an integer ≥ 0 (milliseconds), not {delay_ms!r}")
         self.fail(Failure(str(reason)), BY_RULES if delay_ms is None else delay_ms)
 
+    def reject(self, reason: str) -> None:
+        """Make the message a dead letter at once, without another attempt; callable from any thread.
+
+        Args:
+            reason: the reason, for the dead letter.
+
+        Raises:
+            LifecycleError: if the message is settled already.
+        """
+        self._settle()
+        settlement = Settlement(self._seq, SettlementOutcome.REJECT, failure=Failure(str(reason)))
+        self._submit(self._source.settle, settlement)
+
     def fail(self, failure: Failure, delay_ms: int = BY_RULES) -> None:
-        """Reject the message with a traceback.
+        """Return the message as failed, with a traceback.
 
         Args:
             failure: the reason and the traceback.

@@ -15,6 +15,8 @@ from colugo.protocol.streams.deliveries import FLAG_REDELIVERED
 from colugo.protocol.streams.settlements import Settlement, SettlementOutcome, report_failure
 from colugo.protocol.streams.stream_message import FLAG_TEXT
 
+_FAILURES = frozenset({SettlementOutcome.NACK, SettlementOutcome.REJECT})
+
 
 @dataclass(slots=True)
 class ConsumerCounts:
@@ -87,7 +89,7 @@ class CallbackRunner:
 
     def _settle(self, action: Callable[..., None], *args: Any) -> None:
         if args and isinstance(args[0], Settlement):
-            self.counts.failed += args[0].outcome is SettlementOutcome.NACK
+            self.counts.failed += args[0].outcome in _FAILURES
         elif args:
             self.counts.acknowledged += 1
         action(*args)
