@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from colugo import (
     StreamFullError,
     exact,
 )
+from colugo.patterns.message_delivery import MessageDelivery
 from tests.support.essentials import Collector, new_realm, run, seconds, until
 from tests.support.streaming import drained
 
@@ -336,6 +338,27 @@ def test_nack_gives_back_with_its_delay_and_reason() -> None:
             assert (letter.reason, letter.traceback) == ("not now", "")
             assert (consumer.stats.failed, consumer.stats.acknowledged) == (2, 0)
 
+    run(main())
+
+
+def test_a_delivery_fits_the_protocol_of_all_engines() -> None:
+    async def main() -> None:
+        async with Node("n") as node:
+            stream = node.add_stream("jobs")
+            seen: list[tuple[str, str, int, dict[str, Any]]] = []
+
+            def work(message: str, delivery: MessageDelivery) -> None:
+                seen.append((delivery.id, delivery.key, delivery.attempt, delivery.headers))
+                delivery.working()
+                (delivery.ack if delivery.attempt == 2 else partial(delivery.nack, delay_ms=0))()
+
+            node.add_consumer("jobs", work)
+            id_ = stream.send("x", "k", {"n": 1})
+            await drained(stream)
+            assert seen == [(id_, "k", attempt, {"n": 1}) for attempt in (1, 2)]
+
+    fits: type[MessageDelivery] = Delivery  # mypy checks it
+    assert fits is Delivery
     run(main())
 
 
