@@ -40,7 +40,7 @@ from colugo.protocol.frames import ID_BYTES
 from colugo.protocol.streams.attempts import DeliveryRules
 from colugo.protocol.streams.joining import MAX_ACK_TIMEOUT_MS, StreamOrder
 from colugo.protocol.streams.message_parts import check_group, check_key, pack_headers
-from colugo.protocol.streams.stream_message import FLAG_TEXT
+from colugo.protocol.streams.stream_message import FLAG_TEXT, number_of
 from colugo.protocol.topics import check_topic
 from colugo.store.memory_store import MemoryStore
 from colugo.store.sqlite.sqlite_store import SqliteStore
@@ -235,7 +235,7 @@ class Stream(Part):
         """Send a message, which is stored and delivered; from any thread.
 
         All messages sent in one turn of the loop share one transaction of the store. If the program ends
-        before it is committed, they are lost. Use `send_wait` to wait for it.
+        before it is committed, they are lost. Use `send_wait`, or later `stored`, to wait for it.
 
         Args:
             message: str, bytes, or an object that the codec can encode.
@@ -288,6 +288,24 @@ class Stream(Part):
                 seq = await self._take_with_room(message, key, headers)
         await self._scheduler.writer.written(seq)
         return f"{self._prefix}{seq}"
+
+    async def stored(self, id: str) -> None:  # noqa: A002 - as it is called everywhere
+        """Wait until a message is stored, as `send_wait` does; those sent before it are stored earlier.
+
+        Args:
+            id: its id, as `send` returned it.
+
+        Raises:
+            StoreError: if it could not be stored; it is not sent later.
+            ConfigurationError: if the id is not one that this stream has given to a message.
+            ClosedError: if the stream is closed first.
+        """
+        self._check_open()
+        self._check_thread()
+        seq = number_of(id, self._scheduler.stream_id)
+        if seq > self._scheduler.intake.last:
+            raise ConfigurationError(f"the stream {self.topic} has sent no message {id}")
+        await self._scheduler.writer.written(seq)
 
     async def drained(self) -> None:
         """Wait until every message has been acknowledged or become a dead letter.

@@ -23,7 +23,7 @@ class Waiters:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, seq: int, *, written: bool) -> asyncio.Future[None]:
-        """Return a future that resolves when the message, the highest so far, has been `written`."""
+        """Return a future that resolves when a message has been written, at once if it is `written`."""
         loop = self._loop
         if loop is None:  # kept, as each get_running_loop() is a system call
             loop = self._loop = asyncio.get_running_loop()
@@ -31,8 +31,9 @@ class Waiters:
         if written:
             future.set_result(None)
         else:
-            self._futures.append(future)
-            self._numbers.append(seq)
+            at = bisect_right(self._numbers, seq)
+            self._futures.insert(at, future)
+            self._numbers.insert(at, seq)
         return future
 
     def succeed(self, last: int) -> None:
