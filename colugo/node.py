@@ -465,6 +465,7 @@ class Node(Lifecycle):
         auto_ack: bool = True,
         concurrency: int = 1,
         executor: bool = False,
+        paused: bool = False,
         connect: Iterable[str] = (),
     ) -> Consumer:
         """Add a consumer, which receives the messages of all streams of a topic.
@@ -488,6 +489,7 @@ class Node(Lifecycle):
             concurrency: the number of messages that a coroutine function, or the threads of `executor`,
                 handle at the same time; messages of one key are handled one at a time.
             executor: True to run a plain function on its own threads, so that it does not block the loop.
+            paused: True to join the group with its bindings, but take no messages before `consumer.resume()`.
             connect: endpoints of streams that are not discovered, such as `["tcp://192.0.2.7:5558"]`.
 
         Raises:
@@ -507,6 +509,7 @@ class Node(Lifecycle):
             auto_ack=auto_ack,
             concurrency=concurrency,
             executor=executor,
+            paused=paused,
             connect=connect,
         )
 

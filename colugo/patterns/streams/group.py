@@ -142,10 +142,10 @@ class StreamGroup:
                 self.attempts[entry.message.seq] = entry.attempt
         self._unbound &= self.queue.messages.keys()
 
-    def rejoin(self, identity: bytes, begun: Iterable[int]) -> None:
-        """Requeue the messages of a member, except those that it has begun."""
+    def rejoin(self, identity: bytes, prefetch: int, begun: Iterable[int]) -> None:
+        """Change a member's prefetch, and requeue its messages, except those that it has begun."""
         self._cancel_held(identity)
-        self.queue.rejoin(identity, begun)
+        self.queue.rejoin(identity, prefetch, begun)
 
     def leave(self, identity: bytes, reason: str) -> list[ExhaustedMessage]:
         """Remove a member and redeliver its messages; return those that become dead letters."""

@@ -118,11 +118,16 @@ class Groups:
         self._schedule(group)
         return group
 
-    def rebind(
-        self, group: StreamGroup, identity: bytes, bindings: Iterable[str], begun: Iterable[int]
+    def rejoin(
+        self,
+        group: StreamGroup,
+        identity: bytes,
+        prefetch: int,
+        bindings: Iterable[str],
+        begun: Iterable[int],
     ) -> None:
-        """Replace the bindings of a group for a member, which has dropped all messages but those begun."""
-        group.rejoin(identity, begun)
+        """Change a member's prefetch and its group's bindings; it has dropped all but those begun."""
+        group.rejoin(identity, prefetch, begun)
         self._bind(group, bindings)
         self._schedule(group)
 

@@ -209,8 +209,8 @@ class Sessions:
             raise
         groups = self._scheduler.groups
         if session is not None:
-            if _rebinds(session.join, join) and groups.retention.has(session.group):
-                self._rebind(identity, session.group, join)
+            if _continues(session.join, join) and groups.retention.has(session.group):
+                self._rejoin(identity, session.group, join)
                 return
             self._leave(identity, "the consumer joined again", lost=True)
         self._former.pop(identity, None)
@@ -227,9 +227,9 @@ class Sessions:
         self._sessions[identity] = Session(join, group)
         self._gate.set(len(self._sessions))
 
-    def _rebind(self, identity: bytes, group: StreamGroup, join: Join) -> None:
+    def _rejoin(self, identity: bytes, group: StreamGroup, join: Join) -> None:
         if self._send_joined(identity):  # before any delivery by the new bindings
-            self._scheduler.groups.rebind(group, identity, join.bindings, join.begun)
+            self._scheduler.groups.rejoin(group, identity, join.prefetch, join.bindings, join.begun)
             self._sessions[identity] = Session(join, group)
         else:
             self._on_lost(identity)
@@ -291,9 +291,10 @@ def _misplaced(kind: FrameKind) -> FrameError:
     return FrameError(f"a frame of the kind {kind.name} has no place here")
 
 
-def _rebinds(before: Join, join: Join) -> bool:
-    """Return True if two joins differ in their bindings only."""
-    return msgspec.structs.replace(join, bindings=before.bindings, begun=before.begun) == before
+def _continues(before: Join, join: Join) -> bool:
+    """Return True if two joins differ only in what a member may change."""
+    changes = {"bindings": before.bindings, "prefetch": before.prefetch, "begun": before.begun}
+    return msgspec.structs.replace(join, **changes) == before
 
 
 def _parts(entries: list[QueuedMessage]) -> Iterator[list[QueuedMessage]]:

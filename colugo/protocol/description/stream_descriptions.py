@@ -66,7 +66,7 @@ class ConsumerDescription(ConnectingDescription):
 
     Attributes:
         bindings: patterns of the keys that the group gets.
-        prefetch: messages that it may have at a time without having acknowledged them.
+        prefetch: messages that it may have at a time without having acknowledged them; 0 while it is paused.
     """
 
     tag = "consumers"

@@ -61,7 +61,7 @@ class GroupMember:
 
     Attributes:
         identity: the routing id of its connection.
-        prefetch: the most messages that it may have in flight.
+        prefetch: the most messages that it may have in flight; 0 if it takes none yet.
         silent: whether it has let a delivery time out and sent nothing since; it gets no more messages.
         leaving: whether it has returned messages because it is about to leave; it gets no more messages.
         blocked: queues of keys that wait for its credit.
@@ -81,8 +81,8 @@ class GroupMember:
 
     @property
     def available(self) -> bool:
-        """True unless it is silent or leaving."""
-        return not (self.silent or self.leaving)
+        """True unless it is silent or leaving, or takes no messages yet."""
+        return self.prefetch > 0 and not (self.silent or self.leaving)
 
 
 class QueuedMessage:

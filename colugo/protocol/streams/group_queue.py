@@ -224,12 +224,13 @@ class GroupQueue:
         member.leaving = True
         return len(wanted) - len(lost), self._fail(member, lost, DeliveryEvent.LOST, reason)
 
-    def rejoin(self, identity: bytes, started: Iterable[int]) -> None:
+    def rejoin(self, identity: bytes, prefetch: int, started: Iterable[int]) -> None:
         """Keep a member that joins again, and take back all messages but those that it has started."""
         kept = set(started)
         self.requeue(identity, [seq for seq in self.in_flight_of(identity) if seq not in kept])
         member = self.members[identity]
         member.leaving = False
+        member.prefetch = prefetch
         self._keys.unblock(member)
 
     def in_flight_of(self, identity: bytes) -> list[int]:

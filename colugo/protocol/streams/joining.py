@@ -26,10 +26,12 @@ class Join(msgspec.Struct, frozen=True, omit_defaults=True):
         group: the group's name; if the program gave none, a unique one, and `named` is false.
         durable: whether the stream remembers the group while it has no members.
         bindings: patterns of keys; the group gets messages that one of them matches.
-        prefetch: the most messages that the consumer has in flight, 1 to 65,535.
+        prefetch: the most messages that the consumer has in flight, 1 to 65,535; 0 to get none until it joins
+            again with more.
         node: the name of its node, for people.
-        begun: when a member joins again to change the group's bindings, the numbers of the messages that it
-            has started. It discards other messages until the answer comes, and the stream takes them back.
+        begun: when a member joins again to change the group's bindings or its prefetch, the numbers of the
+            messages that it has started. It discards other messages until the answer comes, and the stream
+            takes them back.
     """
 
     consumer: _Id
@@ -37,7 +39,7 @@ class Join(msgspec.Struct, frozen=True, omit_defaults=True):
     named: bool
     durable: bool
     bindings: list[str]
-    prefetch: Annotated[int, msgspec.Meta(ge=1, le=MAX_PREFETCH)]
+    prefetch: Annotated[int, msgspec.Meta(ge=0, le=MAX_PREFETCH)]
     node: _Text
     begun: Annotated[list[_Number], msgspec.Meta(max_length=MAX_PREFETCH)] = []
 

@@ -299,7 +299,7 @@ class Keeping(RuleBasedStateMachine):
         consumer.held = begun
 
         def act() -> None:
-            self.scheduler.groups.rebind(group, consumer.identity, bindings, begun | {999})
+            self.scheduler.groups.rejoin(group, consumer.identity, 3, bindings, begun | {999})
             self.is_bound(group.name, bindings)
 
         self.in_loop(act)

@@ -127,10 +127,10 @@ def test_a_message_that_a_group_did_not_want_for_a_while_keeps_its_tries_also_af
     producer = producer.restarted()
     group = producer.join("g", b"b", ("x",))
     assert producer.got == [(b"b", 1, True)]
-    producer.do(lambda: producer.scheduler.groups.rebind(group, b"b", ("y",), [1]))
+    producer.do(lambda: producer.scheduler.groups.rejoin(group, b"b", 10, ("y",), [1]))
     producer.nack(group, b"b", 1)
     assert not group.queue.messages
-    producer.do(lambda: producer.scheduler.groups.rebind(group, b"b", ("x",), []))
+    producer.do(lambda: producer.scheduler.groups.rejoin(group, b"b", 10, ("x",), []))
     assert producer.got == [(b"b", 1, True)] * 2
     producer.nack(group, b"b", 1)
     assert producer.scheduler.intake.dead == 1
@@ -185,7 +185,7 @@ def test_bindings_of_before_are_for_no_numbers_that_have_been_forgotten(loop: Ow
     producer.send(key="x")
     producer.failing = True
     producer.send(5, key="x")  # these are never stored, and their numbers are used again
-    producer.do(lambda: producer.scheduler.groups.rebind(group, b"a", ("y",), [1]))
+    producer.do(lambda: producer.scheduler.groups.rejoin(group, b"a", 10, ("y",), [1]))
     producer.failing = False
     producer.do(producer.store.step)
     producer.held = True

@@ -129,7 +129,7 @@ def test_a_join_that_breaks_the_rules_is_refused_with_the_reason() -> None:
                 for wrong, text in (
                     ({"group": "\n"}, "printable"),
                     ({"bindings": ["a*"]}, "wildcard"),
-                    ({"prefetch": 0}, ">= 1"),
+                    ({"prefetch": -1}, ">= 0"),
                 ):
                     await stranger.send(encode_control(FrameKind.JOIN, {**fields, **wrong}))
                     kind, body = decode_control(await receive(stranger))

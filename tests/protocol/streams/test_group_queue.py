@@ -181,7 +181,7 @@ class Delivery(RuleBasedStateMachine):
 
     def room(self, name: bytes) -> int:
         one = self.consumers[name]
-        return 0 if one.silent or one.leaving else one.prefetch - len(one.held)
+        return 0 if one.silent or one.leaving else max(0, one.prefetch - len(one.held))
 
     # --- what comes in
 
@@ -214,7 +214,7 @@ class Delivery(RuleBasedStateMachine):
             self.fates[one.seq] = Fate(one.seq, one.key, len(one.payload))
         self.queue.offer(messages)
 
-    @rule(name=names, prefetch=st.integers(1, 5))
+    @rule(name=names, prefetch=st.integers(0, 5))
     def join_or_leave(self, name: bytes, prefetch: int) -> None:
         if name not in self.consumers:
             self.queue.join(name, prefetch)
@@ -311,11 +311,25 @@ class Delivery(RuleBasedStateMachine):
         fates = self.held_by(name, seqs)
         assert self.queue.requeue(name, seqs) == len(seqs) - len(fates)
         for fate in fates:
-            self.take_back(fate)
-            fate.state = DeliveryState.READY
-            fate.tries -= 1
+            self.give_up(fate)
         if name in self.consumers:
             self.consumers[name].leaving = True
+
+    def give_up(self, fate: Fate) -> None:
+        self.take_back(fate)
+        fate.state = DeliveryState.READY
+        fate.tries -= 1
+
+    @rule(data=st.data(), name=names, prefetch=st.integers(0, 5))
+    def rejoin(self, data: st.DataObject, name: bytes, prefetch: int) -> None:
+        if name not in self.consumers:
+            return
+        started = self.some_of(data, name)
+        self.queue.rejoin(name, prefetch, started)
+        for seq in sorted(self.consumers[name].held - set(started)):
+            self.give_up(self.fates[seq])
+        self.consumers[name].leaving = False
+        self.consumers[name].prefetch = prefetch
 
     @rule(data=st.data(), name=names)
     def abandon(self, data: st.DataObject, name: bytes) -> None:

@@ -47,7 +47,7 @@ def test_both_come_back_as_they_were(kind: FrameKind, body: Any) -> None:
         ({"bindings": ["lab*"]}, "whole words"),
         ({"bindings": ["x" * 256]}, "at most 255 bytes"),
         ({"bindings": "#"}, "Expected `array`"),
-        ({"prefetch": 0}, ">= 1"),
+        ({"prefetch": -1}, ">= 0"),
         ({"prefetch": 65_536}, "<= 65535"),
         ({"prefetch": 1.5}, "Expected `int`"),
         ({"durable": None}, "Expected `bool`"),

@@ -75,6 +75,7 @@ class Consumer(Part):
         auto_ack: bool = True,
         concurrency: int = 1,
         executor: bool = False,
+        paused: bool = False,
         connect: Iterable[str] = (),
     ) -> None:
         super().__init__(runtime)
@@ -90,9 +91,10 @@ class Consumer(Part):
             named=group is not None,
             durable=durable,
             bindings=list(self.bindings),
-            prefetch=prefetch,
+            prefetch=0 if paused else prefetch,
             node=runtime.name,
         )
+        self._prefetch = prefetch
         self._codec = resolve_codec(codec)
         self._counts = ConsumerCounts()
         handler = Handler(runtime, callback, f"callback of the consumer of {topic}", least=1, most=2)
@@ -157,6 +159,15 @@ class Consumer(Part):
         self._check_thread()
         await self._sessions.gate.wait(n)
 
+    def resume(self) -> None:
+        """Take messages, after `paused=True`; callable from any thread. A no-op if it is not paused.
+
+        Raises:
+            ClosedError: after the consumer has been closed.
+        """
+        self._check_open()
+        self._runtime.submit(self._resume)
+
     def rebind(self, bindings: Iterable[str]) -> None:
         """Bind the group to other keys; callable from any thread.
 
@@ -196,6 +207,11 @@ class Consumer(Part):
         self._sessions.drain()
         self._handling.close()
         self._sessions.close()
+
+    def _resume(self) -> None:
+        request = self._sessions.join_request
+        if not request.prefetch:
+            self._sessions.rejoin(msgspec.structs.replace(request, prefetch=self._prefetch))
 
     def _rebind(self, patterns: tuple[str, ...]) -> None:
         self.bindings = patterns

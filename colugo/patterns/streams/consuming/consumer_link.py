@@ -82,7 +82,7 @@ class ConsumerLink(PeerConnection):
         return self._pending_joins > 0
 
     def join(self, started: Iterable[int] = ()) -> None:
-        """Join the group, or join again to change its bindings; start no messages but those `started`."""
+        """Join the group, or join again with another request; start no messages but those `started`."""
         self.flush()
         self._member = True
         self._pending_joins += 1

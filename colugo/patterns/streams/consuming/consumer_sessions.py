@@ -48,7 +48,7 @@ class ConsumerSessions(PeerConnections[ConsumerLink]):
         self.duplicates = self.malformed = 0
 
     def rejoin(self, join_request: Join) -> None:
-        """Join all streams again, with other bindings."""
+        """Join all streams again, with other bindings or another prefetch."""
         self.join_request = join_request
         if self._draining or self._suspended:
             return
