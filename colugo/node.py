@@ -394,6 +394,8 @@ class Node(Lifecycle):
         max_deliver: int = DEFAULT_MAX_DELIVER,
         ack_timeout_ms: int = DEFAULT_ACK_TIMEOUT_MS,
         retry_delay_ms: int = DEFAULT_RETRY_DELAY_MS,
+        unrouted_ms: float = 0,
+        on_unrouted: Callable[..., Any] | None = None,
         port: int | None = None,
     ) -> Stream:
         """Add a stream, which keeps messages until consumers have acknowledged them.
@@ -422,6 +424,12 @@ class Node(Lifecycle):
             ack_timeout_ms: the milliseconds without an acknowledgement after which a try has failed.
             retry_delay_ms: the milliseconds from a failure to the next try; doubled for each further one, up
                 to a minute. The messages of a lost consumer are redelivered at once.
+            unrouted_ms: the milliseconds from the start in which the stream deletes no message, so that
+                groups that become known meanwhile receive all. Then, messages that no known group has a
+                binding for are returned, later ones as soon as they are stored. 0 for no such time.
+            on_unrouted: `on_unrouted(message)`, plain or coroutine, called with each returned message, a
+                `KeptMessage`, before it is deleted. None, with `unrouted_ms=0`, to delete such messages when
+                all groups have compared them with their bindings, and to keep all while no group is known.
             port: the TCP port; None for a free one.
 
         Raises:
@@ -449,6 +457,8 @@ class Node(Lifecycle):
             max_deliver=max_deliver,
             ack_timeout_ms=ack_timeout_ms,
             retry_delay_ms=retry_delay_ms,
+            unrouted_ms=unrouted_ms,
+            on_unrouted=on_unrouted,
             port=port,
         )
 

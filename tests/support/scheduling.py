@@ -146,14 +146,21 @@ class Producer:
     """A scheduler whose store works by itself, unless `held` or `failing` is set."""
 
     def __init__(
-        self, loop: OwnTimeLoop, disk: Disk | None = None, ack: AckPolicy = "all", **limits: Any
+        self,
+        loop: OwnTimeLoop,
+        disk: Disk | None = None,
+        ack: AckPolicy = "all",
+        grace_s: float | None = None,
+        **limits: Any,
     ) -> None:
         self.loop = loop
         self.disk = disk or Disk()
         self.transactions: list[Transaction] = []
         self.got: list[tuple[bytes, int, bool]] = []
+        self.returned: list[int] = []
         self.held = self.failing = False
         self.attempts = 0
+        self._grace_s = grace_s
         self._limits = StreamLimits(
             limits.get("max_messages", 1000),
             limits.get("max_bytes", 10**6),
@@ -173,6 +180,8 @@ class Producer:
             limits=self._limits,
             rules=DeliveryRules(max_deliver=2, ack_timeout_s=30.0, retry_delay_s=1.0),
         )
+        if self._grace_s is not None:
+            self.scheduler.return_unrouted(self._grace_s, lambda message: self.returned.append(message.seq))
         self.scheduler.open(self)
 
     def _on_commit(self, transaction: Transaction, outcome: CommitOutcome) -> None:
@@ -250,4 +259,4 @@ class Producer:
         """Return a new producer on the same disk."""
         self.store.die(last_was_done=False)
         self.end()
-        return Producer(self.loop, self.disk, self._ack)
+        return Producer(self.loop, self.disk, self._ack, self._grace_s)

@@ -53,27 +53,27 @@ class MessageBrowser:
         seq = 0 if after is None else number_of(after, self._scheduler.stream_id)
         check_count("limit", limit)
         await self._scheduler.writer.synced()
-        return self._to_kept(await reading(partial(self._store.read, seq, limit, PAGE_BYTES)))
+        messages = await reading(partial(self._store.read, seq, limit, PAGE_BYTES))
+        return list(map(self.kept, messages))
 
     async def get(self, id: str) -> KeptMessage | None:  # noqa: A002 - as it is called everywhere
         """Return one message; see `Stream.message`."""
         seq = number_of(id, self._scheduler.stream_id)
         await self._scheduler.writer.synced()
-        return next(iter(self._to_kept(await reading(partial(self._store.get, [seq])))), None)
+        messages = await reading(partial(self._store.get, [seq]))
+        return next(map(self.kept, messages), None)
 
-    def _to_kept(self, messages: list[StreamMessage]) -> list[KeptMessage]:
-        return [
-            KeptMessage(
-                id=message_id(self._scheduler.stream_id, message.seq),
-                key=message.key,
-                headers=unpack_headers(message.headers),
-                message=decoded(self._codec, message),
-                payload=message.payload,
-                sent_ns=message.sent_ns,
-                group=message.group,
-            )
-            for message in messages
-        ]
+    def kept(self, message: StreamMessage) -> KeptMessage:
+        """Return a message of the store as users see it."""
+        return KeptMessage(
+            id=message_id(self._scheduler.stream_id, message.seq),
+            key=message.key,
+            headers=unpack_headers(message.headers),
+            message=decoded(self._codec, message),
+            payload=message.payload,
+            sent_ns=message.sent_ns,
+            group=message.group,
+        )
 
 
 async def reading(read: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from colugo.patterns.streams.groups import Groups
 from colugo.patterns.streams.intake import StreamLimits
 from colugo.patterns.streams.retention import AckPolicy
 from colugo.patterns.streams.transaction_writer import TransactionWriter
+from colugo.patterns.streams.unrouted import UnroutedMessages
 from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedMessage
 from colugo.protocol.streams.settlements import BY_RULES, Failure, Settle, Settlement, SettlementOutcome
 from colugo.protocol.streams.stream_message import StreamMessage
@@ -57,6 +59,7 @@ class DeliveryScheduler:
     ) -> None:
         self.rules = rules
         self.stream_id = opened.stream_id
+        self._store = store
         self.writer = TransactionWriter(runtime, store, opened, limits=limits, listener=self)
         self.intake = self.writer.intake
         self.groups = Groups(
@@ -74,8 +77,15 @@ class DeliveryScheduler:
         self._in_flight_timer: asyncio.TimerHandle | None = None
         self._age_timer: asyncio.TimerHandle | None = None
         self._transport: DeliveryTransport | None = None
+        self._unrouted: UnroutedMessages | None = None
         self._quiet = False
         store.on_corrupt = self._retention.discard
+
+    def return_unrouted(self, grace_s: float, on_unrouted: Callable[[StreamMessage], None]) -> None:
+        """Return messages that no known group wants, from `grace_s` seconds after `open` on."""
+        self._unrouted = UnroutedMessages(
+            self._store, self.writer, self._retention, grace_s=grace_s, on_unrouted=on_unrouted
+        )
 
     def wake(self) -> None:
         """Write and deliver at the end of this turn of the loop."""
@@ -86,6 +96,8 @@ class DeliveryScheduler:
         """Begin to write and deliver; on the loop."""
         self._transport = transport
         self.groups.open()
+        if self._unrouted is not None:
+            self._unrouted.open()
         if self.intake.limits.max_age_ms is not None:
             self._trim_later(self.intake.limits.max_age_ms)
         self._turn.begin()
@@ -112,6 +124,8 @@ class DeliveryScheduler:
             if timer is not None:
                 timer.cancel()
         self.groups.close()
+        if self._unrouted is not None:
+            self._unrouted.close()
         self.writer.close(error)
 
     def mark_alive(self, group: StreamGroup, identity: bytes) -> None:
@@ -201,6 +215,8 @@ class DeliveryScheduler:
         """See `TransactionListener`."""
         if transaction.inserts:
             self._read_ahead.on_inserted(transaction.inserts)
+            if self._unrouted is not None:
+                self._unrouted.on_inserted(transaction.inserts)
         for name, record in transaction.groups.items():
             if name in self.groups.known:
                 self.groups.known[name].on_stored(record)

@@ -161,13 +161,14 @@ class Groups:
         """Make a group, which receives all messages that the stream keeps.
 
         If it is not durable, and other groups exist, it receives only messages written from now on: nobody
-        waits for those that the others have handled.
+        waits for those that the others have handled. While deletion is deferred, it receives all of this run.
         """
         record = GroupRecord(name, durable=durable, bindings=tuple(bindings), changed_ms=_after(0))
         self.read_ahead.forget_newest()  # among them are messages that all groups were done with
         done = RangeSet(self._writer.deletes)
-        if not durable and self.known and not self._any and self._writer.committed:
-            done.add(1, self._writer.committed)
+        last = self._writer.began_at if self.retention.deferring else self._writer.committed
+        if not durable and self.known and not self._any and last:
+            done.add(1, last)
         record.done = done.encode()
         group = self.known[name] = StreamGroup(record, self._rules)
         tombstone = self.retired.pop(name, None)

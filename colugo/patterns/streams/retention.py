@@ -24,7 +24,7 @@ class Retention:
     The owner of `groups`, the known ones by name, adds and removes them.
 
     Attributes:
-        unrouted: messages deleted because no group had wanted them.
+        unrouted: messages deleted or returned because no group had wanted them.
     """
 
     def __init__(
@@ -41,11 +41,51 @@ class Retention:
         self._stream_id = stream_id
         self._any = ack == "any"
         self._warnings = ThrottledWarnings(runtime)
+        self._delete = writer.delete
+        self._deferred: RangeSet | None = None
+        """While deletion is deferred: the messages that all groups known so far are done with."""
         self.unrouted = 0
 
     def has(self, group: StreamGroup) -> bool:
         """Return True if a group has not been removed."""
         return self._groups.get(group.name) is group
+
+    @property
+    def deferring(self) -> bool:
+        """True if deletion is deferred."""
+        return self._deferred is not None
+
+    def defer_deletion(self) -> None:
+        """Keep messages that all groups are done with, for others that become known.
+
+        With "any", nothing is deferred: a message that one group has handled is not for others.
+        """
+        if not self._any:
+            self._deferred = RangeSet()
+            self._delete = self._defer
+
+    def delete_deferred(self) -> None:
+        """Delete what has been deferred, unless a new group wants it; from now on, delete at once."""
+        deferred, self._deferred = self._deferred, None
+        self._delete = self._writer.delete
+        if deferred:
+            self._writer.delete(self._done_by_all(list(deferred)))
+            self._writer.request_write()
+
+    def sweep(self) -> None:
+        """Delete all messages that every group is done with."""
+        committed = self._writer.committed
+        if self._groups and committed and not self._any:  # with "any", a later group may want it
+            self._writer.delete(self._done_by_all([(1, committed)]))
+
+    def unwanted(self, messages: Iterable[StreamMessage]) -> list[StreamMessage]:
+        """Return those messages that no known group wants, and none has handled; not resurrected ones."""
+        deferred = self._deferred or RangeSet()
+        return [
+            message
+            for message in messages
+            if not (message.group or message.seq in deferred or self._is_wanted(message))
+        ]
 
     def finish(self, group: StreamGroup, seqs: list[int]) -> None:
         """Note that a group is done with messages."""
@@ -54,7 +94,7 @@ class Retention:
         new = group.finish(to_ranges(seqs))
         if self._any:
             self._finish_for_others(group, new)
-        self._writer.delete(self._done_by_all(new))
+        self._delete(self._done_by_all(new))
 
     def skip(self, group: StreamGroup, ranges: Ranges, unwanted: Iterable[StreamMessage]) -> None:
         """Note that messages are not for a group, or no longer exist; `unwanted` are those that exist."""
@@ -64,8 +104,14 @@ class Retention:
             return
         deleted = self._done_by_all(new)
         if deleted:
-            self._writer.delete(deleted)
-            self._count_unrouted(RangeSet(deleted), unwanted)
+            among = RangeSet(deleted)
+            unrouted = [one.seq for one in unwanted if one.seq in among and not self._is_wanted(one)]
+            if self._deferred is None:
+                self.unrouted += len(unrouted)
+            else:  # those are to be returned
+                others = RangeSet(to_ranges(unrouted))
+                deleted = [part for first, last in deleted for part in others.gaps(first, last)]
+            self._delete(deleted)
 
     def dead_letter(self, group: StreamGroup, exhausted: list[ExhaustedMessage]) -> None:
         """Make messages dead letters of a group, which is done with them."""
@@ -102,12 +148,21 @@ class Retention:
             group.finish(ranges)
         self._writer.request_write()
 
+    def discard_unrouted(self, seqs: list[int]) -> None:
+        """Count messages as unrouted; all groups are done with them."""
+        self.unrouted += len(seqs)
+        self.discard(seqs)
+
     def remove(self, group: StreamGroup) -> None:
         """Delete what only this group had waited for, after it has been removed from the known groups."""
         self._writer.delete_attempts(group, group.stored_attempts)
-        committed = self._writer.committed
-        if self._groups and committed and not self._any:  # with "any", a later group may want it
-            self._writer.delete(self._done_by_all([(1, committed)]))
+        if self._deferred is None:
+            self.sweep()
+
+    def _defer(self, ranges: Ranges) -> None:
+        assert self._deferred is not None
+        for first, last in ranges:
+            self._deferred.add(first, last)
 
     def _forget_attempts(self, group: StreamGroup, seqs: list[int]) -> None:
         stored = group.forget_attempts(seqs)
@@ -138,8 +193,5 @@ class Retention:
             ranges = [part for first, last in ranges for part in group.done.overlap(first, last)]
         return ranges
 
-    def _count_unrouted(self, deleted: RangeSet, unwanted: Iterable[StreamMessage]) -> None:
-        self.unrouted += sum(
-            message.seq in deleted and not any(group.wants(message) for group in self._groups.values())
-            for message in unwanted
-        )
+    def _is_wanted(self, message: StreamMessage) -> bool:
+        return any(group.wants(message) for group in self._groups.values())

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from colugo.errors import (
 from colugo.net.binding import Binding
 from colugo.net.runtime import Runtime
 from colugo.patterns.base import Part, check_choice, check_count, check_delay_ms, check_size
+from colugo.patterns.callbacks import optional_handler
 from colugo.patterns.gate import Gate
 from colugo.patterns.streams.browse import KeptMessage, MessageBrowser
 from colugo.patterns.streams.dead_letters import DeadLetters
@@ -40,7 +41,7 @@ from colugo.protocol.frames import ID_BYTES
 from colugo.protocol.streams.attempts import DeliveryRules
 from colugo.protocol.streams.joining import MAX_ACK_TIMEOUT_MS, StreamOrder
 from colugo.protocol.streams.message_parts import check_group, check_key, pack_headers
-from colugo.protocol.streams.stream_message import FLAG_TEXT, number_of
+from colugo.protocol.streams.stream_message import FLAG_TEXT, StreamMessage, number_of
 from colugo.protocol.topics import check_topic
 from colugo.store.memory_store import MemoryStore
 from colugo.store.sqlite.sqlite_store import SqliteStore
@@ -81,6 +82,8 @@ class Stream(Part):
         max_deliver: int = DEFAULT_MAX_DELIVER,
         ack_timeout_ms: int = DEFAULT_ACK_TIMEOUT_MS,
         retry_delay_ms: int = DEFAULT_RETRY_DELAY_MS,
+        unrouted_ms: float = 0,
+        on_unrouted: Callable[..., Any] | None = None,
         port: int | None = None,
     ) -> None:
         self.topic = check_topic(topic)
@@ -91,6 +94,8 @@ class Stream(Part):
         check_choice("ack", ack, AckPolicy)
         check_choice("durability", durability, Durability)
         check_choice("order", order, StreamOrder)
+        check_delay_ms(unrouted_ms, least=0, what="unrouted_ms")
+        self._on_unrouted = optional_handler(runtime, on_unrouted, f"on_unrouted of {topic}", most=1)
         rules = _rules(max_deliver, ack_timeout_ms, retry_delay_ms, order)
         limits = StreamLimits(max_messages, max_bytes, max_age_ms, full)
         self.ack = ack
@@ -120,6 +125,8 @@ class Stream(Part):
         self._sessions = Sessions(
             runtime, topic, self._socket, self._scheduler, gate=self._gate, run_id=self.socket_id
         )
+        if unrouted_ms or on_unrouted is not None:
+            self._scheduler.return_unrouted(unrouted_ms / 1000, self._return)
         for name in declared:
             if name not in self._scheduler.groups.known:
                 self._scheduler.groups.make_group(name, ("#",), durable=True)
@@ -429,6 +436,10 @@ class Stream(Part):
             check_key(key)
         data = payload if type(payload) is bytes else bytes(payload)
         return key, packed, data, FLAG_TEXT if text else 0
+
+    def _return(self, message: StreamMessage) -> None:
+        if self._on_unrouted is not None:
+            self._on_unrouted.run(self._browser.kept(message))
 
     def _request_write(self) -> None:
         if threading.get_ident() == self._runtime.owner:

@@ -47,7 +47,7 @@ class StreamStats:
         rejected: messages rejected because the stream was full.
         dropped: messages dropped to make room (`full="drop-oldest"`).
         expired: messages dropped because of `max_age_ms`.
-        unrouted: messages deleted because no known group had a binding for their key.
+        unrouted: messages deleted or returned because no known group had a binding for their key.
         malformed: frames that could not be decoded or had no place.
         unknown: acknowledgements of messages that the group did not have in flight: repeated, or too late.
         consumers: connected consumers.

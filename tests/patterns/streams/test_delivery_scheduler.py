@@ -26,6 +26,7 @@ from colugo.protocol.streams.attempts import DeliveryRules, GroupMember, QueuedM
 from colugo.protocol.streams.bindings import MAX_EARLIER, Bindings
 from colugo.protocol.streams.ranges import Range, to_ranges
 from colugo.protocol.streams.settlements import Failure, Settlement, SettlementOutcome
+from colugo.protocol.streams.stream_message import StreamMessage
 from colugo.store import CommitOutcome, Transaction, size_of
 from tests.support.scheduling import NS, Disk, OwnTimeLoop, SlowStore, runtime_on
 
@@ -67,12 +68,15 @@ class Keeping(RuleBasedStateMachine):
         self.rising: dict[int, tuple[int, str]] = {}
         self.purged: set[tuple[int, str]] = set()
         self.audience: dict[int, set[str]] = {}
+        self.bindings: dict[str, tuple[str, ...]] = dict(BINDINGS)
         self.bound: dict[str, tuple[str, ...]] = dict(BINDINGS)
         self.unwanted: dict[str, set[int]] = defaultdict(set)
         self.changes = 0
         self.consumers: dict[bytes, Consumer] = {}
         self.born = 0
         self.held = False
+        self.unheard: dict[int, str] = {}
+        self.returned: set[int] = set()
 
     @initialize(
         ack=st.sampled_from(["all", "all", "any"]),
@@ -81,6 +85,7 @@ class Keeping(RuleBasedStateMachine):
         age_ms=st.sampled_from([None, None, 60_000]),
         max_deliver=st.integers(1, 3),
         takes_s=st.sampled_from([0.0, 0.002]),
+        grace_s=st.sampled_from([None, 0.0, 2.0]),
         members=st.lists(groups, min_size=2, max_size=5),
     )
     def begin(
@@ -92,9 +97,13 @@ class Keeping(RuleBasedStateMachine):
         age_ms: int | None,
         max_deliver: int,
         takes_s: float,
+        grace_s: float | None,
         members: list[str],
     ) -> None:
         self.ack = ack
+        self.grace_s = grace_s
+        if grace_s is not None:
+            self.bindings["g"] = ("*.#",)  # messages without a key are returned, unless others want them
         self.takes_s = takes_s  # a transaction: acknowledgements alone then wait
         self.limits = StreamLimits(most, 10_000, age_ms, full)
         self.ruling = DeliveryRules(max_deliver, ack_timeout_s=30.0, retry_delay_s=1.0)
@@ -138,10 +147,20 @@ class Keeping(RuleBasedStateMachine):
         )
         for name in DECLARED:
             if name not in self.scheduler.groups.known:
-                self.scheduler.groups.make_group(name, BINDINGS[name], durable=True)
+                self.scheduler.groups.make_group(name, self.bindings[name], durable=True)
         for name, group in self.scheduler.groups.known.items():
             self.bound[name] = group.bindings.patterns
+        if self.grace_s is not None:
+            self.scheduler.return_unrouted(self.grace_s, self.return_one)
         self.scheduler.open(self)
+
+    def return_one(self, message: StreamMessage) -> None:
+        seq = message.seq
+        assert seq in self.stored
+        if self.ack == "all":  # with "any", new bindings apply to messages that wait
+            for name, owed in self.owed.items():
+                assert seq not in owed or seq in self.handled[name] | self.buried[name]
+        self.returned.add(seq)
 
     # --- what the scheduler does
 
@@ -216,6 +235,8 @@ class Keeping(RuleBasedStateMachine):
             assert seq not in self.stored
             listening = {name for name in scheduler.groups.known if self.wants(name, key)}
             self.audience[seq] = listening & set(DECLARED)
+            if not listening:
+                self.unheard[seq] = key
             for name in scheduler.groups.known.keys() - listening:
                 self.unwanted[name].add(seq)
             scheduler.wake()
@@ -258,6 +279,7 @@ class Keeping(RuleBasedStateMachine):
         self.audience.clear()
         for unwanted in self.unwanted.values():
             unwanted.intersection_update(self.stored)
+        self.unheard = {seq: key for seq, key in self.unheard.items() if seq in self.stored}
         self.start()
 
     @rule(step=st.sampled_from([0.0, 0.3, 1.5, 11.0, 31.0]))
@@ -281,8 +303,8 @@ class Keeping(RuleBasedStateMachine):
         durable = name in DECLARED
         if name not in self.scheduler.groups.known:
             self.is_new(name)
-        group = self.scheduler.groups.join(name, identity, prefetch, BINDINGS[name], durable=durable)
-        self.is_bound(name, BINDINGS[name])
+        group = self.scheduler.groups.join(name, identity, prefetch, self.bindings[name], durable=durable)
+        self.is_bound(name, self.bindings[name])
         self.consumers[identity] = Consumer(identity, group)
 
     @precondition(lambda self: self.consumers)
@@ -307,6 +329,9 @@ class Keeping(RuleBasedStateMachine):
     def is_bound(self, name: str, bindings: tuple[str, ...]) -> None:
         self.changes += self.bound[name] != bindings
         self.bound[name] = bindings
+        for seq, key in list(self.unheard.items()):
+            if self.wants(name, key):
+                del self.unheard[seq]
 
     def some_consumer(self, data: st.DataObject) -> Consumer:
         return self.consumers[data.draw(st.sampled_from(sorted(self.consumers)))]
@@ -443,7 +468,7 @@ class Keeping(RuleBasedStateMachine):
 
     def is_new(self, name: str) -> None:
         """The group that a name stands for has had nothing yet."""
-        self.bound[name] = BINDINGS[name]
+        self.bound[name] = self.bindings[name]
         for kept in (self.begun, self.acknowledged, self.dead_now, self.unwanted):
             kept[name].clear()
 
@@ -493,10 +518,17 @@ class Keeping(RuleBasedStateMachine):
         there = set(self.disk._messages)
         if self.__dict__.get("ack") == "any":
             settled = set().union(*self.handled.values(), *self.buried.values())
-            assert self.stored - settled - self.let_go <= there | self.forgotten_by_all()
+            gone = settled | self.let_go | self.returned
+            assert self.stored - gone <= there | self.forgotten_by_all()
         else:
             for name, owed in self.owed.items():
                 assert owed - self.handled[name] - self.buried[name] - self.let_go <= there
+
+    @invariant()
+    def nothing_that_nobody_wants_is_gone_before_it_is_returned(self) -> None:
+        if self.__dict__.get("grace_s") is not None:
+            kept = self.disk._messages.keys() | self.returned | self.let_go
+            assert self.unheard.keys() & self.stored <= kept
 
     def forgotten_by_all(self) -> set[int]:
         """Return the messages that were only for a group forgotten since."""
@@ -599,7 +631,7 @@ class Keeping(RuleBasedStateMachine):
         for name, owed in self.owed.items():
             missing = owed - self.handled[name] - self.buried[name] - self.let_go
             if self.ack == "any":
-                missing -= set().union(*self.handled.values(), *self.buried.values())
+                missing -= set().union(self.returned, *self.handled.values(), *self.buried.values())
             assert not missing, name
 
 

@@ -884,6 +884,8 @@ def test_what_is_over_the_limits_is_refused_with_the_reason() -> None:
                 {"ack": "some"},
                 {"full": "block"},
                 {"order": "strict"},
+                {"unrouted_ms": -1},
+                {"on_unrouted": "a function"},
                 {"max_messages": 0},
                 {"max_deliver": 0},
                 {"groups": "billing"},
