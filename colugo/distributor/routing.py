@@ -35,11 +35,13 @@ class Route(
     value: str = "*"
 
     def __post_init__(self) -> None:
-        """Check the pattern.
+        """Check the pattern and the value.
 
         Raises:
-            ConfigurationError: if it is no regular expression.
+            ConfigurationError: if the pattern is no regular expression, or a value has no field.
         """
+        if self.value != "*" and not self.field:
+            raise ConfigurationError(f"value {self.value!r} needs a field")
         try:
             re.compile(self.pattern)
         except re.error as error:

@@ -61,6 +61,8 @@ class Assembly:
         """
         for route in self._configuration.routes:
             self.distributor.add_route(route)
+        for section in self._configuration.formatters.values():
+            self._maker.formatter(section)  # checked even if no target uses it
         if self.plugins is not None and not self.plugins.factories:
             self.plugins.refresh()
         for key, section in self._wanted().items():

@@ -82,8 +82,15 @@ class Maker:
         known = {*self._formatters, *self._catalog.names("formatter")}
         if name not in known:
             raise place.error(f"unknown formatter {name!r}; {did_you_mean(name, known)}")
-        found = self._formatters.get(name, Section(name, {}, place))
-        made: IFormatter = self._make(self._factory("formatter", found), found)
+        return self.formatter(self._formatters.get(name, Section(name, {}, place)))
+
+    def formatter(self, section: Section) -> IFormatter:
+        """Make a formatter.
+
+        Raises:
+            ConfigurationError: if a key is unknown or missing, or a value does not fit.
+        """
+        made: IFormatter = self._make(self._factory("formatter", section), section)
         return made
 
     def _factory(self, kind: Kind, section: Section) -> Factory:

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 from tornado.tcpserver import TCPServer
 
+from colugo.distributor.port import check_port
 from colugo.distributor.sources.loop_source import LoopSource
-from colugo.errors import ClosedError, ConfigurationError
+from colugo.errors import ClosedError
 
 _BACKLOG = 128
-_HIGHEST_PORT = 65_535
 
 
 class BoundSource(LoopSource):
@@ -25,9 +25,7 @@ class BoundSource(LoopSource):
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         super().__init__()
-        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= _HIGHEST_PORT:
-            raise ConfigurationError(f"port must be an integer from 0 to {_HIGHEST_PORT}, not {port!r}")
-        self._port = port
+        self._port = check_port(port)
         self._host = host
         self._socket: socket.socket | None = None
 

@@ -15,6 +15,7 @@ from colugo.distributor.target_options import TargetOptions
 from colugo.distributor.targets.payload import as_json
 from colugo.distributor.threaded_target import ThreadedDistributionTarget
 from colugo.errors import InvalidUrlException
+from colugo.patterns.base import check_count
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERRORS = range(500, 599)
@@ -57,16 +58,21 @@ class HttpTarget(ThreadedDistributionTarget):
         request_timeout_ms: int = 10_000,
     ) -> None:
         super().__init__(poolsize=1)
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # of the port, or of an address in brackets
+            valid = False
+        if not valid:
             raise InvalidUrlException(f"url must be http://… or https://…, not {url!r}")
+        timeout_s = check_count("request_timeout_ms", request_timeout_ms) / 1000
         self._url = url
         self._options: dict[str, Any] = {
             "method": "POST",
             "headers": HTTPHeaders({"Content-Type": "application/json"} | dict(headers or {})),
             "ca_certs": None if ca_file is None else os.fspath(ca_file),
-            "connect_timeout": request_timeout_ms / 1000,
-            "request_timeout": request_timeout_ms / 1000,
+            "connect_timeout": timeout_s,
+            "request_timeout": timeout_s,
             "follow_redirects": False,
             "streaming_callback": _ignore,
         }

@@ -6,6 +6,7 @@ import threading
 from typing import Any, ClassVar
 
 from colugo.distributor.per_instance import PerInstance
+from colugo.distributor.port import HIGHEST_PORT, check_port
 from colugo.distributor.target_options import UNLIMITED, TargetOptions
 from colugo.distributor.targets.payload import as_bytes
 from colugo.distributor.threaded_target import ThreadedDistributionTarget, pool_of
@@ -13,7 +14,6 @@ from colugo.errors import ConnectionNotDefined
 
 _LOGGER = logging.getLogger(__name__)
 _CONNECT_S = 5.0
-_MOST_PORT = 65_535
 
 
 class SocketTarget(ThreadedDistributionTarget):
@@ -49,7 +49,7 @@ class SocketTarget(ThreadedDistributionTarget):
         super().__init__(poolsize)
         self._pool_size = poolsize
         self.host = host
-        self.port = port
+        self.port = check_port(port, 1)
         if terminator is not None:
             self.terminator = terminator
 
@@ -60,7 +60,7 @@ class SocketTarget(ThreadedDistributionTarget):
         Raises:
             ConnectionNotDefined: if the host or the port is missing or impossible.
         """
-        if not self.host or not 0 < self.port <= _MOST_PORT:
+        if not self.host or not 0 < self.port <= HIGHEST_PORT:
             raise ConnectionNotDefined(
                 f"{type(self).__name__} needs a host and a port, not {self.host!r} and {self.port!r}"
             )

@@ -13,6 +13,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from colugo.distributor.base import AbstractDistributionTarget
 from colugo.distributor.endpoint_log import EndpointLog
 from colugo.distributor.formatters.formatter import IFormatter
+from colugo.distributor.port import check_port
 from colugo.distributor.targets.payload import as_json
 from colugo.errors import ConfigurationError
 
@@ -50,7 +51,7 @@ class WebSocketTarget(AbstractDistributionTarget):
             raise ConfigurationError(f"path must begin with a slash, not {path!r}")
         if max_queued < 1:
             raise ConfigurationError(f"max_queued must be an integer ≥ 1, not {max_queued!r}")
-        self.port = port
+        self.port = check_port(port)
         """The port; after `open` the one it listens on."""
         self.disconnected = 0
         """Clients that were disconnected because they did not keep up."""
