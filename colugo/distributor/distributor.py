@@ -54,8 +54,6 @@ class Distributor(LoggingMixin):
         self._running = False
         self._ended = asyncio.Event()
 
-    # --- what it is made of
-
     @property
     def delay(self) -> float:
         """The pause after each message, in seconds.
@@ -161,8 +159,6 @@ class Distributor(LoggingMixin):
         self._routes.append(route)
         self._ways.clear()
 
-    # --- its life
-
     def connect_sources(self) -> None:
         """Open the sources; an error is logged, and the others are opened all the same."""
         for feed in self._feeds.values():
@@ -233,8 +229,6 @@ class Distributor(LoggingMixin):
         self._ended.set()
         return dict(zip(lanes, stats, strict=True))
 
-    # --- changes while it runs
-
     async def open_target(self, name: str) -> None:
         """Open a target that was added while the distributor runs.
 
@@ -297,8 +291,6 @@ class Distributor(LoggingMixin):
             self._feeds.pop(name, None)
             self._ways.clear()
 
-    # --- distribution
-
     def _start(self, feed: Feed) -> bool:
         """Start to distribute what a source gives; return False if that has been started."""
         if feed in self._tasks:
@@ -353,8 +345,6 @@ class Distributor(LoggingMixin):
                 certain = None in conditions
                 ways.append((lane, [] if certain else [one for one in conditions if one is not None]))
         return ways
-
-    # --- endpoints
 
     def _prepare(self, target: AbstractDistributionTarget, formatter: IFormatter | None) -> None:
         if isinstance(target, NodeMixin):

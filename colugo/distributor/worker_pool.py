@@ -62,8 +62,6 @@ class WorkerPool:
         self._outcomes = Outcomes(target, self.log)
         self._sender = Sender(target, self._outcomes, options, retry_on, self._lock)
 
-    # --- from any thread
-
     @property
     def stats(self) -> TargetStats:
         """The counters so far."""
@@ -160,8 +158,6 @@ class WorkerPool:
         self.queue.close()
         return rest
 
-    # --- threads
-
     def _on_own_thread(self) -> bool:
         return any(worker.ident == threading.get_ident() for worker in self._running)
 
@@ -225,8 +221,6 @@ class WorkerPool:
                 self._idle += 1  # taken back by the one that notifies
                 self._work.wait()
                 worker.busy = True
-
-    # --- timeouts
 
     def _watch(self) -> None:
         """Report messages that take too long, and replace the threads that hang with them."""

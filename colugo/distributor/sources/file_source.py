@@ -101,8 +101,6 @@ class FileSource(LoopSource):
             self._position.close()
         self._position = self._place = None
 
-    # --- lines
-
     async def _read_lines(self, position: FilePosition) -> None:
         """Hand over the complete lines that follow the place."""
         while True:
@@ -145,8 +143,6 @@ class FileSource(LoopSource):
         else:
             position.advance(line)
             await waits
-
-    # --- files
 
     def _begin(self) -> FilePosition | None:
         """Open the file at the place that is known, or else at its end or beginning."""
@@ -254,8 +250,6 @@ class FileSource(LoopSource):
             "the file was truncated, and the rest of its copy is read; lines that were written between the "
         )
         self._warn(None, f"{text}copy and the truncation, if any, are lost")
-
-    # --- state
 
     def _load(self) -> SavedPosition | None:
         if self._state is None:

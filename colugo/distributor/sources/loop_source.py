@@ -47,9 +47,6 @@ class LoopSource(AbstractDistributionSource, LoggingMixin, NodeMixin):
     _task: asyncio.Task[None] | None = None
     _ended: asyncio.Event | None = None
 
-    def __init__(self) -> None:
-        super().__init__()
-
     @property
     def label(self) -> str:
         """The name in logs and of the task."""

@@ -107,7 +107,7 @@ class SocketTarget(ThreadedDistributionTarget):
             if connection is None:
                 raise ConnectionAbortedError(f"the connection to {self.peer} has been closed")
             try:
-                connection.sendall(as_bytes(data))
+                self._transmit(connection, as_bytes(data))
             except OSError:
                 self.disconnect()
                 raise
@@ -122,6 +122,9 @@ class SocketTarget(ThreadedDistributionTarget):
             self.send(message + self.terminator.encode())
         else:
             self.send(f"{message}{self.terminator}")
+
+    def _transmit(self, connection: socket.socket, data: bytes) -> None:
+        connection.sendall(data)
 
     def _release(self) -> None:
         self._ended = True

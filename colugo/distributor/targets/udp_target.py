@@ -3,7 +3,6 @@
 import errno
 import socket
 
-from colugo.distributor.targets.payload import as_bytes
 from colugo.distributor.targets.socket_target import SocketTarget
 from colugo.distributor.threaded_target import pool_of
 
@@ -12,7 +11,8 @@ class UdpTarget(SocketTarget):
     """Sends each message as one UDP datagram.
 
     UDP does not tell if a datagram arrives. If nobody listens, the peer's host may say so when the next one
-    is sent; that is logged and counted in `refused`.
+    is sent; that is logged and counted in `refused`. A message that is too long for a datagram (65,507 bytes
+    over IPv4) is a ValueError.
 
     Args:
         host: a name or an address, IPv4 or IPv6; of a name that has both, IPv4 is used.
@@ -25,38 +25,18 @@ class UdpTarget(SocketTarget):
     refused: int = 0
     """Datagrams that the peer's host has refused (ICMP, port unreachable)."""
 
-    def send(self, data: str | bytes) -> None:
-        """Send a datagram.
-
-        Args:
-            data: text, sent in UTF-8, or bytes.
-
-        Raises:
-            ValueError: if it is too long for a datagram; IPv4 allows 65,507 bytes.
-            OSError: if it could not be sent.
-        """
-        datagram = as_bytes(data)
-        with self._lock:
-            if self._socket is None:
-                self.connect()
-            connection = self._socket
-            if connection is None:
-                raise ConnectionAbortedError(f"the socket to {self.peer} has been closed")
-            try:
-                self._send_to(connection, datagram)
-            except OSError as error:
-                if error.errno == errno.EMSGSIZE:
-                    raise ValueError(f"a message of {len(datagram)} bytes is too long for UDP") from None
-                self.disconnect()
-                raise
-
-    def _send_to(self, connection: socket.socket, datagram: bytes) -> None:
+    def _transmit(self, connection: socket.socket, data: bytes) -> None:
         try:
-            connection.send(datagram)
-        except ConnectionRefusedError as error:  # of an earlier datagram; this one was not sent (udp(7))
-            self.refused += 1
-            pool_of(self).log.warn("refused", "%s has refused a datagram: %s", self.peer, error)
-            connection.send(datagram)
+            try:
+                connection.send(data)
+            except ConnectionRefusedError as error:  # of an earlier datagram; this one was not sent (udp(7))
+                self.refused += 1
+                pool_of(self).log.warn("refused", "%s has refused a datagram: %s", self.peer, error)
+                connection.send(data)
+        except OSError as error:
+            if error.errno != errno.EMSGSIZE:
+                raise
+            raise ValueError(f"a message of {len(data)} bytes is too long for UDP") from None
 
     def _connected(self) -> socket.socket:
         """Return a new socket for datagrams to the peer."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from colugo.cli.distributor.endpoint_arguments import section_of
+from colugo.cli.distributor.endpoint_options import section_of
 from colugo.cli.main import colugo
 from colugo.distributor.configuration.catalog import Catalog
 from colugo.distributor.configuration.values import KeyPath
