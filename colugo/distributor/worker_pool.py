@@ -44,7 +44,8 @@ class WorkerPool:
         self.name = name
         self.queue: BoundedQueue[Item] = BoundedQueue(f"target {name}", options.queue, options.full)
         self._pending = self.queue.items
-        self._workers = options.workers or 1
+        self.workers = options.workers or 1
+        """Threads that send at a time."""
         self._timeout_s = (options.timeout_ms or 0) / 1000
         self._initializer = initializer
         self._lock = threading.RLock()  # a logging handler may send what is logged with it held
@@ -97,7 +98,7 @@ class WorkerPool:
             if self._idle:
                 self._idle -= 1
                 self._work.notify()
-            elif len(self._running) < self._workers:
+            elif len(self._running) < self.workers:
                 self._start_worker()
         if dropped is not None:
             settle(dropped[1], CancelledError())
@@ -192,7 +193,7 @@ class WorkerPool:
         with self._lock:
             if worker.replaced:
                 self._hanging -= 1
-                if self._pending and len(self._running) < self._workers:
+                if self._pending and len(self._running) < self.workers:
                     self._start_worker()
             else:
                 self._running.remove(worker)

@@ -1,6 +1,6 @@
 """The command `colugo target`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -9,10 +9,13 @@ from colugo.cli.distributor.distributor_options import ANY_SPELLING
 from colugo.cli.distributor.endpoint_options import EXIT_STATUS, endpoint_options, read_options
 from colugo.cli.distributor.running import run_distributor, run_endpoint
 from colugo.cli.distributor.stopping import Stopping
-from colugo.distributor import Distributor
+from colugo.distributor import Distributor, ThreadedDistributionTarget
 from colugo.distributor.sources.topic_source import TopicSource
+from colugo.distributor.threaded_target import pool_of
 from colugo.node import Node
-from colugo.patterns.streams.consuming.consumer import DEFAULT_PREFETCH, Consumer
+
+if TYPE_CHECKING:
+    from colugo.patterns.streams.consuming.consumer import Consumer
 
 
 @click.command(
@@ -42,8 +45,8 @@ def target(**arguments: Any) -> None:
         made = options.maker.target(options.section)
         distributor = Distributor(node)
         treatment = made.options
-        if options.reliable and treatment.retries is None:
-            treatment = msgspec.structs.replace(treatment, retries=0)  # the stream does that
+        if options.reliable:  # the stream keeps messages, and repeats those that fail
+            treatment = msgspec.structs.replace(treatment, full="wait", retries=treatment.retries or 0)
         distributor.add_target(made.target, name=options.name, formatter=made.formatter, options=treatment)
         started = f"target {options.name}: started; topic: {options.topic}"
         if not options.reliable:
@@ -54,11 +57,13 @@ def target(**arguments: Any) -> None:
         async def deliver(message: Any) -> None:
             await distributor.deliver(options.name, message)
 
+        # No more than are being sent, and the next one: the others stay the stream's if the command stops.
+        threads = pool_of(made.target).workers if isinstance(made.target, ThreadedDistributionTarget) else 1
         consumers: list[Consumer] = []
 
         def join() -> None:
             consumers.append(
-                node.add_consumer(options.topic, deliver, group=options.name, concurrency=DEFAULT_PREFETCH)
+                node.add_consumer(options.topic, deliver, group=options.name, concurrency=threads + 1)
             )
 
         def leave() -> None:

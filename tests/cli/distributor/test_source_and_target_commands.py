@@ -31,6 +31,7 @@ class Kept(ThreadedDistributionTarget):
 
     def process(self, message):
         if message == "hang":
+            Path("hanging").touch()
             threading.Event().wait()
         if message == "poison":
             raise ValueError(message)
@@ -171,6 +172,24 @@ def test_each_reliable_target_gets_all_messages_and_a_failed_one_becomes_a_dead_
     assert any("3 messages stored" in line for line in source.lines)
     result = CliRunner().invoke(colugo, ["stream", "dead", "--store", "alerts.db"])
     assert result.output.count("ValueError: poison") == 2, result.output
+
+
+def test_a_reliable_target_takes_no_more_messages_than_it_sends(site: Site, folder: Path) -> None:
+    port = free_port()
+    lines = ["hang", *map(str, range(300))]
+    store = ("--reliable", "--store", "alerts.db", "--group", "one", "--group", "two", "--max-deliver", "2")
+    source = site.source(port, *store)
+    assert all(post(port, line) for line in lines)
+    one = site.target("one", "--reliable", "--drain-ms", "100")
+    assert wait_until((folder / "hanging").exists)
+    one.signal(signal.SIGTERM)
+    assert one.wait(5) == 0
+    assert "target one: 2 messages not sent (1 in progress)" in one.lines  # the others wait in the stream
+    one = site.target("one", "--reliable", "--set", "queue=1", "--set", "timeout_ms=50")
+    two = site.target("two", "--reliable", "--set", "queue=1", "--set", "timeout_ms=50")
+    for name in ("one", "two"):
+        assert wait_until(lambda name=name: sorted(site.kept(name)) == sorted(lines[1:]))  # type: ignore[misc]
+    assert [program.interrupt() for program in (one, two, source)] == [0, 0, 0]
 
 
 def test_a_reliable_source_that_ends_waits_until_its_target_has_everything(site: Site) -> None:
