@@ -19,6 +19,7 @@ from colugo.distributor.target_options import TargetStats
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LIMIT_S = 0.9
 """The time for closing everything, after that for messages."""
+_PRINT_S = 0.05
 
 
 class Stopping:
@@ -35,7 +36,8 @@ class Stopping:
         self._since: float | None = None
         self._wake: Callable[[], object] = lambda: None
         self._before: dict[signal.Signals, Any] = {}
-        self._timer = threading.Timer(drain_ms / 1000 + _LIMIT_S, self._end)
+        self._done = False
+        self._timer = threading.Timer(drain_ms / 1000 + _LIMIT_S, self._on_limit)
         self._timer.daemon = True
 
     def __enter__(self) -> Self:
@@ -48,7 +50,7 @@ class Stopping:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._timer.cancel()
+        self._done = True
 
     @property
     def left_ms(self) -> int:
@@ -76,12 +78,21 @@ class Stopping:
         else:
             self._end()
 
-    def _end(self) -> None:
-        try:
-            self.report()
-            sys.stdout.flush()
-        finally:
+    def _on_limit(self) -> None:
+        if not self._done:
+            self._end()
+        elif not threading.main_thread().is_alive():  # it waits for a thread, or for the reader of its output
             os._exit(0)
+
+    def _end(self) -> None:
+        printing = threading.Thread(target=self._print, name="report", daemon=True)
+        printing.start()
+        printing.join(_PRINT_S)  # the output may block
+        os._exit(0)
+
+    def _print(self) -> None:
+        self.report()
+        sys.stdout.flush()
 
 
 def print_left(before: Mapping[str, TargetStats], after: Mapping[str, TargetStats]) -> None:

@@ -184,6 +184,54 @@ def create_blocking_source():
         assert program.wait(3) == 0
 
 
+THREAD = """
+import threading, time
+from colugo.distributor import AbstractDistributionSource
+
+class Endless(AbstractDistributionSource):
+    def set_on_message(self, function): self.send = function
+    def open(self): threading.Thread(target=self.run).start()
+    def close(self, code=-1, reason=""): ...
+    def run(self):
+        while True:
+            self.send("one")
+            time.sleep(0.01)
+
+def create_endless_source():
+    return Endless()
+"""
+OUTPUT = """
+import os
+from colugo.distributor import TimerSource, ThreadedDistributionTarget
+
+class Blocked(ThreadedDistributionTarget):
+    def open(self):
+        self.output, nobody_reads = os.dup(1), os.pipe()[1]
+        os.dup2(nobody_reads, 1)
+        os.dup2(nobody_reads, 2)
+    def process(self, message):
+        os.write(self.output, b"one\\n")
+        print("x" * 1_000_000)
+
+def create_blocked_target():
+    return Blocked(poolsize=1)
+
+def create_timer_source():
+    return TimerSource(10)
+"""
+
+
+@pytest.mark.parametrize("plugin", [THREAD, OUTPUT])
+def test_what_keeps_a_process_that_is_done_does_not_keep_it_for_long(
+    folder: Path, realm: str, plugin: str
+) -> None:
+    (folder / "targets" / "keeping.py").write_text(plugin)
+    with start(folder, realm, "--drain-ms", "100") as program:
+        program.expect("one")
+        program.signal(signal.SIGTERM)
+        assert program.wait(3) == 0
+
+
 def test_a_second_signal_ends_at_once(folder: Path, realm: str) -> None:
     (folder / "targets" / "hanging.py").write_text(HANGING)
     port = free_port()
