@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from colugo.distributor.formatters.template import fields_of
+from colugo.distributor.targets.payload import as_text
 from colugo.errors import ConfigurationError
 
 
@@ -56,15 +57,12 @@ class Route(
         expression = re.compile(self.pattern)
 
         def fits(message: Any) -> bool:
-            if self.pattern and not expression.search(message if isinstance(message, str) else str(message)):
-                return False
-            if not self.field:
-                return True
             try:
-                value = fields_of(message)[self.field]
-            except (KeyError, TypeError, ValueError):
+                if self.pattern and not expression.search(as_text(message)):
+                    return False
+                return not self.field or fnmatchcase(str(fields_of(message)[self.field]), self.value)
+            except Exception:  # noqa: BLE001 - it has no such text or field
                 return False
-            return fnmatchcase(str(value), self.value)
 
         return fits
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from colugo.distributor import AbstractDistributionTarget, Distributor, TargetOptions
+from colugo.distributor import AbstractDistributionTarget, Distributor, Route, TargetOptions
 from tests.support.essentials import run, until
 from tests.support.recording_target import FedSource, Gate, RecordingTarget
 
@@ -101,3 +101,40 @@ def test_a_source_or_target_that_raises_when_it_opens_or_closes_harms_no_other(
     run(main())
     for what in ("source bad: open", "target bad: open", "source bad: close", "target bad: close"):
         assert f"{what}() raised" in caplog.text
+
+
+class _Unreadable:
+    """A message without text, whose fields cannot be read."""
+
+    def __str__(self) -> str:
+        raise OSError("no text")
+
+    @property
+    def direction(self) -> str:
+        raise OSError("no field")
+
+
+@pytest.mark.parametrize(
+    ("route", "taken"),
+    [
+        (Route(pattern="^buy"), ["buy", b"buy"]),
+        (Route(field="direction", value="b?y"), ['{"direction": "buy"}', {"direction": "buy"}]),
+        (Route(sources=["other"]), []),
+        (Route(targets=["t*"], value="*"), None),
+    ],
+)
+def test_a_route_takes_what_fits_it(route: Route, taken: list[Any] | None) -> None:
+    messages = ["buy", b"buy", "sell buy", b"\xff", '{"direction": "buy"}', {"direction": "buy"}, {"x": 1}, 5]
+    messages += [_Unreadable(), None, [], "[]", '{"direction": ["buy"]}']
+
+    async def main() -> None:
+        distributor, source, target = Distributor(), FedSource(), RecordingTarget()
+        distributor.add_source(source, name="s")
+        distributor.add_target(target, name="t", options=TargetOptions(workers=1))
+        distributor.add_route(route)
+        for message in messages:
+            source.put(message)
+        await distributor.shutdown()
+        assert [message for _, message in target.outcomes] == (messages if taken is None else taken)
+
+    run(main())
