@@ -50,14 +50,13 @@ class BoundedQueue(Generic[T]):
         """Add an item; return the one that is dropped for it, if any, which may be itself."""
         items, dropped = self.items, None
         if len(items) >= self._limit and not self._waits:
-            try:
-                dropped = items.popleft() if self._oldest else item
-            except IndexError:  # one who takes items was faster
-                pass
-            else:
+            if not self._oldest:
                 self.drop()
-        if dropped is not item:
-            items.append(item)
+                return item
+            with suppress(IndexError):  # one who takes items was faster
+                dropped = items.popleft()
+                self.drop()
+        items.append(item)
         if self._drops_before is not None:
             self.check()
         return dropped
