@@ -41,7 +41,7 @@ class ThreadedDistributionTarget(CallbackTarget):
     _pool_initializer: Callable[[], object] | None = None
     _pool_name: str | None = None
     _pool_options: TargetOptions = TargetOptions()
-    _pool: WorkerPool | None = None
+    _worker_pool: WorkerPool | None = None
     _formatter: IFormatter | None = None
 
     def __init__(
@@ -88,7 +88,7 @@ class ThreadedDistributionTarget(CallbackTarget):
         Raises:
             ClosedError: after `close`.
         """
-        pool = self._pool or pool_of(self)
+        pool = self._worker_pool or pool_of(self)
         receipt = CURRENT_RECEIPT.get()
         queued: Awaitable[Any] = QUEUED
         try:
@@ -105,14 +105,14 @@ class ThreadedDistributionTarget(CallbackTarget):
 
 def configure(target: ThreadedDistributionTarget, name: str, options: TargetOptions) -> None:
     """Give a target its name and options, and a new pool, before its first message."""
-    vars(target).pop("_pool", None)
+    vars(target).pop("_worker_pool", None)
     object.__setattr__(target, "_pool_name", name)
     object.__setattr__(target, "_pool_options", options)
 
 
 def pool_of(target: ThreadedDistributionTarget) -> WorkerPool:
     """Return the pool of a target; the first call makes it."""
-    pool = target._pool  # noqa: SLF001 - hidden from users' subclasses, not from us
+    pool = target._worker_pool  # noqa: SLF001 - hidden from users' subclasses, not from us
     if pool is None:
         default, given = target.default_options, target._pool_options  # noqa: SLF001
         workers = given.workers or target._pool_size or default.workers  # noqa: SLF001
@@ -129,5 +129,5 @@ def pool_of(target: ThreadedDistributionTarget) -> WorkerPool:
             retry_on=target.retry_on,
             initializer=target._pool_initializer,  # noqa: SLF001
         )
-        pool = vars(target).setdefault("_pool", pool)  # two threads may be the first
+        pool = vars(target).setdefault("_worker_pool", pool)  # two threads may be the first
     return pool

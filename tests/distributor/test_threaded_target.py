@@ -81,7 +81,7 @@ def test_a_coroutine_may_return_what_awaiting_the_base_method_gives() -> None:
     async def main() -> None:
         target = Console()
         assert await target.on_message("direct") is None
-        target._pool = None
+        target._worker_pool = None
         async with distributing(target) as (distributor, source):
             for number in range(100):
                 source.put(str(number))

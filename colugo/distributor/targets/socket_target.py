@@ -43,7 +43,7 @@ class SocketTarget(ThreadedDistributionTarget):
     terminator: str = ""
     _socket: socket.socket | None = None
     _ended: bool = False
-    _lock = PerInstance(threading.RLock)
+    _socket_lock = PerInstance(threading.RLock)
 
     def __init__(self, host: str, port: int, *, poolsize: int = 1, terminator: str | None = None) -> None:
         super().__init__(poolsize)
@@ -81,7 +81,7 @@ class SocketTarget(ThreadedDistributionTarget):
             OSError: if the peer cannot be reached.
             ConnectionNotDefined: if the host or the port is missing.
         """
-        with self._lock:
+        with self._socket_lock:
             self.disconnect()
             self._keep(self._connected())
 
@@ -100,7 +100,7 @@ class SocketTarget(ThreadedDistributionTarget):
         Raises:
             OSError: if it could not be sent. Some of it may have been; the connection is closed.
         """
-        with self._lock:
+        with self._socket_lock:
             if self._socket is None:
                 self.connect()
             connection = self._socket

@@ -63,11 +63,11 @@ class TcpTarget(SocketTarget):
     def _release(self) -> None:
         """Wait a second for acknowledgements, and disconnect."""
         self._stop.set()
-        if self._lock.acquire(timeout=0.1):  # else a thread hangs in `send`
+        if self._socket_lock.acquire(timeout=0.1):  # else a thread hangs in `send`
             try:
                 self._finish()
             finally:
-                self._lock.release()
+                self._socket_lock.release()
         self._report_left()
         super()._release()
 
@@ -86,7 +86,7 @@ class TcpTarget(SocketTarget):
             OSError: if it could not be sent; the line is not kept.
         """
         line = as_bytes(data)
-        with self._lock:
+        with self._socket_lock:
             connection = self._ready()
             try:
                 connection.send(line)
@@ -134,7 +134,7 @@ class TcpTarget(SocketTarget):
         """See to it that lines are acknowledged even if no other follows; on a thread of its own."""
         failures = 0
         while not self._stop.wait(_CHECK_S if not failures else backoff_s(failures, *_RETRY_MS)):
-            with self._lock:
+            with self._socket_lock:
                 if self._stop.is_set():
                     return
                 try:

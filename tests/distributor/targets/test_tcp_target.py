@@ -261,3 +261,19 @@ def test_a_subclass_sends_as_the_originals_documentation_shows() -> None:
         target.on_message("b")
         target.close()
         assert server.wait_for(2) == ["a", "b"]
+
+
+def test_a_subclass_may_have_a_lock_and_a_pool_of_its_own() -> None:
+    class MyTarget(TcpTarget):
+        def __init__(self, host: str, port: int) -> None:
+            super().__init__(host, port)
+            self._lock = threading.Lock()
+            self._pool = [b"\n"]
+
+        def process(self, message: Any) -> None:
+            with self._lock:
+                self.send(message.encode() + self._pool[0])
+
+    with LineServer() as server, closing(MyTarget("127.0.0.1", server.port)) as target:
+        target.on_message("hello")
+        assert server.wait_for(1) == ["hello"]
