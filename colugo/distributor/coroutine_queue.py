@@ -113,7 +113,7 @@ class CoroutineQueue:
             if inspect.isawaitable(waits):
                 async with asyncio.timeout(self._timeout_s):
                     await waits
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
             self._end(error, receipt)
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise

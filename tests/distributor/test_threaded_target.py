@@ -17,6 +17,7 @@ from colugo.distributor import (
     sender,
 )
 from colugo.distributor.threaded_target import pool_of
+from colugo.errors import DistributorException
 from tests.support.essentials import run, seconds, until
 from tests.support.leftovers import nothing_left
 from tests.support.recording_target import FedSource, Gate, RecordingTarget, distributing
@@ -152,6 +153,30 @@ def test_a_slow_coroutine_with_a_full_queue_holds_up_no_other_target() -> None:
             stats = distributor.stats["t0"]
             assert (stats.received, stats.queued, stats.in_progress, stats.dropped) == (100, 10, 1, 89)
             slow.free.set()
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError, TimeoutError])
+def test_a_coroutine_that_raises_takes_the_next_message(error: type[BaseException]) -> None:
+    class Raising(RecordingTarget):
+        async def on_message(self, message: Any) -> Any:
+            if message == 0:
+                raise error
+            return await super().on_message(message)
+
+    async def main() -> None:
+        target = Raising()
+        async with distributing(target) as (distributor, source):
+            receipt = asyncio.create_task(distributor.deliver("t0", 0))
+            source.put(1)
+            await until(lambda: target.outcomes)
+            with pytest.raises((ValueError, DistributorException, TimeoutError)):
+                await receipt
+        stats = distributor.stats["t0"]
+        assert target.outcomes == [("complete", 1)]
+        assert (stats.received, stats.completed) == (2, 1)
+        assert stats.failed + stats.cancelled + stats.timed_out == 1
 
     run(main())
 

@@ -173,7 +173,7 @@ class LoopSource(AbstractDistributionSource, LoggingMixin, NodeMixin):
                 began = time.monotonic()
                 try:
                     await self.listen()
-                except (Exception, asyncio.CancelledError) as error:
+                except (Exception, SystemExit, asyncio.CancelledError) as error:
                     if task.cancelling():
                         raise
                     kind = (type(error), str(error))

@@ -46,18 +46,21 @@ def test_a_source_that_raises_starts_again_and_the_error_is_logged(caplog: pytes
     run(main())
 
 
-def test_a_cancelled_future_does_not_end_a_source(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
+def test_a_cancelled_future_or_an_exit_does_not_end_a_source(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     class Cancelled(Counting):
         async def listen(self) -> None:
             if self.listened == 0:
                 self.listened = 1
-                raise asyncio.CancelledError
+                raise error
             await super().listen()
 
     async def main() -> None:
         async with opened(Cancelled(failures=0)) as messages:
             assert await messages.reach(1) == [2]
-        assert "CancelledError" in caplog.text
+        assert error.__name__ in caplog.text
 
     run(main())
 
