@@ -7,7 +7,7 @@ from typing import Any
 
 from colugo.distributor.backoff import backoff_s
 from colugo.distributor.outcomes import CallbackTarget, Outcomes, is_cancellation
-from colugo.distributor.receipt import Item
+from colugo.distributor.receipt import Item, Receipt
 from colugo.distributor.target_options import UNLIMITED, TargetOptions
 
 _COUNTERS = ("completed", "failed", "timed_out", "cancelled", "retried", "late")
@@ -20,6 +20,8 @@ class WorkerState:
     item: Item | None = None
     """With a timeout, the message that is being sent; None between two tries."""
     since: float = 0.0
+    receipt: Receipt | None = None
+    """That of the last message."""
     ident: int = 0
     busy: bool = False
     replaced: bool = False
@@ -85,6 +87,7 @@ class Sender:
     def send(self, worker: WorkerState, item: Item) -> None:
         """Send one message, with retries, and report its outcome."""
         message, receipt = item
+        worker.receipt = receipt
         tries = 0
         while True:
             last = self.stopping.is_set()
@@ -110,7 +113,7 @@ class Sender:
             worker.retried += 1
             self._outcomes.warn("a try failed, and another one follows", error)
             self.stopping.wait(backoff_s(tries, self._options.retry_ms, self._options.max_retry_ms))
-            if self.returned is not None and self._give_back(item):
+            if self.returned is not None and self._give_back(worker, item):
                 return
         worker.count(error)
         self._outcomes.ended(error, receipt)
@@ -127,10 +130,11 @@ class Sender:
             worker.item = None
             return mine
 
-    def _give_back(self, item: Item) -> bool:
+    def _give_back(self, worker: WorkerState, item: Item) -> bool:
         """Put the message into `returned`; False if that is too late."""
         with self._lock:
             if self.returned is None:
                 return False
+            worker.receipt = None
             self.returned.append(item)
             return True

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError
+from threading import get_ident
 from typing import Any
 
 from colugo.distributor.bounded_queue import BoundedQueue
@@ -156,11 +157,14 @@ class WorkerPool:
             self._closed.set()
             rest = self.queue.take_all()
             self._work.notify_all()
+            hanging = [one.receipt for one in self._running if one.busy and one.ident != get_ident()]
+        for receipt in hanging:
+            settle(receipt, CancelledError())
         self.queue.close()
         return rest
 
     def _on_own_thread(self) -> bool:
-        return any(worker.ident == threading.get_ident() for worker in self._running)
+        return any(worker.ident == get_ident() for worker in self._running)
 
     def _start_worker(self) -> None:
         """Start a thread, unless too many hang; called with the lock."""
@@ -183,7 +187,7 @@ class WorkerPool:
             self._watcher.start()
 
     def _run(self, worker: WorkerState) -> None:
-        worker.ident = threading.get_ident()
+        worker.ident = get_ident()
         if self._initializer is not None:
             self._outcomes.call(self._initializer)
         while (item := self._next(worker)) is not None:

@@ -315,6 +315,28 @@ def test_an_exchange_is_finished_whatever_comes_meanwhile(what: str) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("what", ["exchange", "remove", "shutdown"])
+def test_who_waits_for_a_message_with_which_a_thread_hangs_is_told_when_the_target_goes(what: str) -> None:
+    gate = Gate()
+
+    async def main() -> None:
+        async with distributing(RecordingTarget(gate), workers=1) as (distributor, _):
+            delivered = asyncio.create_task(distributor.deliver("t0", "a"))
+            await until(lambda: gate.entered)
+            match what:
+                case "exchange":
+                    await distributor.exchange_target("t0", RecordingTarget(), drain_ms=50)
+                case "remove":
+                    await distributor.remove_target("t0", drain_ms=50)
+                case "shutdown":
+                    await distributor.shutdown(50)
+            with pytest.raises(DistributorException, match="did not send the message"):
+                await delivered
+        gate.open()
+
+    run(main())
+
+
 def test_a_target_that_still_opens_is_exchanged_when_it_is_open() -> None:
     opening = Gate()
 
