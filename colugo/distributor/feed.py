@@ -46,13 +46,14 @@ class Feed:
             self._append(message)
             self._arrived.set()
             return self._queue.queued()
-        if self._queue.is_full:
+        while not self._closed:
+            with self._lock:
+                if not self._queue.is_full:
+                    self._append(message)
+                    if len(self) == 1:
+                        self._loop.call_soon_threadsafe(self._arrived.set)
+                    break
             asyncio.run_coroutine_threadsafe(self._queue.room(), self._loop).result()
-        with self._lock:
-            self._append(message)
-            first = len(self) == 1
-        if first:
-            self._loop.call_soon_threadsafe(self._arrived.set)
         return QUEUED
 
     def _append(self, message: Any) -> None:

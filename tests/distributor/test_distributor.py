@@ -138,3 +138,25 @@ def test_a_route_takes_what_fits_it(route: Route, taken: list[Any] | None) -> No
         assert [message for _, message in target.outcomes] == (messages if taken is None else taken)
 
     run(main())
+
+
+def test_threads_of_a_source_wait_for_room_and_are_free_when_it_closes() -> None:
+    async def main() -> None:
+        distributor, source, target = Distributor(queue=1), FedSource(), RecordingTarget()
+        distributor.add_source(source, name="s")
+        distributor.add_target(target, options=TargetOptions(workers=1, full="wait"))
+        running = asyncio.create_task(distributor.run())
+        await asyncio.sleep(0)
+
+        def give() -> None:
+            for number in range(100):
+                source.put(number)
+
+        await asyncio.gather(*(asyncio.to_thread(give) for _ in range(8)))
+        await distributor.flush()
+        await distributor.shutdown()
+        await running
+        assert len(target.outcomes) == distributor.received["s"] == 800
+        await asyncio.to_thread(give)
+
+    run(main())
