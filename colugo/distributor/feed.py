@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from colugo.distributor.base import QUEUED, AbstractDistributionSource
@@ -69,7 +70,7 @@ class Feed:
         self, distribute: Callable[[Any], Awaitable[None] | None], delay: Callable[[], float]
     ) -> None:
         """Distribute messages, with a pause of `delay()` seconds after each, until the task is cancelled."""
-        self._loop, self._loop_thread = asyncio.get_running_loop(), threading.get_ident()
+        self._note_loop()
         pending = self._queue.items
         while True:
             if not pending:
@@ -95,6 +96,8 @@ class Feed:
 
     def open(self) -> None:
         """Open the source; an error is logged."""
+        with suppress(RuntimeError):  # no loop runs yet
+            self._note_loop()
         try:
             self.source.open()
         except (Exception, SystemExit):
@@ -108,3 +111,6 @@ class Feed:
             _LOGGER.exception("source %s: close() raised", self.name)
         self._closed = True
         self._queue.close()
+
+    def _note_loop(self) -> None:
+        self._loop, self._loop_thread = asyncio.get_running_loop(), threading.get_ident()

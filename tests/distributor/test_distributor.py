@@ -145,14 +145,16 @@ def test_threads_of_a_source_wait_for_room_and_are_free_when_it_closes() -> None
         distributor, source, target = Distributor(queue=1), FedSource(), RecordingTarget()
         distributor.add_source(source, name="s")
         distributor.add_target(target, options=TargetOptions(workers=1, full="wait"))
-        running = asyncio.create_task(distributor.run())
-        await asyncio.sleep(0)
+        distributor.connect()
 
         def give() -> None:
             for number in range(100):
                 source.put(number)
 
-        await asyncio.gather(*(asyncio.to_thread(give) for _ in range(8)))
+        giving = [asyncio.create_task(asyncio.to_thread(give)) for _ in range(8)]
+        await until(lambda: distributor.received["s"])
+        running = asyncio.create_task(distributor.run())
+        await asyncio.gather(*giving)
         await distributor.flush()
         await distributor.shutdown()
         await running
