@@ -42,7 +42,8 @@ test: .venv/.dev $(MESSAGES) ## Run the tests, without the slow ones and those t
 test-slow: .venv/.dev $(MESSAGES) ## Run only the slow tests and those that measure
 ifeq ($(strip $(PYTEST)),)
 	$(RUN_PYTEST) -m "slow and not measures" $(BESIDE) 3 --durations 10
-	$(RUN_PYTEST) -m measures $(BESIDE) 2 --durations 10
+	$(RUN_PYTEST) -m "measures and not alone" $(BESIDE) 2 --durations 10
+	$(RUN_PYTEST) -m alone
 else
 	$(RUN_PYTEST) -m "slow or measures" $(PYTEST)
 endif

@@ -96,7 +96,7 @@ def heard(program: Program, event: str, within: float = 30.0) -> Mapping[str, An
 @pytest.mark.slow
 @pytest.mark.measures
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("nodes", [10, 50, 200])
+@pytest.mark.parametrize("nodes", [10, 50, pytest.param(200, marks=pytest.mark.alone)])
 def test_all_nodes_of_a_growing_network_know_each_other_within_ten_seconds(nodes: int, realm: str) -> None:
     require_namespaces()
     with Hosts(PROCESSES) as hosts, ExitStack() as stack:
