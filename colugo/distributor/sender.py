@@ -21,7 +21,7 @@ class WorkerState:
     """With a timeout, the message that is being sent; None between two tries."""
     since: float = 0.0
     receipt: Receipt | None = None
-    """That of the last message."""
+    """The receipt of the last message."""
     ident: int = 0
     busy: bool = False
     replaced: bool = False
