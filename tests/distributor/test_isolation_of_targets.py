@@ -22,6 +22,7 @@ from colugo.distributor import (
     WebSocketSource,
 )
 from tests.support.essentials import run, until
+from tests.support.line_server import LineServer
 
 COUNT = 10_000
 
@@ -83,34 +84,24 @@ class Raising(ThreadedDistributionTarget):
         self.errors.append(str(exception))
 
 
-class LineServer(threading.Thread):
-    """Reads a hundred lines of each connection, then closes it."""
+TURN = threading.Lock()
+"""The servers here serve one connection after another, so that their lines are in order."""
 
-    def __init__(self, lines: int = 100) -> None:
-        super().__init__(daemon=True)
-        self.lines: list[str] = []
-        self.connections = 0
-        self._most = lines
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
 
-    def run(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            with connection:
-                self.read(connection)
+def read_a_hundred(server: LineServer, connection: socket.socket) -> None:
+    """Keep a hundred lines, then close the connection, whatever has come besides."""
+    with TURN, connection.makefile("r") as reader:
+        for line in itertools.islice(reader, 100):
+            server.lines.append(line.rstrip("\n"))
 
-    def read(self, connection: socket.socket) -> None:
-        with connection.makefile("r") as reader:
-            for line in itertools.islice(reader, self._most):
-                self.lines.append(line.rstrip("\n"))
 
-    def stop(self) -> None:
-        self._listener.close()
+def drain(server: LineServer, connection: socket.socket) -> None:
+    """Announce the end after a hundred lines, and read until the other side has closed, too."""
+    with TURN, connection.makefile("r") as reader:
+        for number, line in enumerate(reader):
+            server.lines.append(line.rstrip("\n"))
+            if number == 99:
+                connection.shutdown(socket.SHUT_WR)
 
 
 def numbers(lines: list[str]) -> list[int]:
@@ -122,8 +113,7 @@ def test_targets_that_hang_raise_lose_connections_or_are_full_harm_no_other() ->
     async def main() -> None:
         good = [Keeping() for _ in range(3)]
         raising, hanging = Raising(), Hanging()
-        server = LineServer()
-        server.start()
+        server = LineServer(read_a_hundred)
         reconnecting = TcpTarget("127.0.0.1", server.port, terminator="\n")
         distributor = Distributor()
         for target in (*good, raising, reconnecting):
@@ -156,26 +146,15 @@ def test_targets_that_hang_raise_lose_connections_or_are_full_harm_no_other() ->
         assert after[hanging_name].cancelled == COUNT - 10
         assert after["oldest"].cancelled == after["newest"].cancelled == 100
         Hanging.over.set()
-        server.stop()
+        server.close()
 
     run(main())
 
 
 @pytest.mark.slow
 def test_a_server_that_reads_to_the_end_before_it_closes_gets_each_line_once() -> None:
-    class Draining(LineServer):
-        """Says that it closes after a hundred lines, and reads until the other side has closed, too."""
-
-        def read(self, connection: socket.socket) -> None:
-            with connection.makefile("r") as reader:
-                for number, line in enumerate(reader):
-                    self.lines.append(line.rstrip("\n"))
-                    if number == 99:
-                        connection.shutdown(socket.SHUT_WR)
-
     async def main() -> None:
-        server = Draining()
-        server.start()
+        server = LineServer(drain)
         distributor = Distributor()
         target = TcpTarget("127.0.0.1", server.port, terminator="\n")
         distributor.add_target(target, options=TargetOptions(queue=COUNT))
@@ -188,6 +167,6 @@ def test_a_server_that_reads_to_the_end_before_it_closes_gets_each_line_once() -
             await running
         assert numbers(server.lines) == list(range(COUNT))
         assert target.unconfirmed == 0
-        server.stop()
+        server.close()
 
     run(main())

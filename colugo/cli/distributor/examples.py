@@ -41,8 +41,13 @@ class CountingTarget(ThreadedDistributionTarget):
 
 
 def _arguments(command: F) -> F:
+    # There is one so far, so no command needs its name.
     name = click.argument(
-        "name", type=click.Choice(["threadedtarget"]), default="threadedtarget", required=False
+        "name",
+        type=click.Choice(["threadedtarget"]),
+        default="threadedtarget",
+        required=False,
+        expose_value=False,
     )
     count = click.option(
         "--count", type=click.IntRange(min=1), default=1000, show_default=True, help="The number of messages."
@@ -71,7 +76,7 @@ Examples:
 """
 )
 @_arguments
-def example(*, name: str, count: int) -> None:  # noqa: ARG001 - so far there is one
+def example(*, count: int) -> None:
     """Print messages through a target with threads of its own.
 
     The target has ten threads, so that lines may change places.
@@ -92,7 +97,7 @@ Examples:
 """
 )
 @_arguments
-def timing(*, name: str, count: int) -> None:  # noqa: ARG001 - so far there is one
+def timing(*, count: int) -> None:
     """Measure how fast messages pass a distributor.
 
     A source makes messages, and one thread of a target does nothing with them.
